@@ -1,0 +1,3 @@
+//! The `dcgan` binary.
+
+fn main() {}

@@ -1,0 +1,1 @@
+//! The tables: features, the SVHN and CIFAR-10 protocols, figures.

@@ -1,0 +1,1 @@
+//! The networks of the DCGAN paper: architectures, training, samples, released weights.

@@ -1,0 +1,1 @@
+//! Readers, the image store, seeded batches, grids and synthetic data sets.

@@ -1,0 +1,1 @@
+//! candle, made fit to train a DCGAN.

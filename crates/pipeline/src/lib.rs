@@ -1,0 +1,1 @@
+//! Manifests: parse, check, fingerprint, run, resume, report.

@@ -1,0 +1,1 @@
+//! The L2-SVM of LIBLINEAR as a linfa estimator.
