@@ -112,7 +112,13 @@ mod tests {
     fn blur_keeps_a_flat_picture_and_spreads_a_point() {
         let mut flat = Canvas::new(5, 4, [0.25, 0.5, 0.75]);
         flat.blur(1.0);
-        assert!(flat.pixels.iter().flatten().zip([0.25, 0.5, 0.75].iter().cycle()).all(|(a, b)| (a - b).abs() < 1e-6));
+        assert!(
+            flat.pixels
+                .iter()
+                .flatten()
+                .zip([0.25, 0.5, 0.75].iter().cycle())
+                .all(|(a, b)| (a - b).abs() < 1e-6)
+        );
         // scipy.ndimage.gaussian_filter(point, 1.0, truncate=3.0)[10, 10:13], point = zeros((21, 21)) with 1 at (10, 10)
         let mut point = Canvas::new(21, 21, [0.0; 3]);
         point.pixels[10 * 21 + 10] = [1.0; 3];

@@ -60,7 +60,11 @@ pub fn write_digits(dir: &Path, config: &DigitsConfig) -> Result<()> {
     config.validate()?;
     let staging = Staging::start(dir)?;
     let splits = [
-        ("train_32x32.mat", Purpose::Train, balanced_labels(config.n_train, config.seed, Purpose::TrainLabels)),
+        (
+            "train_32x32.mat",
+            Purpose::Train,
+            balanced_labels(config.n_train, config.seed, Purpose::TrainLabels),
+        ),
         ("test_32x32.mat", Purpose::Test, balanced_labels(config.n_test, config.seed, Purpose::TestLabels)),
     ];
     for (name, split, digits) in splits {
@@ -99,7 +103,7 @@ struct Hand {
 
 /// Draws one picture of `digit` (0..=9).
 fn draw(digit: u8, rng: &mut impl Rng) -> Canvas {
-    let [ink, paper] = contrasting_pair(0.7, 0.22, rng);
+    let [ink, paper] = contrasting_pair(0.6, 0.22, rng);
     let mut canvas = background(paper, rng);
     let height = rng.random_range(19.0..27.0_f32);
     let hand = Hand {
@@ -115,7 +119,12 @@ fn draw(digit: u8, rng: &mut impl Rng) -> Canvas {
     for side in [-1.0, 1.0] {
         if rng.random_bool(0.6) {
             let [step_x, step_y] = rotate([side * pitch, 0.0], hand.angle);
-            write_digit(&mut canvas, rng.random_range(0..10), &hand, [centre[0] + step_x, centre[1] + step_y]);
+            write_digit(
+                &mut canvas,
+                rng.random_range(0..10),
+                &hand,
+                [centre[0] + step_x, centre[1] + step_y],
+            );
         }
     }
     write_digit(&mut canvas, digit, &hand, centre);
@@ -131,7 +140,8 @@ fn background(paper: Colour, rng: &mut impl Rng) -> Canvas {
     let (blotches, strength) = (Blotches::new(4, rng), rng.random_range(0.02..0.09));
     canvas.paint(&|x, y, old| old.map(|value| value + strength * blotches.at(x / 32.0, y / 32.0)));
     for _ in 0..rng.random_range(0..3) {
-        let ends: [[f32; 2]; 2] = std::array::from_fn(|_| std::array::from_fn(|_| rng.random_range(-8.0..40.0)));
+        let ends: [[f32; 2]; 2] =
+            std::array::from_fn(|_| std::array::from_fn(|_| rng.random_range(-8.0..40.0)));
         let (width, opacity) = (rng.random_range(0.5..3.0), rng.random_range(0.15..0.5));
         let level = rng.random_range(0.1..0.9);
         let colour = random_colour(0.5, level, rng);
@@ -147,10 +157,12 @@ fn write_digit(canvas: &mut Canvas, digit: u8, hand: &Hand, centre: [f32; 2]) {
         let turned = rotate([upright[0] + hand.slant * upright[1], upright[1]], hand.angle);
         [centre[0] + turned[0], centre[1] + turned[1]]
     });
+    let ([low, high], reach) = (glyph.bounds(), hand.thickness + 0.5);
     canvas.blend(hand.ink, &|x, y| {
-        // Beyond the widest glyph nothing is drawn: most of a neighbour's pixels need no distance.
-        let far = (x - centre[0]).abs() > hand.size[1];
-        if far { 0.0 } else { edge(glyph.distance([x, y]) - hand.thickness) }
+        // Most pixels lie outside the glyph's bounds, above all a neighbour's, and need no distance.
+        let p = [x, y];
+        let far = (0..2).any(|axis| p[axis] < low[axis] - reach || p[axis] > high[axis] + reach);
+        if far { 0.0 } else { edge(glyph.distance(p) - hand.thickness) }
     });
 }
 
@@ -206,7 +218,10 @@ mod tests {
         let digit = bytes(&file, "y", &[12, 1])[11] % 10;
         let planes = draw(digit, &mut stream(4, Purpose::Train, 11)).to_planes();
         let (channel, row, column) = (2, 20, 7);
-        assert_eq!(stored[((11 * 3 + channel) * 32 + column) * 32 + row], planes[(channel * 32 + row) * 32 + column]);
+        assert_eq!(
+            stored[((11 * 3 + channel) * 32 + column) * 32 + row],
+            planes[(channel * 32 + row) * 32 + column]
+        );
     }
 
     #[test]
@@ -220,6 +235,9 @@ mod tests {
     #[test]
     fn settings_out_of_range_are_refused() {
         let config = DigitsConfig { n_test: 0, ..DigitsConfig::default() };
-        assert_eq!(config.validate().unwrap_err().to_string(), "digits: expected n_test in 1..=600000, found 0");
+        assert_eq!(
+            config.validate().unwrap_err().to_string(),
+            "digits: expected n_test in 1..=600000, found 0"
+        );
     }
 }

@@ -18,23 +18,23 @@ impl Glyph {
             0 => vec![arc([0.5, 0.5], [0.5, 0.5], 0.0, 2.0)],
             1 => one(variant),
             2 => vec![[arc([0.5, 0.28], [0.48, 0.28], -1.0, 0.22), vec![[0.02, 1.0], [1.0, 1.0]]].concat()],
-            3 => vec![
-                arc([0.45, 0.25], [0.45, 0.25], -0.9, 0.5),
-                arc([0.45, 0.74], [0.52, 0.26], -0.5, 0.88),
-            ],
+            3 => {
+                vec![arc([0.45, 0.25], [0.45, 0.25], -0.9, 0.5), arc([0.45, 0.74], [0.52, 0.26], -0.5, 0.88)]
+            }
             4 if odd => vec![vec![[0.3, 0.0], [0.02, 0.65], [1.0, 0.65]], vec![[0.72, 0.3], [0.72, 1.0]]],
             4 => vec![vec![[0.74, 1.0], [0.74, 0.0], [0.0, 0.7], [1.0, 0.7]]],
             5 => vec![
-                [vec![[0.92, 0.0], [0.12, 0.0], [0.06, 0.46]], arc([0.45, 0.68], [0.53, 0.32], -0.72, 0.85)].concat(),
+                [vec![[0.92, 0.0], [0.12, 0.0], [0.06, 0.46]], arc([0.45, 0.68], [0.53, 0.32], -0.72, 0.85)]
+                    .concat(),
             ],
             6 => six(odd),
             7 if odd => vec![vec![[0.0, 0.0], [1.0, 0.0], [0.3, 1.0]], vec![[0.3, 0.5], [0.88, 0.5]]],
             7 => vec![vec![[0.0, 0.0], [1.0, 0.0], [0.35, 1.0]]],
-            8 => vec![
-                arc([0.5, 0.25], [0.41, 0.25], 0.0, 2.0),
-                arc([0.5, 0.74], [0.5, 0.26], 0.0, 2.0),
-            ],
-            _ => six(odd).iter().map(|stroke| stroke.iter().map(|p| [1.0 - p[0], 1.0 - p[1]]).collect()).collect(),
+            8 => vec![arc([0.5, 0.25], [0.41, 0.25], 0.0, 2.0), arc([0.5, 0.74], [0.5, 0.26], 0.0, 2.0)],
+            _ => six(odd)
+                .iter()
+                .map(|stroke| stroke.iter().map(|p| [1.0 - p[0], 1.0 - p[1]]).collect())
+                .collect(),
         };
         Self { strokes }
     }
@@ -43,6 +43,14 @@ impl Glyph {
     pub(super) fn mapped(&self, map: &dyn Fn(Point) -> Point) -> Self {
         let strokes = self.strokes.iter().map(|stroke| stroke.iter().map(|&p| map(p)).collect()).collect();
         Self { strokes }
+    }
+
+    /// Smallest and largest coordinates of the strokes.
+    pub(super) fn bounds(&self) -> [Point; 2] {
+        let points = self.strokes.iter().flatten();
+        points.fold([[f32::INFINITY; 2], [f32::NEG_INFINITY; 2]], |[low, high], p| {
+            [[low[0].min(p[0]), low[1].min(p[1])], [high[0].max(p[0]), high[1].max(p[1])]]
+        })
     }
 
     /// Distance from `p` to the nearest stroke's middle line.

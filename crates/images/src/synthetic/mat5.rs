@@ -72,7 +72,8 @@ mod tests {
             byte_array("labels", &[3, 1], &[10, 1, 9]).unwrap(),
         ];
         let file = matfile::MatFile::parse(bytes.concat().as_slice()).unwrap();
-        for (name, size, expected) in [("X", vec![2, 3, 4], &values[..]), ("labels", vec![3, 1], &[10, 1, 9])] {
+        for (name, size, expected) in [("X", vec![2, 3, 4], &values[..]), ("labels", vec![3, 1], &[10, 1, 9])]
+        {
             let array = file.find_by_name(name).unwrap();
             assert_eq!(array.size(), &size);
             match array.data() {

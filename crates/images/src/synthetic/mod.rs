@@ -3,7 +3,7 @@
 //! They stand in for downloads in the quickstart and in tests, and pass through the same readers as the real sets:
 //! - [`write_shapes`]: ten classes of 32×32 colour pictures, as CIFAR-10's binary version;
 //! - [`write_digits`]: digits on cluttered backgrounds, as SVHN's `train_32x32.mat` and `test_32x32.mat`;
-//! rooms
+//! - [`write_rooms`]: rooms with near-duplicates planted among them, as an LSUN LMDB.
 //!
 //! Every picture is drawn from its own random stream `(seed, index)`, so that the same seed gives the same bytes
 //! with any number of threads, and the first pictures of a larger set are those of a smaller one.
@@ -27,12 +27,19 @@ mod digits;
 mod glyphs;
 mod mat5;
 mod outline;
+mod planted;
 mod random;
+mod raycast;
+mod rooms;
+mod rooms_lmdb;
+mod scene;
 mod shapes;
 mod shapes_drawing;
 mod staging;
+mod surface;
 
 pub use digits::{DigitsConfig, write_digits};
+pub use rooms::{RoomsConfig, write_rooms};
 pub use shapes::{SHAPE_NAMES, ShapesConfig, write_shapes};
 
 /// What can go wrong while a synthetic set is written.

@@ -53,6 +53,20 @@ pub(super) struct Scene {
     pub(super) camera: Camera,
 }
 
+/// A half line, with 1 / direction, which every block asks for.
+struct Ray {
+    from: Vec3,
+    direction: Vec3,
+    inverse: Vec3,
+}
+
+impl Ray {
+    fn new(from: Vec3, direction: Vec3) -> Self {
+        let inverse = direction.map(|speed| 1.0 / if speed.abs() < 1e-9 { 1e-9 } else { speed });
+        Self { from, direction, inverse }
+    }
+}
+
 struct Hit<'a> {
     distance: f32,
     normal: Vec3,
@@ -100,7 +114,7 @@ impl Scene {
         let [up, ahead] = [up * cos + camera.focal * sin, camera.focal * cos - up * sin];
         let (sin, cos) = camera.yaw.sin_cos();
         let direction = normalised([right * cos + ahead * sin, up, ahead * cos - right * sin]);
-        let hit = self.nearest(camera.at, direction);
+        let hit = self.nearest(&Ray::new(camera.at, direction));
         let at: Vec3 = std::array::from_fn(|axis| camera.at[axis] + hit.distance * direction[axis]);
         self.shade(&hit, at)
     }
@@ -129,28 +143,28 @@ impl Scene {
 
     /// Whether something that does not shine itself stands between a point and a lamp.
     fn hidden(&self, at: Vec3, normal: Vec3, direction: Vec3, distance: f32) -> bool {
-        let start: Vec3 = std::array::from_fn(|axis| at[axis] + 2e-3 * normal[axis]);
+        let ray = Ray::new(std::array::from_fn(|axis| at[axis] + 2e-3 * normal[axis]), direction);
         self.solids
             .iter()
             .filter(|solid| !solid.surface.shines())
-            .any(|solid| solid.enter(start, direction).is_some_and(|(entry, _)| entry < distance - 1e-2))
+            .any(|solid| solid.enter(&ray).is_some_and(|(entry, _)| entry < distance - 1e-2))
     }
 
     /// The first thing in the ray's way; at last it is the room's own shell.
-    fn nearest(&self, from: Vec3, direction: Vec3) -> Hit<'_> {
+    fn nearest(&self, ray: &Ray) -> Hit<'_> {
         let leave = |axis: usize| {
-            let wall = if direction[axis] > 0.0 { self.size[axis] } else { 0.0 };
-            let speed = if direction[axis].abs() < 1e-9 { 1e-9 } else { direction[axis] };
-            (wall - from[axis]) / speed
+            let wall = if ray.inverse[axis] > 0.0 { self.size[axis] } else { 0.0 };
+            (wall - ray.from[axis]) * ray.inverse[axis]
         };
         let axis = (0..3).min_by(|&a, &b| leave(a).total_cmp(&leave(b))).unwrap_or(2);
-        let high = usize::from(direction[axis] > 0.0);
+        let high = usize::from(ray.inverse[axis] > 0.0);
         let mut normal = [0.0; 3];
         normal[axis] = if high == 1 { -1.0 } else { 1.0 };
         let surface = &self.shell[axis][high];
-        let mut best = Hit { distance: leave(axis), normal, corner: [0.0; 3], extent: self.size, axis, surface };
+        let mut best =
+            Hit { distance: leave(axis), normal, corner: [0.0; 3], extent: self.size, axis, surface };
         for solid in &self.solids {
-            if let Some((distance, normal)) = solid.enter(from, direction)
+            if let Some((distance, normal)) = solid.enter(ray)
                 && distance < best.distance
             {
                 let axis = (0..3).max_by(|&a, &b| normal[a].abs().total_cmp(&normal[b].abs())).unwrap_or(2);
@@ -164,20 +178,19 @@ impl Scene {
 
 impl Solid {
     /// Distance to where the ray enters, ahead of its start, and the outward normal there.
-    fn enter(&self, from: Vec3, direction: Vec3) -> Option<(f32, Vec3)> {
+    fn enter(&self, ray: &Ray) -> Option<(f32, Vec3)> {
         match self.form {
-            Form::Block => self.enter_block(from, direction),
-            Form::Ellipsoid => self.enter_ellipsoid(from, direction),
+            Form::Block => self.enter_block(ray),
+            Form::Ellipsoid => self.enter_ellipsoid(ray),
         }
     }
 
     /// Slab by slab: the last entry must come before the first exit.
-    fn enter_block(&self, from: Vec3, direction: Vec3) -> Option<(f32, Vec3)> {
+    fn enter_block(&self, ray: &Ray) -> Option<(f32, Vec3)> {
         let (mut entry, mut exit, mut axis) = (f32::NEG_INFINITY, f32::INFINITY, 0);
         for slab in 0..3 {
-            let inverse = 1.0 / if direction[slab].abs() < 1e-9 { 1e-9 } else { direction[slab] };
-            let a = (self.min[slab] - from[slab]) * inverse;
-            let b = (self.max[slab] - from[slab]) * inverse;
+            let a = (self.min[slab] - ray.from[slab]) * ray.inverse[slab];
+            let b = (self.max[slab] - ray.from[slab]) * ray.inverse[slab];
             if a.min(b) > entry {
                 (entry, axis) = (a.min(b), slab);
             }
@@ -187,16 +200,17 @@ impl Solid {
             return None;
         }
         let mut normal = [0.0; 3];
-        normal[axis] = -direction[axis].signum();
+        normal[axis] = -ray.inverse[axis].signum();
         Some((entry, normal))
     }
 
     /// A quadratic in the space where the ellipsoid is the unit ball.
-    fn enter_ellipsoid(&self, from: Vec3, direction: Vec3) -> Option<(f32, Vec3)> {
+    fn enter_ellipsoid(&self, ray: &Ray) -> Option<(f32, Vec3)> {
         let radius: Vec3 = std::array::from_fn(|axis| 0.5 * (self.max[axis] - self.min[axis]));
-        let o: Vec3 =
-            std::array::from_fn(|axis| (from[axis] - 0.5 * (self.max[axis] + self.min[axis])) / radius[axis]);
-        let d: Vec3 = std::array::from_fn(|axis| direction[axis] / radius[axis]);
+        let o: Vec3 = std::array::from_fn(|axis| {
+            (ray.from[axis] - 0.5 * (self.max[axis] + self.min[axis])) / radius[axis]
+        });
+        let d: Vec3 = std::array::from_fn(|axis| ray.direction[axis] / radius[axis]);
         let (a, b, c) = (dot(d, d), dot(o, d), dot(o, o) - 1.0);
         let discriminant = b * b - a * c;
         if discriminant < 0.0 {
@@ -233,18 +247,23 @@ mod tests {
         Solid { form, min: [-1.0, -2.0, 4.0], max: [1.0, 2.0, 6.0], surface }
     }
 
+    /// Along z, forwards or backwards.
+    fn enter(solid: &Solid, from: Vec3, direction: f32) -> Option<(f32, Vec3)> {
+        solid.enter(&Ray::new(from, [0.0, 0.0, direction]))
+    }
+
     #[test]
     fn rays_enter_where_they_should() {
         for form in [Form::Block, Form::Ellipsoid] {
             let solid = solid(form);
-            let (distance, normal) = solid.enter([0.0; 3], [0.0, 0.0, 1.0]).unwrap();
+            let (distance, normal) = enter(&solid, [0.0; 3], 1.0).unwrap();
             assert!((distance - 4.0).abs() < 1e-5, "{form:?}");
             assert!((normal[2] + 1.0).abs() < 1e-5, "{form:?}");
-            assert!(solid.enter([0.0; 3], [0.0, 0.0, -1.0]).is_none());
-            assert!(solid.enter([0.0, 3.0, 0.0], [0.0, 0.0, 1.0]).is_none());
+            assert!(enter(&solid, [0.0; 3], -1.0).is_none());
+            assert!(enter(&solid, [0.0, 3.0, 0.0], 1.0).is_none());
         }
         // Only the block reaches its corners.
-        assert!(solid(Form::Block).enter([0.9, 1.9, 0.0], [0.0, 0.0, 1.0]).is_some());
-        assert!(solid(Form::Ellipsoid).enter([0.9, 1.9, 0.0], [0.0, 0.0, 1.0]).is_none());
+        assert!(enter(&solid(Form::Block), [0.9, 1.9, 0.0], 1.0).is_some());
+        assert!(enter(&solid(Form::Ellipsoid), [0.9, 1.9, 0.0], 1.0).is_none());
     }
 }

@@ -26,7 +26,8 @@ pub(super) fn random_scene(rng: &mut impl Rng) -> Scene {
     };
     let warmth = rng.random_range(-0.12..0.12_f32);
     let ambient = [1.0 + warmth, 1.0, 1.0 - warmth].map(|value| value * rng.random_range(0.35..0.5));
-    let mut scene = Scene { size, shell: shell(rng), solids: Vec::new(), lights: Vec::new(), ambient, camera };
+    let mut scene =
+        Scene { size, shell: shell(rng), solids: Vec::new(), lights: Vec::new(), ambient, camera };
     let walls = [Wall::Back, Wall::Left, Wall::Right];
     let bed_wall = walls[rng.random_range(0..3)];
     let n_windows = rng.random_range(1..=2);
@@ -81,7 +82,11 @@ fn shell(rng: &mut impl Rng) -> [[Surface; 2]; 3] {
     };
     let floor = match rng.random_range(0..4) {
         0 => Surface::new(Pattern::Plain, [paint(0.15, 0.7, rng); 2], rng),
-        1 => Surface::new(Pattern::Tiles(rng.random_range(0.25..0.6)), [paint(0.5, 0.9, rng), paint(0.15, 0.8, rng)], rng),
+        1 => Surface::new(
+            Pattern::Tiles(rng.random_range(0.25..0.6)),
+            [paint(0.5, 0.9, rng), paint(0.15, 0.8, rng)],
+            rng,
+        ),
         _ => Surface::new(Pattern::Boards(rng.random_range(0.09..0.22)), [wood(rng), wood(rng)], rng),
     };
     let ceiling = Surface::new(Pattern::Plain, [[rng.random_range(0.8..0.95); 3]; 2], rng);
@@ -95,7 +100,15 @@ impl Scene {
     }
 
     /// Adds a solid against a wall: `along` it, `out` from it and `up` from the floor, each from–to in metres.
-    fn add(&mut self, form: Form, wall: Wall, along: [f32; 2], out: [f32; 2], up: [f32; 2], surface: Surface) {
+    fn add(
+        &mut self,
+        form: Form,
+        wall: Wall,
+        along: [f32; 2],
+        out: [f32; 2],
+        up: [f32; 2],
+        surface: Surface,
+    ) {
         let [width, _, depth] = self.size;
         let (x, z) = match wall {
             Wall::Back => (along, [depth - out[1], depth - out[0]]),
@@ -146,7 +159,14 @@ impl Scene {
         let timber = [wood(rng), paint(0.1, 0.8, rng)][rng.random_range(0..2)];
         let frame = Surface::new(Pattern::Plain, [timber; 2], rng);
         let headboard = rng.random_range(0.75..1.3);
-        self.add(Form::Block, wall, [along[0] - 0.04, along[1] + 0.04], [0.0, 0.08], [0.0, headboard], frame.clone());
+        self.add(
+            Form::Block,
+            wall,
+            [along[0] - 0.04, along[1] + 0.04],
+            [0.0, 0.08],
+            [0.0, headboard],
+            frame.clone(),
+        );
         self.add(Form::Block, wall, along, [0.08, length], [0.08, top - 0.2], frame);
         let sheet = Surface::new(Pattern::Plain, [paint(0.6, 0.95, rng); 2], rng);
         self.add(Form::Block, wall, along, [0.08, length - 0.03], [top - 0.2, top], sheet.clone());
@@ -165,7 +185,14 @@ impl Scene {
         let share = width / n_pillows as f32;
         for idx in 0..n_pillows {
             let start = along[0] + share * idx as f32;
-            self.add(Form::Ellipsoid, wall, [start + 0.06, start + share - 0.06], [0.08, 0.5], [top - 0.06, top + 0.2], sheet.clone());
+            self.add(
+                Form::Ellipsoid,
+                wall,
+                [start + 0.06, start + share - 0.06],
+                [0.08, 0.5],
+                [top - 0.06, top + 0.2],
+                sheet.clone(),
+            );
         }
         self.add_bedside(wall, [along[0] - 0.55, along[0] - 0.1], rng);
         self.add_bedside(wall, [along[1] + 0.1, along[1] + 0.55], rng);
@@ -183,7 +210,14 @@ impl Scene {
         }
         self.add(Form::Block, wall, along, [0.02, 0.42], [0.0, height], table.clone());
         let middle = 0.5 * (along[0] + along[1]);
-        self.add(Form::Block, wall, [middle - 0.02, middle + 0.02], [0.2, 0.24], [height, height + 0.3], table);
+        self.add(
+            Form::Block,
+            wall,
+            [middle - 0.02, middle + 0.02],
+            [0.2, 0.24],
+            [height, height + 0.3],
+            table,
+        );
         let pattern = if lit { Pattern::Glow } else { Pattern::Plain };
         let form = if rng.random_bool(0.5) { Form::Block } else { Form::Ellipsoid };
         let shade = Surface::new(pattern, [shade_colour; 2], rng);
@@ -194,7 +228,11 @@ impl Scene {
                 std::array::from_fn(|axis| 0.5 * (solid.min[axis] + solid.max[axis]))
             });
             let strength = rng.random_range(0.5..1.0);
-            self.lights.push(Light { at, colour: [1.1, 0.9, 0.62].map(|value| value * strength), reach: 0.9 });
+            self.lights.push(Light {
+                at,
+                colour: [1.1, 0.9, 0.62].map(|value| value * strength),
+                reach: 0.9,
+            });
         }
     }
 
@@ -220,7 +258,14 @@ impl Scene {
         let middle = rng.random_range(1.6..self.length(wall) - 0.5 * width);
         let colour = if rng.random_bool(0.5) { wood(rng) } else { paint(0.2, 0.9, rng) };
         let surface = Surface::new(Pattern::Tiles(rng.random_range(0.35..0.6)), [colour; 2], rng);
-        self.add(Form::Block, wall, [middle - 0.5 * width, middle + 0.5 * width], [0.0, out], [0.0, up], surface);
+        self.add(
+            Form::Block,
+            wall,
+            [middle - 0.5 * width, middle + 0.5 * width],
+            [0.0, out],
+            [0.0, up],
+            surface,
+        );
     }
 
     fn add_rug(&mut self, rng: &mut impl Rng) {
@@ -243,10 +288,19 @@ impl Scene {
         let pot = Surface::new(Pattern::Plain, [paint(0.2, 0.8, rng); 2], rng);
         self.add(Form::Block, Wall::Back, [along[0] + 0.08, along[1] - 0.08], [0.15, 0.42], [0.0, 0.35], pot);
         for _ in 0..rng.random_range(4..9) {
-            let leaf = [rng.random_range(0.08..0.25), rng.random_range(0.25..0.5), rng.random_range(0.05..0.2)];
+            let leaf =
+                [rng.random_range(0.08..0.25), rng.random_range(0.25..0.5), rng.random_range(0.05..0.2)];
             let surface = Surface::new(Pattern::Plain, [leaf; 2], rng);
-            let (x, z, y) = (rng.random_range(-0.15..0.15), rng.random_range(0.1..0.3), rng.random_range(0.4..1.1));
-            self.add(Form::Ellipsoid, Wall::Back, [along[0] + 0.1 + x, along[1] - 0.1 + x], [z, z + 0.25], [y, y + 0.3], surface);
+            let (x, z, y) =
+                (rng.random_range(-0.15..0.15), rng.random_range(0.1..0.3), rng.random_range(0.4..1.1));
+            self.add(
+                Form::Ellipsoid,
+                Wall::Back,
+                [along[0] + 0.1 + x, along[1] - 0.1 + x],
+                [z, z + 0.25],
+                [y, y + 0.3],
+                surface,
+            );
         }
     }
 
@@ -262,7 +316,11 @@ impl Scene {
         self.solids.push(Solid { form, min, max, surface });
         if lit || self.lights.is_empty() {
             let strength = rng.random_range(0.5..1.0);
-            self.lights.push(Light { at, colour: [1.05, 1.0, 0.85].map(|value| value * strength), reach: 2.5 });
+            self.lights.push(Light {
+                at,
+                colour: [1.05, 1.0, 0.85].map(|value| value * strength),
+                reach: 2.5,
+            });
         }
     }
 }

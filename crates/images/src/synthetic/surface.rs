@@ -40,7 +40,7 @@ pub(super) struct Surface {
 impl Surface {
     /// A surface with a random grain.
     pub(super) fn new(pattern: Pattern, colours: [Colour; 2], rng: &mut impl Rng) -> Self {
-        Self { pattern, colours, grain: Blotches::new(7, rng), grain_strength: rng.random_range(0.02..0.12) }
+        Self { pattern, colours, grain: Blotches::new(7, rng), grain_strength: rng.random_range(0.01..0.06) }
     }
 
     /// Whether the colour is seen as it is, whatever light falls on it.
@@ -63,12 +63,16 @@ impl Surface {
                 let tile = if odd { second } else { first };
                 if gap { tile.map(|value| 0.7 * value) } else { tile }
             }
-            Pattern::Stripes(period) => mix(first, second, if (u / period).rem_euclid(1.0) < 0.4 { 1.0 } else { 0.0 }),
+            Pattern::Stripes(period) => {
+                mix(first, second, if (u / period).rem_euclid(1.0) < 0.4 { 1.0 } else { 0.0 })
+            }
             Pattern::Dots(pitch) => {
                 let off = |t: f32| (t / pitch).rem_euclid(1.0) - 0.5;
                 mix(first, second, if off(u).hypot(off(v)) < 0.28 { 1.0 } else { 0.0 })
             }
-            Pattern::Folds(period) => first.map(|value| value * (0.8 + 0.2 * (u / period * std::f32::consts::TAU).sin())),
+            Pattern::Folds(period) => {
+                first.map(|value| value * (0.8 + 0.2 * (u / period * std::f32::consts::TAU).sin()))
+            }
             Pattern::Painting => self.painting([u / extent[0], v / extent[1]]),
             Pattern::Sky(n_panes) => self.sky([u / extent[0], v / extent[1]], n_panes),
         };
@@ -105,7 +109,8 @@ impl Surface {
         }
         let horizon = 0.3 + 0.15 * self.grain.at(2.0 * at[0], 0.2);
         if at[1] < horizon {
-            return self.colours[1].map(|value| value * (0.8 + 0.4 * self.grain.at(3.0 * at[0], 3.0 * at[1])));
+            return self.colours[1]
+                .map(|value| value * (0.8 + 0.4 * self.grain.at(3.0 * at[0], 3.0 * at[1])));
         }
         mix([0.97; 3], self.colours[0], ((at[1] - horizon) * 1.2).min(1.0))
     }
@@ -134,7 +139,9 @@ mod tests {
         for pattern in patterns {
             let surface = Surface::new(pattern, [[0.5; 3], [0.3; 3]], &mut rng);
             let seen: Vec<f32> = (0..400)
-                .flat_map(|idx| surface.colour([(idx % 20) as f32 * 0.05, (idx / 20) as f32 * 0.05], [1.0, 1.0]))
+                .flat_map(|idx| {
+                    surface.colour([(idx % 20) as f32 * 0.05, (idx / 20) as f32 * 0.05], [1.0, 1.0])
+                })
                 .collect();
             assert!(seen.iter().all(|value| (0.0..=1.05).contains(value)), "{pattern:?}");
             let flat = seen.iter().all(|&value| value == seen[0]);
