@@ -60,15 +60,15 @@ impl Glyph {
     }
 }
 
+/// A bare stem, one with a flag, or one with a flag and a foot.
 fn one(variant: u32) -> Vec<Vec<Point>> {
-    let mut strokes = vec![vec![[0.5, 0.0], [0.5, 1.0]]];
-    if variant % 3 > 0 {
-        strokes[0].insert(0, [0.18, 0.26]);
+    let stem = vec![[0.5, 0.0], [0.5, 1.0]];
+    let flagged = vec![[0.18, 0.26], [0.5, 0.0], [0.5, 1.0]];
+    match variant % 3 {
+        0 => vec![stem],
+        1 => vec![flagged],
+        _ => vec![flagged, vec![[0.15, 1.0], [0.85, 1.0]]],
     }
-    if variant % 3 == 2 {
-        strokes.push(vec![[0.15, 1.0], [0.85, 1.0]]);
-    }
-    strokes
 }
 
 /// A bowl with a stem, straight or bent; upside down it is a nine.
