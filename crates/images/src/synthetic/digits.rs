@@ -56,8 +56,8 @@ impl DigitsConfig {
 ///
 /// Measured on seed 0 with 3,000 training and 1,000 test pictures (scikit-learn 1.9, PyTorch 2.15), test accuracy:
 /// `LinearSVC` on raw pixels 17.6 % and 24.7 % (C = 1e-5, 1e-4); the same on the max-pooled features of an untrained
-/// `svhn32` discriminator of width 16 84.5 %; a three-layer conv net of 32, 64 and 128 channels after 2 epochs
-/// 88.7 %.
+/// `svhn32` discriminator of width 16 84.5 %; a three-layer conv net of 32, 64 and 128 channels after 4 epochs
+/// 97.7 %.
 ///
 /// # Errors
 /// A setting out of range, a target that is neither absent nor an empty folder, or a failed write.
