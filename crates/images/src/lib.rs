@@ -43,6 +43,7 @@ mod record;
 mod resize;
 mod source;
 mod store;
+pub mod synthetic;
 
 pub use decode::decode;
 pub use error::{ImagesError, Result};
