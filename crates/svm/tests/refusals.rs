@@ -55,11 +55,13 @@ fn bad_data_either_way() {
 
 #[test]
 fn a_gap_beyond_reach_is_said() {
-    let x = array![[0.0_f32, 1.0], [1.0, 0.0], [0.5, 0.5], [0.25, 0.1]];
+    let x =
+        Array2::from_shape_fn((30, 6), |(i, j)| ((i * 37 + j * 101 + i * j * 13) % 97) as f32 / 48.0 - 1.0);
+    let labels: Vec<usize> = (0..30).map(|row| (row * row + row / 3) % 2).collect();
     for limit in [10, 1] {
         let params =
             LinearSvc::params().relative_gap(1e-9).max_steps(1).max_gram_rows(limit).check().unwrap();
-        let fitted = params.fit_path(x.view(), &[0, 1, 0, 1], &[50.0], &mut |_, _| ControlFlow::Continue(()));
+        let fitted = params.fit_path(x.view(), &labels, &[50.0], &mut |_, _| ControlFlow::Continue(()));
         assert!(matches!(fitted, Err(SvmError::NotConverged { n_steps: 1, wanted: 1e-9, .. })), "{fitted:?}");
     }
 }
