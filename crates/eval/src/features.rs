@@ -1,0 +1,165 @@
+//! Features on disk: `features.npy`, f32 (N, D), and `labels.npy` beside it.
+
+use std::path::{Path, PathBuf};
+
+use ndarray::{Array2, ArrayView2, aview2};
+use rayon::prelude::*;
+
+use crate::error::{EvalError, Result};
+use crate::npy::{self, Matrix};
+
+/// Name of the features' file within its folder.
+pub const FEATURES_FILE: &str = "features.npy";
+/// Name of the labels' file within its folder.
+pub const LABELS_FILE: &str = "labels.npy";
+
+/// A labelled feature matrix, f32 (N, D), mapped into memory from its file.
+///
+/// Made by [`FeatureWriter`](crate::FeatureWriter) or by NumPy:
+/// `numpy.save("features.npy", x.astype("f4")); numpy.save("labels.npy", y)`.
+pub struct FeatureSet {
+    matrix: Matrix,
+    labels: Vec<usize>,
+    n_classes: usize,
+    path: PathBuf,
+}
+
+impl FeatureSet {
+    /// Opens `features.npy` and `labels.npy` in the folder `dir`.
+    ///
+    /// Features are f32 in C order and stay on disk; f64 and big-endian numbers are read into memory and converted.
+    /// Labels are of any integer type. The files must not be changed while the set is in use. Whether the numbers are
+    /// finite is checked by [`check_finite`](Self::check_finite), which the protocols call.
+    ///
+    /// # Errors
+    /// [`EvalError::Npy`] for another type, shape or order and for a truncated file, [`EvalError::RowMismatch`] where
+    /// the two files differ in their number of rows, [`EvalError::Label`] for a negative label.
+    pub fn open(dir: &Path) -> Result<Self> {
+        let features = dir.join(FEATURES_FILE);
+        let matrix = Matrix::open(&features)?;
+        let labels_path = dir.join(LABELS_FILE);
+        let labels = npy::read_labels(&labels_path)?;
+        if matrix.n_columns == 0 || matrix.n_rows == 0 {
+            return Err(EvalError::Npy {
+                path: features,
+                expected: "at least one row and one column".into(),
+                found: format!("shape ({}, {})", matrix.n_rows, matrix.n_columns),
+            });
+        }
+        Self::new(matrix, labels, features, labels_path)
+    }
+
+    /// A set in memory, without files.
+    ///
+    /// # Errors
+    /// [`EvalError::RowMismatch`] where `labels` is not as long as `features` has rows.
+    pub fn from_arrays(features: &Array2<f32>, labels: Vec<usize>) -> Result<Self> {
+        let (n_rows, n_columns) = features.dim();
+        let matrix = Matrix::held(features.iter().copied().collect(), n_rows, n_columns);
+        Self::new(matrix, labels, "features in memory".into(), "labels in memory".into())
+    }
+
+    fn new(matrix: Matrix, labels: Vec<usize>, path: PathBuf, labels_path: PathBuf) -> Result<Self> {
+        if labels.len() != matrix.n_rows {
+            return Err(EvalError::RowMismatch {
+                path: labels_path,
+                expected: matrix.n_rows,
+                found: labels.len(),
+            });
+        }
+        let n_classes = labels.iter().max().map_or(0, |largest| largest + 1);
+        Ok(Self { matrix, labels, n_classes, path })
+    }
+
+    /// The features, (N, D).
+    pub fn features(&self) -> ArrayView2<'_, f32> {
+        // The matrix holds N·D numbers by construction, so the fallback is never met.
+        ArrayView2::from_shape((self.n_rows(), self.n_columns()), self.values())
+            .unwrap_or_else(|_| aview2::<f32, 0>(&[]))
+    }
+
+    /// The features as one slice, row by row.
+    pub fn values(&self) -> &[f32] {
+        self.matrix.values()
+    }
+
+    /// The features of row `row_idx`, D numbers.
+    ///
+    /// # Panics
+    /// Where `row_idx` is not below [`n_rows`](Self::n_rows).
+    pub fn row(&self, row_idx: usize) -> &[f32] {
+        let n_columns = self.n_columns();
+        &self.values()[row_idx * n_columns..(row_idx + 1) * n_columns]
+    }
+
+    /// Number of rows, N.
+    pub fn n_rows(&self) -> usize {
+        self.matrix.n_rows
+    }
+
+    /// Number of features a row, D.
+    pub fn n_columns(&self) -> usize {
+        self.matrix.n_columns
+    }
+
+    /// The class of each row.
+    pub fn labels(&self) -> &[usize] {
+        &self.labels
+    }
+
+    /// One more than the largest label.
+    pub fn n_classes(&self) -> usize {
+        self.n_classes
+    }
+
+    /// Number of rows of each class 0..`n_classes`.
+    pub fn class_counts(&self) -> Vec<usize> {
+        let mut counts = vec![0; self.n_classes];
+        self.labels.iter().for_each(|&label| counts[label] += 1);
+        counts
+    }
+
+    /// The features' file.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Reads through all features and fails at the first row that holds NaN or an infinity.
+    ///
+    /// # Errors
+    /// [`EvalError::NotFinite`], naming row and column.
+    pub fn check_finite(&self) -> Result<()> {
+        let bad = self
+            .values()
+            .par_chunks(self.n_columns())
+            .enumerate()
+            .find_first(|(_, values)| values.iter().any(|value| !value.is_finite()));
+        let Some((row, values)) = bad else { return Ok(()) };
+        let column = values.iter().position(|value| !value.is_finite()).unwrap_or(0);
+        Err(EvalError::NotFinite { path: self.path.clone(), row, column, found: values[column] })
+    }
+
+    /// Copies rows into a matrix, (`rows.len()`, D).
+    pub(crate) fn gather(&self, rows: &[u32]) -> Result<Array2<f32>> {
+        let mut values = Vec::with_capacity(rows.len() * self.n_columns());
+        rows.iter().for_each(|&row| values.extend_from_slice(self.row(row as usize)));
+        Ok(Array2::from_shape_vec((rows.len(), self.n_columns()), values)?)
+    }
+
+    /// The classes of `rows`.
+    pub(crate) fn gather_labels(&self, rows: &[u32]) -> Vec<usize> {
+        rows.iter().map(|&row| self.labels[row as usize]).collect()
+    }
+}
+
+/// Checks that `test` can be measured with what is learned on `train`: as many columns, no class of its own.
+pub(crate) fn check_alike(train: &FeatureSet, test: &FeatureSet) -> Result<()> {
+    let (expected, found) = if train.n_columns() != test.n_columns() {
+        (format!("{} columns", train.n_columns()), format!("{}", test.n_columns()))
+    } else if test.n_classes() > train.n_classes() {
+        (format!("labels in 0..{}", train.n_classes()), format!("{}", test.n_classes() - 1))
+    } else {
+        return Ok(());
+    };
+    Err(EvalError::Unlike { path: test.path.clone(), reference: train.path.clone(), expected, found })
+}

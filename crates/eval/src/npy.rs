@@ -1,0 +1,206 @@
+//! NumPy's files: feature matrices mapped into memory, labels of any integer type, and a writer that does not know
+//! the number of rows until the end.
+
+use std::io::{BufWriter, Seek, SeekFrom, Write};
+use std::path::{Path, PathBuf};
+
+use fs_err::File;
+use memmap2::Mmap;
+use ndarray::{Array1, Array2, ArrayView2};
+use ndarray_npy::{ReadNpyError, ReadNpyExt, ReadableElement, ViewNpyError, ViewNpyExt};
+
+use crate::error::{EvalError, Result};
+
+/// Labels must be below this: a label beyond it is a damaged file rather than a class.
+const MAX_CLASSES: usize = 100_000;
+
+/// Bytes of the header that [`RowWriter`] reserves; a multiple of 64, as NumPy aligns data.
+const HEADER_BYTES: usize = 128;
+
+/// A row-major matrix of f32, mapped from its file or held in memory.
+pub(crate) struct Matrix {
+    data: Data,
+    pub(crate) n_rows: usize,
+    pub(crate) n_columns: usize,
+}
+
+enum Data {
+    Mapped { map: Mmap, offset: usize },
+    Held(Vec<f32>),
+}
+
+impl Matrix {
+    /// A matrix in memory; `values` are its `n_rows · n_columns` numbers, row by row.
+    pub(crate) fn held(values: Vec<f32>, n_rows: usize, n_columns: usize) -> Self {
+        Self { data: Data::Held(values), n_rows, n_columns }
+    }
+
+    /// Maps a `.npy` file of f32 in C order; f64 and big-endian numbers are converted into memory instead.
+    pub(crate) fn open(path: &Path) -> Result<Self> {
+        let map = map(path)?;
+        match ArrayView2::<f32>::view_npy(&map) {
+            Ok(view) => {
+                if !view.is_standard_layout() {
+                    return Err(fortran_order(path));
+                }
+                let (n_rows, n_columns) = view.dim();
+                let offset = map.len() - n_rows * n_columns * size_of::<f32>();
+                Ok(Self { data: Data::Mapped { map, offset }, n_rows, n_columns })
+            }
+            Err(ViewNpyError::NonNativeEndian) => convert::<f32>(path, &map, |value| value),
+            Err(ViewNpyError::WrongDescriptor(found)) if is_f64(&found.to_string()) => {
+                convert::<f64>(path, &map, |value| value as f32)
+            }
+            Err(error) => Err(matrix_error(path, &error)),
+        }
+    }
+
+    /// All numbers, row by row.
+    pub(crate) fn values(&self) -> &[f32] {
+        match &self.data {
+            Data::Mapped { map, offset } => bytemuck::cast_slice(&map[*offset..]),
+            Data::Held(values) => values,
+        }
+    }
+}
+
+fn map(path: &Path) -> Result<Mmap> {
+    let file = File::open(path)?;
+    // SAFETY: the map is read only. That nobody shortens the file while it is read is part of this crate's contract
+    // (see `FeatureSet::open`): stages write beside their target and rename, and never change what they have written.
+    #[allow(unsafe_code)]
+    let map = unsafe { Mmap::map(file.file()) }?;
+    Ok(map)
+}
+
+fn is_f64(descriptor: &str) -> bool {
+    descriptor.contains("<f8") || descriptor.contains(">f8")
+}
+
+fn convert<T: ReadableElement + Copy>(path: &Path, bytes: &[u8], to_f32: fn(T) -> f32) -> Result<Matrix> {
+    let array = Array2::<T>::read_npy(bytes).map_err(|error| EvalError::Npy {
+        path: path.into(),
+        expected: "a matrix (N, D) of f32 or f64".into(),
+        found: error.to_string(),
+    })?;
+    if !array.is_standard_layout() {
+        return Err(fortran_order(path));
+    }
+    let (n_rows, n_columns) = array.dim();
+    Ok(Matrix::held(array.iter().map(|value| to_f32(*value)).collect(), n_rows, n_columns))
+}
+
+fn fortran_order(path: &Path) -> EvalError {
+    EvalError::Npy {
+        path: path.into(),
+        expected: "rows one after another (C order)".into(),
+        found: "Fortran order; save numpy.ascontiguousarray(features)".into(),
+    }
+}
+
+fn matrix_error(path: &Path, error: &ViewNpyError) -> EvalError {
+    let (expected, found) = match error {
+        ViewNpyError::WrongDescriptor(found) => ("numbers of type '<f4' or '<f8'".into(), found.to_string()),
+        ViewNpyError::WrongNdim(_, found) => ("a matrix (N, D)".into(), format!("{found} dimension(s)")),
+        ViewNpyError::MissingBytes(n) => (
+            "all the data that its header announces".into(),
+            format!("{n} bytes fewer: the file is truncated"),
+        ),
+        ViewNpyError::ExtraBytes(n) => {
+            ("no more data than its header announces".into(), format!("{n} bytes more"))
+        }
+        other => ("a NumPy file with a matrix (N, D) of f32".into(), other.to_string()),
+    };
+    EvalError::Npy { path: path.into(), expected, found }
+}
+
+/// Reads `labels.npy`: one dimension, any integer type.
+pub(crate) fn read_labels(path: &Path) -> Result<Vec<usize>> {
+    let bytes = fs_err::read(path)?;
+    let readers: [fn(&[u8]) -> std::result::Result<Vec<i128>, ReadNpyError>; 8] = [
+        integers::<u32>,
+        integers::<i64>,
+        integers::<i32>,
+        integers::<u8>,
+        integers::<u64>,
+        integers::<u16>,
+        integers::<i16>,
+        integers::<i8>,
+    ];
+    let mut descriptor = String::new();
+    for read in readers {
+        match read(&bytes) {
+            Ok(labels) => return checked(path, &labels),
+            Err(ReadNpyError::WrongDescriptor(found)) => descriptor = found.to_string(),
+            Err(error) => return Err(labels_error(path, &error)),
+        }
+    }
+    Err(EvalError::Npy { path: path.into(), expected: "labels of an integer type".into(), found: descriptor })
+}
+
+fn integers<T: ReadableElement + Copy + Into<i128>>(
+    bytes: &[u8],
+) -> std::result::Result<Vec<i128>, ReadNpyError> {
+    Ok(Array1::<T>::read_npy(bytes)?.iter().map(|&label| label.into()).collect())
+}
+
+fn checked(path: &Path, labels: &[i128]) -> Result<Vec<usize>> {
+    let check = |(row, &found): (usize, &i128)| match usize::try_from(found) {
+        Ok(label) if label < MAX_CLASSES => Ok(label),
+        _ => Err(EvalError::Label { path: path.into(), row, limit: MAX_CLASSES, found }),
+    };
+    labels.iter().enumerate().map(check).collect()
+}
+
+fn labels_error(path: &Path, error: &ReadNpyError) -> EvalError {
+    let (expected, found) = match error {
+        ReadNpyError::WrongNdim(_, found) => {
+            ("labels in one dimension".into(), format!("{found} dimension(s)"))
+        }
+        ReadNpyError::MissingData => {
+            ("all the data that its header announces".into(), "fewer bytes: the file is truncated".into())
+        }
+        other => ("a NumPy file with labels in one dimension".to_string(), other.to_string()),
+    };
+    EvalError::Npy { path: path.into(), expected, found }
+}
+
+/// Writes a `.npy` matrix of f32 row by row; its header is completed when the number of rows is known.
+pub(crate) struct RowWriter {
+    file: BufWriter<File>,
+    path: PathBuf,
+    bytes: Vec<u8>,
+}
+
+impl RowWriter {
+    /// Creates the file, with room for its header.
+    pub(crate) fn create(path: &Path) -> Result<Self> {
+        let mut file = BufWriter::with_capacity(1 << 20, File::create(path)?);
+        file.write_all(&[0; HEADER_BYTES])?;
+        Ok(Self { file, path: path.into(), bytes: Vec::new() })
+    }
+
+    /// Appends numbers, little-endian.
+    pub(crate) fn append(&mut self, values: &[f32]) -> Result<()> {
+        self.bytes.clear();
+        self.bytes.extend(values.iter().flat_map(|value| value.to_le_bytes()));
+        Ok(self.file.write_all(&self.bytes)?)
+    }
+
+    /// Writes the header of an (`n_rows`, `n_columns`) matrix and everything to disk.
+    pub(crate) fn finish(mut self, n_rows: usize, n_columns: usize) -> Result<PathBuf> {
+        let dictionary =
+            format!("{{'descr': '<f4', 'fortran_order': False, 'shape': ({n_rows}, {n_columns}), }}");
+        let mut header = b"\x93NUMPY\x01\x00".to_vec();
+        header.extend(((HEADER_BYTES - 10) as u16).to_le_bytes());
+        header.extend(dictionary.as_bytes());
+        header.resize(HEADER_BYTES - 1, b' ');
+        header.push(b'\n');
+        self.file.flush()?;
+        let file = self.file.get_mut();
+        file.seek(SeekFrom::Start(0))?;
+        file.write_all(&header)?;
+        file.sync_all()?;
+        Ok(self.path)
+    }
+}

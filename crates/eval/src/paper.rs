@@ -1,0 +1,123 @@
+//! The published rows of Tables 1 and 2, to stand beside ours.
+//!
+//! Source: Radford, Metz, Chintala, "Unsupervised Representation Learning with Deep Convolutional Generative
+//! Adversarial Networks", ICLR 2016, Tables 1 and 2.
+
+use serde::Serialize;
+
+/// A table of the paper.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct PaperTable {
+    /// Its name in the paper, such as "Table 2".
+    pub name: &'static str,
+    /// What it shows.
+    pub caption: &'static str,
+    /// What the values of each row are, in their order.
+    pub columns: &'static [PaperColumn],
+    /// The rows, in the paper's order.
+    pub rows: &'static [PaperRow],
+}
+
+/// What one column of a [`PaperTable`] holds.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct PaperColumn {
+    /// Name, such as "accuracy, 400 per class".
+    pub name: &'static str,
+    /// Unit of the values: "%" or "" for counts.
+    pub unit: &'static str,
+}
+
+/// A published row.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct PaperRow {
+    /// The method, as the paper names it.
+    pub method: &'static str,
+    /// One value a column.
+    pub values: &'static [PaperValue],
+    /// What sets the row apart, empty for most.
+    pub note: &'static str,
+}
+
+/// A published number.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct PaperValue {
+    /// The number, in the column's unit.
+    pub value: f64,
+    /// What is published after its ±, in the same unit.
+    pub deviation: Option<f64>,
+}
+
+/// Table 1: classification of CIFAR-10, accuracy in per cent.
+pub const TABLE_1: PaperTable = PaperTable {
+    name: "Table 1",
+    caption: "CIFAR-10 classification; DCGAN was trained on ImageNet-1k, its features classified by an L2-SVM",
+    columns: &[
+        PaperColumn { name: "accuracy", unit: "%" },
+        PaperColumn { name: "accuracy, 400 per class", unit: "%" },
+        PaperColumn { name: "max number of feature units", unit: "" },
+    ],
+    rows: &[
+        row("1 Layer K-means", &[plain(80.6), spread(63.7, 0.7), plain(4800.0)]),
+        row("3 Layer K-means Learned RF", &[plain(82.0), spread(70.7, 0.7), plain(3200.0)]),
+        row("View Invariant K-means", &[plain(81.9), spread(72.6, 0.7), plain(6400.0)]),
+        row("Exemplar CNN", &[plain(84.3), spread(77.4, 0.2), plain(1024.0)]),
+        PaperRow {
+            method: "DCGAN (ours) + L2-SVM",
+            values: &[plain(82.8), spread(73.8, 0.4), plain(512.0)],
+            note: "28,672 features from a discriminator trained on ImageNet-1k, never on CIFAR-10",
+        },
+    ],
+};
+
+/// Table 2: SVHN with 1000 labels, test error in per cent.
+pub const TABLE_2: PaperTable = PaperTable {
+    name: "Table 2",
+    caption: "SVHN classification with 1000 labels",
+    columns: &[PaperColumn { name: "test error", unit: "%" }],
+    rows: &[
+        row("KNN", &[plain(77.93)]),
+        row("TSVM", &[plain(66.55)]),
+        row("M1+KNN", &[plain(65.63)]),
+        row("M1+TSVM", &[plain(54.33)]),
+        row("M1+M2", &[plain(36.02)]),
+        row("SWWAE without dropout", &[plain(27.83)]),
+        row("SWWAE with dropout", &[plain(23.56)]),
+        row("DCGAN (ours) + L2-SVM", &[plain(22.48)]),
+        PaperRow {
+            method: "DCGAN (ours) + L2-SVM, as cited later",
+            values: &[spread(22.18, 1.13)],
+            note: "a later paper's figure for the same method; not in the paper's own table",
+        },
+        PaperRow {
+            method: "Supervised CNN with the same architecture",
+            values: &[plain(28.87)],
+            note: "validation error, not test error; best of 64 random hyper-parameter trials",
+        },
+    ],
+};
+
+const fn row(method: &'static str, values: &'static [PaperValue]) -> PaperRow {
+    PaperRow { method, values, note: "" }
+}
+
+const fn plain(value: f64) -> PaperValue {
+    PaperValue { value, deviation: None }
+}
+
+const fn spread(value: f64, deviation: f64) -> PaperValue {
+    PaperValue { value, deviation: Some(deviation) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_row_fills_every_column() {
+        for table in [TABLE_1, TABLE_2] {
+            for row in table.rows {
+                assert_eq!(row.values.len(), table.columns.len(), "{}: {}", table.name, row.method);
+            }
+        }
+    }
+}

@@ -1,0 +1,112 @@
+//! Writes features row by row, so that they never have to be held whole.
+
+use std::path::{Path, PathBuf};
+
+use ndarray::ArrayView1;
+use ndarray_npy::WriteNpyExt;
+
+use crate::error::{EvalError, Result};
+use crate::features::{FEATURES_FILE, LABELS_FILE};
+use crate::npy::RowWriter;
+
+/// Streams `features.npy` (f32, (N, D)) and `labels.npy` (u32, (N,)) into a folder.
+///
+/// Both files appear whole at [`finish`](Self::finish), or not at all: until then they carry other names, and are
+/// removed where the writer is dropped unfinished.
+///
+/// ```
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let folder = tempfile::tempdir()?;
+/// use dcgan_eval::{FeatureSet, FeatureWriter};
+///
+/// let mut writer = FeatureWriter::create(folder.path(), 2)?;
+/// writer.append(&[0.5, 1.0, 1.5, 2.0], &[0, 1])?;
+/// assert_eq!(writer.finish()?, 2);
+/// assert_eq!(FeatureSet::open(folder.path())?.row(1), [1.5, 2.0]);
+/// # Ok(())
+/// # }
+/// ```
+pub struct FeatureWriter {
+    dir: PathBuf,
+    rows: Option<RowWriter>,
+    partial: PathBuf,
+    labels: Vec<u32>,
+    n_columns: usize,
+}
+
+impl FeatureWriter {
+    /// Starts writing rows of `n_columns` features into the folder `dir`, which is created where it is missing.
+    ///
+    /// # Errors
+    /// [`EvalError::Io`]; [`EvalError::Rows`] for 0 columns.
+    pub fn create(dir: &Path, n_columns: usize) -> Result<Self> {
+        if n_columns == 0 {
+            return Err(rows_error(dir, "at least one column", "0"));
+        }
+        fs_err::create_dir_all(dir)?;
+        let partial = dir.join(format!("{FEATURES_FILE}.partial"));
+        let rows = RowWriter::create(&partial)?;
+        Ok(Self { dir: dir.into(), rows: Some(rows), partial, labels: Vec::new(), n_columns })
+    }
+
+    /// Appends `labels.len()` rows; `values` holds their features row by row.
+    ///
+    /// # Errors
+    /// [`EvalError::Rows`] where `values` does not hold `n_columns` numbers a label, [`EvalError::NotFinite`] where one
+    /// is NaN or infinite, [`EvalError::Io`].
+    pub fn append(&mut self, values: &[f32], labels: &[u32]) -> Result<()> {
+        let n_expected = labels.len() * self.n_columns;
+        if values.len() != n_expected {
+            let expected =
+                format!("{n_expected} numbers for {} rows of {} columns", labels.len(), self.n_columns);
+            return Err(rows_error(&self.dir, &expected, &values.len().to_string()));
+        }
+        if let Some(at) = values.iter().position(|value| !value.is_finite()) {
+            return Err(EvalError::NotFinite {
+                path: self.dir.join(FEATURES_FILE),
+                row: self.labels.len() + at / self.n_columns,
+                column: at % self.n_columns,
+                found: values[at],
+            });
+        }
+        if let Some(rows) = &mut self.rows {
+            rows.append(values)?;
+        }
+        self.labels.extend_from_slice(labels);
+        Ok(())
+    }
+
+    /// Completes both files and returns the number of rows.
+    ///
+    /// # Errors
+    /// [`EvalError::Rows`] where nothing was appended, [`EvalError::Io`].
+    pub fn finish(mut self) -> Result<usize> {
+        let n_rows = self.labels.len();
+        if n_rows == 0 {
+            return Err(rows_error(&self.dir, "at least one row", "none"));
+        }
+        let partial_labels = self.dir.join(format!("{LABELS_FILE}.partial"));
+        let file = fs_err::File::create(&partial_labels)?;
+        let written = ArrayView1::from(&self.labels).write_npy(file);
+        written.map_err(|error| EvalError::Io(std::io::Error::other(error)))?;
+        if let Some(rows) = self.rows.take() {
+            rows.finish(n_rows, self.n_columns)?;
+        }
+        fs_err::rename(&partial_labels, self.dir.join(LABELS_FILE))?;
+        fs_err::rename(&self.partial, self.dir.join(FEATURES_FILE))?;
+        Ok(n_rows)
+    }
+}
+
+impl Drop for FeatureWriter {
+    fn drop(&mut self) {
+        if self.rows.take().is_some() {
+            // Nobody is left to tell: a file that cannot be removed stays under its partial name.
+            let _ = fs_err::remove_file(&self.partial);
+        }
+    }
+}
+
+fn rows_error(dir: &Path, expected: &str, found: &str) -> EvalError {
+    EvalError::Rows { path: dir.into(), expected: expected.into(), found: found.into() }
+}

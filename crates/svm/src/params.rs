@@ -1,0 +1,147 @@
+//! Settings of a fit, and the fit itself as linfa's estimator.
+
+use std::ops::ControlFlow;
+
+use linfa::dataset::{AsSingleTargets, DatasetBase};
+use linfa::{ParamGuard, traits::Fit};
+use ndarray::{ArrayBase, ArrayView2, Data, Ix2};
+
+use crate::gram::SharedGram;
+use crate::{DualSvc, LinearSvc, Result, SvmError, hinge, rows};
+
+/// What a margin violation ξ = max(0, 1 − y f(x)) costs.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Loss {
+    /// ξ²: the L2-SVM of the paper, with the bias as a regularised constant feature, as in LIBLINEAR.
+    #[default]
+    SquaredHinge,
+    /// ξ: `linfa-svm`'s C-SVC with an unregularised bias, for few rows.
+    Hinge,
+}
+
+/// Settings not yet checked; `fit` checks them.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct LinearSvcParams(LinearSvcValidParams);
+
+impl LinearSvcParams {
+    /// The weight C > 0 of the loss against ½‖w‖²; 1 unless set.
+    pub fn c(mut self, c: f64) -> Self {
+        self.0.c = c;
+        self
+    }
+
+    /// The loss; the squared hinge unless set.
+    pub fn loss(mut self, loss: Loss) -> Self {
+        self.0.loss = loss;
+        self
+    }
+
+    /// The duality gap, relative to the objective, at which a class is done; 1e-4 unless set.
+    pub fn relative_gap(mut self, relative_gap: f64) -> Self {
+        self.0.relative_gap = relative_gap;
+        self
+    }
+
+    /// The Newton steps after which a class that is not done is an error; 200 unless set.
+    pub fn max_steps(mut self, max_steps: usize) -> Self {
+        self.0.max_steps = max_steps;
+        self
+    }
+
+    /// Up to this many rows the fit goes over an n×n Gram matrix of f64 (and needs about three times its memory),
+    /// beyond over the rows; 12,000 unless set (1.2 GB for the matrix).
+    pub fn max_gram_rows(mut self, max_gram_rows: usize) -> Self {
+        self.0.max_gram_rows = max_gram_rows;
+        self
+    }
+}
+
+/// Settings that have been checked.
+#[derive(Clone, Debug, PartialEq)]
+pub struct LinearSvcValidParams {
+    pub(crate) c: f64,
+    pub(crate) loss: Loss,
+    pub(crate) relative_gap: f64,
+    pub(crate) max_steps: usize,
+    pub(crate) max_gram_rows: usize,
+}
+
+impl Default for LinearSvcValidParams {
+    fn default() -> Self {
+        Self { c: 1.0, loss: Loss::SquaredHinge, relative_gap: 1e-4, max_steps: 200, max_gram_rows: 12_000 }
+    }
+}
+
+impl ParamGuard for LinearSvcParams {
+    type Checked = LinearSvcValidParams;
+    type Error = SvmError;
+
+    fn check_ref(&self) -> Result<&Self::Checked> {
+        self.0.check_values()?;
+        Ok(&self.0)
+    }
+
+    fn check(self) -> Result<Self::Checked> {
+        self.check_ref()?;
+        Ok(self.0)
+    }
+}
+
+impl LinearSvcValidParams {
+    pub(crate) fn check_values(&self) -> Result<()> {
+        if !(self.c.is_finite() && self.c > 0.0) {
+            return Err(SvmError::InvalidC { found: self.c });
+        }
+        if !(self.relative_gap > 0.0 && self.relative_gap < 1.0) {
+            return Err(SvmError::InvalidRelativeGap { found: self.relative_gap });
+        }
+        if self.max_steps == 0 {
+            return Err(SvmError::InvalidMaxSteps);
+        }
+        Ok(())
+    }
+
+    /// One model for each of `cs`, in their order, all classes and all C sharing what can be shared.
+    ///
+    /// `features` (n_rows, n_columns) may be a view of a memory-mapped file: they are read from start to end, once for the
+    /// Gram matrix and once for the weights, or, beyond `max_gram_rows`, once for each pass of the solver over rows.
+    /// The setting `c` is not used. `observe` hears of progress and may break it off.
+    ///
+    /// # Errors
+    /// [`SvmError::Empty`], [`SvmError::NonFinite`], [`SvmError::LabelCount`], [`SvmError::SingleClass`],
+    /// [`SvmError::InvalidC`], [`SvmError::NoC`], [`SvmError::NotConverged`], [`SvmError::Interrupted`], and for the hinge
+    /// loss [`SvmError::TooManyRows`] and [`SvmError::LinfaSvm`].
+    pub fn fit_path(
+        &self,
+        features: ArrayView2<'_, f32>,
+        labels: &[usize],
+        cs: &[f64],
+        observe: &mut dyn FnMut(u64, u64) -> ControlFlow<()>,
+    ) -> Result<Vec<LinearSvc>> {
+        // Labels are checked before the long work begins.
+        crate::labels::OneVsRest::new(labels, features.nrows())?;
+        crate::dual::ascending(cs)?;
+        if self.loss == Loss::Hinge {
+            return cs.iter().map(|&c| hinge::fit_hinge(features, labels, c)).collect();
+        }
+        if features.nrows() > self.max_gram_rows {
+            return rows::fit(features, labels, cs, self, observe);
+        }
+        let gram = SharedGram::new_observed(features, observe)?;
+        let rows: Vec<usize> = (0..gram.n_rows()).collect();
+        DualSvc::into_linear(gram.solve_with(&rows, labels, cs, self, observe)?, features)
+    }
+}
+
+impl<D: Data<Elem = f32>, T: AsSingleTargets<Elem = usize>> Fit<ArrayBase<D, Ix2>, T, SvmError>
+    for LinearSvcValidParams
+{
+    type Object = LinearSvc;
+
+    fn fit(&self, dataset: &DatasetBase<ArrayBase<D, Ix2>, T>) -> Result<LinearSvc> {
+        let labels = dataset.as_single_targets().to_vec();
+        let mut keep_on = |_, _| ControlFlow::Continue(());
+        let models = self.fit_path(dataset.records().view(), &labels, &[self.c], &mut keep_on)?;
+        models.into_iter().next().ok_or(SvmError::NoC)
+    }
+}
