@@ -1,0 +1,117 @@
+//! Named tensors and their configuration in one `.safetensors` file.
+
+use std::{collections::HashMap, path::Path};
+
+use candle_core::{Device, Tensor, safetensors::Load};
+use safetensors::SafeTensors;
+
+use crate::{NnError, Result};
+
+/// Named tensors, in the order they were added, with text beside them.
+#[derive(Debug, Default, Clone)]
+pub struct Checkpoint {
+    tensors: Vec<(String, Tensor)>,
+    metadata: HashMap<String, String>,
+}
+
+impl Checkpoint {
+    /// Adds a tensor.
+    pub fn insert(&mut self, name: impl Into<String>, tensor: &Tensor) {
+        self.tensors.push((name.into(), tensor.detach()));
+    }
+
+    /// Adds a piece of metadata: a configuration as JSON, a step.
+    pub fn describe(&mut self, key: &str, value: impl Into<String>) {
+        self.metadata.insert(key.to_string(), value.into());
+    }
+
+    /// The tensor called `name`, if there is one.
+    pub fn get(&self, name: &str) -> Option<&Tensor> {
+        self.tensors.iter().find(|(n, _)| n == name).map(|(_, t)| t)
+    }
+
+    /// The metadata under `key`, if there is any.
+    pub fn metadata(&self, key: &str) -> Option<&str> {
+        self.metadata.get(key).map(String::as_str)
+    }
+
+    /// Writes the file whole: under a temporary name first, then renamed over `path`.
+    ///
+    /// # Errors
+    /// Where the file cannot be written.
+    pub fn save(&self, path: &Path) -> Result<()> {
+        let tensors = self.tensors.iter().map(|(name, tensor)| (name, tensor));
+        let bytes = safetensors::serialize(tensors, Some(self.metadata.clone()))
+            .map_err(candle_core::Error::SafeTensor)?;
+        let partial = path.with_extension("safetensors.partial");
+        let file = fs_err::File::create(&partial)?;
+        std::io::Write::write_all(&mut &file, &bytes)?;
+        file.sync_all()?;
+        fs_err::rename(&partial, path)?;
+        Ok(())
+    }
+
+    /// Reads a file.
+    ///
+    /// # Errors
+    /// Where the file cannot be read or is no `.safetensors` file.
+    pub fn load(path: &Path, device: &Device) -> Result<Self> {
+        let bytes = fs_err::read(path)?;
+        let wrong = |found: String| NnError::Checkpoint {
+            path: path.to_path_buf(),
+            expected: "a safetensors file".into(),
+            found,
+        };
+        let (_, header) = SafeTensors::read_metadata(&bytes).map_err(|e| wrong(e.to_string()))?;
+        let metadata = header.metadata().clone().unwrap_or_default();
+        let file = SafeTensors::deserialize(&bytes).map_err(|e| wrong(e.to_string()))?;
+        let tensors = file
+            .tensors()
+            .into_iter()
+            .map(|(name, view)| Ok((name, view.load(device)?)))
+            .collect::<Result<_>>()?;
+        Ok(Self { tensors, metadata })
+    }
+
+    /// The tensor called `name` of the given shape.
+    ///
+    /// # Errors
+    /// [`NnError::Checkpoint`], naming `path`, where it is missing or has another shape.
+    pub fn require(&self, path: &Path, name: &str, shape: &[usize]) -> Result<Tensor> {
+        let expected = format!("a tensor `{name}` of shape {shape:?}");
+        let wrong = |found| NnError::Checkpoint { path: path.to_path_buf(), expected, found };
+        match self.get(name) {
+            None => Err(wrong("no tensor of that name".into())),
+            Some(t) if t.dims() != shape => Err(wrong(format!("shape {:?}", t.dims()))),
+            Some(t) => Ok(t.clone()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{flat, tensor};
+
+    #[test]
+    fn round_trip_and_errors() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("d.safetensors");
+        let mut saved = Checkpoint::default();
+        saved.insert("conv0.kernel", &tensor(&[4, 3, 5, 5]));
+        saved.describe("config", "{}");
+        saved.save(&path).unwrap();
+
+        let loaded = Checkpoint::load(&path, &Device::Cpu).unwrap();
+        assert_eq!(loaded.metadata("config"), Some("{}"));
+        let kernel = loaded.require(&path, "conv0.kernel", &[4, 3, 5, 5]).unwrap();
+        assert_eq!(flat(&kernel), flat(&tensor(&[4, 3, 5, 5])));
+        let message = loaded.require(&path, "conv0.kernel", &[4, 3, 3, 3]).unwrap_err().to_string();
+        assert!(message.ends_with("of shape [4, 3, 3, 3], found shape [4, 3, 5, 5]"), "{message}");
+        assert!(loaded.require(&path, "conv1.kernel", &[1]).is_err());
+
+        fs_err::write(&path, "not a checkpoint").unwrap();
+        let message = Checkpoint::load(&path, &Device::Cpu).unwrap_err().to_string();
+        assert!(message.contains("d.safetensors: expected a safetensors file"), "{message}");
+    }
+}

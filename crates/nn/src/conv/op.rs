@@ -1,0 +1,102 @@
+//! The kernels as candle operations.
+
+use candle_core::{CpuStorage, CustomOp2, Layout, Result, Shape, Tensor};
+
+use super::{geometry::Geometry, kernels};
+use crate::storage::{slice, with_slice};
+
+pub(super) struct Conv2d(pub(super) Geometry);
+pub(super) struct ConvTranspose2d(pub(super) Geometry);
+
+fn images_shape(g: &Geometry) -> Shape {
+    Shape::from((g.n, g.h, g.w, g.c))
+}
+
+fn maps_shape(g: &Geometry) -> Shape {
+    Shape::from((g.n, g.oh, g.ow, g.o))
+}
+
+/// Runs a kernel over two contiguous CPU tensors.
+fn run(
+    g: &Geometry,
+    kernel: fn(&Geometry, &[f32], &[f32]) -> Vec<f32>,
+    [a, b]: [&Tensor; 2],
+    shape: impl Into<Shape>,
+) -> Result<Tensor> {
+    let values = with_slice(a, "convolution", |a| with_slice(b, "convolution", |b| Ok(kernel(g, a, b))))?;
+    Tensor::from_vec(values, shape, a.device())
+}
+
+impl CustomOp2 for Conv2d {
+    fn name(&self) -> &'static str {
+        "conv2d"
+    }
+
+    fn cpu_fwd(
+        &self,
+        images: &CpuStorage,
+        images_layout: &Layout,
+        kernel: &CpuStorage,
+        kernel_layout: &Layout,
+    ) -> Result<(CpuStorage, Shape)> {
+        let images = slice(images, images_layout, self.name())?;
+        let kernel = slice(kernel, kernel_layout, self.name())?;
+        Ok((CpuStorage::F32(kernels::forward(&self.0, images, kernel)), maps_shape(&self.0)))
+    }
+
+    fn bwd(
+        &self,
+        images: &Tensor,
+        kernel: &Tensor,
+        _maps: &Tensor,
+        gradient: &Tensor,
+    ) -> Result<(Option<Tensor>, Option<Tensor>)> {
+        let (g, gradient) = (&self.0, &gradient.contiguous()?);
+        let images_gradient = images
+            .track_op()
+            .then(|| run(g, kernels::input_gradient, [gradient, kernel], images_shape(g)))
+            .transpose()?;
+        let kernel_gradient = kernel
+            .track_op()
+            .then(|| run(g, kernels::kernel_gradient, [images, gradient], kernel.shape()))
+            .transpose()?;
+        Ok((images_gradient, kernel_gradient))
+    }
+}
+
+impl CustomOp2 for ConvTranspose2d {
+    fn name(&self) -> &'static str {
+        "conv_transpose2d"
+    }
+
+    fn cpu_fwd(
+        &self,
+        maps: &CpuStorage,
+        maps_layout: &Layout,
+        kernel: &CpuStorage,
+        kernel_layout: &Layout,
+    ) -> Result<(CpuStorage, Shape)> {
+        let maps = slice(maps, maps_layout, self.name())?;
+        let kernel = slice(kernel, kernel_layout, self.name())?;
+        Ok((CpuStorage::F32(kernels::input_gradient(&self.0, maps, kernel)), images_shape(&self.0)))
+    }
+
+    fn bwd(
+        &self,
+        maps: &Tensor,
+        kernel: &Tensor,
+        _images: &Tensor,
+        gradient: &Tensor,
+    ) -> Result<(Option<Tensor>, Option<Tensor>)> {
+        let (g, gradient) = (&self.0, &gradient.contiguous()?);
+        let maps_gradient = maps
+            .track_op()
+            .then(|| run(g, kernels::forward, [gradient, kernel], maps_shape(g)))
+            .transpose()?;
+        let kernel_gradient = kernel
+            .track_op()
+            .then(|| run(g, kernels::kernel_gradient, [gradient, maps], kernel.shape()))
+            .transpose()?;
+        Ok((maps_gradient, kernel_gradient))
+    }
+}
