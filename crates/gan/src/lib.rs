@@ -1,1 +1,46 @@
-//! The networks of the DCGAN paper: architectures, training, samples, released weights.
+//! The networks of the DCGAN paper.
+//!
+//! [`Architecture`] names the paper's three image networks and scales their widths; [`Generator`] and
+//! [`Discriminator`] are built from it, drawn at random, loaded from a `.safetensors` file or imported from the weights
+//! that the paper's authors released ([`released`]). [`train`] trains a pair as the released code does,
+//! [`sample`] draws pictures, and [`FeatureExtractor`] turns a discriminator into the paper's feature vector.
+//!
+//! ```
+//! use dcgan_gan::{Architecture, ArchitectureName, Discriminator, Generator, sample};
+//! use dcgan_nn::candle::Device;
+//! # fn main() -> dcgan_gan::Result<()> {
+//! let narrow = Architecture { name: ArchitectureName::Svhn32, width: 0.125 };
+//! let generator = Generator::random(narrow.generator(), 0, &Device::Cpu)?;
+//! let pixels = sample::generate(&generator, 4, 1)?;
+//! assert_eq!(pixels.len(), 4 * 3 * 32 * 32);
+//! let discriminator = Discriminator::random(narrow.discriminator(), 0, &Device::Cpu)?;
+//! assert_eq!(discriminator.config().n_features(), (8 + 16 + 32) * 16);
+//! # Ok(()) }
+//! ```
+
+mod architecture;
+mod discriminator;
+mod error;
+mod features;
+mod generator;
+mod parameters;
+pub mod released;
+pub mod sample;
+#[cfg(test)]
+mod networks_tests;
+pub mod train;
+
+pub use architecture::{
+    Architecture, ArchitectureName, DiscriminatorConfig, GeneratorConfig, Layer, TrainingDefaults, ZDistribution,
+};
+pub use discriminator::Discriminator;
+pub use error::{GanError, Result};
+pub use features::FeatureExtractor;
+pub use generator::Generator;
+
+/// Channels of a picture; the paper's image networks are all for colour.
+pub const IMAGE_CHANNELS: usize = 3;
+/// Side of the generator's first maps and of the discriminator's last, and of the grid features are pooled to.
+pub const BASE_SIZE: usize = 4;
+/// Negative slope of the discriminator's LeakyReLU (section 3).
+pub const LEAKY_SLOPE: f32 = 0.2;

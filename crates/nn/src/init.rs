@@ -1,13 +1,13 @@
 //! Random tensors from a seeded generator.
 
 use candle_core::{Device, Tensor};
-use rand::Rng;
+use rand::RngCore;
 use rand_distr::{Distribution, StandardNormal, Uniform};
 
 use crate::Result;
 
 /// A tensor of independent N(mean, std²) draws.
-pub fn normal(shape: &[usize], mean: f32, std: f32, rng: &mut impl Rng, device: &Device) -> Result<Tensor> {
+pub fn normal(shape: &[usize], mean: f32, std: f32, rng: &mut dyn RngCore, device: &Device) -> Result<Tensor> {
     let n = shape.iter().product();
     let values: Vec<f32> =
         StandardNormal.sample_iter(rng).take(n).map(|draw: f32| mean + std * draw).collect();
@@ -15,7 +15,7 @@ pub fn normal(shape: &[usize], mean: f32, std: f32, rng: &mut impl Rng, device: 
 }
 
 /// A tensor of independent U(-1, 1) draws.
-pub fn uniform(shape: &[usize], rng: &mut impl Rng, device: &Device) -> Result<Tensor> {
+pub fn uniform(shape: &[usize], rng: &mut dyn RngCore, device: &Device) -> Result<Tensor> {
     let n = shape.iter().product();
     // The bounds are constants in order, so the distribution always exists.
     let values: Vec<f32> = match Uniform::new(-1.0f32, 1.0) {

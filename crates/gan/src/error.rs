@@ -1,0 +1,64 @@
+//! What can go wrong in this crate.
+
+use std::path::PathBuf;
+
+/// An error of the `gan` crate.
+#[derive(Debug, thiserror::Error)]
+pub enum GanError {
+    /// A tensor operation or a checkpoint failed.
+    #[error(transparent)]
+    Nn(#[from] dcgan_nn::NnError),
+    /// candle refused an operation.
+    #[error(transparent)]
+    Candle(#[from] candle_core::Error),
+    /// The images could not be read or written.
+    #[error(transparent)]
+    Images(#[from] dcgan_images::ImagesError),
+    /// A file could not be read or written; the message names it.
+    #[error(transparent)]
+    Io(#[from] std::io::Error),
+    /// A file is not what it should be.
+    #[error("{path}: expected {expected}, found {found}")]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// What should be there.
+        expected: String,
+        /// What is there.
+        found: String,
+    },
+    /// A setting is out of its range.
+    #[error("`{key}`: expected {expected}, found {found}")]
+    Setting {
+        /// The setting.
+        key: &'static str,
+        /// The range.
+        expected: String,
+        /// The value.
+        found: String,
+    },
+    /// The images do not fit the network.
+    #[error("the network takes pictures of {expected}, the image store holds pictures of {found}")]
+    ImageSize {
+        /// channels×height×width of the network.
+        expected: String,
+        /// channels×height×width of the store.
+        found: String,
+    },
+    /// A loss is no longer a number.
+    #[error("training diverged at step {step}: the {network}'s loss is {loss}")]
+    Diverged {
+        /// The step.
+        step: u64,
+        /// `generator` or `discriminator`.
+        network: &'static str,
+        /// The loss.
+        loss: f64,
+    },
+    /// The observer asked to stop.
+    #[error("interrupted")]
+    Interrupted,
+}
+
+/// The crate's result.
+pub type Result<T> = std::result::Result<T, GanError>;

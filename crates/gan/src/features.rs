@@ -1,0 +1,112 @@
+//! A discriminator as a feature extractor (section 5).
+
+use std::ops::ControlFlow;
+
+use candle_core::{Device, Tensor};
+use dcgan_images::ImageStore;
+use dcgan_nn::{batch_norm::Statistics, pixels::to_activations, pool::max_pool_flat};
+
+use crate::{BASE_SIZE, Discriminator, GanError, IMAGE_CHANNELS, Result};
+
+/// Pictures in a batch when statistics are inferred (released code).
+pub const STATISTICS_BATCH: usize = 128;
+
+/// Every conv layer of a discriminator after its LeakyReLU, max-pooled to a 4×4 grid, flattened in NCHW order and
+/// concatenated, with batch-norm statistics inferred over a data set.
+#[derive(Debug, Clone)]
+pub struct FeatureExtractor {
+    discriminator: Discriminator,
+    statistics: Vec<Option<Statistics>>,
+    device: Device,
+}
+
+impl FeatureExtractor {
+    /// Infers the batch-norm statistics over `store`, as the released code does: batches of [`STATISTICS_BATCH`] in the
+    /// store's order, the batch's own statistics while propagating, and for each layer the unweighted mean over
+    /// batches of the batch mean and of the biased batch variance. Pictures beyond the last whole batch are left out
+    /// (unstated in the paper), unless there is no whole batch. `observe` is told the pictures seen.
+    ///
+    /// # Errors
+    /// Where the store is empty or its pictures do not fit the network; [`GanError::Interrupted`] where `observe` breaks.
+    pub fn infer(
+        discriminator: &Discriminator,
+        store: &ImageStore,
+        device: &Device,
+        observe: &mut dyn FnMut(u64, u64) -> ControlFlow<()>,
+    ) -> Result<Self> {
+        check_size(discriminator, store)?;
+        let batch = STATISTICS_BATCH.min(store.len());
+        let n_batches = store.len() / batch.max(1);
+        if n_batches == 0 {
+            let found = "an empty image store".to_string();
+            return Err(GanError::File { path: "images.npy".into(), expected: "at least one picture".into(), found });
+        }
+        let mut extractor = Self { discriminator: discriminator.frozen(), statistics: Vec::new(), device: device.clone() };
+        let mut sums: Vec<Option<Statistics>> = Vec::new();
+        for i in 0..n_batches {
+            if observe((i * batch) as u64, (n_batches * batch) as u64).is_break() {
+                return Err(GanError::Interrupted);
+            }
+            let len = store.image(0).len();
+            let pixels = &store.pixels()[i * batch * len..(i + 1) * batch * len];
+            let (_, own) = extractor.discriminator.maps_and_statistics(&extractor.activations(pixels, batch)?)?;
+            match sums.is_empty() {
+                true => sums = own,
+                false => sums.iter_mut().zip(own).for_each(|(sum, own)| add(sum, own)),
+            }
+        }
+        for sum in sums.iter_mut().flatten() {
+            let values = sum.mean.iter_mut().chain(&mut sum.variance);
+            values.for_each(|v| *v /= n_batches as f64);
+        }
+        extractor.statistics = sums;
+        Ok(extractor)
+    }
+
+    /// Length of a feature vector: 28,672 for `imagenet32`, 7168 for `svhn32`.
+    pub fn n_features(&self) -> usize {
+        self.discriminator.config().n_features()
+    }
+
+    /// The features of `n` pictures of uint8 NCHW pixels: n rows of [`Self::n_features`] values. They are not rescaled, and do
+    /// not depend on how pictures are batched.
+    ///
+    /// # Errors
+    /// Where the pixels do not fit the network.
+    pub fn extract(&self, pixels: &[u8], n: usize) -> Result<Vec<f32>> {
+        let maps = self.discriminator.maps_with(&self.activations(pixels, n)?, &self.statistics)?;
+        let pooled: Vec<Vec<Vec<f32>>> =
+            maps.iter().map(|maps| Ok(max_pool_flat(maps, BASE_SIZE)?)).collect::<Result<_>>()?;
+        let mut features = Vec::with_capacity(n * self.n_features());
+        for image in 0..n {
+            pooled.iter().for_each(|layer| features.extend_from_slice(&layer[image]));
+        }
+        Ok(features)
+    }
+
+    fn activations(&self, pixels: &[u8], n: usize) -> Result<Tensor> {
+        let size = self.discriminator.config().image_size;
+        Ok(to_activations(pixels, [n, IMAGE_CHANNELS, size, size], &self.device)?)
+    }
+}
+
+fn add(sum: &mut Option<Statistics>, own: Option<Statistics>) {
+    if let (Some(sum), Some(own)) = (sum, own) {
+        sum.mean.iter_mut().zip(own.mean).for_each(|(s, v)| *s += v);
+        sum.variance.iter_mut().zip(own.variance).for_each(|(s, v)| *s += v);
+    }
+}
+
+/// Refuses a store whose pictures are not the network's size.
+pub(crate) fn check_size(discriminator: &Discriminator, store: &ImageStore) -> Result<()> {
+    let size = discriminator.config().image_size;
+    let (expected, found) = ([IMAGE_CHANNELS, size, size], [store.channels(), store.height(), store.width()]);
+    if expected == found {
+        return Ok(());
+    }
+    let text = |[c, h, w]: [usize; 3]| format!("{c}x{h}x{w}");
+    Err(GanError::ImageSize { expected: text(expected), found: text(found) })
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,117 @@
+//! A network's named parameters: where their first values come from, and where they go.
+
+use std::path::Path;
+
+use candle_core::{Device, Tensor, Var};
+use dcgan_nn::{checkpoint::Checkpoint, init, rng};
+use rand::RngCore;
+
+use crate::{GanError, Result};
+
+/// Standard deviation of initial weights and gains (section 4).
+const INITIAL_STD: f32 = 0.02;
+
+/// What a parameter is, which decides how it is drawn.
+#[derive(Clone, Copy)]
+pub(crate) enum Kind {
+    /// N(0, 0.02²).
+    Weight,
+    /// Batch-norm gain, N(1, 0.02²).
+    Gain,
+    /// Batch-norm bias, 0.
+    Bias,
+}
+
+/// Where a network's parameters come from.
+pub(crate) enum Source<'a> {
+    Random(&'a mut dyn RngCore, &'a Device),
+    /// A checkpoint read from a file, and the prefix of the names in it.
+    Checkpoint(&'a Checkpoint, &'a Path, &'a str),
+}
+
+/// A network's parameters in the order they were made.
+#[derive(Debug, Default, Clone)]
+pub(crate) struct Parameters {
+    vars: Vec<(String, Var)>,
+}
+
+impl Parameters {
+    /// Makes one parameter and keeps it.
+    pub(crate) fn make(
+        &mut self,
+        source: &mut Source,
+        name: &str,
+        shape: &[usize],
+        kind: Kind,
+    ) -> Result<Tensor> {
+        let value = match source {
+            Source::Checkpoint(checkpoint, path, prefix) => {
+                checkpoint.require(path, &format!("{prefix}{name}"), shape)?
+            }
+            Source::Random(rng, device) => match kind {
+                Kind::Weight => init::normal(shape, 0.0, INITIAL_STD, *rng, device)?,
+                Kind::Gain => init::normal(shape, 1.0, INITIAL_STD, *rng, device)?,
+                Kind::Bias => Tensor::zeros(shape, candle_core::DType::F32, device)?,
+            },
+        };
+        let var = Var::from_tensor(&value)?;
+        self.vars.push((name.to_string(), var.clone()));
+        Ok(var.into_inner())
+    }
+
+    pub(crate) fn vars(&self) -> &[(String, Var)] {
+        &self.vars
+    }
+
+    /// Adds all parameters to a checkpoint under `prefix`.
+    pub(crate) fn store(&self, prefix: &str, checkpoint: &mut Checkpoint) {
+        for (name, var) in &self.vars {
+            checkpoint.insert(format!("{prefix}{name}"), var);
+        }
+    }
+}
+
+/// The generator that draws a network's initial weights; `network` tells G's from D's.
+pub(crate) fn weights_rng(seed: u64, network: u64) -> impl RngCore {
+    rng::stream(seed, rng::Purpose::Weights, network)
+}
+
+/// Saves a network with its configuration as JSON.
+pub(crate) fn save(
+    parameters: &Parameters,
+    network: &str,
+    config: &impl serde::Serialize,
+    path: &Path,
+) -> Result<()> {
+    let mut checkpoint = Checkpoint::default();
+    parameters.store("", &mut checkpoint);
+    checkpoint.describe("network", network);
+    checkpoint.describe("config", json(config)?);
+    Ok(checkpoint.save(path)?)
+}
+
+/// Reads a file that [`save`] wrote for the same kind of network.
+pub(crate) fn load<C: serde::de::DeserializeOwned>(
+    network: &str,
+    path: &Path,
+    device: &Device,
+) -> Result<(C, Checkpoint)> {
+    let checkpoint = Checkpoint::load(path, device)?;
+    let wrong = |found: String| GanError::File {
+        path: path.to_path_buf(),
+        expected: format!("a {network} with its configuration"),
+        found,
+    };
+    match checkpoint.metadata("network") {
+        Some(found) if found == network => {}
+        found => return Err(wrong(format!("network {found:?}"))),
+    }
+    let config = checkpoint.metadata("config").unwrap_or_default();
+    let config = serde_json::from_str(config).map_err(|e| wrong(e.to_string()))?;
+    Ok((config, checkpoint))
+}
+
+/// Plain structs of numbers and strings always have a JSON form; the error is kept all the same.
+pub(crate) fn json(value: &impl serde::Serialize) -> Result<String> {
+    serde_json::to_string(value).map_err(|e| GanError::Io(e.into()))
+}

@@ -1,0 +1,68 @@
+//! `metrics.jsonl`: the training curves.
+
+use std::{io::Write, path::Path, time::Instant};
+
+use serde::{Deserialize, Serialize};
+
+use super::trainer::Trainer;
+use crate::{Result, parameters::json};
+
+/// One line.
+#[derive(Debug, Serialize, Deserialize)]
+struct Line {
+    step: u64,
+    epoch: f64,
+    d_loss: f64,
+    g_loss: f64,
+    /// Mean of σ(D(x)) over the last real minibatch.
+    d_real: f64,
+    /// Mean of σ(D(G(z))) over the last generated minibatch of a D update.
+    d_fake: f64,
+    /// Minibatches a second times their size, since the line before.
+    images_per_s: f64,
+}
+
+/// The open file.
+pub(super) struct Log {
+    file: fs_err::File,
+    since: (Instant, u64),
+}
+
+impl Log {
+    /// Opens the file, and drops the lines beyond `step` that a killed run wrote after its last checkpoint.
+    pub(super) fn open(path: &Path, step: u64) -> Result<Self> {
+        let kept = match fs_err::read_to_string(path) {
+            Ok(text) => keep(&text, step),
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => String::new(),
+            Err(e) => return Err(e.into()),
+        };
+        let mut file = fs_err::File::create(path)?;
+        file.write_all(kept.as_bytes())?;
+        Ok(Self { file, since: (Instant::now(), step) })
+    }
+
+    pub(super) fn write(&mut self, step: u64, epoch: f64, trainer: &Trainer) -> Result<()> {
+        let (discriminator, generator) = trainer.last_updates();
+        let (instant, first) = std::mem::replace(&mut self.since, (Instant::now(), step));
+        let n_images = ((step - first) as usize * trainer.settings().batch_size) as f64;
+        let line = Line {
+            step,
+            epoch,
+            d_loss: discriminator.loss,
+            g_loss: generator.loss,
+            d_real: discriminator.real,
+            d_fake: discriminator.fake,
+            images_per_s: n_images / instant.elapsed().as_secs_f64(),
+        };
+        writeln!(self.file, "{}", json(&line)?)?;
+        Ok(())
+    }
+}
+
+/// The whole lines up to `step`.
+fn keep(text: &str, step: u64) -> String {
+    text.split_inclusive('\n')
+        .filter(|line| line.ends_with('\n'))
+        .filter(|line| serde_json::from_str::<Line>(line).is_ok_and(|line| line.step <= step))
+        .collect()
+}
