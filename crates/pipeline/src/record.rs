@@ -100,6 +100,17 @@ impl Environment {
     }
 }
 
+impl Environment {
+    /// All of it in one line.
+    pub fn line(&self) -> String {
+        let processor = self.processor.as_deref().unwrap_or("unknown processor");
+        format!(
+            "dcgan {} on {}, {} threads, {processor}, {}",
+            self.program_version, self.device, self.threads, self.system
+        )
+    }
+}
+
 impl Record {
     /// Reads the record in a stage's folder; none if the stage is not complete.
     ///

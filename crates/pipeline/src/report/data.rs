@@ -79,8 +79,11 @@ pub struct Picture {
     pub stage: String,
     /// What is seen.
     pub caption: String,
-    /// The PNG file's path.
-    pub file: std::path::PathBuf,
+    /// Name of its copy in the report's folder.
+    pub file: String,
+    /// The original.
+    #[serde(skip)]
+    pub source: std::path::PathBuf,
 }
 
 /// A stage behind the report.

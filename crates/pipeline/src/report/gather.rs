@@ -144,7 +144,7 @@ fn picture(folder: &Path) -> anyhow::Result<Picture> {
     let record = Record::read(folder)?;
     let id = record.map(|record| record.id).unwrap_or_else(|| folder.display().to_string());
     let caption = format!("Samples of the generator, drawn by stage {id}");
-    Ok(Picture { stage: id, caption, file: folder.join("samples.png") })
+    Ok(Picture { file: format!("{id}.png"), stage: id, caption, source: folder.join("samples.png") })
 }
 
 fn stage_data(record: Record) -> StageData {

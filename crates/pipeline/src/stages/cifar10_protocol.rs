@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::info::{KindInfo, optional, required};
-use super::lineage::{changed_settings, of_features};
+use super::lineage::{IMAGENET, changed_settings, of_features};
 use super::{Artifact, ConfigProblem, Input, InputRef, Outcome, Stage};
 use crate::context::Context;
 use crate::report::entry::{Cell, Entry, Search, Table};
@@ -93,8 +93,7 @@ impl Stage for Cifar10Stage {
         let lineage = of_features(ctx.input(&self.train))?;
         let max_units = lineage.description.as_ref().and_then(|description| description.max_units);
         ctx.write_json(Entry::FILE, &entry(&result, lineage.method("L2-SVM"), max_units))?;
-        let is_imagenet = |source: &str| source.to_lowercase().contains("imagenet");
-        let mut differences = lineage.differences("imagenet32", &is_imagenet, "ImageNet-1k");
+        let mut differences = lineage.differences("imagenet32", IMAGENET);
         differences.extend(super::changed_sizes((result.n_train, result.n_test), CIFAR10_SIZES));
         differences.extend(changed_settings(
             &self.protocol,

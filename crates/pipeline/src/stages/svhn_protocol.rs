@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::info::{KindInfo, optional, required};
-use super::lineage::{changed_settings, of_features};
+use super::lineage::{SVHN, changed_settings, of_features};
 use super::{Artifact, ConfigProblem, Input, InputRef, Outcome, Stage};
 use crate::context::Context;
 use crate::report::entry::{Cell, Entry, Search, Table};
@@ -83,8 +83,7 @@ impl Stage for SvhnStage {
 
         let lineage = of_features(ctx.input(&self.train))?;
         ctx.write_json(Entry::FILE, &entry(&result, lineage.method("L2-SVM")))?;
-        let is_svhn = |source: &str| source.to_lowercase().contains("svhn");
-        let mut differences = lineage.differences("svhn32", &is_svhn, "SVHN");
+        let mut differences = lineage.differences("svhn32", SVHN);
         differences.extend(super::changed_sizes((result.n_train, result.n_test), SVHN_SIZES));
         differences.extend(changed_settings(
             &self.protocol,
