@@ -10,6 +10,7 @@
 //! | [`plan`], [`status`] | which stages would run, and why |
 //! | [`folder`], [`execute`], [`runner`] | running stages into folders that appear whole or not at all |
 //! | [`report`] | results beside the paper's tables |
+//! | [`bench`] | how fast this machine is |
 //! | [`progress`], [`interrupt`], [`device`], [`context`] | what a running stage talks to |
 //!
 //! ```
@@ -28,6 +29,7 @@
 //! assert!(message.contains("did you mean `n_train`?"));
 //! ```
 
+pub mod bench;
 pub mod check;
 pub mod clock;
 pub mod context;

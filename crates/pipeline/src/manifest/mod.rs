@@ -34,6 +34,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Context as _;
 
 pub use problem::{Problem, Problems};
+pub use problem::nearest as suggestion;
 pub(crate) use problem::{nearest, quoted};
 pub use sources::Location;
 

@@ -93,7 +93,7 @@ impl fmt::Display for Problems {
 impl std::error::Error for Problems {}
 
 /// "did you mean `x`?" for the candidate nearest to `wrong`, if one is near.
-pub(crate) fn nearest<'a>(wrong: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<String> {
+pub fn nearest<'a>(wrong: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<String> {
     candidates
         .into_iter()
         .map(|candidate| (strsim::damerau_levenshtein(wrong, candidate), candidate))

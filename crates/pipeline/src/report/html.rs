@@ -3,7 +3,9 @@
 use anyhow::Context as _;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use minijinja::{Environment, context};
+use minijinja::syntax::SyntaxConfig;
+use minijinja::value::Serde;
+use minijinja::{Environment, Value, context};
 use serde::Serialize;
 
 use super::data::ReportData;
@@ -32,12 +34,12 @@ pub fn html(report: &ReportData) -> anyhow::Result<String> {
     let environments: Vec<String> = report.environments.iter().map(|environment| environment.line()).collect();
     let total = duration(report.stages.iter().map(|stage| stage.seconds).sum());
     let mut jinja = Environment::new();
-    jinja.set_trim_blocks(true);
-    jinja.set_lstrip_blocks(true);
+    jinja.set_syntax(SyntaxConfig::builder().trim_blocks(true).lstrip_blocks(true).build()?);
     jinja.add_filter("duration", duration);
     jinja.add_filter("percent", |share: f64| format!("{:.2}", 100.0 * share));
     // The name's ending turns on the escaping of HTML.
     jinja.add_template("report.html", TEMPLATE)?;
     let template = jinja.get_template("report.html")?;
+    let (report, pictures) = (Value::from(Serde(report)), Value::from(Serde(pictures)));
     template.render(context! { report, pictures, environments, total }).context("cannot render report.html")
 }

@@ -27,7 +27,7 @@ pub struct Cifar10Stage {
 }
 
 /// The kind.
-pub const INFO: KindInfo = KindInfo {
+pub(super) const INFO: KindInfo = KindInfo {
     name: "cifar10_protocol",
     version: 1,
     summary: "measure features on CIFAR-10 (Table 1): L2-SVM on all labels and on 400 a class",

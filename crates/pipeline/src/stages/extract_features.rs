@@ -40,7 +40,7 @@ fn batch_size() -> usize {
 }
 
 /// The kind.
-pub const INFO: KindInfo = KindInfo {
+pub(super) const INFO: KindInfo = KindInfo {
     name: "extract_features",
     version: 1,
     summary: "turn labelled pictures into features: a discriminator's maps, or raw pixels",

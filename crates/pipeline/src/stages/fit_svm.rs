@@ -47,7 +47,7 @@ fn relative_gap() -> f64 {
 }
 
 /// The kind.
-pub const INFO: KindInfo = KindInfo {
+pub(super) const INFO: KindInfo = KindInfo {
     name: "fit_svm",
     version: 1,
     summary: "train one linear SVM on features with a given C and measure it on others",

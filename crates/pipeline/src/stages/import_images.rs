@@ -2,11 +2,11 @@
 
 use std::path::{Path, PathBuf};
 
-use dcgan_images::{ImportConfig, Resize, Source, import};
+use dcgan_images::{Filter, ImportConfig, Resize, Source, import};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use super::info::{KindInfo, optional, required};
+use super::info::{KindInfo, optional};
 use super::{Artifact, ConfigProblem, External, Input, InputRef, Outcome, Stage};
 use crate::context::Context;
 
@@ -22,6 +22,9 @@ pub struct ImportImages {
     /// How pictures are made one size.
     #[serde(default = "keep")]
     pub resize: Resize,
+    /// The filter where pictures are scaled.
+    #[serde(default)]
+    pub filter: Filter,
     /// 3 for colour, 1 for grey.
     #[serde(default = "three")]
     pub channels: usize,
@@ -46,7 +49,7 @@ fn max_pixels() -> u64 {
 }
 
 /// The kind.
-pub const INFO: KindInfo = KindInfo {
+pub(super) const INFO: KindInfo = KindInfo {
     name: "import_images",
     version: 1,
     summary: "read a data set into an image store (CIFAR-10, SVHN, MNIST, LSUN, ImageNet, a folder of pictures)",
@@ -61,9 +64,9 @@ pub const INFO: KindInfo = KindInfo {
         optional("source.mnist.images", "file", "", "IDX file of pictures, plain or .gz."),
         optional("source.mnist.labels", "file", "", "IDX file of labels, plain or .gz."),
         optional("source.folder.path", "folder", "", "JPEG, PNG and WebP pictures, also in folders below."),
-        optional("source.folder.classes", "true or false", "", "True: each folder below is a class. Required with the path."),
-        optional("source.image_net_tar.path", "file", "", "ILSVRC2012_img_train.tar."),
-        optional("source.image_net_folder.path", "folder", "", "ImageNet-1k unpacked, a folder for each synset."),
+        optional("source.folder.classes", "true or false", "", "True: each folder in it is a class; else there are no labels."),
+        optional("source.imagenet_tar.path", "file", "", "ILSVRC2012_img_train.tar."),
+        optional("source.imagenet_folder.path", "folder", "", "ImageNet-1k unpacked, a folder for each synset."),
         optional("source.lsun.path", "folder", "", "An LSUN LMDB, such as bedroom_train_lmdb."),
         optional(
             "resize",
@@ -71,9 +74,15 @@ pub const INFO: KindInfo = KindInfo {
             "\"keep\"",
             "How pictures are made one size. The paper prepares ImageNet with min_resize_centre_crop(32).",
         ),
+        optional(
+            "filter",
+            "\"box\", \"bilinear\", \"catmull_rom\" or \"lanczos3\"",
+            "\"catmull_rom\"",
+            "The filter where pictures are scaled; unstated in the paper.",
+        ),
         optional("channels", "1 or 3", "3", "Grey or colour."),
         optional("limit", "count", "", "Only so many pictures, the first ones."),
-        optional("max_pixels", "count", "100000000", "Pictures that claim more pixels are passed over before they are decoded."),
+        optional("max_pixels", "count", "67108864", "Pictures that claim more pixels are passed over before they are decoded."),
     ],
     example: &["source.svhn.path=target/real/svhn/train_32x32.mat"],
     is_resumable: false,
@@ -84,11 +93,11 @@ pub const INFO: KindInfo = KindInfo {
 impl ImportImages {
     fn config(&self) -> ImportConfig {
         ImportConfig {
-            resize: self.resize.clone(),
+            resize: self.resize,
+            filter: self.filter,
             channels: self.channels,
             limit: self.limit,
             max_pixels: self.max_pixels,
-            ..ImportConfig::default()
         }
     }
 

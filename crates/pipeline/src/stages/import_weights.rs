@@ -25,7 +25,7 @@ pub struct ImportWeights {
 }
 
 /// The kind.
-pub const INFO: KindInfo = KindInfo {
+pub(super) const INFO: KindInfo = KindInfo {
     name: "import_weights",
     version: 1,
     summary: "read the weights that the paper's authors released",

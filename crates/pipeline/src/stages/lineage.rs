@@ -65,7 +65,7 @@ pub(super) fn data_name(images: &Path) -> anyhow::Result<Option<String>> {
             "cifar10" => "CIFAR-10",
             "svhn" => "SVHN",
             "mnist" => "MNIST",
-            "image_net_tar" | "image_net_folder" => IMAGENET,
+            "imagenet_tar" | "imagenet_folder" => IMAGENET,
             "lsun" => "LSUN",
             _ => "a folder of pictures",
         }

@@ -105,7 +105,7 @@ pub struct ConfigProblem {
 
 impl ConfigProblem {
     /// The problem of a library's `validate()`, if it found one.
-    pub(crate) fn of<E: fmt::Display>(key: &str, checked: Result<(), E>) -> Vec<Self> {
+    pub(crate) fn of<E: fmt::Display>(key: &str, checked: Result<impl Sized, E>) -> Vec<Self> {
         let problem = |error: E| Self { key: key.to_owned(), message: error.to_string() };
         checked.err().map(problem).into_iter().collect()
     }

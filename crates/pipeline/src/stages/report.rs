@@ -29,7 +29,7 @@ fn title() -> String {
 }
 
 /// The kind.
-pub const INFO: KindInfo = KindInfo {
+pub(super) const INFO: KindInfo = KindInfo {
     name: "report",
     version: 1,
     summary: "put results beside the paper's tables, as Markdown, JSON and one HTML page",

@@ -39,7 +39,7 @@ fn eight() -> usize {
 const MAX_IMAGES: usize = 8192;
 
 /// The kind.
-pub const INFO: KindInfo = KindInfo {
+pub(super) const INFO: KindInfo = KindInfo {
     name: "sample",
     version: 1,
     summary: "draw a grid of a generator's pictures",

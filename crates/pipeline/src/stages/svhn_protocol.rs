@@ -27,7 +27,7 @@ pub struct SvhnStage {
 }
 
 /// The kind.
-pub const INFO: KindInfo = KindInfo {
+pub(super) const INFO: KindInfo = KindInfo {
     name: "svhn_protocol",
     version: 1,
     summary: "measure features on SVHN with 1000 labels (Table 2): L2-SVM, mean test error ± 1.96·std",

@@ -21,7 +21,7 @@ pub enum Synthesize {
 }
 
 /// The kind.
-pub const INFO: KindInfo = KindInfo {
+pub(super) const INFO: KindInfo = KindInfo {
     name: "synthesize",
     version: 1,
     summary: "make a small synthetic data set, in the layout of CIFAR-10, SVHN or LSUN",

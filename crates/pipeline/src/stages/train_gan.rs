@@ -21,7 +21,7 @@ pub struct TrainGan {
 }
 
 /// The kind.
-pub const INFO: KindInfo = KindInfo {
+pub(super) const INFO: KindInfo = KindInfo {
     name: "train_gan",
     version: 1,
     summary: "train a generator and a discriminator (the paper's networks, at any width)",
