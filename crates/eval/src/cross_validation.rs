@@ -112,3 +112,33 @@ pub(crate) fn fit_rows(
     let params = LinearSvc::params().relative_gap(relative_gap).check()?;
     Ok(params.fit_path(features, labels, cs, &mut |_, _| progress.ask())?)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::ops::ControlFlow;
+
+    use ndarray::Array2;
+
+    use super::*;
+
+    #[test]
+    fn rows_and_gram_matrix_agree() {
+        let features = Array2::from_shape_fn((90, 20), |(row, column)| {
+            let noise = ((row * 31 + column * 17 + row * column) % 23) as f32 / 23.0;
+            if column % 3 == row % 3 { noise + 0.2 } else { noise }
+        });
+        let train = FeatureSet::from_arrays(&features, (0..90).map(|row| row % 3).collect()).unwrap();
+        let search = CrossValidation { cs: &[1.0, 1e-2, 1e-1], n_folds: 3, relative_gap: 1e-10, seed: 0 };
+        let (rest, held_out): (Vec<usize>, Vec<usize>) = (0..90).partition(|row| row % 4 != 1);
+        let rows = |positions: &[usize]| positions.iter().map(|&row| row as u32).collect::<Vec<u32>>();
+        let mut observe = |_, _| ControlFlow::Continue(());
+        let mut progress = Progress::new(&mut observe, 0);
+        let gram = SharedGram::new(train.features()).unwrap();
+        let (by_gram, _) = search.fold_of_gram(&gram, train.labels(), &rest, &held_out).unwrap();
+        let (by_rows, gap) =
+            search.fold_of_rows(&train, &rows(&rest), &rows(&held_out), &mut progress).unwrap();
+        assert_eq!(by_gram, by_rows);
+        assert!(by_gram.iter().any(|&error| error > 0.0 && error < 0.6), "{by_gram:?}");
+        assert!(gap <= 1e-10);
+    }
+}

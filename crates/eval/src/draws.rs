@@ -127,9 +127,9 @@ fn pools(labels: &[usize], n_classes: usize, held_out: &[u32]) -> Vec<Vec<u32>> 
 
 /// Deals rows into `n_folds` folds, stratified: each class is shuffled and dealt out in turn.
 ///
-/// Returns the fold of each row. Dealing goes on from class to class where it stopped, so that folds differ by at most
-/// one row.
-pub(crate) fn stratified_folds(labels: &[usize], n_classes: usize, n_folds: usize, seed: u64) -> Vec<usize> {
+/// `labels` are classes 0..`n_classes`, `n_folds` at least 1. Returns the fold of each row, in 0..`n_folds`. Dealing goes
+/// on from class to class where it stopped, so that folds differ by at most one row.
+pub fn stratified_folds(labels: &[usize], n_classes: usize, n_folds: usize, seed: u64) -> Vec<usize> {
     let mut rng = stream(seed, Purpose::Folds, 0);
     let mut folds = vec![0; labels.len()];
     let mut next = 0;

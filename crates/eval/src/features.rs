@@ -1,5 +1,6 @@
 //! Features on disk: `features.npy`, f32 (N, D), and `labels.npy` beside it.
 
+use std::fmt;
 use std::path::{Path, PathBuf};
 
 use ndarray::{Array2, ArrayView2, aview2};
@@ -22,6 +23,18 @@ pub struct FeatureSet {
     labels: Vec<usize>,
     n_classes: usize,
     path: PathBuf,
+}
+
+impl fmt::Debug for FeatureSet {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("FeatureSet")
+            .field("path", &self.path)
+            .field("n_rows", &self.n_rows())
+            .field("n_columns", &self.n_columns())
+            .field("n_classes", &self.n_classes)
+            .finish()
+    }
 }
 
 impl FeatureSet {

@@ -105,7 +105,8 @@ impl ArchitectureName {
 
     /// What the released code trains this network with.
     pub fn training_defaults(self) -> TrainingDefaults {
-        let paper = TrainingDefaults { batch_size: 128, learning_rate: 2e-4, beta1: 0.5, l2: 1e-5, epochs: 25 };
+        let paper =
+            TrainingDefaults { batch_size: 128, learning_rate: 2e-4, beta1: 0.5, l2: 1e-5, epochs: 25 };
         match self {
             Self::Svhn32 => TrainingDefaults { batch_size: 64, learning_rate: 5e-4, epochs: 200, ..paper },
             Self::Imagenet32 => TrainingDefaults { epochs: 30, ..paper },

@@ -114,7 +114,10 @@ impl Discriminator {
     /// Where the pictures do not fit, or the network has no head.
     pub fn forward(&self, x: &Tensor) -> Result<Tensor> {
         let Some(head) = &self.head else {
-            return Err(candle_core::Error::Msg("this discriminator has no last layer: it only gives features".into()).into());
+            return Err(candle_core::Error::Msg(
+                "this discriminator has no last layer: it only gives features".into(),
+            )
+            .into());
         };
         let mut x = x.clone();
         for i in 0..self.layers.len() {

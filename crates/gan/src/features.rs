@@ -9,7 +9,7 @@ use dcgan_nn::{batch_norm::Statistics, pixels::to_activations, pool::max_pool_fl
 use crate::{BASE_SIZE, Discriminator, GanError, IMAGE_CHANNELS, Result};
 
 /// Pictures in a batch when statistics are inferred (released code).
-pub const STATISTICS_BATCH: usize = 128;
+pub(crate) const STATISTICS_BATCH: usize = 128;
 
 /// Every conv layer of a discriminator after its LeakyReLU, max-pooled to a 4×4 grid, flattened in NCHW order and
 /// concatenated, with batch-norm statistics inferred over a data set.
@@ -21,7 +21,7 @@ pub struct FeatureExtractor {
 }
 
 impl FeatureExtractor {
-    /// Infers the batch-norm statistics over `store`, as the released code does: batches of [`STATISTICS_BATCH`] in the
+    /// Infers the batch-norm statistics over `store`, as the released code does: batches of 128 in the
     /// store's order, the batch's own statistics while propagating, and for each layer the unweighted mean over
     /// batches of the batch mean and of the biased batch variance. Pictures beyond the last whole batch are left out
     /// (unstated in the paper), unless there is no whole batch. `observe` is told the pictures seen.
@@ -39,9 +39,14 @@ impl FeatureExtractor {
         let n_batches = store.len() / batch.max(1);
         if n_batches == 0 {
             let found = "an empty image store".to_string();
-            return Err(GanError::File { path: "images.npy".into(), expected: "at least one picture".into(), found });
+            return Err(GanError::File {
+                path: "images.npy".into(),
+                expected: "at least one picture".into(),
+                found,
+            });
         }
-        let mut extractor = Self { discriminator: discriminator.frozen(), statistics: Vec::new(), device: device.clone() };
+        let mut extractor =
+            Self { discriminator: discriminator.frozen(), statistics: Vec::new(), device: device.clone() };
         let mut sums: Vec<Option<Statistics>> = Vec::new();
         for i in 0..n_batches {
             if observe((i * batch) as u64, (n_batches * batch) as u64).is_break() {
@@ -49,7 +54,8 @@ impl FeatureExtractor {
             }
             let len = store.image(0).len();
             let pixels = &store.pixels()[i * batch * len..(i + 1) * batch * len];
-            let (_, own) = extractor.discriminator.maps_and_statistics(&extractor.activations(pixels, batch)?)?;
+            let (_, own) =
+                extractor.discriminator.maps_and_statistics(&extractor.activations(pixels, batch)?)?;
             match sums.is_empty() {
                 true => sums = own,
                 false => sums.iter_mut().zip(own).for_each(|(sum, own)| add(sum, own)),

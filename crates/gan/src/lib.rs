@@ -23,15 +23,16 @@ mod discriminator;
 mod error;
 mod features;
 mod generator;
+#[cfg(test)]
+mod networks_tests;
 mod parameters;
 pub mod released;
 pub mod sample;
-#[cfg(test)]
-mod networks_tests;
 pub mod train;
 
 pub use architecture::{
-    Architecture, ArchitectureName, DiscriminatorConfig, GeneratorConfig, Layer, TrainingDefaults, ZDistribution,
+    Architecture, ArchitectureName, DiscriminatorConfig, GeneratorConfig, Layer, TrainingDefaults,
+    ZDistribution,
 };
 pub use discriminator::Discriminator;
 pub use error::{GanError, Result};

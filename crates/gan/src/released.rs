@@ -58,7 +58,8 @@ pub struct Imported {
 /// Where a file is missing (but for the last layers of `imagenet`), is no f32 `.npy` file, or has another shape.
 pub fn import(set: ReleasedSet, folder: &Path, device: &Device) -> Result<Imported> {
     let mut config = set.architecture().discriminator();
-    let files = |network: &str| Files { folder, stem: format!("{}_{network}_params.jl", set.epoch()), device };
+    let files =
+        |network: &str| Files { folder, stem: format!("{}_{network}_params.jl", set.epoch()), device };
     let d_files = files("discrim");
     let n_layers_full = config.layers.len();
     let complete = (0..n_layers_full).take_while(|&i| d_files.path(Files::conv_number(i)).exists()).count();
@@ -139,7 +140,8 @@ impl Files<'_> {
     fn kernel(&self, number: usize) -> Result<Tensor> {
         let mut kernel = self.read(number)?;
         if kernel.ndim() != 4 {
-            let (expected, found) = ("a 4-d convolution kernel".into(), format!("shape {:?}", kernel.shape()));
+            let (expected, found) =
+                ("a 4-d convolution kernel".into(), format!("shape {:?}", kernel.shape()));
             return Err(GanError::File { path: self.path(number), expected, found });
         }
         for axis in [2, 3] {

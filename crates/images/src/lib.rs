@@ -1,1 +1,56 @@
-//! Readers, the image store, seeded batches, grids and synthetic data sets.
+//! What a picture set is: readers, the image store, seeded batches, grids and synthetic data sets.
+//!
+//! A [`Source`] names a data set in the layout it is distributed in, and yields [`Record`]s: images still encoded, with
+//! their keys and labels. [`import`] decodes them on all threads, brings them to one size and streams them into an image
+//! store. An [`ImageStore`] maps those pixels into memory, and [`batches::shuffled`] says in which order to look at
+//! them. Nothing on the way holds a whole data set.
+//!
+//! ```
+//! use std::ops::ControlFlow;
+//!
+//! use dcgan_images::{ImageStore, ImportConfig, Source, batches, grid};
+//!
+//! # fn main() -> dcgan_images::Result<()> {
+//! # let folder = tempfile::tempdir()?;
+//! # let (photos, out) = (folder.path().join("photos"), folder.path().join("store"));
+//! # std::fs::create_dir(&photos)?;
+//! # for i in 0..3 {
+//! #     let pixels = vec![i * 50; 3 * 48 * 64];
+//! #     grid::write_grid(&photos.join(format!("{i}.png")), &pixels, [1, 3, 48, 64], 1)?;
+//! # }
+//! // photos/ holds JPEG, PNG and WebP files
+//! let source = Source::Folder { path: photos, classes: false };
+//! let config = ImportConfig { resize: "min_resize_centre_crop(32)".parse()?, ..Default::default() };
+//! let summary = dcgan_images::import(&source, &config, &out, &mut |_done, _total| ControlFlow::Continue(()))?;
+//! assert_eq!((summary.n_images, summary.n_bad), (3, 0));
+//!
+//! let store = ImageStore::open(&out)?;
+//! let mut batch = Vec::new();
+//! store.gather(&batches::shuffled(store.len(), 1, 0)[..2], &mut batch);
+//! assert_eq!(batch.len(), 2 * 3 * 32 * 32);
+//! # Ok(())
+//! # }
+//! ```
+
+pub mod batches;
+mod decode;
+mod error;
+pub mod grid;
+mod import;
+mod picture;
+mod readers;
+mod record;
+mod resize;
+mod source;
+mod store;
+pub mod synthetic;
+
+pub use decode::decode;
+pub use error::{ImagesError, Result};
+pub use import::{ImportConfig, ImportSummary, import};
+pub use picture::Picture;
+pub use readers::Records;
+pub use record::{Payload, Record};
+pub use resize::{Filter, Resize};
+pub use source::{Source, Split};
+pub use store::{ImageStore, StoreDescription, StoreMeta, StoreWriter};

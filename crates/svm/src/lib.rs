@@ -2,6 +2,7 @@
 
 mod certificate;
 mod cholesky;
+mod conjugate_gradients;
 mod dual;
 mod error;
 mod features;
@@ -13,6 +14,7 @@ mod model;
 mod newton;
 mod params;
 mod rows;
+mod sweep;
 
 pub use certificate::Certificate;
 pub use dual::DualSvc;

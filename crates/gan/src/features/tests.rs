@@ -23,17 +23,30 @@ fn features_of_real_digits_agree_with_pytorch() {
     let released = import_released(ReleasedSet::Svhn, &released, &Device::Cpu).unwrap();
     let dir = tempfile::tempdir().unwrap();
     let open = |split: &str| {
-        store_of(&Source::Svhn { path: data.join(format!("svhn/{split}_32x32.mat")) }, &dir.path().join(split))
+        store_of(
+            &Source::Svhn { path: data.join(format!("svhn/{split}_32x32.mat")) },
+            &dir.path().join(split),
+        )
     };
     let (train, test) = (open("train"), open("test"));
-    let extractor =
-        FeatureExtractor::infer(&released.discriminator, &train, &Device::Cpu, &mut |_, _| ControlFlow::Continue(()))
-            .unwrap();
+    let extractor = FeatureExtractor::infer(&released.discriminator, &train, &Device::Cpu, &mut |_, _| {
+        ControlFlow::Continue(())
+    })
+    .unwrap();
     let columns = [0, 1, 17, 1023, 1024, 3071, 3072, 7167];
     let expected: [(usize, [f32; 8], f64, f64); 3] = [
         (
             0,
-            [0.16451521, 0.08777802, -0.00152649, 0.04150941, 0.27497709, 0.00773445, 1.29501987, -0.13071297],
+            [
+                0.16451521,
+                0.08777802,
+                -0.00152649,
+                0.04150941,
+                0.27497709,
+                0.00773445,
+                1.29501987,
+                -0.13071297,
+            ],
             1401.511935,
             1470.358611,
         ),
@@ -54,7 +67,11 @@ fn features_of_real_digits_agree_with_pytorch() {
         let features = extractor.extract(test.image(image), 1).unwrap();
         assert_eq!(features.len(), 7168);
         for (&column, value) in columns.iter().zip(values) {
-            assert!((features[column] - value).abs() < 1e-4, "{image}, {column}: {} {value}", features[column]);
+            assert!(
+                (features[column] - value).abs() < 1e-4,
+                "{image}, {column}: {} {value}",
+                features[column]
+            );
         }
         let ours: f64 = features.iter().map(|&f| f64::from(f)).sum();
         let our_squares: f64 = features.iter().map(|&f| f64::from(f).powi(2)).sum();

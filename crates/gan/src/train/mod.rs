@@ -70,7 +70,11 @@ pub fn train(
     let steps_per_epoch = (store.len() / settings.batch_size) as u64;
     if steps_per_epoch == 0 {
         let expected = format!("at most the number of pictures, {}", store.len());
-        return Err(GanError::Setting { key: "batch_size", expected, found: settings.batch_size.to_string() });
+        return Err(GanError::Setting {
+            key: "batch_size",
+            expected,
+            found: settings.batch_size.to_string(),
+        });
     }
     let n_steps = settings.max_steps.unwrap_or(u64::MAX).min(settings.epochs * steps_per_epoch);
     let checkpoint = dir.join(files::CHECKPOINT);
@@ -92,7 +96,10 @@ pub fn train(
             return Err(GanError::Interrupted);
         }
         if epoch.0 != step / steps_per_epoch {
-            epoch = (step / steps_per_epoch, batches::shuffled(store.len(), settings.seed, step / steps_per_epoch));
+            epoch = (
+                step / steps_per_epoch,
+                batches::shuffled(store.len(), settings.seed, step / steps_per_epoch),
+            );
         }
         let first = (step % steps_per_epoch) as usize * settings.batch_size;
         trainer.minibatch(store, &epoch.1[first..first + settings.batch_size])?;

@@ -76,7 +76,10 @@ impl Trainer {
             generator,
             discriminator,
             step: 0,
-            last: (DiscriminatorUpdate { loss: none, real: none, fake: none }, GeneratorUpdate { loss: none }),
+            last: (
+                DiscriminatorUpdate { loss: none, real: none, fake: none },
+                GeneratorUpdate { loss: none },
+            ),
         }
     }
 
@@ -97,7 +100,12 @@ impl Trainer {
             settings,
             device,
             Generator::from_checkpoint(architecture.generator(), &checkpoint, path, "generator.")?,
-            Discriminator::from_checkpoint(architecture.discriminator(), &checkpoint, path, "discriminator.")?,
+            Discriminator::from_checkpoint(
+                architecture.discriminator(),
+                &checkpoint,
+                path,
+                "discriminator.",
+            )?,
         );
         trainer.generator_adam.load("generator_adam", &checkpoint, path)?;
         trainer.discriminator_adam.load("discriminator_adam", &checkpoint, path)?;
@@ -155,15 +163,19 @@ impl Trainer {
         let fake = self.generator.frozen().forward(&self.draw_z(Purpose::DiscriminatorZ, real.dim(0)?)?)?;
         let (real, fake) = (self.discriminator.forward(real)?, self.discriminator.forward(&fake)?);
         let loss = (bce_with_logits(&real, 1.0)? + bce_with_logits(&fake, 0.0)?)?;
-        let update =
-            DiscriminatorUpdate { loss: self.finite(&loss, "discriminator")?, real: mean_sigmoid(&real)?, fake: mean_sigmoid(&fake)? };
+        let update = DiscriminatorUpdate {
+            loss: self.finite(&loss, "discriminator")?,
+            real: mean_sigmoid(&real)?,
+            fake: mean_sigmoid(&fake)?,
+        };
         self.discriminator_adam.step(&loss.backward()?)?;
         Ok(update)
     }
 
     /// Updates G on freshly drawn z.
     pub fn update_generator(&mut self) -> Result<GeneratorUpdate> {
-        let pictures = self.generator.forward(&self.draw_z(Purpose::GeneratorZ, self.settings.batch_size)?)?;
+        let pictures =
+            self.generator.forward(&self.draw_z(Purpose::GeneratorZ, self.settings.batch_size)?)?;
         let loss = bce_with_logits(&self.discriminator.frozen().forward(&pictures)?, 1.0)?;
         let update = GeneratorUpdate { loss: self.finite(&loss, "generator")? };
         self.generator_adam.step(&loss.backward()?)?;

@@ -1,0 +1,242 @@
+//! From a data set to an image store.
+
+use std::ops::ControlFlow;
+use std::path::Path;
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+
+use rayon::prelude::*;
+use serde::{Deserialize, Serialize};
+
+use crate::readers::Records;
+use crate::store::{StoreDescription, StoreWriter};
+use crate::{Filter, ImagesError, Payload, Picture, Record, Resize, Result, Source};
+
+/// How a data set is brought into a store.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ImportConfig {
+    /// How every picture is brought to its size.
+    pub resize: Resize,
+    /// The filter where pictures are scaled. The paper leaves it unstated.
+    pub filter: Filter,
+    /// 3, or 1 for grey pictures: luma of colour, and grey is repeated for colour.
+    pub channels: usize,
+    /// Stop after this many images.
+    pub limit: Option<usize>,
+    /// A picture of more pixels than this is bad, and is not decoded. The default is 2²⁶, 67 million: above ImageNet's
+    /// largest, and 0.2 GB a thread while one is decoded.
+    pub max_pixels: u64,
+}
+
+impl Default for ImportConfig {
+    fn default() -> Self {
+        Self {
+            resize: Resize::Keep,
+            filter: Filter::default(),
+            channels: 3,
+            limit: None,
+            max_pixels: 1 << 26,
+        }
+    }
+}
+
+impl ImportConfig {
+    /// Checks every field's range.
+    ///
+    /// # Errors
+    /// [`ImagesError::Setting`].
+    pub fn validate(&self) -> Result<()> {
+        let setting = |name, expected: &str, found: String| {
+            Err(ImagesError::Setting { name, expected: expected.into(), found })
+        };
+        self.resize.validate()?;
+        if !matches!(self.channels, 1 | 3) {
+            return setting("channels", "1 or 3", self.channels.to_string());
+        }
+        if self.limit == Some(0) {
+            return setting("limit", "at least 1", "0".into());
+        }
+        if !(1..=1 << 32).contains(&self.max_pixels) {
+            return setting("max_pixels", "1 to 2³²", self.max_pixels.to_string());
+        }
+        Ok(())
+    }
+}
+
+/// What an import did.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ImportSummary {
+    /// Images in the store.
+    pub n_images: u64,
+    /// Images that could not be used; `bad.csv` lists them.
+    pub n_bad: u64,
+    /// `n_bad / (n_images + n_bad)`.
+    pub bad_share: f64,
+    /// The shape of every image: channels, height, width.
+    pub image_shape: [usize; 3],
+}
+
+/// Records and bytes in a chunk that is read ahead, at most (one record may be longer).
+const CHUNK_RECORDS: usize = 1024;
+const CHUNK_BYTES: usize = 1 << 25;
+/// Bytes of finished pictures that wait to be written.
+const DECODED_BYTES: usize = 1 << 26;
+
+/// Reads `source`, decodes its images on all threads and writes them as an image store into `out`, which is created
+/// where it does not exist. The store is there whole or not at all, and is the same whatever the number of threads.
+///
+/// An image that cannot be decoded, has more than `max_pixels` pixels, is smaller than its crop or differs from the first
+/// one in its final size is recorded in `bad.csv` and passed over. `observe` is told how many images are done and how
+/// many there are (0: unknown); when it says [`ControlFlow::Break`] the import stops and leaves nothing behind.
+///
+/// # Errors
+/// Those of [`Source::records`] and of writing; [`ImagesError::Setting`]; [`ImagesError::NoImages`] for an empty data set,
+/// [`ImagesError::AllBad`] where no image can be used, [`ImagesError::Interrupted`].
+pub fn import(
+    source: &Source,
+    config: &ImportConfig,
+    out: &Path,
+    observe: &mut dyn FnMut(u64, u64) -> ControlFlow<()>,
+) -> Result<ImportSummary> {
+    config.validate()?;
+    let n_total = source.n_images()?.map_or(0, |n| config.limit.map_or(n, |limit| n.min(limit as u64)));
+    let class_names = source.class_names()?;
+    let records = source.records()?;
+    let mut importer = Importer::new(config, StoreWriter::create(out)?, n_total, observe);
+    std::thread::scope(|scope| {
+        // Reading overlaps decoding; without room in the channel the next chunk waits in the reader's hands.
+        let (sender, receiver) = sync_channel(0);
+        scope.spawn(move || send_chunks(records, &sender));
+        importer.take_all(receiver)
+    })?;
+    let Importer { writer, n_images, n_bad, first_bad, .. } = importer;
+    let path = source.path().to_path_buf();
+    let shape = match (writer.image_shape(), first_bad) {
+        (Some(shape), _) => shape,
+        (None, Some((key, reason))) => return Err(ImagesError::AllBad { path, n_bad, key, reason }),
+        (None, None) => {
+            return Err(ImagesError::NoImages { path, expected: format!("images ({source})") });
+        }
+    };
+    let is_scaled = matches!(config.resize, Resize::MinResizeCentreCrop(_));
+    writer.finish(StoreDescription {
+        source: source.to_string(),
+        resize: config.resize.to_string(),
+        filter: is_scaled.then_some(config.filter),
+        class_names,
+    })?;
+    let bad_share = n_bad as f64 / (n_images + n_bad) as f64;
+    Ok(ImportSummary { n_images, n_bad, bad_share, image_shape: shape })
+}
+
+/// Sends the records in chunks, until they end, one is an error, or nobody listens any more.
+fn send_chunks(mut records: Records, sender: &SyncSender<Result<Vec<Record>>>) {
+    loop {
+        let (mut chunk, mut n_bytes) = (Vec::new(), 0);
+        let mut error = None;
+        while chunk.len() < CHUNK_RECORDS && n_bytes < CHUNK_BYTES {
+            match records.next() {
+                Some(Ok(record)) => {
+                    n_bytes += record.payload.n_bytes();
+                    chunk.push(record);
+                }
+                Some(Err(e)) => {
+                    error = Some(e);
+                    break;
+                }
+                None => break,
+            }
+        }
+        let is_last = chunk.is_empty() || error.is_some();
+        let is_unheard = !chunk.is_empty() && sender.send(Ok(chunk)).is_err();
+        if let Some(e) = error {
+            // A receiver that is gone has no use for the error.
+            let _ = sender.send(Err(e));
+        }
+        if is_last || is_unheard {
+            return;
+        }
+    }
+}
+
+struct Importer<'a> {
+    config: &'a ImportConfig,
+    writer: StoreWriter,
+    n_total: u64,
+    observe: &'a mut dyn FnMut(u64, u64) -> ControlFlow<()>,
+    n_images: u64,
+    n_bad: u64,
+    first_bad: Option<(String, String)>,
+}
+
+impl<'a> Importer<'a> {
+    fn new(
+        config: &'a ImportConfig,
+        writer: StoreWriter,
+        n_total: u64,
+        observe: &'a mut dyn FnMut(u64, u64) -> ControlFlow<()>,
+    ) -> Self {
+        Self { config, writer, n_total, observe, n_images: 0, n_bad: 0, first_bad: None }
+    }
+
+    fn take_all(&mut self, chunks: Receiver<Result<Vec<Record>>>) -> Result<()> {
+        for chunk in chunks {
+            let mut records = chunk?.into_iter();
+            while records.len() > 0 {
+                if (self.observe)(self.n_images + self.n_bad, self.n_total).is_break() {
+                    return Err(ImagesError::Interrupted);
+                }
+                let n = self.n_at_once();
+                self.take(records.by_ref().take(n).collect())?;
+                if self.is_full() {
+                    return Ok(());
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// How many pictures are decoded before they are written: few enough to stop soon when asked to, and to fit in the
+    /// budget once their size is known.
+    fn n_at_once(&self) -> usize {
+        let n_threads = rayon::current_num_threads();
+        let image_len = self.writer.image_shape().map(|shape| shape.iter().product::<usize>().max(1));
+        image_len.map_or(n_threads, |len| (DECODED_BYTES / len).clamp(n_threads, 16 * n_threads))
+    }
+
+    fn is_full(&self) -> bool {
+        self.config.limit.is_some_and(|limit| self.n_images >= limit as u64)
+    }
+
+    /// Decodes records in parallel and writes them in their order.
+    fn take(&mut self, records: Vec<Record>) -> Result<()> {
+        let ImportConfig { resize, filter, channels, max_pixels, .. } = *self.config;
+        let decoded: Vec<(Record, Result<Picture>)> = records
+            .into_par_iter()
+            .map(|mut record| {
+                let payload = std::mem::replace(&mut record.payload, Payload::Encoded(Vec::new()));
+                (record, payload.into_picture(resize, filter, channels, max_pixels))
+            })
+            .collect();
+        for (record, picture) in decoded {
+            if self.is_full() {
+                break;
+            }
+            let Record { key, label, source, .. } = record;
+            let written = picture.and_then(|picture| self.writer.append(&key, label, &source, &picture));
+            match written {
+                Ok(()) => self.n_images += 1,
+                Err(ImagesError::BadPicture { reason }) => self.take_bad(key, reason)?,
+                Err(e) => return Err(e),
+            }
+        }
+        Ok(())
+    }
+
+    fn take_bad(&mut self, key: String, reason: String) -> Result<()> {
+        self.n_bad += 1;
+        self.writer.append_bad(&key, &reason)?;
+        self.first_bad.get_or_insert((key, reason));
+        Ok(())
+    }
+}

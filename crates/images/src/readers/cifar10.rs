@@ -1,0 +1,186 @@
+//! CIFAR-10, binary version: records of one label byte and 3072 pixels (3 planes of 32×32, red, green, blue).
+//!
+//! Format: <https://www.cs.toronto.edu/~kriz/cifar.html>.
+
+use std::io::{BufReader, Read};
+use std::path::{Path, PathBuf};
+
+use super::{Records, name_of};
+use crate::source::Split;
+use crate::{ImagesError, Payload, Picture, Record, Result};
+
+const SIDE: usize = 32;
+const RECORD_LEN: u64 = 1 + 3 * (SIDE * SIDE) as u64;
+const N_CLASSES: u8 = 10;
+
+fn batch_files(folder: &Path, split: Split) -> Vec<PathBuf> {
+    match split {
+        Split::Train => (1..=5).map(|i| folder.join(format!("data_batch_{i}.bin"))).collect(),
+        Split::Test => vec![folder.join("test_batch.bin")],
+    }
+}
+
+/// The number of records, from the sizes of the files.
+pub(crate) fn n_images(folder: &Path, split: Split) -> Result<u64> {
+    batch_files(folder, split).iter().map(|path| n_records(path)).sum()
+}
+
+fn n_records(path: &Path) -> Result<u64> {
+    let n_bytes = fs_err::metadata(path)?.len();
+    let n_left = n_bytes % RECORD_LEN;
+    if n_bytes == 0 || n_left != 0 {
+        return Err(ImagesError::malformed(
+            path,
+            n_bytes - n_left,
+            format!("a record of {RECORD_LEN} bytes"),
+            format!("{n_left} bytes and the end of the file"),
+        ));
+    }
+    Ok(n_bytes / RECORD_LEN)
+}
+
+/// All records of a split, in the order of the files. Every file's size is checked first.
+pub(crate) fn records(folder: &Path, split: Split) -> Result<Records> {
+    let mut batches = Vec::new();
+    for path in batch_files(folder, split) {
+        batches.push((n_records(&path)?, path));
+    }
+    Ok(Box::new(batches.into_iter().flat_map(|(n_records, path)| match Batch::open(path, n_records) {
+        Ok(batch) => Box::new(batch) as Records,
+        Err(e) => Box::new(std::iter::once(Err(e))),
+    })))
+}
+
+/// The names in `batches.meta.txt`, where it is there.
+pub(crate) fn class_names(folder: &Path) -> Result<Option<Vec<String>>> {
+    let path = folder.join("batches.meta.txt");
+    if !path.exists() {
+        return Ok(None);
+    }
+    let text = fs_err::read_to_string(&path)?;
+    let names: Vec<String> =
+        text.lines().map(str::trim).filter(|line| !line.is_empty()).map(Into::into).collect();
+    if names.len() != usize::from(N_CLASSES) {
+        return Err(ImagesError::layout(&path, "10 class names, one a line", names.len().to_string()));
+    }
+    Ok(Some(names))
+}
+
+struct Batch {
+    path: PathBuf,
+    name: String,
+    file: BufReader<fs_err::File>,
+    n_records: u64,
+    record_idx: u64,
+}
+
+impl Batch {
+    fn open(path: PathBuf, n_records: u64) -> Result<Self> {
+        let file = BufReader::with_capacity(1 << 17, fs_err::File::open(&path)?);
+        Ok(Self { name: name_of(&path), path, file, n_records, record_idx: 0 })
+    }
+
+    fn read(&mut self) -> Result<Record> {
+        let mut label = [0];
+        self.file.read_exact(&mut label)?;
+        let mut pixels = vec![0; 3 * SIDE * SIDE];
+        self.file.read_exact(&mut pixels)?;
+        if label[0] >= N_CLASSES {
+            return Err(ImagesError::malformed(
+                &self.path,
+                self.record_idx * RECORD_LEN,
+                "a label from 0 to 9",
+                label[0].to_string(),
+            ));
+        }
+        Ok(Record {
+            key: format!("{}#{:05}", self.name, self.record_idx),
+            label: Some(label[0].into()),
+            source: self.name.clone(),
+            payload: Payload::Pixels(Picture { channels: 3, height: SIDE, width: SIDE, pixels }),
+        })
+    }
+}
+
+impl Iterator for Batch {
+    type Item = Result<Record>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.record_idx == self.n_records {
+            return None;
+        }
+        let record = self.read();
+        // After an error there is nothing more to be had.
+        self.record_idx = if record.is_ok() { self.record_idx + 1 } else { self.n_records };
+        Some(record)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn batch(labels: &[u8]) -> Vec<u8> {
+        labels
+            .iter()
+            .enumerate()
+            .flat_map(|(i, &label)| [vec![label], vec![i as u8; 3072]].concat())
+            .collect()
+    }
+
+    fn folder(test_batch: &[u8]) -> tempfile::TempDir {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("test_batch.bin"), test_batch).unwrap();
+        folder
+    }
+
+    #[test]
+    fn records_come_in_order_with_keys_and_labels() {
+        let folder = folder(&batch(&[3, 0, 9]));
+        let records: Vec<Record> =
+            records(folder.path(), Split::Test).unwrap().collect::<Result<_>>().unwrap();
+        assert_eq!(records.len(), 3);
+        assert_eq!(records[2].key, "test_batch.bin#00002");
+        assert_eq!(records[2].label, Some(9));
+        let Payload::Pixels(picture) = &records[2].payload else { panic!() };
+        assert_eq!(picture.pixels, [2; 3072]);
+        assert_eq!(n_images(folder.path(), Split::Test).unwrap(), 3);
+    }
+
+    #[test]
+    fn a_file_that_breaks_off_is_named_with_the_place() {
+        for (n_bytes, place) in [(3073 + 100, "at byte 3073"), (0, "at byte 0")] {
+            let folder = folder(&batch(&[1, 2])[..n_bytes]);
+            let complaint = records(folder.path(), Split::Test).err().unwrap().to_string();
+            assert!(complaint.contains("test_batch.bin") && complaint.contains(place), "{complaint}");
+        }
+    }
+
+    #[test]
+    fn a_label_of_10_is_an_error_and_the_end() {
+        let folder = folder(&batch(&[1, 10, 2]));
+        let mut records = records(folder.path(), Split::Test).unwrap();
+        assert!(records.next().unwrap().is_ok());
+        let complaint = records.next().unwrap().unwrap_err().to_string();
+        assert!(complaint.ends_with("at byte 3073: expected a label from 0 to 9, found 10"), "{complaint}");
+        assert!(records.next().is_none());
+    }
+
+    #[test]
+    fn every_batch_of_the_training_set_must_be_there() {
+        let folder = folder(&batch(&[1]));
+        let complaint = records(folder.path(), Split::Train).err().unwrap().to_string();
+        assert!(complaint.contains("data_batch_1.bin"), "{complaint}");
+    }
+
+    #[test]
+    fn class_names_are_read_where_they_are() {
+        let folder = folder(&batch(&[1]));
+        assert_eq!(class_names(folder.path()).unwrap(), None);
+        let path = folder.path().join("batches.meta.txt");
+        std::fs::write(&path, "a\nb\nc\nd\ne\nf\ng\nh\ni\nj\n\n").unwrap();
+        assert_eq!(class_names(folder.path()).unwrap().unwrap()[9], "j");
+        std::fs::write(&path, "a\nb\n").unwrap();
+        assert!(class_names(folder.path()).is_err());
+    }
+}

@@ -1,0 +1,106 @@
+//! Folders of JPEG, PNG and WebP files: flat, or with a folder a class.
+
+use std::path::{Path, PathBuf};
+
+use walkdir::{DirEntry, WalkDir};
+
+use super::{Records, name_of};
+use crate::{ImagesError, Payload, Record, Result};
+
+/// Endings, compared without regard to case, of the files that are taken for images.
+const ENDINGS: [&str; 4] = ["jpg", "jpeg", "png", "webp"];
+
+/// The number of image files.
+pub(crate) fn n_images(folder: &Path) -> Result<u64> {
+    files(folder).try_fold(0, |n, file| file.map(|_| n + 1))
+}
+
+/// All image files below `folder`, at any depth, without labels, sorted by name folder by folder. Hidden files and
+/// folders and files of other endings are passed over; links are followed.
+pub(crate) fn records(folder: &Path) -> Result<Records> {
+    let (root, source) = (folder.to_path_buf(), name_of(folder));
+    expect_folder(folder)?;
+    Ok(Box::new(files(folder).map(move |file| Ok(record(&root, &source, file?, None)))))
+}
+
+/// All image files below the class folders, one class after the other.
+pub(crate) fn records_of_classes(folder: &Path, classes: Vec<String>) -> Result<Records> {
+    let (root, source) = (folder.to_path_buf(), name_of(folder));
+    Ok(Box::new(classes.into_iter().zip(0..).flat_map(move |(class, label)| {
+        let (root, source) = (root.clone(), source.clone());
+        files(&root.join(class)).map(move |file| Ok(record(&root, &source, file?, Some(label))))
+    })))
+}
+
+/// The names of the folders in `folder`, sorted: the classes, in the order of their labels.
+///
+/// Image files beside them would be lost in silence, so they are an error.
+pub(crate) fn classes(folder: &Path) -> Result<Vec<String>> {
+    let mut names = Vec::new();
+    for entry in walk(folder).max_depth(1) {
+        let entry = entry.map_err(|e| walk_error(folder, &e))?;
+        if is_hidden(&entry) {
+            continue;
+        }
+        if entry.file_type().is_dir() {
+            let name = entry
+                .file_name()
+                .to_str()
+                .ok_or_else(|| ImagesError::layout(entry.path(), "a class name in UTF-8", "other bytes"))?;
+            names.push(name.to_owned());
+        } else if is_image(&entry) {
+            return Err(ImagesError::layout(
+                folder,
+                "class folders only",
+                format!("the image {}", name_of(entry.path())),
+            ));
+        }
+    }
+    if names.is_empty() {
+        return Err(ImagesError::NoImages { path: folder.to_path_buf(), expected: "class folders".into() });
+    }
+    Ok(names)
+}
+
+/// Whether a file has an image's ending.
+pub(crate) fn has_image_ending(path: &Path) -> bool {
+    let ending = path.extension().and_then(|ending| ending.to_str()).unwrap_or_default();
+    ENDINGS.iter().any(|known| ending.eq_ignore_ascii_case(known))
+}
+
+pub(crate) fn expect_folder(path: &Path) -> Result<()> {
+    if fs_err::metadata(path)?.is_dir() {
+        Ok(())
+    } else {
+        Err(ImagesError::layout(path, "a folder", "a file"))
+    }
+}
+
+fn record(root: &Path, source: &str, file: PathBuf, label: Option<u32>) -> Record {
+    let key = file.strip_prefix(root).unwrap_or(&file).to_string_lossy().replace('\\', "/");
+    Record { key, label, source: source.to_owned(), payload: Payload::File(file) }
+}
+
+fn files(folder: &Path) -> impl Iterator<Item = Result<PathBuf>> + Send + use<> {
+    let root = folder.to_path_buf();
+    walk(folder).into_iter().filter_entry(|entry| !is_hidden(entry)).filter_map(move |entry| match entry {
+        Ok(entry) => is_image(&entry).then(|| Ok(entry.into_path())),
+        Err(e) => Some(Err(walk_error(&root, &e))),
+    })
+}
+
+fn walk(folder: &Path) -> WalkDir {
+    WalkDir::new(folder).min_depth(1).follow_links(true).sort_by_file_name()
+}
+
+fn is_hidden(entry: &DirEntry) -> bool {
+    entry.depth() > 0 && entry.file_name().as_encoded_bytes().starts_with(b".")
+}
+
+fn is_image(entry: &DirEntry) -> bool {
+    entry.file_type().is_file() && has_image_ending(entry.path())
+}
+
+fn walk_error(folder: &Path, error: &walkdir::Error) -> ImagesError {
+    ImagesError::layout(error.path().unwrap_or(folder), "a readable folder", error.to_string())
+}

@@ -1,0 +1,86 @@
+//! The IDX format of MNIST: `0 0 type n_dims`, the dimensions as big-endian 32-bit integers, the values.
+//!
+//! Format: <http://yann.lecun.com/exdb/mnist/>.
+
+use std::io::{BufReader, Read, Seek};
+use std::path::{Path, PathBuf};
+
+use flate2::read::MultiGzDecoder;
+
+use super::read_up_to;
+use crate::{ImagesError, Result};
+
+/// An IDX file of bytes, plain or gzip-compressed (recognised by its first bytes), read from its beginning.
+pub(crate) struct IdxReader {
+    path: PathBuf,
+    stream: Box<dyn Read + Send>,
+    /// The dimensions, the number of items first.
+    pub(crate) dims: Vec<u64>,
+    /// Bytes read so far, unpacked.
+    offset: u64,
+}
+
+impl IdxReader {
+    /// Opens a file of unsigned bytes with `n_dims` dimensions.
+    pub(crate) fn open(path: &Path, n_dims: u8) -> Result<Self> {
+        let mut file = fs_err::File::open(path)?;
+        let mut magic = [0; 2];
+        let is_gzip = read_up_to(&mut file, &mut magic)? == 2 && magic == [0x1f, 0x8b];
+        file.rewind()?;
+        let file = BufReader::with_capacity(1 << 16, file);
+        let stream: Box<dyn Read + Send> =
+            if is_gzip { Box::new(MultiGzDecoder::new(file)) } else { Box::new(file) };
+        let mut reader = Self { path: path.to_path_buf(), stream, dims: Vec::new(), offset: 0 };
+        reader.read_header(n_dims)?;
+        Ok(reader)
+    }
+
+    fn read_header(&mut self, n_dims: u8) -> Result<()> {
+        let magic: [u8; 4] = self.read_array("the magic number")?;
+        let expected = [0, 0, 8, n_dims];
+        if magic != expected {
+            let [expected, found] = [expected, magic].map(|m| format!("{:#010x}", u32::from_be_bytes(m)));
+            return Err(ImagesError::malformed(&self.path, 0, format!("the magic number {expected}"), found));
+        }
+        for _ in 0..n_dims {
+            let dim = u32::from_be_bytes(self.read_array("a dimension")?);
+            self.dims.push(dim.into());
+        }
+        Ok(())
+    }
+
+    fn read_array<const N: usize>(&mut self, what: &str) -> Result<[u8; N]> {
+        let mut array = [0; N];
+        self.fill(&mut array, what)?;
+        Ok(array)
+    }
+
+    /// Reads the next values; the end of the file is an error.
+    pub(crate) fn fill(&mut self, values: &mut [u8], what: &str) -> Result<()> {
+        let n_read =
+            read_up_to(&mut self.stream, values).map_err(|e| self.malformed("gzip data", e.to_string()))?;
+        self.offset += n_read as u64;
+        if n_read < values.len() {
+            let expected = format!("{} more bytes of {what}", values.len() - n_read);
+            return Err(self.malformed(expected, "the end of the file"));
+        }
+        Ok(())
+    }
+
+    /// Checks that nothing follows.
+    pub(crate) fn expect_end(&mut self) -> Result<()> {
+        match read_up_to(&mut self.stream, &mut [0]) {
+            Ok(0) => Ok(()),
+            Ok(_) => Err(self.malformed("the end of the file", "more bytes")),
+            Err(e) => Err(self.malformed("the end of the gzip data", e.to_string())),
+        }
+    }
+
+    pub(crate) fn offset(&self) -> u64 {
+        self.offset
+    }
+
+    pub(crate) fn malformed(&self, expected: impl Into<String>, found: impl Into<String>) -> ImagesError {
+        ImagesError::malformed(&self.path, self.offset, expected, found)
+    }
+}

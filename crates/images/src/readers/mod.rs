@@ -1,0 +1,37 @@
+//! One file a format; each yields [`crate::Record`]s in an order that depends on the data set alone.
+
+pub(crate) mod cifar10;
+pub(crate) mod folder;
+pub(crate) mod idx;
+pub(crate) mod imagenet;
+pub(crate) mod lsun;
+pub(crate) mod mat5;
+pub(crate) mod mnist;
+pub(crate) mod svhn;
+
+use std::io::Read;
+use std::path::Path;
+
+use crate::{Record, Result};
+
+/// A data set's records, one after the other.
+pub type Records = Box<dyn Iterator<Item = Result<Record>> + Send>;
+
+/// Reads until `buffer` is full or the stream ends; returns how many bytes there were.
+pub(crate) fn read_up_to(stream: &mut dyn Read, buffer: &mut [u8]) -> std::io::Result<usize> {
+    let mut n_read = 0;
+    while n_read < buffer.len() {
+        match stream.read(&mut buffer[n_read..]) {
+            Ok(0) => break,
+            Ok(n) => n_read += n,
+            Err(e) if e.kind() == std::io::ErrorKind::Interrupted => {}
+            Err(e) => return Err(e),
+        }
+    }
+    Ok(n_read)
+}
+
+/// A path's last component, as text.
+pub(crate) fn name_of(path: &Path) -> String {
+    path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned()
+}

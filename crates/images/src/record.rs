@@ -1,0 +1,74 @@
+//! What a reader yields: one image, still encoded.
+
+use std::path::{Path, PathBuf};
+
+use crate::decode::decode;
+use crate::resize::Filter;
+use crate::{ImagesError, Picture, Resize, Result};
+
+/// One image of a data set, not yet decoded, so that decoding can run in parallel.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Record {
+    /// Unique within the data set: a path relative to it, a database key, or file and index.
+    pub key: String,
+    /// The class, 0 to n_classes − 1, where the data set has classes.
+    pub label: Option<u32>,
+    /// The name of the file, archive or folder it came out of.
+    pub source: String,
+    /// The image itself.
+    pub payload: Payload,
+}
+
+/// Where a record's pixels are.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Payload {
+    /// Already pixels.
+    Pixels(Picture),
+    /// A JPEG, PNG or WebP file in memory.
+    Encoded(Vec<u8>),
+    /// A JPEG, PNG or WebP file on disk, read when decoded.
+    File(PathBuf),
+}
+
+/// The longest image file that is read: 256 MiB.
+pub(crate) const MAX_FILE_BYTES: u64 = 1 << 28;
+
+impl Payload {
+    /// How many bytes the payload keeps in memory.
+    pub fn n_bytes(&self) -> usize {
+        match self {
+            Self::Pixels(picture) => picture.pixels.len(),
+            Self::Encoded(bytes) => bytes.len(),
+            Self::File(_) => 0,
+        }
+    }
+
+    /// The picture, resized and with `channels` channels (1 or 3).
+    ///
+    /// # Errors
+    /// [`ImagesError::BadPicture`] with the reason, where it cannot be read or decoded, has more than `max_pixels`
+    /// pixels or is too small to be cropped.
+    pub fn into_picture(
+        self,
+        resize: Resize,
+        filter: Filter,
+        channels: usize,
+        max_pixels: u64,
+    ) -> Result<Picture> {
+        let picture = match self {
+            Self::Pixels(picture) => picture,
+            Self::Encoded(bytes) => decode(&bytes, max_pixels)?,
+            Self::File(path) => decode(&read_file(&path)?, max_pixels)?,
+        };
+        resize.apply(picture, filter)?.with_channels(channels)
+    }
+}
+
+fn read_file(path: &Path) -> Result<Vec<u8>> {
+    let unreadable = |e: std::io::Error| ImagesError::bad(format!("cannot be read: {e}"));
+    let n_bytes = fs_err::metadata(path).map_err(unreadable)?.len();
+    if n_bytes > MAX_FILE_BYTES {
+        return Err(ImagesError::bad(format!("expected at most {MAX_FILE_BYTES} bytes, found {n_bytes}")));
+    }
+    fs_err::read(path).map_err(unreadable)
+}

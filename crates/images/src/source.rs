@@ -1,0 +1,187 @@
+//! The data sets that can be read.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use crate::Result;
+use crate::readers::{Records, cifar10, folder, imagenet, lsun, mnist, name_of, svhn};
+
+/// A data set on disk, in the layout it is distributed in.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum Source {
+    /// CIFAR-10, binary version: 32×32 colour pictures of ten classes.
+    Cifar10 {
+        /// The folder `cifar-10-batches-bin` with `data_batch_1.bin` to `data_batch_5.bin` and `test_batch.bin`.
+        path: PathBuf,
+        /// Which part.
+        split: Split,
+    },
+    /// SVHN, cropped digits: 32×32 colour pictures; label 10 of the file is the digit and the label 0.
+    Svhn {
+        /// One of `{train,extra,test}_32x32.mat`.
+        path: PathBuf,
+    },
+    /// MNIST: grey pictures in IDX files, plain or gzip-compressed.
+    Mnist {
+        /// `*-images-idx3-ubyte`.
+        images: PathBuf,
+        /// `*-labels-idx1-ubyte`, with labels 0 to 9.
+        #[serde(default)]
+        labels: Option<PathBuf>,
+    },
+    /// JPEG, PNG and WebP files (by their endings), at any depth. Hidden files and other endings are passed over.
+    Folder {
+        /// The folder.
+        path: PathBuf,
+        /// Whether the folders in it are the classes; their sorted names are the order of the labels.
+        #[serde(default)]
+        classes: bool,
+    },
+    /// ImageNet-1k as it comes: a tar of one tar a synset. Sorted synsets are the order of the labels.
+    #[serde(rename = "imagenet_tar")]
+    ImageNetTar {
+        /// `ILSVRC2012_img_train.tar`.
+        path: PathBuf,
+    },
+    /// ImageNet-1k unpacked: one folder a synset.
+    #[serde(rename = "imagenet_folder")]
+    ImageNetFolder {
+        /// The folder that holds `n01440764` and so on.
+        path: PathBuf,
+    },
+    /// LSUN: an LMDB of WebP or JPEG files. Nobody may write to it while it is read.
+    Lsun {
+        /// The folder that holds `data.mdb`.
+        path: PathBuf,
+    },
+}
+
+/// A part of CIFAR-10.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Split {
+    /// `data_batch_1.bin` to `data_batch_5.bin`.
+    Train,
+    /// `test_batch.bin`.
+    Test,
+}
+
+impl Source {
+    /// The data set's images, one after the other, still encoded, in an order that depends on the data set alone.
+    ///
+    /// # Errors
+    /// Here or from the iterator: [`crate::ImagesError::Io`], and [`crate::ImagesError::Malformed`],
+    /// [`crate::ImagesError::Layout`] or [`crate::ImagesError::Lmdb`] where files are not what the format promises: they break
+    /// off, have another magic number, or hold a label out of range. After an error the iterator ends.
+    pub fn records(&self) -> Result<Records> {
+        match self {
+            Self::Cifar10 { path, split } => cifar10::records(path, *split),
+            Self::Svhn { path } => svhn::records(path),
+            Self::Mnist { images, labels } => mnist::records(images, labels.as_deref()),
+            Self::Folder { path, classes: false } => folder::records(path),
+            Self::Folder { path, classes: true } => folder::records_of_classes(path, folder::classes(path)?),
+            Self::ImageNetTar { path } => imagenet::tar_records(path),
+            Self::ImageNetFolder { path } => {
+                folder::records_of_classes(path, imagenet::folder_classes(path)?)
+            }
+            Self::Lsun { path } => lsun::records(path),
+        }
+    }
+
+    /// The number of images, where it can be told without reading them: not for a tar.
+    ///
+    /// # Errors
+    /// As [`Source::records`].
+    pub fn n_images(&self) -> Result<Option<u64>> {
+        Ok(match self {
+            Self::Cifar10 { path, split } => Some(cifar10::n_images(path, *split)?),
+            Self::Svhn { path } => Some(svhn::n_images(path)?),
+            Self::Mnist { images, .. } => Some(mnist::n_images(images)?),
+            Self::Folder { path, .. } | Self::ImageNetFolder { path } => Some(folder::n_images(path)?),
+            Self::ImageNetTar { .. } => None,
+            Self::Lsun { path } => Some(lsun::n_images(path)?),
+        })
+    }
+
+    /// The names of the classes in the order of their labels, where the data set has classes and names them.
+    ///
+    /// # Errors
+    /// As [`Source::records`].
+    pub fn class_names(&self) -> Result<Option<Vec<String>>> {
+        Ok(match self {
+            Self::Cifar10 { path, .. } => cifar10::class_names(path)?,
+            Self::Svhn { .. } => Some(svhn::class_names()),
+            Self::Mnist { labels, .. } => labels.is_some().then(mnist::class_names),
+            Self::Folder { path, classes: true } => Some(folder::classes(path)?),
+            Self::Folder { classes: false, .. } | Self::Lsun { .. } => None,
+            Self::ImageNetTar { path } => Some(imagenet::tar_classes(path)?),
+            Self::ImageNetFolder { path } => Some(imagenet::folder_classes(path)?),
+        })
+    }
+
+    /// The files and folders it is made of.
+    pub fn paths(&self) -> Vec<&Path> {
+        match self {
+            Self::Cifar10 { path, .. }
+            | Self::Svhn { path }
+            | Self::Folder { path, .. }
+            | Self::ImageNetTar { path }
+            | Self::ImageNetFolder { path }
+            | Self::Lsun { path } => vec![path],
+            Self::Mnist { images, labels } => {
+                std::iter::once(images).chain(labels).map(PathBuf::as_path).collect()
+            }
+        }
+    }
+
+    /// The first of [`Source::paths`].
+    pub(crate) fn path(&self) -> &Path {
+        self.paths().first().copied().unwrap_or(Path::new(""))
+    }
+}
+
+/// The kind and the last component of the path, which is the same on every machine: `svhn train_32x32.mat`.
+impl fmt::Display for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (kind, detail) = match self {
+            Self::Cifar10 { split: Split::Train, .. } => ("cifar10", ", train"),
+            Self::Cifar10 { split: Split::Test, .. } => ("cifar10", ", test"),
+            Self::Svhn { .. } => ("svhn", ""),
+            Self::Mnist { .. } => ("mnist", ""),
+            Self::Folder { classes: false, .. } => ("folder", ""),
+            Self::Folder { classes: true, .. } => ("folder", ", a folder a class"),
+            Self::ImageNetTar { .. } => ("imagenet_tar", ""),
+            Self::ImageNetFolder { .. } => ("imagenet_folder", ""),
+            Self::Lsun { .. } => ("lsun", ""),
+        };
+        write!(f, "{kind} {}{detail}", name_of(self.path()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_source_is_written_as_one_table_named_after_its_kind() {
+        let source: Source =
+            serde_json::from_str(r#"{"cifar10": {"path": "/data/c", "split": "train"}}"#).unwrap();
+        assert_eq!(source, Source::Cifar10 { path: "/data/c".into(), split: Split::Train });
+        assert_eq!(source.to_string(), "cifar10 c, train");
+        for text in [
+            r#"{"folder": {"path": "a"}}"#,
+            r#"{"mnist": {"images": "a"}}"#,
+            r#"{"imagenet_tar": {"path": "a"}}"#,
+            r#"{"imagenet_folder": {"path": "a"}}"#,
+            r#"{"lsun": {"path": "a"}}"#,
+        ] {
+            assert_eq!(serde_json::from_str::<Source>(text).unwrap().paths(), [Path::new("a")]);
+        }
+        for text in [r#"{"svhn": {"path": "a", "split": "train"}}"#, r#"{"svnh": {"path": "a"}}"#] {
+            assert!(serde_json::from_str::<Source>(text).is_err(), "{text}");
+        }
+    }
+}
