@@ -70,6 +70,7 @@ pub fn execute(job: Job<'_>, memo: &mut Memo, progress: &Progress) -> anyhow::Re
     let record = record(&job, outcome, started, clock.elapsed().as_secs_f64(), memo, progress)?;
     record.write(&partial)?;
     folder::commit(job.target)?;
+    memo.moved(&partial, job.target);
     Ok(record)
 }
 

@@ -111,6 +111,8 @@ impl<'a> Planner<'a> {
             }
         };
         if state == State::Missing {
+            // That it waits for others goes without saying.
+            reasons.retain(|reason| !matches!(reason, Reason::Upstream { .. }));
             reasons.insert(0, self.never_complete(idx, inputs.as_deref())?);
         }
         if let Some(record) = record {

@@ -54,7 +54,14 @@ pub(super) fn parse(path: &Path, sources: &Sources, sets: &[String]) -> Result<M
         places: places(&top, 0..0, sources),
     };
     check::check(&manifest, &ids, &mut problems);
-    if problems.is_empty() { Ok(manifest) } else { Err(Problems { list: problems, is_usage: false }) }
+    if problems.is_empty() { Ok(manifest) } else { Err(sorted(problems)) }
+}
+
+/// In the order of the manifest's lines. Problems of `--set` arguments alone are problems of usage.
+fn sorted(mut list: Vec<Problem>) -> Problems {
+    list.sort_by_key(|problem| problem.location.line);
+    let is_usage = list.iter().all(|problem| problem.location.line.is_none());
+    Problems { list, is_usage }
 }
 
 /// Parses the configuration of one stage from `K=V` arguments.
@@ -234,11 +241,8 @@ fn stage_def<'i>(
     problems: &mut Vec<Problem>,
 ) -> Option<StageDef> {
     let RawStage { id, mut table, span } = raw;
-    let before = problems.len();
+    let substituting = problems.len();
     substitute(&mut table, vars, sources, problems);
-    for problem in &mut problems[before..] {
-        problem.stage = Some(id.clone());
-    }
     let mut entries = table.into_iter();
     let (Some((kind, value)), None) = (entries.next(), entries.next()) else {
         let message = format!("a stage has an `id` and one table named after its kind: {}", quoted(kind_names()));
@@ -249,9 +253,12 @@ fn stage_def<'i>(
         DeValue::Table(config) => places(config, span, sources),
         _ => Places { whole: sources.locate(&span), keys: BTreeMap::new() },
     };
-    let before = problems.len();
-    let config = deserialise(&kind.get_ref().clone(), kind.span(), value, sources, problems);
-    for problem in &mut problems[before..] {
+    let mut found = Vec::new();
+    let config = deserialise(kind.get_ref(), kind.span(), value, sources, &mut found);
+    // What is wrong with a variable has been said; that its place holds no number need not be.
+    found.retain(|problem| problems[substituting..].iter().all(|other| other.location != problem.location));
+    problems.extend(found);
+    for problem in &mut problems[substituting..] {
         problem.stage = Some(id.clone());
     }
     Some(StageDef { id, config: config?, places })
