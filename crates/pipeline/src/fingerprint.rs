@@ -30,7 +30,8 @@ pub fn stamp(path: &Path) -> anyhow::Result<Stamp> {
     let mut hasher = blake3::Hasher::new();
     let (mut n_bytes, mut modified_ns) = (0, 0);
     for file in files_under(path)? {
-        let metadata = fs::metadata(path.join(&file))?;
+        // Joining an empty path would make `file/`.
+        let metadata = if file.is_empty() { fs::metadata(path)? } else { fs::metadata(path.join(&file))? };
         let modified = metadata.modified().ok().and_then(|time| time.duration_since(UNIX_EPOCH).ok());
         let modified = modified.map_or(0, |time| time.as_nanos());
         let line = format!("{}\0{}\0{modified}\0{}\n", file, metadata.len(), inode(&metadata));
