@@ -1,3 +1,74 @@
-//! The `dcgan` binary.
+//! The `dcgan` binary: parse the command line, do the verb, print, exit.
 
-fn main() {}
+mod args;
+mod bench;
+mod verbs;
+
+use std::process::ExitCode;
+
+use clap::Parser as _;
+use dcgan_pipeline::interrupt::{Interrupt, Interrupted};
+use dcgan_pipeline::manifest::Problems;
+use dcgan_pipeline::progress::Progress;
+
+use args::{Cli, Verb};
+
+const FAILED: u8 = 1;
+const USAGE: u8 = 2;
+const INTERRUPTED: u8 = 130;
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let interrupt = Interrupt::default();
+    listen(&interrupt);
+    let progress = Progress::new(cli.verbosity(), interrupt);
+    let done = match &cli.verb {
+        Verb::Run(args) => verbs::run(args, &progress),
+        Verb::Check(args) => verbs::check(args, &progress),
+        Verb::Status(args) => verbs::status(args, &progress),
+        Verb::Dag(args) => verbs::dag(args),
+        Verb::Stage(args) => verbs::stage(args, &progress),
+        Verb::Bench(args) => bench::bench(args, &progress),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            // A reader that has closed the pipe wants no more: not a failure of ours.
+            if is_broken_pipe(&error) {
+                return ExitCode::SUCCESS;
+            }
+            eprintln!("error: {error:#}");
+            ExitCode::from(code(&error))
+        }
+    }
+}
+
+/// Ctrl-C asks the running stage to stop; a second one exits at once.
+fn listen(interrupt: &Interrupt) {
+    let interrupt = interrupt.clone();
+    let handler = move || {
+        if interrupt.request() {
+            eprintln!("\nstopping; Ctrl-C again stops at once");
+        } else {
+            std::process::exit(INTERRUPTED.into());
+        }
+    };
+    if let Err(error) = ctrlc::set_handler(handler) {
+        eprintln!("warning: Ctrl-C will not be handled: {error}");
+    }
+}
+
+fn code(error: &anyhow::Error) -> u8 {
+    if error.is::<Interrupted>() {
+        INTERRUPTED
+    } else if error.is::<verbs::Usage>() || error.downcast_ref::<Problems>().is_some_and(|p| p.is_usage) {
+        USAGE
+    } else {
+        FAILED
+    }
+}
+
+fn is_broken_pipe(error: &anyhow::Error) -> bool {
+    let io = error.chain().find_map(|cause| cause.downcast_ref::<std::io::Error>());
+    io.is_some_and(|io| io.kind() == std::io::ErrorKind::BrokenPipe)
+}

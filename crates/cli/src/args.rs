@@ -1,0 +1,210 @@
+//! The command line.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+use dcgan_pipeline::device::DeviceChoice;
+use dcgan_pipeline::plan::Selection;
+use dcgan_pipeline::progress::Verbosity;
+
+const ABOUT: &str = "Reproduces the DCGAN paper: pictures to features to the numbers of its tables, from one manifest.";
+
+const EXAMPLES: &str = "\
+Examples:
+  dcgan run pipelines/quickstart.toml            the whole way on made-up pictures, under 3 minutes
+  dcgan run pipelines/svhn-released.toml --set data=target/real
+  dcgan status pipelines/quickstart.toml         what is fresh, stale or missing, and why
+  dcgan stage --list                             the stage kinds
+  dcgan stage train_gan --help                   all keys of one kind
+
+Exit codes: 0 done, 1 failed, 2 wrong usage, 130 interrupted.";
+
+/// The program's arguments.
+#[derive(Debug, Parser)]
+#[command(name = "dcgan", version, about = ABOUT, after_help = EXAMPLES)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) verb: Verb,
+    /// Say nothing on stderr but warnings and errors
+    #[arg(long, short, global = true, conflicts_with = "verbose")]
+    quiet: bool,
+    /// Also say why each stage runs and what it wrote
+    #[arg(long, short, global = true)]
+    verbose: bool,
+}
+
+impl Cli {
+    pub(crate) fn verbosity(&self) -> Verbosity {
+        match (self.quiet, self.verbose) {
+            (true, _) => Verbosity::Quiet,
+            (_, true) => Verbosity::Verbose,
+            _ => Verbosity::Normal,
+        }
+    }
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Verb {
+    /// Run the stages of a manifest that have to run
+    #[command(after_help = RUN_EXAMPLES)]
+    Run(RunArgs),
+    /// Check a manifest without running it
+    #[command(after_help = "Example:\n  dcgan check pipelines/svhn.toml --set data=/mnt/data\n\n\
+        Reports every problem found: unknown keys and kinds, values out of range, inputs that do not exist or do \
+        not yield what is needed, cycles, paths that are not there. Exit code 0 if there is none, else 1.")]
+    Check(ManifestArgs),
+    /// Say which stages are fresh, stale or missing, and why
+    #[command(after_help = "Examples:\n  dcgan status pipelines/quickstart.toml\n  \
+        dcgan status pipelines/quickstart.toml --json | jq '.[] | select(.will_run) | .id'\n\n\
+        fresh: complete, and made from what the manifest says now.\n\
+        stale: complete, but a parameter, an input, an output or the program changed.\n\
+        missing: not complete.")]
+    Status(StatusArgs),
+    /// Print the graph of a manifest as a Mermaid flowchart
+    #[command(after_help = "Example (GitHub shows a ```mermaid block as a picture):\n  \
+        dcgan dag pipelines/svhn.toml > graph.mmd")]
+    Dag(ManifestArgs),
+    /// Run one stage alone, without a manifest
+    #[command(disable_help_flag = true, after_help = STAGE_EXAMPLES)]
+    Stage(StageArgs),
+    /// Measure how fast this machine is
+    #[command(after_help = "Examples:\n  dcgan bench train --arch svhn32 --batch 64\n  \
+        dcgan bench features --arch imagenet32 --json")]
+    Bench(BenchArgs),
+}
+
+const RUN_EXAMPLES: &str = "\
+Examples:
+  dcgan run pipelines/svhn.toml                                 what is stale or missing
+  dcgan run pipelines/svhn.toml --dry-run                       what would run, and why
+  dcgan run pipelines/svhn.toml --set data=/mnt/data            another value for ${data}
+  dcgan run pipelines/svhn.toml --set train.training.epochs=2   another value for a key of stage `train`
+  dcgan run pipelines/svhn.toml --only samples --force samples  one stage, even if nothing changed
+
+Each stage writes into RUNS/<manifest's name>/<stage's id>/ when it is complete. A stage whose parameters, inputs,
+outputs and code have not changed is skipped. Ctrl-C stops; the same command goes on.";
+
+const STAGE_EXAMPLES: &str = "\
+Examples:
+  dcgan stage --list
+  dcgan stage import_images --help
+  dcgan stage import_images --out work/test source.svhn.path=data/svhn/test_32x32.mat limit=1000
+  dcgan stage extract_features --out work/pixels images=work/test
+
+Inputs are folders of earlier stages. Values are TOML; a bare word is a string; dotted keys go into tables.";
+
+#[derive(Debug, Args)]
+pub(crate) struct ManifestArgs {
+    /// The manifest, a TOML file
+    pub(crate) manifest: PathBuf,
+    /// Change a variable (K=V) or a key of a stage (STAGE.KEY=V); may be repeated
+    #[arg(long, value_name = "K=V")]
+    pub(crate) set: Vec<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct RunArgs {
+    #[command(flatten)]
+    pub(crate) manifest: ManifestArgs,
+    /// Run only this stage, on its inputs as they are; may be repeated
+    #[arg(long, value_name = "ID", conflicts_with = "from")]
+    only: Vec<String>,
+    /// Run this stage and all that need it, on its inputs as they are; may be repeated
+    #[arg(long, value_name = "ID")]
+    from: Vec<String>,
+    /// Run this stage even if nothing has changed; may be repeated
+    #[arg(long, value_name = "ID")]
+    force: Vec<String>,
+    /// Only say what would run, and why
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+    #[command(flatten)]
+    pub(crate) device: DeviceArgs,
+    #[command(flatten)]
+    pub(crate) runs: RunsArgs,
+}
+
+impl RunArgs {
+    pub(crate) fn selection(&self) -> Selection {
+        Selection { only: self.only.clone(), from: self.from.clone(), force: self.force.clone() }
+    }
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DeviceArgs {
+    /// Where networks run: cpu, cuda or cuda:N [default: cpu]
+    #[arg(long)]
+    pub(crate) device: Option<DeviceChoice>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct RunsArgs {
+    /// The folder that holds the runs of all manifests
+    #[arg(long, value_name = "DIR", default_value = "runs")]
+    pub(crate) runs: PathBuf,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct StatusArgs {
+    #[command(flatten)]
+    pub(crate) manifest: ManifestArgs,
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+    #[command(flatten)]
+    pub(crate) device: DeviceArgs,
+    #[command(flatten)]
+    pub(crate) runs: RunsArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct StageArgs {
+    /// The stage kind
+    pub(crate) kind: Option<String>,
+    /// The kind's keys
+    #[arg(value_name = "K=V")]
+    pub(crate) arguments: Vec<String>,
+    /// The folder to make
+    #[arg(long, value_name = "DIR")]
+    pub(crate) out: Option<PathBuf>,
+    /// List the stage kinds
+    #[arg(long)]
+    pub(crate) list: bool,
+    /// Print help; with a kind, what it does and all its keys
+    #[arg(long, short)]
+    pub(crate) help: bool,
+    #[command(flatten)]
+    pub(crate) device: DeviceArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct BenchArgs {
+    /// What to measure
+    #[arg(value_enum)]
+    pub(crate) kind: BenchKind,
+    /// The architecture: svhn32, imagenet32 or faces64
+    #[arg(long, default_value = "svhn32")]
+    pub(crate) arch: String,
+    /// Scale of every channel count
+    #[arg(long, default_value_t = 1.0)]
+    pub(crate) width: f64,
+    /// Pictures in a batch
+    #[arg(long, default_value_t = 64)]
+    pub(crate) batch: usize,
+    /// Batches measured, after one that is not
+    #[arg(long, default_value_t = 10)]
+    pub(crate) steps: usize,
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+    #[command(flatten)]
+    pub(crate) device: DeviceArgs,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum BenchKind {
+    /// Features of pictures by a discriminator
+    Features,
+    /// Minibatches of training, both networks
+    Train,
+}

@@ -1,0 +1,134 @@
+//! The verbs, each a few calls into the pipeline crate.
+
+use std::collections::BTreeSet;
+use std::fmt;
+use std::io::Write as _;
+use std::path::Path;
+
+use clap::CommandFactory as _;
+use dcgan_pipeline::check::missing_paths;
+use dcgan_pipeline::dag::mermaid;
+use dcgan_pipeline::manifest::{Manifest, Problems, parse_arguments, suggestion};
+use dcgan_pipeline::plan::{Planner, indices, selected};
+use dcgan_pipeline::progress::Progress;
+use dcgan_pipeline::report::{ReportData, summary};
+use dcgan_pipeline::runner::{self, RunOptions, RunSummary};
+use dcgan_pipeline::stages::{info, kind_names};
+use dcgan_pipeline::status;
+
+use crate::args::{Cli, ManifestArgs, RunArgs, StageArgs, StatusArgs};
+
+/// A command line that asks for something that is not there.
+#[derive(Debug)]
+pub(crate) struct Usage(pub(crate) String);
+
+impl fmt::Display for Usage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for Usage {}
+
+fn load(args: &ManifestArgs) -> anyhow::Result<Manifest> {
+    Manifest::load(&args.manifest, &args.set)
+}
+
+pub(crate) fn run(args: &RunArgs, progress: &Progress) -> anyhow::Result<()> {
+    let manifest = load(&args.manifest)?;
+    let selection = args.selection();
+    if args.dry_run {
+        let chosen = selected(&manifest, &selection)?;
+        let forced = indices(&manifest, "--force", &selection.force)?.into_iter().collect();
+        let mut planner = Planner::new(&manifest, &args.runs.runs, progress, args.device.device);
+        let stages = status::status(&mut planner, &chosen, &forced)?;
+        return print(&status::text(&stages));
+    }
+    let options = RunOptions { selection, device: args.device.device, runs: args.runs.runs.clone() };
+    let done = runner::run(&manifest, &options, progress)?;
+    progress.note(format_args!("{} stages ran, {} were unchanged", done.n_run, done.n_fresh));
+    print_results(&done)
+}
+
+/// The reports' tables and paths; without a report, the folders of the last stages.
+fn print_results(done: &RunSummary) -> anyhow::Result<()> {
+    for folder in &done.reports {
+        let data: ReportData = serde_json::from_slice(&std::fs::read(folder.join("report.json"))?)?;
+        print(&summary(&data))?;
+        print(&format!("\n{}\n", folder.join("report.html").display()))?;
+    }
+    if done.reports.is_empty() {
+        for folder in &done.ends {
+            print(&format!("{}\n", folder.display()))?;
+        }
+    }
+    Ok(())
+}
+
+pub(crate) fn check(args: &ManifestArgs, progress: &Progress) -> anyhow::Result<()> {
+    let manifest = load(args)?;
+    let list = missing_paths(&manifest);
+    if !list.is_empty() {
+        return Err(Problems { list, is_usage: false }.into());
+    }
+    progress.note(format_args!("{}: {} stages, no problems", args.manifest.display(), manifest.stages.len()));
+    Ok(())
+}
+
+pub(crate) fn status(args: &StatusArgs, progress: &Progress) -> anyhow::Result<()> {
+    let manifest = load(&args.manifest)?;
+    let mut planner = Planner::new(&manifest, &args.runs.runs, progress, args.device.device);
+    let wanted = status::wanted(&planner);
+    let stages = status::status(&mut planner, &wanted, &BTreeSet::new())?;
+    if args.json {
+        print(&format!("{}\n", serde_json::to_string_pretty(&stages)?))
+    } else {
+        print(&status::text(&stages))
+    }
+}
+
+pub(crate) fn dag(args: &ManifestArgs) -> anyhow::Result<()> {
+    print(&mermaid(&load(args)?))
+}
+
+pub(crate) fn stage(args: &StageArgs, progress: &Progress) -> anyhow::Result<()> {
+    if args.list {
+        return print(&info::list());
+    }
+    let Some(kind) = &args.kind else {
+        if args.help {
+            return print(&stage_help());
+        }
+        return Err(Usage("which stage kind? `dcgan stage --list` lists them".to_owned()).into());
+    };
+    let Some(info) = info::kind(kind) else {
+        let help = suggestion(kind, kind_names()).map(|help| format!("; {help}")).unwrap_or_default();
+        let message = format!("there is no stage kind `{kind}`{help} (`dcgan stage --list` lists them)");
+        return Err(Usage(message).into());
+    };
+    if args.help {
+        return print(&info.help());
+    }
+    let Some(out) = &args.out else {
+        return Err(Usage("give the folder to make with `--out DIR`".to_owned()).into());
+    };
+    let config = parse_arguments(kind, &args.arguments)?;
+    let record = runner::run_alone(&config, out, args.device.device, progress)?;
+    progress.note(format_args!("{}: done in {:.1} s", display(out), record.seconds));
+    print(&format!("{}\n", serde_json::to_string_pretty(&record.metrics)?))
+}
+
+fn stage_help() -> String {
+    let mut command = Cli::command();
+    let help = command.find_subcommand_mut("stage").map(|stage| stage.render_long_help().to_string());
+    format!("{}\nKinds:\n{}", help.unwrap_or_default(), info::list())
+}
+
+fn display(path: &Path) -> impl fmt::Display {
+    path.display()
+}
+
+/// Writes data to stdout.
+pub(crate) fn print(text: &str) -> anyhow::Result<()> {
+    Ok(std::io::stdout().lock().write_all(text.as_bytes())?)
+}

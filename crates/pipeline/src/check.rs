@@ -1,0 +1,127 @@
+//! Checks of a whole manifest, made before the first stage starts.
+
+use std::collections::BTreeSet;
+
+use crate::graph::Graph;
+use crate::manifest::{Manifest, Problem, StageDef, nearest, quoted};
+
+/// Looks at ids, inputs, ranges, goals and cycles. `ids` are those of all stages, also of the ones whose
+/// configuration could not be read.
+pub(crate) fn check(manifest: &Manifest, ids: &[String], problems: &mut Vec<Problem>) {
+    check_name(manifest, problems);
+    check_ids(manifest, ids, problems);
+    for stage in &manifest.stages {
+        check_inputs(manifest, stage, ids, problems);
+        for problem in stage.config.stage().problems() {
+            let location = stage.places.of(&problem.key);
+            problems.push(Problem::new(location, problem.message).in_stage(&stage.id).at_key(problem.key));
+        }
+    }
+    check_goals(manifest, ids, problems);
+    check_cycles(manifest, problems);
+}
+
+/// Files and folders outside the pipeline that the stages which are wanted need and that do not exist.
+pub fn missing_paths(manifest: &Manifest) -> Vec<Problem> {
+    let wanted = Graph::new(manifest).wanted(manifest);
+    let mut problems = Vec::new();
+    for stage in wanted.iter().map(|idx| &manifest.stages[*idx]) {
+        for external in stage.config.stage().external_paths() {
+            if !external.path.exists() {
+                let message = format!("{} does not exist", external.path.display());
+                let location = stage.places.of(external.key);
+                let help = (external.path.is_relative())
+                    .then(|| "paths are relative to the directory `dcgan` is run from".to_owned());
+                problems.push(
+                    Problem::new(location, message).in_stage(&stage.id).at_key(external.key).with_help(help),
+                );
+            }
+        }
+    }
+    problems
+}
+
+/// True for a name that is also a good folder name on every system: a letter or digit, then letters, digits, `-`, `_`.
+fn is_well_formed(name: &str) -> bool {
+    name.starts_with(|c: char| c.is_ascii_alphanumeric())
+        && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '-' || c == '_')
+}
+
+const WELL_FORMED: &str = "expected a letter or digit, then letters, digits, `-` and `_`";
+
+fn check_name(manifest: &Manifest, problems: &mut Vec<Problem>) {
+    if !manifest.name.is_empty() && !is_well_formed(&manifest.name) {
+        let message = format!("`{}` is not a name; {WELL_FORMED}", manifest.name);
+        problems.push(Problem::new(manifest.places.of("name"), message).at_key("name"));
+    }
+}
+
+fn check_ids(manifest: &Manifest, ids: &[String], problems: &mut Vec<Problem>) {
+    let mut seen = BTreeSet::new();
+    for stage in &manifest.stages {
+        if !is_well_formed(&stage.id) {
+            let message = format!("`{}` is not an id; {WELL_FORMED}", stage.id);
+            problems.push(Problem::new(stage.places.of(""), message));
+        }
+        let repeated = ids.iter().filter(|id| **id == stage.id).count() > 1;
+        if repeated && !seen.insert(&stage.id) {
+            let message = format!("the id `{}` is used by another stage before", stage.id);
+            problems.push(Problem::new(stage.places.of(""), message));
+        }
+    }
+}
+
+fn check_inputs(manifest: &Manifest, stage: &StageDef, ids: &[String], problems: &mut Vec<Problem>) {
+    for input in stage.config.stage().inputs() {
+        let name = input.name.as_str();
+        let problem = |message: String| {
+            Problem::new(stage.places.of(input.key), message).in_stage(&stage.id).at_key(input.key)
+        };
+        if !ids.iter().any(|id| id == name) {
+            let able = manifest.stages.iter().filter(|other| yields(other, input.needs));
+            let able: Vec<&str> = able.map(|other| other.id.as_str()).collect();
+            let mut message = format!("there is no stage `{name}`");
+            if !able.is_empty() {
+                message.push_str(&format!("; stages that yield {}: {}", input.needs, quoted(able.clone())));
+            }
+            problems.push(problem(message).with_help(nearest(name, able)));
+        } else if let Some(other) = manifest.stage(name)
+            && !yields(other, input.needs)
+        {
+            let found = other.config.stage().yields();
+            let found: Vec<String> = found.iter().map(ToString::to_string).collect();
+            let message = format!(
+                "expected a stage that yields {}, but `{name}` ({}) yields {}",
+                input.needs,
+                other.config.info().name,
+                found.join(" and ")
+            );
+            problems.push(problem(message));
+        }
+    }
+}
+
+fn yields(stage: &StageDef, artifact: crate::stages::Artifact) -> bool {
+    stage.config.stage().yields().contains(&artifact)
+}
+
+fn check_goals(manifest: &Manifest, ids: &[String], problems: &mut Vec<Problem>) {
+    for goal in manifest.goals.iter().filter(|goal| !ids.contains(goal)) {
+        let help = nearest(goal, ids.iter().map(String::as_str));
+        let location = manifest.places.of("goals");
+        problems.push(
+            Problem::new(location, format!("there is no stage `{goal}`")).at_key("goals").with_help(help),
+        );
+    }
+}
+
+fn check_cycles(manifest: &Manifest, problems: &mut Vec<Problem>) {
+    let Err(cycle) = Graph::new(manifest).order() else { return };
+    let mut ids: Vec<&str> = cycle.iter().map(|idx| manifest.stages[*idx].id.as_str()).collect();
+    if let Some(first) = ids.first().copied() {
+        ids.push(first);
+        let place = manifest.stages[cycle[0]].places.of("");
+        let message = format!("these stages wait for each other: {}", ids.join(" → "));
+        problems.push(Problem::new(place, message));
+    }
+}

@@ -1,0 +1,163 @@
+//! Folders and files that appear whole or not at all.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::Context as _;
+use fs_err as fs;
+
+/// Marks a partial folder with what it is being made from.
+const FINGERPRINT: &str = ".fingerprint";
+
+/// The place where a stage's folder is made before it is complete.
+pub fn partial(target: &Path) -> PathBuf {
+    beside(target, "partial")
+}
+
+fn beside(target: &Path, suffix: &str) -> PathBuf {
+    let mut name = target.file_name().unwrap_or_default().to_owned();
+    name.push(".");
+    name.push(suffix);
+    target.with_file_name(name)
+}
+
+/// Makes the partial folder of `target` ready. What is in it is kept if `keeps` and it was being made from the same
+/// `fingerprint`, else it is removed. Returns true if something was kept.
+///
+/// # Errors
+/// If the folder cannot be made or cleared.
+pub fn prepare(target: &Path, fingerprint: &str, keeps: bool) -> anyhow::Result<bool> {
+    let partial = partial(target);
+    if partial.exists() {
+        if keeps && is_of(target, fingerprint) {
+            return Ok(true);
+        }
+        fs::remove_dir_all(&partial)?;
+    }
+    fs::create_dir_all(&partial)?;
+    fs::write(partial.join(FINGERPRINT), fingerprint)?;
+    Ok(false)
+}
+
+/// True if there is a partial folder that was being made from `fingerprint`.
+pub fn is_of(target: &Path, fingerprint: &str) -> bool {
+    fs::read_to_string(partial(target).join(FINGERPRINT)).is_ok_and(|found| found == fingerprint)
+}
+
+/// Puts the complete partial folder in the place of `target`, and removes what was there.
+///
+/// # Errors
+/// If a folder cannot be renamed or removed.
+pub fn commit(target: &Path) -> anyhow::Result<()> {
+    let (partial, old) = (partial(target), beside(target, "old"));
+    fs::remove_file(partial.join(FINGERPRINT)).context("cannot finish the stage's folder")?;
+    if target.exists() {
+        if old.exists() {
+            fs::remove_dir_all(&old)?;
+        }
+        fs::rename(target, &old)?;
+    }
+    fs::rename(&partial, target)?;
+    if old.exists() {
+        fs::remove_dir_all(&old)?;
+    }
+    Ok(())
+}
+
+/// Repairs what a crash in the middle of [`commit`] left.
+///
+/// # Errors
+/// If a folder cannot be renamed or removed.
+pub fn recover(target: &Path) -> anyhow::Result<()> {
+    let old = beside(target, "old");
+    if !old.exists() {
+        return Ok(());
+    }
+    let partial = partial(target);
+    if !target.exists() {
+        // Between the two renames the new folder is complete and unmarked.
+        let is_complete = partial.exists() && !partial.join(FINGERPRINT).exists();
+        fs::rename(if is_complete { &partial } else { &old }, target)?;
+    }
+    if old.exists() {
+        fs::remove_dir_all(&old)?;
+    }
+    Ok(())
+}
+
+/// Removes the partial folder of `target`, if there is one.
+///
+/// # Errors
+/// If it cannot be removed.
+pub fn discard(target: &Path) -> anyhow::Result<()> {
+    let partial = partial(target);
+    if partial.exists() {
+        fs::remove_dir_all(partial)?;
+    }
+    Ok(())
+}
+
+/// Writes a file under a temporary name and renames it.
+///
+/// # Errors
+/// If it cannot be written.
+pub fn write_whole(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
+    let temporary = beside(path, &format!("{}.tmp", std::process::id()));
+    fs::write(&temporary, bytes)?;
+    fs::rename(&temporary, path)?;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_folder_is_replaced_as_a_whole() {
+        let dir = tempfile::tempdir().unwrap();
+        let target = dir.path().join("stage");
+        for round in ["1", "2"] {
+            assert!(!prepare(&target, "f", false).unwrap());
+            fs::write(partial(&target).join("a"), round).unwrap();
+            commit(&target).unwrap();
+            assert_eq!(fs::read_to_string(target.join("a")).unwrap(), round);
+        }
+        let names: Vec<_> = fs::read_dir(dir.path()).unwrap().map(|e| e.unwrap().file_name()).collect();
+        assert_eq!(names, ["stage"]);
+        assert!(!target.join(FINGERPRINT).exists());
+    }
+
+    #[test]
+    fn a_partial_folder_is_kept_only_for_the_same_fingerprint() {
+        let dir = tempfile::tempdir().unwrap();
+        let target = dir.path().join("stage");
+        prepare(&target, "f", true).unwrap();
+        fs::write(partial(&target).join("checkpoint"), "").unwrap();
+        assert!(prepare(&target, "f", true).unwrap());
+        assert!(partial(&target).join("checkpoint").exists());
+        assert!(!prepare(&target, "g", true).unwrap());
+        assert!(!partial(&target).join("checkpoint").exists());
+    }
+
+    #[test]
+    fn a_crash_between_the_renames_is_repaired() {
+        let dir = tempfile::tempdir().unwrap();
+        let target = dir.path().join("stage");
+        fs::create_dir(dir.path().join("stage.old")).unwrap();
+        fs::create_dir(dir.path().join("stage.partial")).unwrap();
+        fs::write(dir.path().join("stage.partial/new"), "").unwrap();
+        recover(&target).unwrap();
+        assert!(target.join("new").exists());
+        assert!(!dir.path().join("stage.old").exists());
+    }
+
+    #[test]
+    fn a_crash_before_the_new_folder_is_complete_keeps_the_old_one() {
+        let dir = tempfile::tempdir().unwrap();
+        let target = dir.path().join("stage");
+        fs::create_dir(dir.path().join("stage.old")).unwrap();
+        fs::write(dir.path().join("stage.old/a"), "").unwrap();
+        prepare(&target, "f", false).unwrap();
+        recover(&target).unwrap();
+        assert!(target.join("a").exists());
+    }
+}

@@ -1,0 +1,129 @@
+//! The stages as a graph: what comes before what.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::manifest::Manifest;
+
+/// For each stage, the stages whose output it reads; both as indices into the manifest's stages.
+#[derive(Debug, Clone)]
+pub struct Graph {
+    /// `parents[stage_idx]`, without repetition, in the manifest's order.
+    pub parents: Vec<Vec<usize>>,
+}
+
+impl Graph {
+    /// The graph of a manifest. Inputs that name no stage are left out (the check reports them).
+    pub fn new(manifest: &Manifest) -> Self {
+        let by_id: BTreeMap<&str, usize> =
+            manifest.stages.iter().enumerate().map(|(idx, stage)| (stage.id.as_str(), idx)).collect();
+        let parents = manifest
+            .stages
+            .iter()
+            .map(|stage| {
+                let inputs = stage.config.stage().inputs();
+                let found: BTreeSet<usize> =
+                    inputs.iter().filter_map(|input| by_id.get(input.name.as_str()).copied()).collect();
+                found.into_iter().collect()
+            })
+            .collect();
+        Self { parents }
+    }
+
+    /// Stages in an order in which each comes after what it reads, as near to the manifest's order as can be.
+    ///
+    /// # Errors
+    /// The stages of one cycle, in the order in which they feed each other.
+    pub fn order(&self) -> Result<Vec<usize>, Vec<usize>> {
+        let mut order = Vec::new();
+        let mut done = vec![false; self.parents.len()];
+        while order.len() < done.len() {
+            let ready = (0..done.len()).find(|idx| !done[*idx] && self.parents[*idx].iter().all(|p| done[*p]));
+            match ready {
+                Some(idx) => {
+                    done[idx] = true;
+                    order.push(idx);
+                }
+                None => return Err(self.cycle(&done)),
+            }
+        }
+        Ok(order)
+    }
+
+    /// One cycle among the stages that are not done; each of these has a parent that is not done.
+    fn cycle(&self, done: &[bool]) -> Vec<usize> {
+        let mut path: Vec<usize> = done.iter().position(|done| !done).into_iter().collect();
+        while let Some(last) = path.last() {
+            let Some(next) = self.parents[*last].iter().copied().find(|parent| !done[*parent]) else { break };
+            if let Some(start) = path.iter().position(|idx| *idx == next) {
+                let mut cycle = path.split_off(start);
+                cycle.reverse();
+                return cycle;
+            }
+            path.push(next);
+        }
+        path
+    }
+
+    /// The given stages and everything they need.
+    pub fn with_ancestors(&self, of: &[usize]) -> BTreeSet<usize> {
+        let mut found = BTreeSet::new();
+        let mut open = of.to_vec();
+        while let Some(idx) = open.pop() {
+            if found.insert(idx) {
+                open.extend(&self.parents[idx]);
+            }
+        }
+        found
+    }
+
+    /// The given stages and everything that needs them.
+    pub fn with_descendants(&self, of: &[usize]) -> BTreeSet<usize> {
+        let mut found: BTreeSet<usize> = of.iter().copied().collect();
+        // As many rounds as the longest path can have.
+        for _ in 0..self.parents.len() {
+            for (idx, parents) in self.parents.iter().enumerate() {
+                if parents.iter().any(|parent| found.contains(parent)) {
+                    found.insert(idx);
+                }
+            }
+        }
+        found
+    }
+
+    /// The stages a manifest's goals need; all of them where it has no goals.
+    pub fn wanted(&self, manifest: &Manifest) -> BTreeSet<usize> {
+        if manifest.goals.is_empty() {
+            return (0..self.parents.len()).collect();
+        }
+        let goals: Vec<usize> = manifest
+            .stages
+            .iter()
+            .enumerate()
+            .filter(|(_, stage)| manifest.goals.contains(&stage.id))
+            .map(|(idx, _)| idx)
+            .collect();
+        self.with_ancestors(&goals)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn order_follows_the_manifest_where_it_may() {
+        let graph = Graph { parents: vec![vec![2], vec![], vec![], vec![0, 1]] };
+        assert_eq!(graph.order(), Ok(vec![1, 2, 0, 3]));
+        assert_eq!(graph.with_ancestors(&[0]), BTreeSet::from([0, 2]));
+        assert_eq!(graph.with_descendants(&[2]), BTreeSet::from([0, 2, 3]));
+    }
+
+    #[test]
+    fn a_cycle_is_named_without_what_hangs_on_it() {
+        // 3 hangs on the cycle 0 → 1 → 2 → 0.
+        let graph = Graph { parents: vec![vec![2], vec![0], vec![1], vec![2]] };
+        let mut cycle = graph.order().unwrap_err();
+        cycle.sort_unstable();
+        assert_eq!(cycle, [0, 1, 2]);
+    }
+}

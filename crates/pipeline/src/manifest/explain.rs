@@ -1,0 +1,76 @@
+//! Deserialisation errors, put into words that name the key and the nearest valid one.
+
+use super::problem::{nearest, quoted};
+
+/// What serde's message means.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Explained {
+    pub(crate) message: String,
+    pub(crate) help: Option<String>,
+    /// The key or variant at fault, where the message names it.
+    pub(crate) name: Option<String>,
+}
+
+/// Rewrites a serde message. serde gives the names it expected only as text, in backticks; that text has been
+/// stable since serde 1.0.
+pub(crate) fn explain(message: &str) -> Explained {
+    let names: Vec<&str> = message.split('`').skip(1).step_by(2).collect();
+    let plain = |message: String| Explained { message, help: None, name: None };
+    let Some((first, expected)) = names.split_first() else {
+        return plain(plain_types(message));
+    };
+    let unknown = |what: &str| Explained {
+        message: if expected.is_empty() {
+            format!("unknown {what} `{first}`; there are none here")
+        } else {
+            format!("unknown {what} `{first}`; expected {}", quoted(expected.iter().copied()))
+        },
+        help: nearest(first, expected.iter().copied()),
+        name: Some((*first).to_owned()),
+    };
+    if message.starts_with("unknown field") {
+        unknown("key")
+    } else if message.starts_with("unknown variant") {
+        unknown("name")
+    } else if message.starts_with("missing field") {
+        Explained {
+            message: format!("key `{first}` is missing"),
+            help: None,
+            name: Some((*first).to_owned()),
+        }
+    } else {
+        plain(plain_types(message))
+    }
+}
+
+/// Rust's type names in a serde message, in plain words.
+fn plain_types(message: &str) -> String {
+    let Some((start, expected)) = message.rsplit_once("expected ") else {
+        return message.to_owned();
+    };
+    let plain = match expected {
+        "usize" | "u64" | "u32" | "u16" | "u8" => "a whole number, 0 or more",
+        "i64" | "i32" | "isize" => "a whole number",
+        "f64" | "f32" => "a number",
+        "a boolean" => "true or false",
+        other => other,
+    };
+    format!("{start}expected {plain}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn serde_messages_are_put_plainly() {
+        let explained = explain("unknown field `epochz`, expected one of `epochs`, `seed`");
+        assert_eq!(explained.message, "unknown key `epochz`; expected `epochs`, `seed`");
+        assert_eq!(explained.help.as_deref(), Some("did you mean `epochs`?"));
+        assert_eq!(explain("missing field `images`").message, "key `images` is missing");
+        assert_eq!(
+            explain("invalid type: string \"x\", expected usize").message,
+            "invalid type: string \"x\", expected a whole number, 0 or more"
+        );
+    }
+}

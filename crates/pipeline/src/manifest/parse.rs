@@ -1,0 +1,306 @@
+//! From texts to a [`Manifest`], collecting every problem on the way.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::ops::Range;
+use std::path::Path;
+
+use serde::Deserialize;
+use toml::Spanned;
+use toml::de::{DeValue, ValueDeserializer};
+
+use super::explain::explain;
+use super::overrides::{self, Override};
+use super::problem::{Problem, Problems, nearest, quoted};
+use super::sources::Sources;
+use super::tree::{self, Node, Table};
+use super::vars::{Vars, may_be_variable, substitute};
+use super::{Manifest, Places, StageDef};
+use crate::check;
+use crate::stages::{StageConfig, kind_names};
+
+const TOP_KEYS: [&str; 5] = ["name", "description", "goals", "vars", "stage"];
+
+/// Parses and checks the manifest in part 0 of the sources; the other parts are the values of `sets`.
+pub(super) fn parse(path: &Path, sources: &Sources, sets: &[String]) -> Result<Manifest, Problems> {
+    let mut top = tree::parse_document(sources.part(0)).map_err(|error| {
+        Problems { list: vec![Problem::new(sources.locate(&error.span), error.message)], is_usage: false }
+    })?;
+    let mut problems = Vec::new();
+    unknown_top_keys(&top, sources, &mut problems);
+    let mut stages = take_stages(&mut top, sources, &mut problems);
+    let mut vars = take_vars(&mut top, sources, &mut problems);
+    apply_sets(sets, sources, &mut vars, &mut stages)?;
+
+    substitute(&mut top, &vars, sources, &mut problems);
+    let name = take_string(&mut top, "name", sources, &mut problems);
+    if name.is_none() && problems.iter().all(|problem| problem.key.as_deref() != Some("name")) {
+        let message = "key `name` is missing: the pipeline's name, also that of its folder of runs";
+        problems.push(Problem::new(sources.locate(&(0..0)), message));
+    }
+    let description = take_string(&mut top, "description", sources, &mut problems);
+    let goals = take_goals(&top, sources, &mut problems);
+    let ids: Vec<String> = stages.iter().map(|stage| stage.id.clone()).collect();
+    let stages: Vec<StageDef> = stages
+        .into_iter()
+        .filter_map(|stage| stage_def(stage, &vars, sources, &mut problems))
+        .collect();
+    let manifest = Manifest {
+        name: name.unwrap_or_default(),
+        description,
+        goals,
+        path: path.to_owned(),
+        stages,
+        places: places(&top, 0..0, sources),
+    };
+    check::check(&manifest, &ids, &mut problems);
+    if problems.is_empty() { Ok(manifest) } else { Err(sorted(problems)) }
+}
+
+/// In the order of the manifest's lines. Problems of `--set` arguments alone are problems of usage.
+fn sorted(mut list: Vec<Problem>) -> Problems {
+    list.sort_by_key(|problem| problem.location.line);
+    let is_usage = list.iter().all(|problem| problem.location.line.is_none());
+    Problems { list, is_usage }
+}
+
+/// Parses the configuration of one stage from `K=V` arguments.
+pub(super) fn parse_arguments(
+    kind: &str,
+    sources: &Sources,
+    arguments: &[String],
+) -> Result<StageConfig, Problems> {
+    let usage = |problem: Problem| Problems { list: vec![problem], is_usage: true };
+    let rest = sources.part(arguments.len()).base;
+    let mut table = Table::new();
+    for (idx, argument) in arguments.iter().enumerate() {
+        let change = overrides::parse(argument, sources, idx).map_err(usage)?;
+        let path: Vec<&str> = change.key.split('.').collect();
+        let location = sources.locate(&change.value.span());
+        tree::set_path(&mut table, &path, change.value)
+            .map_err(|wrong| usage(Problem::new(location, format!("key `{wrong}` is not a table"))))?;
+    }
+    let whole = Spanned::new(rest..rest, DeValue::Table(table));
+    let mut problems = Vec::new();
+    let config = deserialise(kind, rest..rest, whole, sources, &mut problems);
+    match config {
+        Some(config) if problems.is_empty() => Ok(config),
+        _ => Err(Problems { list: problems, is_usage: true }),
+    }
+}
+
+/// A stage as written: its id, and its table without it.
+struct RawStage<'i> {
+    id: String,
+    table: Table<'i>,
+    /// Of the id, or of the `[[stage]]` header where there is none.
+    span: Range<usize>,
+}
+
+fn unknown_top_keys(top: &Table<'_>, sources: &Sources, problems: &mut Vec<Problem>) {
+    for key in top.keys().filter(|key| !TOP_KEYS.contains(&key.get_ref().as_ref())) {
+        let message = format!("unknown key `{}`; expected {}", key.get_ref(), quoted(TOP_KEYS));
+        let help = nearest(key.get_ref(), TOP_KEYS);
+        problems.push(Problem::new(sources.locate(&key.span()), message).with_help(help));
+    }
+}
+
+fn take_stages<'i>(
+    top: &mut Table<'i>,
+    sources: &Sources,
+    problems: &mut Vec<Problem>,
+) -> Vec<RawStage<'i>> {
+    let Some(node) = top.remove("stage") else {
+        problems.push(Problem::new(sources.locate(&(0..0)), "there is no `[[stage]]`"));
+        return Vec::new();
+    };
+    let location = sources.locate(&node.span());
+    let DeValue::Array(items) = node.into_inner() else {
+        problems.push(Problem::new(location, "`stage` must be written `[[stage]]`, once for each stage"));
+        return Vec::new();
+    };
+    let mut stages = Vec::new();
+    for item in items {
+        let span = item.span();
+        let DeValue::Table(mut table) = item.into_inner() else {
+            problems.push(Problem::new(sources.locate(&span), "a stage must be a table"));
+            continue;
+        };
+        let id = table.remove("id");
+        let id_span = id.as_ref().map_or(span, Spanned::span);
+        match id.map(Spanned::into_inner) {
+            Some(DeValue::String(id)) => {
+                stages.push(RawStage { id: id.into_owned(), table, span: id_span });
+            }
+            Some(other) => {
+                let message = format!("`id` must be a string, found {}", other.type_str());
+                problems.push(Problem::new(sources.locate(&id_span), message));
+            }
+            None => problems.push(Problem::new(sources.locate(&id_span), "the stage has no `id`")),
+        }
+    }
+    stages
+}
+
+fn take_vars<'i>(top: &mut Table<'i>, sources: &Sources, problems: &mut Vec<Problem>) -> Vars<'i> {
+    let Some(node) = top.remove("vars") else { return Vars::new() };
+    let location = sources.locate(&node.span());
+    let DeValue::Table(table) = node.into_inner() else {
+        problems.push(Problem::new(location, "`vars` must be a table"));
+        return Vars::new();
+    };
+    let mut vars = Vars::new();
+    for (key, value) in table {
+        if !may_be_variable(value.get_ref()) {
+            let message = format!(
+                "a variable is a string, a number, true or false, found {}",
+                value.get_ref().type_str()
+            );
+            problems.push(Problem::new(sources.locate(&value.span()), message).at_key(key.get_ref().as_ref()));
+        } else if value.get_ref().as_str().is_some_and(|text| text.contains("${")) {
+            let message = "a variable cannot be made of other variables";
+            problems.push(Problem::new(sources.locate(&value.span()), message).at_key(key.get_ref().as_ref()));
+        } else {
+            vars.insert(key.into_inner().into_owned(), value);
+        }
+    }
+    vars
+}
+
+fn apply_sets<'i>(
+    sets: &[String],
+    sources: &'i Sources,
+    vars: &mut Vars<'i>,
+    stages: &mut [RawStage<'i>],
+) -> Result<(), Problems> {
+    let ids: Vec<String> = stages.iter().map(|stage| stage.id.clone()).collect();
+    let mut list = Vec::new();
+    for (idx, argument) in sets.iter().enumerate() {
+        let applied = overrides::parse(argument, sources, idx + 1)
+            .and_then(|change| apply_set(change, sources, vars, stages, &ids));
+        list.extend(applied.err());
+    }
+    if list.is_empty() { Ok(()) } else { Err(Problems { list, is_usage: true }) }
+}
+
+fn apply_set<'i>(
+    change: Override<'i>,
+    sources: &'i Sources,
+    vars: &mut Vars<'i>,
+    stages: &mut [RawStage<'i>],
+    ids: &[String],
+) -> Result<(), Problem> {
+    let key = change.key.clone();
+    let Some((id, rest)) = key.split_once('.') else {
+        return overrides::set_var(vars, change, ids, sources);
+    };
+    match stages.iter_mut().find(|stage| stage.id == id) {
+        Some(stage) => overrides::set_key(&mut stage.table, rest, change, sources),
+        None => {
+            let message =
+                format!("the manifest has no stage `{id}`; it has {}", quoted(ids.iter().map(String::as_str)));
+            let help = nearest(id, ids.iter().map(String::as_str));
+            Err(Problem::new(sources.locate(&change.value.span()), message).with_help(help))
+        }
+    }
+}
+
+fn take_string(
+    top: &mut Table<'_>,
+    key: &str,
+    sources: &Sources,
+    problems: &mut Vec<Problem>,
+) -> Option<String> {
+    let node = top.get(key)?;
+    match node.get_ref() {
+        DeValue::String(text) => Some(text.to_string()),
+        other => {
+            let message = format!("expected a string, found {}", other.type_str());
+            problems.push(Problem::new(sources.locate(&node.span()), message).at_key(key));
+            None
+        }
+    }
+}
+
+fn take_goals(top: &Table<'_>, sources: &Sources, problems: &mut Vec<Problem>) -> Vec<String> {
+    let Some(node) = top.get("goals") else { return Vec::new() };
+    match Vec::<String>::deserialize(ValueDeserializer::from(node.clone())) {
+        Ok(goals) => goals,
+        Err(error) => {
+            let location = sources.locate(&node.span());
+            problems.push(Problem::new(location, explain(error.message()).message).at_key("goals"));
+            Vec::new()
+        }
+    }
+}
+
+fn stage_def<'i>(
+    raw: RawStage<'i>,
+    vars: &Vars<'i>,
+    sources: &Sources,
+    problems: &mut Vec<Problem>,
+) -> Option<StageDef> {
+    let RawStage { id, mut table, span } = raw;
+    let substituting = problems.len();
+    substitute(&mut table, vars, sources, problems);
+    let mut entries = table.into_iter();
+    let (Some((kind, value)), None) = (entries.next(), entries.next()) else {
+        let message = format!("a stage has an `id` and one table named after its kind: {}", quoted(kind_names()));
+        problems.push(Problem::new(sources.locate(&span), message).in_stage(&id));
+        return None;
+    };
+    let places = match value.get_ref() {
+        DeValue::Table(config) => places(config, span, sources),
+        _ => Places { whole: sources.locate(&span), keys: BTreeMap::new() },
+    };
+    let mut found = Vec::new();
+    let config = deserialise(kind.get_ref(), kind.span(), value, sources, &mut found);
+    // What is wrong with a variable has been said; that its place holds no number need not be.
+    found.retain(|problem| problems[substituting..].iter().all(|other| other.location != problem.location));
+    problems.extend(found);
+    for problem in &mut problems[substituting..] {
+        problem.stage = Some(id.clone());
+    }
+    Some(StageDef { id, config: config?, places })
+}
+
+fn places(table: &Table<'_>, whole: Range<usize>, sources: &Sources) -> Places {
+    let keys = tree::key_spans(table).into_iter().map(|(path, span)| (path, sources.locate(&span))).collect();
+    Places { whole: sources.locate(&whole), keys }
+}
+
+/// Deserialises `{kind = value}`. An unknown key is reported and left out, so that the ones after it are found too.
+fn deserialise<'i>(
+    kind: &str,
+    kind_span: Range<usize>,
+    value: Node<'i>,
+    sources: &Sources,
+    problems: &mut Vec<Problem>,
+) -> Option<StageConfig> {
+    let mut value = value;
+    let before = problems.len();
+    loop {
+        let mut tagged = Table::new();
+        let key = Spanned::new(kind_span.clone(), Cow::Owned(kind.to_owned()));
+        tagged.insert(key, value.clone());
+        let tagged = Spanned::new(value.span(), DeValue::Table(tagged));
+        let error = match StageConfig::deserialize(ValueDeserializer::from(tagged)) {
+            Ok(config) => return (problems.len() == before).then_some(config),
+            Err(error) => error,
+        };
+        let span = error.span().unwrap_or(kind_span.clone());
+        let explained = explain(error.message());
+        let at = value.get_ref().as_table().and_then(|table| tree::path_at(table, &span));
+        let mut problem = Problem::new(sources.locate(&span), explained.message).with_help(explained.help);
+        if error.message().starts_with("unknown variant") && at.is_none() && span == kind_span {
+            problem.message = problem.message.replacen("unknown name", "unknown kind", 1);
+        }
+        let is_unknown_key = error.message().starts_with("unknown field");
+        problem.key = at.clone();
+        problems.push(problem);
+        let removed = is_unknown_key && at.is_some_and(|path| tree::remove_path(&mut value, &path));
+        if !removed {
+            return None;
+        }
+    }
+}

@@ -1,0 +1,149 @@
+//! TOML as a tree whose every key and value knows where it was written.
+
+use std::borrow::Cow;
+use std::ops::Range;
+
+use toml::Spanned;
+use toml::de::{DeArray, DeTable, DeValue};
+
+use super::sources::Part;
+
+/// A value with its span.
+pub(crate) type Node<'i> = Spanned<DeValue<'i>>;
+/// A table whose keys and values have spans.
+pub(crate) type Table<'i> = DeTable<'i>;
+
+/// A syntax error: what is wrong, and where among all texts.
+#[derive(Debug)]
+pub(crate) struct SyntaxError {
+    pub(crate) message: String,
+    pub(crate) span: Range<usize>,
+}
+
+/// Parses a whole document.
+pub(crate) fn parse_document(part: &Part) -> Result<Table<'_>, SyntaxError> {
+    let table = DeTable::parse(&part.text).map_err(|error| syntax_error(&error, part))?;
+    Ok(shift_table(table.into_inner(), part.base))
+}
+
+/// Parses a `K=V` argument's value: TOML where it is TOML, else the text itself as a string.
+pub(crate) fn parse_argument(part: &Part) -> Result<Node<'_>, SyntaxError> {
+    let text = part.text.trim();
+    match DeValue::parse(&part.text) {
+        Ok(value) if !value.get_ref().is_datetime() => Ok(shift(value, part.base)),
+        Err(error) if text.starts_with(['[', '{', '"', '\'']) => Err(syntax_error(&error, part)),
+        _ => {
+            let span = part.base..part.base + part.text.len();
+            Ok(Spanned::new(span, DeValue::String(Cow::Borrowed(&part.text))))
+        }
+    }
+}
+
+fn syntax_error(error: &toml::de::Error, part: &Part) -> SyntaxError {
+    let span = error.span().unwrap_or(0..0);
+    SyntaxError { message: error.message().to_owned(), span: span.start + part.base..span.end + part.base }
+}
+
+fn shift(node: Node<'_>, base: usize) -> Node<'_> {
+    let span = node.span();
+    let value = match node.into_inner() {
+        DeValue::Array(items) => {
+            let mut shifted = DeArray::new();
+            for item in items {
+                shifted.push(shift(item, base));
+            }
+            DeValue::Array(shifted)
+        }
+        DeValue::Table(table) => DeValue::Table(shift_table(table, base)),
+        other => other,
+    };
+    Spanned::new(span.start + base..span.end + base, value)
+}
+
+fn shift_table(table: Table<'_>, base: usize) -> Table<'_> {
+    table
+        .into_iter()
+        .map(|(key, value)| {
+            let span = key.span();
+            (Spanned::new(span.start + base..span.end + base, key.into_inner()), shift(value, base))
+        })
+        .collect()
+}
+
+/// The table in `node`, if it is one.
+pub(crate) fn as_table_mut<'a, 'i>(node: &'a mut Node<'i>) -> Option<&'a mut Table<'i>> {
+    match node.get_mut() {
+        DeValue::Table(table) => Some(table),
+        _ => None,
+    }
+}
+
+/// Puts `value` at a dotted path, making tables on the way. `Err` is the part of the path that is no table.
+pub(crate) fn set_path<'i>(table: &mut Table<'i>, path: &[&str], value: Node<'i>) -> Result<(), String> {
+    let Some((first, rest)) = path.split_first() else { return Ok(()) };
+    let key = Spanned::new(value.span(), Cow::Owned((*first).to_owned()));
+    if rest.is_empty() {
+        // Removed first, so that the key's span is the new one.
+        table.remove(*first);
+        table.insert(key, value);
+        return Ok(());
+    }
+    if !table.contains_key(*first) {
+        table.insert(key, Spanned::new(value.span(), DeValue::Table(DeTable::new())));
+    }
+    match table.get_mut(*first).and_then(as_table_mut) {
+        Some(inner) => set_path(inner, rest, value).map_err(|wrong| format!("{first}.{wrong}")),
+        None => Err((*first).to_owned()),
+    }
+}
+
+/// Every key of a table with its dotted path and the span of the key, tables before what they hold.
+pub(crate) fn key_spans(table: &Table<'_>) -> Vec<(String, Range<usize>)> {
+    let mut found = Vec::new();
+    collect_spans(table, "", &mut found);
+    found
+}
+
+fn collect_spans(table: &Table<'_>, prefix: &str, found: &mut Vec<(String, Range<usize>)>) {
+    for (key, value) in table {
+        let path = format!("{prefix}{}", key.get_ref());
+        found.push((path.clone(), key.span()));
+        if let DeValue::Table(inner) = value.get_ref() {
+            collect_spans(inner, &format!("{path}."), found);
+        }
+    }
+}
+
+/// The dotted path of the key or value that a deserialisation error's span names, if it is one.
+pub(crate) fn path_at(table: &Table<'_>, span: &Range<usize>) -> Option<String> {
+    for (key, value) in table {
+        if key.span() == *span || value.span() == *span {
+            return Some(key.get_ref().to_string());
+        }
+        let inner = match value.get_ref() {
+            DeValue::Table(inner) => path_at(inner, span),
+            DeValue::Array(items) => items.iter().enumerate().find_map(|(idx, item)| {
+                if item.span() == *span {
+                    return Some(format!("[{idx}]"));
+                }
+                let inner = item.get_ref().as_table()?;
+                Some(format!("[{idx}].{}", path_at(inner, span)?))
+            }),
+            _ => None,
+        };
+        if let Some(rest) = inner {
+            let dot = if rest.starts_with('[') { "" } else { "." };
+            return Some(format!("{}{dot}{rest}", key.get_ref()));
+        }
+    }
+    None
+}
+
+/// Takes away what stands at a dotted path of tables; false if there is nothing.
+pub(crate) fn remove_path(node: &mut Node<'_>, path: &str) -> bool {
+    let Some(table) = as_table_mut(node) else { return false };
+    match path.split_once('.') {
+        None => table.remove(path).is_some(),
+        Some((first, rest)) => table.get_mut(first).is_some_and(|inner| remove_path(inner, rest)),
+    }
+}

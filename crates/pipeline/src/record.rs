@@ -1,0 +1,165 @@
+//! `stage.json`: what a complete stage was made from, and what came out.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use anyhow::Context as _;
+use fs_err as fs;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::fingerprint::{combine, files_under};
+use crate::memo::Memo;
+use crate::progress::Progress;
+
+/// Name of the record's file in a stage's folder.
+pub const FILE: &str = "stage.json";
+
+/// Everything known about a stage that ran to its end.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Record {
+    /// The stage's id; for a stage run alone, its folder's name.
+    pub id: String,
+    /// The stage kind.
+    pub kind: String,
+    /// The kind's version; raised when its output changes for the same input.
+    pub stage_version: u32,
+    /// Resolved configuration, defaults and variables filled in.
+    pub config: Value,
+    /// What it read.
+    pub inputs: Vec<InputRecord>,
+    /// What it wrote, by path relative to its folder.
+    pub outputs: BTreeMap<String, OutputRecord>,
+    /// The seed of everything random in it.
+    pub seed: Option<u64>,
+    /// Where it ran.
+    pub environment: Environment,
+    /// When it started, RFC 3339, UTC.
+    pub started: String,
+    /// Wall time; of a resumed stage, since it was resumed.
+    pub seconds: f64,
+    /// Figures that the stage reports.
+    pub metrics: Value,
+    /// In what the stage departed from the paper.
+    pub differences: Vec<String>,
+}
+
+/// One thing a stage read.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct InputRecord {
+    /// Dotted key of the configuration that names it.
+    pub key: String,
+    /// The stage's id, or the path.
+    pub name: String,
+    /// The folder or file; that of another stage is relative to this stage's folder.
+    pub path: PathBuf,
+    /// True for another stage's folder.
+    pub is_stage: bool,
+    /// BLAKE3 of its content.
+    pub fingerprint: String,
+}
+
+/// One file a stage wrote.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OutputRecord {
+    /// Its size.
+    pub bytes: u64,
+    /// BLAKE3 of its content.
+    pub blake3: String,
+}
+
+/// The machine and program a stage ran on.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Environment {
+    /// The program's version.
+    pub program_version: String,
+    /// `cpu` or `cuda:N`.
+    pub device: String,
+    /// Worker threads on the CPU.
+    pub threads: usize,
+    /// Processor name, where the system tells.
+    pub processor: Option<String>,
+    /// Operating system and architecture.
+    pub system: String,
+}
+
+impl Environment {
+    /// This machine.
+    pub fn here(device: &str) -> Self {
+        let processor = fs::read_to_string("/proc/cpuinfo").ok().and_then(|text| {
+            let line = text.lines().find(|line| line.starts_with("model name"))?;
+            Some(line.split_once(':')?.1.trim().to_owned())
+        });
+        Self {
+            program_version: env!("CARGO_PKG_VERSION").to_owned(),
+            device: device.to_owned(),
+            threads: rayon::current_num_threads(),
+            processor,
+            system: format!("{} {}", std::env::consts::OS, std::env::consts::ARCH),
+        }
+    }
+}
+
+impl Environment {
+    /// All of it in one line.
+    pub fn line(&self) -> String {
+        let processor = self.processor.as_deref().unwrap_or("unknown processor");
+        format!(
+            "dcgan {} on {}, {} threads, {processor}, {}",
+            self.program_version, self.device, self.threads, self.system
+        )
+    }
+}
+
+impl Record {
+    /// Reads the record in a stage's folder; none if the stage is not complete.
+    ///
+    /// # Errors
+    /// If there is a record and it cannot be read.
+    pub fn read(folder: &Path) -> anyhow::Result<Option<Self>> {
+        let path = folder.join(FILE);
+        if !path.exists() {
+            return Ok(None);
+        }
+        let bytes = fs::read(&path)?;
+        let record = serde_json::from_slice(&bytes)
+            .with_context(|| format!("{}: not a record of this program's", path.display()))?;
+        Ok(Some(record))
+    }
+
+    /// Writes the record into a stage's folder.
+    ///
+    /// # Errors
+    /// If the file cannot be written.
+    pub fn write(&self, folder: &Path) -> anyhow::Result<()> {
+        fs::write(folder.join(FILE), serde_json::to_vec_pretty(self)?)?;
+        Ok(())
+    }
+
+    /// One fingerprint of all outputs, by which stages that read them know them.
+    pub fn fingerprint(&self) -> String {
+        combine(self.outputs.iter().map(|(path, output)| (path.as_str(), output.blake3.as_str())))
+    }
+}
+
+/// Fingerprints the files in a stage's folder; its record and hidden files do not count.
+///
+/// # Errors
+/// If a file cannot be read.
+pub fn outputs(
+    folder: &Path,
+    memo: &mut Memo,
+    progress: &Progress,
+) -> anyhow::Result<BTreeMap<String, OutputRecord>> {
+    let mut outputs = BTreeMap::new();
+    for file in files_under(folder)? {
+        if file == FILE || file.starts_with('.') {
+            continue;
+        }
+        let path = folder.join(&file);
+        let bytes = fs::metadata(&path)?.len();
+        let blake3 = memo.fingerprint(&path, progress)?;
+        outputs.insert(file, OutputRecord { bytes, blake3 });
+    }
+    Ok(outputs)
+}

@@ -1,0 +1,118 @@
+//! Everything a report shows; also what `report.json` holds.
+
+use serde::{Deserialize, Serialize};
+
+use super::entry::{Cell, Search};
+use crate::record::Environment;
+
+/// A report.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct ReportData {
+    /// Its heading.
+    pub title: String,
+    /// The tables.
+    pub tables: Vec<TableData>,
+    /// Searches for C behind the tables.
+    pub searches: Vec<SearchData>,
+    /// Grids of samples.
+    pub pictures: Vec<Picture>,
+    /// The stages behind it, those that came first first.
+    pub stages: Vec<StageData>,
+    /// The machines and programs they ran on, each once.
+    pub environments: Vec<Environment>,
+}
+
+/// A table: the paper's rows, then ours.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct TableData {
+    /// Its name.
+    pub name: String,
+    /// What it shows.
+    pub caption: String,
+    /// Headings of the columns after the first, with units.
+    pub columns: Vec<String>,
+    /// The rows.
+    pub rows: Vec<Row>,
+}
+
+/// A row of a table.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Row {
+    /// The method.
+    pub method: String,
+    /// The stage that measured it; none for a row of the paper's.
+    pub stage: Option<String>,
+    /// One cell a column.
+    pub cells: Vec<Option<Cell>>,
+    /// The cells as text.
+    pub texts: Vec<String>,
+    /// What sets the row apart.
+    pub note: String,
+    /// How our figures came about.
+    pub facts: Vec<String>,
+    /// In what our run departed from the paper, each with the stage that says so.
+    pub differences: Vec<Difference>,
+}
+
+/// A departure from the paper.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Difference {
+    /// The stage that departed.
+    pub stage: String,
+    /// In what.
+    pub text: String,
+}
+
+/// A search for C and the stage that made it.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct SearchData {
+    /// The stage.
+    pub stage: String,
+    /// The search.
+    pub search: Search,
+}
+
+/// A picture and the stage that made it.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Picture {
+    /// The stage.
+    pub stage: String,
+    /// What is seen.
+    pub caption: String,
+    /// Name of its copy in the report's folder.
+    pub file: String,
+    /// The original.
+    #[serde(skip)]
+    pub source: std::path::PathBuf,
+}
+
+/// A stage behind the report.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct StageData {
+    /// Its id.
+    pub id: String,
+    /// Its kind.
+    pub kind: String,
+    /// When it started, RFC 3339.
+    pub started: String,
+    /// How long it ran.
+    pub seconds: f64,
+    /// Its seed.
+    pub seed: Option<u64>,
+    /// The device it ran on.
+    pub device: String,
+    /// In what it departed from the paper.
+    pub differences: Vec<String>,
+}
+
+impl Cell {
+    /// The figure with two decimals; counts without.
+    pub fn text(&self) -> String {
+        let is_whole = self.deviation.is_none() && self.value.fract() == 0.0 && self.value >= 100.0;
+        match self.deviation {
+            Some(deviation) => format!("{:.2} ± {:.2}", self.value, deviation),
+            None if is_whole => format!("{}", self.value),
+            None => format!("{:.2}", self.value),
+        }
+    }
+}

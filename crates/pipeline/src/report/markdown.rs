@@ -1,0 +1,88 @@
+//! `report.md`.
+
+use std::fmt::Write as _;
+
+use super::data::{ReportData, Row, TableData};
+use crate::clock::duration;
+
+/// The report as Markdown; pictures are the copies beside it.
+pub fn markdown(report: &ReportData) -> String {
+    let mut text = format!("# {}\n", escaped(&report.title));
+    for table in &report.tables {
+        table_section(table, &mut text);
+    }
+    if !report.pictures.is_empty() {
+        text.push_str("\n## Samples\n");
+        for picture in &report.pictures {
+            let _ = writeln!(text, "\n![{}]({})", escaped(&picture.caption), picture.file);
+        }
+    }
+    if !report.searches.is_empty() {
+        text.push_str("\n## Choice of C\n");
+        for found in &report.searches {
+            let search = &found.search;
+            let _ = writeln!(text, "\nStage `{}`, {}; chosen: {}\n", found.stage, search.name, search.chosen);
+            text.push_str("| C | error (%) |\n| ---: | ---: |\n");
+            for point in &search.points {
+                let (mean, std) = (100.0 * point.mean_error, 100.0 * point.std);
+                let _ = writeln!(text, "| {} | {mean:.2} ± {std:.2} |", point.c);
+            }
+        }
+    }
+    stages_section(report, &mut text);
+    text
+}
+
+fn table_section(table: &TableData, text: &mut String) {
+    let _ = writeln!(text, "\n## {}\n\n{}\n", escaped(&table.name), escaped(&table.caption));
+    let _ = writeln!(text, "| method | {} |", table.columns.join(" | "));
+    let _ = writeln!(text, "| --- |{}", " ---: |".repeat(table.columns.len()));
+    for row in &table.rows {
+        let _ = writeln!(text, "| {} | {} |", method(row), row.texts.join(" | "));
+    }
+    for row in table.rows.iter().filter(|row| row.stage.is_none() && !row.note.is_empty()) {
+        let _ = writeln!(text, "\n{}: {}", escaped(&row.method), escaped(&row.note));
+    }
+    for row in &table.rows {
+        let Some(stage) = &row.stage else { continue };
+        let _ = writeln!(text, "\n### {} (stage `{stage}`)\n\n{}", escaped(&row.method), row.facts.join("; "));
+        if row.differences.is_empty() {
+            text.push_str("\nNothing was different from the paper.\n");
+        } else {
+            text.push_str("\nDifferent from the paper:\n\n");
+            for difference in &row.differences {
+                let _ = writeln!(text, "- {} (`{}`)", escaped(&difference.text), difference.stage);
+            }
+        }
+    }
+}
+
+fn method(row: &Row) -> String {
+    match &row.stage {
+        Some(stage) => format!("**{}** (`{stage}`)", escaped(&row.method)),
+        None => escaped(&row.method),
+    }
+}
+
+fn stages_section(report: &ReportData, text: &mut String) {
+    text.push_str("\n## Stages\n\n| stage | kind | time | seed | device | started |\n");
+    text.push_str("| --- | --- | ---: | ---: | --- | --- |\n");
+    for stage in &report.stages {
+        let seed = stage.seed.map_or("–".to_owned(), |seed| seed.to_string());
+        let time = duration(stage.seconds);
+        let _ = writeln!(
+            text,
+            "| {} | {} | {time} | {seed} | {} | {} |",
+            stage.id, stage.kind, stage.device, stage.started
+        );
+    }
+    text.push_str("\n## Environment\n\n");
+    for environment in &report.environments {
+        let _ = writeln!(text, "- {}", environment.line());
+    }
+}
+
+/// A text in which no character is taken for Markdown of a table.
+fn escaped(text: &str) -> String {
+    text.replace('|', "\\|").replace('\n', " ")
+}

@@ -1,0 +1,137 @@
+//! `cifar10_protocol`: a row of Table 1.
+
+use dcgan_eval::{Cifar10Protocol, Cifar10Result, FeatureSet, cifar10_protocol};
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+
+use super::info::{KindInfo, optional, required};
+use super::lineage::{IMAGENET, changed_settings, of_features};
+use super::{Artifact, ConfigProblem, Input, InputRef, Outcome, Stage};
+use crate::context::Context;
+use crate::report::entry::{Cell, Entry, Search, Table};
+
+/// Pictures in CIFAR-10's training and test sets.
+const CIFAR10_SIZES: (usize, usize) = (50_000, 10_000);
+
+/// Which features, and how they are measured.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Cifar10Stage {
+    /// Features of the training set.
+    pub train: Input,
+    /// Features of the test set.
+    pub test: Input,
+    /// The protocol.
+    #[serde(default)]
+    pub protocol: Cifar10Protocol,
+}
+
+/// The kind.
+pub(super) const INFO: KindInfo = KindInfo {
+    name: "cifar10_protocol",
+    version: 1,
+    summary: "measure features on CIFAR-10 (Table 1): L2-SVM on all labels and on 400 a class",
+    details: "Chooses C by cross-validation on the training set alone, then measures on the test set: trained on all \
+              labels, and over draws of a few labels a class (section 5.1). Writes result.json (the row for the \
+              report) and protocol.json (all figures).",
+    keys: &KEYS,
+    example: &["train=runs/cifar10/train-features", "test=runs/cifar10/test-features", "protocol.n_draws=5"],
+    is_resumable: false,
+    reads_records: false,
+    uses_device: false,
+};
+
+const KEYS: [super::info::KeyInfo; 10] = [
+    required("train", "stage", "Features of the training set."),
+    required("test", "stage", "Features of the test set."),
+    optional(
+        "protocol.cs",
+        "list of numbers",
+        "[1e-6, 3e-6, 1e-5, 3e-5, 1e-4, 3e-4, 1e-3, 3e-3, 1e-2]",
+        "Values of C to choose from.",
+    ),
+    optional("protocol.n_folds", "count", "5", "Folds of the cross-validation that chooses C."),
+    optional("protocol.all_labels", "true or false", "true", "Whether to measure with all training labels."),
+    optional(
+        "protocol.n_search_rows",
+        "count",
+        "",
+        "Choose C for all labels on so many training rows instead of all; quicker, and less well chosen.",
+    ),
+    optional("protocol.n_per_class", "count", "400", "Labels a class in each draw."),
+    optional("protocol.n_draws", "count", "10", "Draws that are measured; 0 for none."),
+    optional("protocol.relative_gap", "number in (0, 1)", "0.0001", "Duality gap at which an SVM counts as solved."),
+    optional("protocol.seed", "whole number", "0", "Seed of folds and draws."),
+];
+
+impl Stage for Cifar10Stage {
+    fn inputs(&self) -> Vec<InputRef<'_>> {
+        super::train_and_test(&self.train, &self.test)
+    }
+
+    fn yields(&self) -> Vec<Artifact> {
+        vec![Artifact::Result]
+    }
+
+    fn problems(&self) -> Vec<ConfigProblem> {
+        ConfigProblem::of("protocol", self.protocol.validate())
+    }
+
+    fn seed(&self) -> Option<u64> {
+        Some(self.protocol.seed)
+    }
+
+    fn run(&self, ctx: &Context<'_>) -> anyhow::Result<Outcome> {
+        let train = FeatureSet::open(&ctx.input(&self.train))?;
+        let test = FeatureSet::open(&ctx.input(&self.test))?;
+        let mut task = ctx.task("measuring", "fits");
+        let result =
+            cifar10_protocol(&train, &test, &self.protocol, &mut |done, total| task.observe(done, total))?;
+        drop(task);
+        ctx.write_json("protocol.json", &result)?;
+
+        let lineage = of_features(ctx.input(&self.train))?;
+        let max_units = lineage.description.as_ref().and_then(|description| description.max_units);
+        ctx.write_json(Entry::FILE, &entry(&result, lineage.method("L2-SVM"), max_units))?;
+        let mut differences = lineage.differences("imagenet32", IMAGENET);
+        differences.extend(super::changed_sizes((result.n_train, result.n_test), CIFAR10_SIZES));
+        differences.extend(changed_settings(
+            &self.protocol,
+            &Cifar10Protocol::default(),
+            // The grid, the folds and the number of draws are unstated.
+            &["all_labels", "n_per_class"],
+        )?);
+        let metrics = json!({
+            "accuracy": result.all_labels.as_ref().map(|all| all.accuracy),
+            "few_labels_accuracy": result.few_labels.as_ref().map(|few| few.mean_accuracy),
+            "few_labels_std": result.few_labels.as_ref().map(|few| few.std),
+            "n_features": result.n_features,
+        });
+        Ok(Outcome { metrics, differences })
+    }
+}
+
+fn entry(result: &Cifar10Result, method: String, max_units: Option<usize>) -> Entry {
+    let (all, few) = (result.all_labels.as_ref(), result.few_labels.as_ref());
+    let mut facts = vec![format!("{} features", result.n_features)];
+    let mut searches = Vec::new();
+    if let Some(all) = all {
+        facts.push(format!("all {} labels: C = {}", result.n_train, all.c));
+        searches.push(Search::new("cross-validation error, all labels", all.c, &all.search));
+    }
+    if let Some(few) = few {
+        facts.push(format!("{} labels: mean ± std over {} draws, C = {}", few.n_labels, few.errors.len(), few.c));
+        searches.push(Search::new("cross-validation error, few labels", few.c, &few.search));
+    }
+    Entry {
+        table: Table::Table1,
+        method,
+        cells: vec![
+            all.map(|all| Cell::percent(all.accuracy, None)),
+            few.map(|few| Cell::percent(few.mean_accuracy, Some(few.std))),
+            max_units.map(|units| Cell { value: units as f64, deviation: None }),
+        ],
+        facts,
+        searches,
+    }
+}

@@ -1,0 +1,179 @@
+//! `extract_features`: pictures into rows of numbers.
+
+use dcgan_eval::{extract_features, pixel_features};
+use dcgan_gan::train::files::DISCRIMINATOR;
+use dcgan_gan::{Discriminator, FeatureExtractor};
+use dcgan_images::ImageStore;
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+
+use super::info::{KindInfo, optional, required};
+use super::lineage::{DESCRIPTION, Description};
+use super::{Artifact, ConfigProblem, Input, InputRef, Outcome, Stage};
+use crate::context::Context;
+
+/// Of which pictures, and with which discriminator.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ExtractFeatures {
+    /// The pictures.
+    pub images: Input,
+    /// The stage with the discriminator; none for raw pixels.
+    #[serde(default)]
+    pub model: Option<Input>,
+    /// The pictures over which batch-norm statistics are inferred: the training set's.
+    #[serde(default)]
+    pub statistics: Option<Input>,
+    /// Pictures at a time.
+    #[serde(default = "batch_size")]
+    pub batch_size: usize,
+    /// Use a discriminator of the same sizes with random weights.
+    #[serde(default)]
+    pub untrained: bool,
+    /// Seed of these weights.
+    #[serde(default)]
+    pub seed: u64,
+}
+
+fn batch_size() -> usize {
+    128
+}
+
+/// The kind.
+pub(super) const INFO: KindInfo = KindInfo {
+    name: "extract_features",
+    version: 1,
+    summary: "turn labelled pictures into features: a discriminator's maps, or raw pixels",
+    details: "With `model`: every conv layer of the discriminator after its LeakyReLU, max-pooled to 4×4, flattened \
+              and concatenated (section 5), with batch-norm statistics inferred over the pictures of `statistics`, \
+              which must be the training set's also when the features of the test set are extracted. Without \
+              `model`: raw pixels in [-1, 1], a baseline.\n\n\
+              Writes features.npy (f32, N×D), labels.npy and features.json.",
+    keys: &[
+        required("images", "stage", "The pictures, each with a label."),
+        optional("model", "stage", "", "The stage with the discriminator; leave it out for raw pixels."),
+        optional(
+            "statistics",
+            "stage",
+            "",
+            "The pictures over which batch-norm statistics are inferred: the training set. Required with `model`.",
+        ),
+        optional("batch_size", "count", "128", "Pictures at a time; features do not depend on it."),
+        optional(
+            "untrained",
+            "true or false",
+            "false",
+            "Use a discriminator of the same sizes with random weights: the baseline that training has to beat.",
+        ),
+        optional("seed", "whole number", "0", "Seed of the random weights of `untrained`."),
+    ],
+    example: &[
+        "images=runs/svhn-released/test-images",
+        "model=runs/svhn-released/weights",
+        "statistics=runs/svhn-released/train-images",
+    ],
+    is_resumable: false,
+    reads_records: false,
+    uses_device: true,
+};
+
+impl Stage for ExtractFeatures {
+    fn inputs(&self) -> Vec<InputRef<'_>> {
+        let mut inputs = vec![InputRef { key: "images", name: &self.images, needs: Artifact::Images }];
+        inputs.extend(
+            self.model.iter().map(|name| InputRef { key: "model", name, needs: Artifact::Discriminator }),
+        );
+        inputs.extend(
+            self.statistics.iter().map(|name| InputRef { key: "statistics", name, needs: Artifact::Images }),
+        );
+        inputs
+    }
+
+    fn yields(&self) -> Vec<Artifact> {
+        vec![Artifact::Features]
+    }
+
+    fn problems(&self) -> Vec<ConfigProblem> {
+        let problem =
+            |key: &str, message: &str| ConfigProblem { key: key.to_owned(), message: message.to_owned() };
+        let mut problems = Vec::new();
+        if self.model.is_some() && self.statistics.is_none() {
+            let message = "with `model`, `statistics` must name the training pictures over which batch-norm \
+                           statistics are inferred";
+            problems.push(problem("model", message));
+        }
+        if self.model.is_none() && self.statistics.is_some() {
+            problems.push(problem("statistics", "is of use only with `model`"));
+        }
+        if self.untrained && self.model.is_none() {
+            problems.push(problem("untrained", "needs `model`, whose sizes it takes"));
+        }
+        if self.batch_size == 0 {
+            problems.push(problem("batch_size", "expected at least 1, found 0"));
+        }
+        problems
+    }
+
+    fn seed(&self) -> Option<u64> {
+        self.untrained.then_some(self.seed)
+    }
+
+    fn run(&self, ctx: &Context<'_>) -> anyhow::Result<Outcome> {
+        let store = ImageStore::open(&ctx.input(&self.images))?;
+        let description = match (&self.model, &self.statistics) {
+            (Some(model), Some(statistics)) => self.with_discriminator(ctx, &store, model, statistics)?,
+            _ => raw_pixels(ctx, &store)?,
+        };
+        ctx.write_json(DESCRIPTION, &description)?;
+        let metrics = json!({"n_rows": store.len(), "n_features": description.n_features});
+        Ok(Outcome { metrics, differences: Vec::new() })
+    }
+}
+
+impl ExtractFeatures {
+    fn with_discriminator(
+        &self,
+        ctx: &Context<'_>,
+        store: &ImageStore,
+        model: &Input,
+        statistics: &Input,
+    ) -> anyhow::Result<Description> {
+        let device = ctx.device()?;
+        let mut discriminator = Discriminator::load(&ctx.input(model).join(DISCRIMINATOR), device)?;
+        if self.untrained {
+            discriminator = Discriminator::random(discriminator.config().clone(), self.seed, device)?;
+        }
+        let mut task = ctx.task("inferring statistics", "pictures");
+        let training = ImageStore::open(&ctx.input(statistics))?;
+        let extractor = FeatureExtractor::infer(&discriminator, &training, device, &mut |done, total| {
+            task.observe(done, total)
+        })?;
+        drop(task);
+
+        let mut task = ctx.task("extracting", "pictures");
+        let n_features = extractor.n_features();
+        let mut extract =
+            |pixels: &[u8], n: usize| extractor.extract(pixels, n).map_err(|error| Box::new(error).into());
+        extract_features(store, self.batch_size, n_features, &mut extract, ctx.out, &mut |done, total| {
+            task.observe(done, total)
+        })?;
+        let name = if self.untrained { "untrained discriminator" } else { "DCGAN discriminator" };
+        Ok(Description {
+            name: name.to_owned(),
+            n_features,
+            max_units: discriminator.config().layers.iter().map(|layer| layer.channels).max(),
+            is_untrained: self.untrained,
+        })
+    }
+}
+
+fn raw_pixels(ctx: &Context<'_>, store: &ImageStore) -> anyhow::Result<Description> {
+    let mut task = ctx.task("extracting", "pictures");
+    let extracted = pixel_features(store, ctx.out, &mut |done, total| task.observe(done, total))?;
+    Ok(Description {
+        name: "raw pixels".to_owned(),
+        n_features: extracted.n_columns,
+        max_units: None,
+        is_untrained: false,
+    })
+}

@@ -1,0 +1,149 @@
+//! `fit_svm`: one linear support vector machine.
+
+use dcgan_eval::{Confusion, FeatureSet};
+use dcgan_nn::candle::{Device, Tensor};
+use dcgan_svm::{LinearSvc, LinearSvcParams, Loss};
+use linfa::ParamGuard as _;
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+
+use super::info::{KindInfo, optional, required};
+use super::lineage::of_features;
+use super::{Artifact, ConfigProblem, Input, InputRef, Outcome, Stage};
+use crate::context::Context;
+use crate::report::entry::{Cell, Entry, Table};
+
+/// What to train on and how.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FitSvm {
+    /// Features to train on.
+    pub train: Input,
+    /// Features to measure on.
+    pub test: Input,
+    /// The weight of the loss against ½‖w‖².
+    pub c: f64,
+    /// What a margin violation costs.
+    #[serde(default)]
+    pub loss: LossName,
+    /// Relative duality gap at which a class counts as solved.
+    #[serde(default = "relative_gap")]
+    pub relative_gap: f64,
+}
+
+/// The two losses by name.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LossName {
+    /// The paper's L2-SVM.
+    #[default]
+    SquaredHinge,
+    /// linfa's C-SVC, for few rows.
+    Hinge,
+}
+
+fn relative_gap() -> f64 {
+    1e-4
+}
+
+/// The kind.
+pub(super) const INFO: KindInfo = KindInfo {
+    name: "fit_svm",
+    version: 1,
+    summary: "train one linear SVM on features with a given C and measure it on others",
+    details: "One-vs-rest over all rows of `train`, with no search over C. Writes model.safetensors (`weights`: \
+              classes × features; `bias`; `classes`: the label of each row), predictions.json (the confusion matrix) \
+              and result.json (the row for the report).",
+    keys: &[
+        required("train", "stage", "Features to train on."),
+        required("test", "stage", "Features to measure on."),
+        required("c", "number above 0", "The weight of the loss against ½‖w‖²."),
+        optional(
+            "loss",
+            "\"squared_hinge\" or \"hinge\"",
+            "\"squared_hinge\"",
+            "squared_hinge is the paper's L2-SVM (LIBLINEAR's objective). hinge is linfa's C-SVC, for few rows.",
+        ),
+        optional("relative_gap", "number in (0, 1)", "0.0001", "Duality gap at which a class counts as solved."),
+    ],
+    example: &["train=runs/cifar10/train-features", "test=runs/cifar10/test-features", "c=1e-4"],
+    is_resumable: false,
+    reads_records: false,
+    uses_device: false,
+};
+
+impl FitSvm {
+    fn params(&self) -> LinearSvcParams {
+        let loss = match self.loss {
+            LossName::SquaredHinge => Loss::SquaredHinge,
+            LossName::Hinge => Loss::Hinge,
+        };
+        LinearSvc::params().c(self.c).loss(loss).relative_gap(self.relative_gap)
+    }
+}
+
+impl Stage for FitSvm {
+    fn inputs(&self) -> Vec<InputRef<'_>> {
+        super::train_and_test(&self.train, &self.test)
+    }
+
+    fn yields(&self) -> Vec<Artifact> {
+        vec![Artifact::Result]
+    }
+
+    fn problems(&self) -> Vec<ConfigProblem> {
+        ConfigProblem::of("", self.params().check_ref().map(|_| ()))
+    }
+
+    fn run(&self, ctx: &Context<'_>) -> anyhow::Result<Outcome> {
+        let train = FeatureSet::open(&ctx.input(&self.train))?;
+        let test = FeatureSet::open(&ctx.input(&self.test))?;
+        train.check_finite()?;
+        test.check_finite()?;
+        let params = self.params().check()?;
+        let mut task = ctx.task("training", "steps");
+        let models =
+            params.fit_path(train.features(), train.labels(), &[self.c], &mut |done, total| {
+                task.observe(done, total)
+            })?;
+        drop(task);
+        let model = models.into_iter().next().ok_or_else(|| anyhow::anyhow!("no model was trained"))?;
+        save(&model, &ctx.out.join("model.safetensors"))?;
+
+        let mut confusion = Confusion::new(train.n_classes().max(test.n_classes()));
+        for (truth, prediction) in test.labels().iter().zip(model.predict_labels(test.features())?) {
+            confusion.add(*truth, prediction);
+        }
+        ctx.write_json("predictions.json", &json!({"confusion": confusion}))?;
+        let accuracy = 1.0 - confusion.error_rate();
+        let gap = model.certificates().iter().map(|c| c.relative_gap).fold(0.0, f64::max);
+        let lineage = of_features(ctx.input(&self.train))?;
+        let entry = Entry {
+            table: Table::Other,
+            method: lineage.method("SVM"),
+            cells: vec![Some(Cell::percent(accuracy, None))],
+            facts: vec![
+                format!("C = {}, {}", self.c, if self.loss == LossName::Hinge { "hinge" } else { "squared hinge" }),
+                format!("{} training and {} test rows of {} features", train.n_rows(), test.n_rows(), train.n_columns()),
+            ],
+            searches: Vec::new(),
+        };
+        ctx.write_json(Entry::FILE, &entry)?;
+        let metrics = json!({"accuracy": accuracy, "largest_gap": gap, "n_features": train.n_columns()});
+        Ok(Outcome { metrics, differences: vec!["C was given, not chosen on validation rows".to_owned()] })
+    }
+}
+
+/// Writes a machine's weights, one row a class.
+fn save(model: &LinearSvc, path: &std::path::Path) -> anyhow::Result<()> {
+    let weights: Vec<f32> = model.weights().iter().copied().collect();
+    let classes: Vec<u32> = model.classes().iter().map(|class| *class as u32).collect();
+    let n_classes = classes.len();
+    let tensors = [
+        ("weights", Tensor::from_vec(weights, model.weights().dim(), &Device::Cpu)?),
+        ("bias", Tensor::from_vec(model.bias().to_vec(), n_classes, &Device::Cpu)?),
+        ("classes", Tensor::from_vec(classes, n_classes, &Device::Cpu)?),
+    ];
+    let tensors = tensors.into_iter().map(|(name, tensor)| (name.to_owned(), tensor)).collect();
+    Ok(dcgan_nn::candle::safetensors::save(&tensors, path)?)
+}

@@ -1,0 +1,171 @@
+//! `import_images`: any data set into an image store.
+
+use std::path::{Path, PathBuf};
+
+use dcgan_images::{Filter, ImportConfig, Resize, Source, import};
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+
+use super::info::{KindInfo, optional};
+use super::{Artifact, ConfigProblem, External, Input, InputRef, Outcome, Stage};
+use crate::context::Context;
+
+/// Which data set, and how its pictures are made one size.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ImportImages {
+    /// The stage that made the data set, if one did; the paths in `source` are then within its folder.
+    #[serde(default)]
+    pub from: Option<Input>,
+    /// The data set.
+    pub source: Source,
+    /// How pictures are made one size.
+    #[serde(default = "keep")]
+    pub resize: Resize,
+    /// The filter where pictures are scaled.
+    #[serde(default)]
+    pub filter: Filter,
+    /// 3 for colour, 1 for grey.
+    #[serde(default = "three")]
+    pub channels: usize,
+    /// Only so many pictures, the first ones.
+    #[serde(default)]
+    pub limit: Option<usize>,
+    /// Pictures that claim more pixels are passed over.
+    #[serde(default = "max_pixels")]
+    pub max_pixels: u64,
+}
+
+fn keep() -> Resize {
+    ImportConfig::default().resize
+}
+
+fn three() -> usize {
+    ImportConfig::default().channels
+}
+
+fn max_pixels() -> u64 {
+    ImportConfig::default().max_pixels
+}
+
+/// The kind.
+pub(super) const INFO: KindInfo = KindInfo {
+    name: "import_images",
+    version: 1,
+    summary: "read a data set into an image store (CIFAR-10, SVHN, MNIST, LSUN, ImageNet, a folder of pictures)",
+    details: "Writes images.npy (uint8, N×C×H×W), index.parquet (key, label, source), meta.json, and bad.csv: the \
+              pictures that could not be read, each with the reason. Exactly one table under `source` says what is \
+              read. Pictures are streamed; memory does not grow with their number.",
+    keys: &[
+        optional("from", "stage", "", "The stage that made the data set; paths in `source` are then within its folder."),
+        optional("source.cifar10.path", "folder", "", "CIFAR-10's binary version, cifar-10-batches-bin."),
+        optional("source.cifar10.split", "\"train\" or \"test\"", "", "Which of its pictures; required with the path."),
+        optional("source.svhn.path", "file", "", "One of SVHN's *_32x32.mat. Label 10 becomes digit 0."),
+        optional("source.mnist.images", "file", "", "IDX file of pictures, plain or .gz."),
+        optional("source.mnist.labels", "file", "", "IDX file of labels, plain or .gz."),
+        optional("source.folder.path", "folder", "", "JPEG, PNG and WebP pictures, also in folders below."),
+        optional("source.folder.classes", "true or false", "", "True: each folder in it is a class; else there are no labels."),
+        optional("source.imagenet_tar.path", "file", "", "ILSVRC2012_img_train.tar."),
+        optional("source.imagenet_folder.path", "folder", "", "ImageNet-1k unpacked, a folder for each synset."),
+        optional("source.lsun.path", "folder", "", "An LSUN LMDB, such as bedroom_train_lmdb."),
+        optional(
+            "resize",
+            "\"keep\", \"centre_crop(N)\" or \"min_resize_centre_crop(N)\"",
+            "\"keep\"",
+            "How pictures are made one size. The paper prepares ImageNet with min_resize_centre_crop(32).",
+        ),
+        optional(
+            "filter",
+            "\"box\", \"bilinear\", \"catmull_rom\" or \"lanczos3\"",
+            "\"catmull_rom\"",
+            "The filter where pictures are scaled; unstated in the paper.",
+        ),
+        optional("channels", "1 or 3", "3", "Grey or colour."),
+        optional("limit", "count", "", "Only so many pictures, the first ones."),
+        optional("max_pixels", "count", "67108864", "Pictures that claim more pixels are passed over before they are decoded."),
+    ],
+    example: &["source.svhn.path=target/real/svhn/train_32x32.mat"],
+    is_resumable: false,
+    reads_records: false,
+    uses_device: false,
+};
+
+impl ImportImages {
+    fn config(&self) -> ImportConfig {
+        ImportConfig {
+            resize: self.resize,
+            filter: self.filter,
+            channels: self.channels,
+            limit: self.limit,
+            max_pixels: self.max_pixels,
+        }
+    }
+
+    /// The source with its paths put under the folder of the stage that made it.
+    fn source(&self, ctx: &Context<'_>) -> Source {
+        match &self.from {
+            Some(from) => within(&self.source, &ctx.input(from)),
+            None => self.source.clone(),
+        }
+    }
+}
+
+fn within(source: &Source, folder: &Path) -> Source {
+    let join = |path: &PathBuf| folder.join(path);
+    match source {
+        Source::Cifar10 { path, split } => Source::Cifar10 { path: join(path), split: *split },
+        Source::Svhn { path } => Source::Svhn { path: join(path) },
+        Source::Mnist { images, labels } => {
+            Source::Mnist { images: join(images), labels: labels.as_ref().map(join) }
+        }
+        Source::Folder { path, classes } => Source::Folder { path: join(path), classes: *classes },
+        Source::ImageNetTar { path } => Source::ImageNetTar { path: join(path) },
+        Source::ImageNetFolder { path } => Source::ImageNetFolder { path: join(path) },
+        Source::Lsun { path } => Source::Lsun { path: join(path) },
+    }
+}
+
+impl Stage for ImportImages {
+    fn inputs(&self) -> Vec<InputRef<'_>> {
+        let from = self.from.iter();
+        from.map(|name| InputRef { key: "from", name, needs: Artifact::Dataset }).collect()
+    }
+
+    fn yields(&self) -> Vec<Artifact> {
+        vec![Artifact::Images]
+    }
+
+    fn external_paths(&self) -> Vec<External> {
+        if self.from.is_some() {
+            return Vec::new();
+        }
+        let paths = self.source.paths();
+        paths.into_iter().map(|path| External { key: "source", path: path.to_owned() }).collect()
+    }
+
+    fn problems(&self) -> Vec<ConfigProblem> {
+        ConfigProblem::of("", self.config().validate())
+    }
+
+    fn run(&self, ctx: &Context<'_>) -> anyhow::Result<Outcome> {
+        let mut task = ctx.task("reading", "pictures");
+        let source = self.source(ctx);
+        let summary = import(&source, &self.config(), ctx.out, &mut |done, total| task.observe(done, total))?;
+        drop(task);
+        if summary.n_bad > 0 {
+            ctx.progress().warn(format_args!(
+                "{} pictures could not be read; bad.csv in the stage's folder says why",
+                summary.n_bad
+            ));
+        }
+        let mut differences = Vec::new();
+        if let Some(limit) = self.limit {
+            differences.push(format!("at most the first {limit} pictures of the set"));
+        }
+        if summary.n_bad > 0 {
+            differences.push(format!("{} pictures that could not be read were left out", summary.n_bad));
+        }
+        let metrics = json!({"n_images": summary.n_images, "n_bad": summary.n_bad});
+        Ok(Outcome { metrics, differences })
+    }
+}

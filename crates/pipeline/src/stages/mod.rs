@@ -1,0 +1,235 @@
+//! The stage kinds: one thin adapter a file, from configuration to library call.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use crate::context::Context;
+use crate::stages::info::KindInfo;
+
+mod cifar10_protocol;
+mod extract_features;
+mod fit_svm;
+mod import_images;
+mod import_weights;
+pub mod info;
+mod lineage;
+mod report;
+mod sample;
+mod svhn_protocol;
+mod synthesize;
+mod train_gan;
+
+/// What a stage's folder holds, as far as other stages can use it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Artifact {
+    /// A data set in its original distribution's layout.
+    Dataset,
+    /// An image store: `images.npy`, `index.parquet`, `meta.json`.
+    Images,
+    /// `generator.safetensors`.
+    Generator,
+    /// `discriminator.safetensors`.
+    Discriminator,
+    /// `features.npy` and `labels.npy`.
+    Features,
+    /// `result.json`, a row of one of the paper's tables or a figure of our own.
+    Result,
+    /// `samples.png`.
+    Samples,
+    /// `report.md`, `report.json` and `report.html`.
+    Report,
+}
+
+impl fmt::Display for Artifact {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Dataset => "a data set",
+            Self::Images => "images",
+            Self::Generator => "a generator",
+            Self::Discriminator => "a discriminator",
+            Self::Features => "features",
+            Self::Result => "a result",
+            Self::Samples => "samples",
+            Self::Report => "a report",
+        })
+    }
+}
+
+/// An input: in a manifest another stage's id, for a stage run alone the path of its folder.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Input(String);
+
+impl Input {
+    /// The id or path as written.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// The input read as a path.
+    pub fn as_path(&self) -> &Path {
+        Path::new(&self.0)
+    }
+}
+
+/// An input as the checks and the runner see it.
+#[derive(Debug, Clone)]
+pub struct InputRef<'a> {
+    /// Dotted key it is written at.
+    pub key: &'static str,
+    /// The id or path.
+    pub name: &'a Input,
+    /// What its folder must hold.
+    pub needs: Artifact,
+}
+
+/// A file or folder outside the pipeline that a stage reads.
+#[derive(Debug, Clone)]
+pub struct External {
+    /// Dotted key it is written at.
+    pub key: &'static str,
+    /// Relative to the directory the program is run from.
+    pub path: PathBuf,
+}
+
+/// A value out of range.
+#[derive(Debug, Clone)]
+pub struct ConfigProblem {
+    /// Dotted key.
+    pub key: String,
+    /// What was expected and found.
+    pub message: String,
+}
+
+impl ConfigProblem {
+    /// The problem of a library's `validate()`, if it found one.
+    pub(crate) fn of<E: fmt::Display>(key: &str, checked: Result<impl Sized, E>) -> Vec<Self> {
+        let problem = |error: E| Self { key: key.to_owned(), message: error.to_string() };
+        checked.err().map(problem).into_iter().collect()
+    }
+}
+
+/// What a stage that ran says of itself; its files are in its folder.
+#[derive(Debug, Clone, Default)]
+pub struct Outcome {
+    /// Figures for `stage.json` and the summary.
+    pub metrics: serde_json::Value,
+    /// In what the stage departed from the paper, a phrase each.
+    pub differences: Vec<String>,
+}
+
+/// One stage kind's adapter. Implemented by the kind's configuration.
+pub trait Stage {
+    /// Stages it reads from.
+    fn inputs(&self) -> Vec<InputRef<'_>> {
+        Vec::new()
+    }
+
+    /// What its folder holds when it is complete.
+    fn yields(&self) -> Vec<Artifact>;
+
+    /// Files and folders outside the pipeline that it reads; their content is fingerprinted.
+    fn external_paths(&self) -> Vec<External> {
+        Vec::new()
+    }
+
+    /// Values out of range.
+    fn problems(&self) -> Vec<ConfigProblem> {
+        Vec::new()
+    }
+
+    /// The seed of everything random in it.
+    fn seed(&self) -> Option<u64> {
+        None
+    }
+
+    /// Does the work; files go to `ctx.out`.
+    ///
+    /// # Errors
+    /// Whatever the libraries report, and their `Interrupted` when `ctx` was interrupted.
+    fn run(&self, ctx: &Context<'_>) -> anyhow::Result<Outcome>;
+}
+
+/// The configuration of a stage: in a manifest, the one table beside `id`, named after the kind.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum StageConfig {
+    /// A synthetic data set.
+    Synthesize(synthesize::Synthesize),
+    /// A data set into an image store.
+    ImportImages(import_images::ImportImages),
+    /// Training a generator and a discriminator.
+    TrainGan(train_gan::TrainGan),
+    /// The weights the paper's authors released.
+    ImportWeights(import_weights::ImportWeights),
+    /// A grid of a generator's pictures.
+    Sample(sample::Sample),
+    /// Features of pictures.
+    ExtractFeatures(extract_features::ExtractFeatures),
+    /// One linear support vector machine.
+    FitSvm(fit_svm::FitSvm),
+    /// Table 2.
+    SvhnProtocol(svhn_protocol::SvhnStage),
+    /// Table 1.
+    Cifar10Protocol(cifar10_protocol::Cifar10Stage),
+    /// The report.
+    Report(report::ReportStage),
+}
+
+impl StageConfig {
+    /// The adapter.
+    pub fn stage(&self) -> &dyn Stage {
+        match self {
+            Self::Synthesize(stage) => stage,
+            Self::ImportImages(stage) => stage,
+            Self::TrainGan(stage) => stage,
+            Self::ImportWeights(stage) => stage,
+            Self::Sample(stage) => stage,
+            Self::ExtractFeatures(stage) => stage,
+            Self::FitSvm(stage) => stage,
+            Self::SvhnProtocol(stage) => stage,
+            Self::Cifar10Protocol(stage) => stage,
+            Self::Report(stage) => stage,
+        }
+    }
+
+    /// The kind.
+    pub fn info(&self) -> &'static KindInfo {
+        match self {
+            Self::Synthesize(_) => &synthesize::INFO,
+            Self::ImportImages(_) => &import_images::INFO,
+            Self::TrainGan(_) => &train_gan::INFO,
+            Self::ImportWeights(_) => &import_weights::INFO,
+            Self::Sample(_) => &sample::INFO,
+            Self::ExtractFeatures(_) => &extract_features::INFO,
+            Self::FitSvm(_) => &fit_svm::INFO,
+            Self::SvhnProtocol(_) => &svhn_protocol::INFO,
+            Self::Cifar10Protocol(_) => &cifar10_protocol::INFO,
+            Self::Report(_) => &report::INFO,
+        }
+    }
+}
+
+/// The names of all kinds, in the order in which a pipeline uses them.
+pub fn kind_names() -> impl Iterator<Item = &'static str> {
+    info::KINDS.iter().map(|info| info.name)
+}
+
+/// The inputs of what is trained on one set of features and measured on another.
+fn train_and_test<'a>(train: &'a Input, test: &'a Input) -> Vec<InputRef<'a>> {
+    vec![
+        InputRef { key: "train", name: train, needs: Artifact::Features },
+        InputRef { key: "test", name: test, needs: Artifact::Features },
+    ]
+}
+
+/// In what the sizes of (training, test) sets depart from the full sets'.
+fn changed_sizes(ours: (usize, usize), full: (usize, usize)) -> Vec<String> {
+    [("training", ours.0, full.0), ("test", ours.1, full.1)]
+        .into_iter()
+        .filter(|(_, ours, full)| ours != full)
+        .map(|(set, ours, full)| format!("{ours} pictures in the {set} set, not {full}"))
+        .collect()
+}

@@ -1,0 +1,80 @@
+//! `report`: tables, sample grids and what was different from the paper.
+
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+
+use super::info::{KindInfo, optional, required};
+use super::{Artifact, ConfigProblem, Input, InputRef, Outcome, Stage};
+use crate::context::Context;
+use crate::report::{gather, html, markdown};
+
+/// What to report on.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ReportStage {
+    /// Stages with results.
+    pub results: Vec<Input>,
+    /// Stages with sample grids.
+    #[serde(default)]
+    pub samples: Vec<Input>,
+    /// The heading.
+    #[serde(default = "title")]
+    pub title: String,
+}
+
+fn title() -> String {
+    "DCGAN report".to_owned()
+}
+
+/// The kind.
+pub(super) const INFO: KindInfo = KindInfo {
+    name: "report",
+    version: 1,
+    summary: "put results beside the paper's tables, as Markdown, JSON and one HTML page",
+    details: "Writes report.md, report.json and report.html (one file, no network needed). Each result stands \
+              beneath the rows of the paper's table, with what was different from the paper: the stages before it \
+              say that themselves. Sample grids, times, seeds, devices and the searches for C are shown too.",
+    keys: &[
+        required("results", "list of stages", "Stages with results: svhn_protocol, cifar10_protocol, fit_svm."),
+        optional("samples", "list of stages", "[]", "Stages with sample grids."),
+        optional("title", "text", "\"DCGAN report\"", "The heading."),
+    ],
+    example: &["results=[\"runs/svhn-released/table-2\"]", "samples=[\"runs/svhn-released/samples\"]"],
+    is_resumable: false,
+    reads_records: true,
+    uses_device: false,
+};
+
+impl Stage for ReportStage {
+    fn inputs(&self) -> Vec<InputRef<'_>> {
+        let results = self.results.iter();
+        let results = results.map(|name| InputRef { key: "results", name, needs: Artifact::Result });
+        let samples = self.samples.iter();
+        results.chain(samples.map(|name| InputRef { key: "samples", name, needs: Artifact::Samples })).collect()
+    }
+
+    fn yields(&self) -> Vec<Artifact> {
+        vec![Artifact::Report]
+    }
+
+    fn problems(&self) -> Vec<ConfigProblem> {
+        let is_empty = self.results.is_empty() && self.samples.is_empty();
+        let message = "expected at least one stage in `results` or `samples`".to_owned();
+        is_empty.then(|| ConfigProblem { key: "results".to_owned(), message }).into_iter().collect()
+    }
+
+    fn run(&self, ctx: &Context<'_>) -> anyhow::Result<Outcome> {
+        let folders = |inputs: &[Input]| -> Vec<PathBuf> { inputs.iter().map(|input| ctx.input(input)).collect() };
+        let data = gather(&self.title, &folders(&self.results), &folders(&self.samples))?;
+        ctx.write_json("report.json", &data)?;
+        for picture in &data.pictures {
+            fs_err::copy(&picture.source, ctx.out.join(&picture.file))?;
+        }
+        fs_err::write(ctx.out.join("report.md"), markdown(&data))?;
+        fs_err::write(ctx.out.join("report.html"), html(&data)?)?;
+        let metrics = json!({"n_tables": data.tables.len(), "n_stages": data.stages.len()});
+        Ok(Outcome { metrics, differences: Vec::new() })
+    }
+}

@@ -1,0 +1,119 @@
+//! `svhn_protocol`: a row of Table 2.
+
+use dcgan_eval::{FeatureSet, SvhnProtocol, SvhnResult, svhn_protocol};
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+
+use super::info::{KindInfo, optional, required};
+use super::lineage::{SVHN, changed_settings, of_features};
+use super::{Artifact, ConfigProblem, Input, InputRef, Outcome, Stage};
+use crate::context::Context;
+use crate::report::entry::{Cell, Entry, Search, Table};
+
+/// Digits in SVHN's training and test sets.
+const SVHN_SIZES: (usize, usize) = (73_257, 26_032);
+
+/// Which features, and how they are measured.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SvhnStage {
+    /// Features of the training set.
+    pub train: Input,
+    /// Features of the test set.
+    pub test: Input,
+    /// The protocol.
+    #[serde(default)]
+    pub protocol: SvhnProtocol,
+}
+
+/// The kind.
+pub(super) const INFO: KindInfo = KindInfo {
+    name: "svhn_protocol",
+    version: 1,
+    summary: "measure features on SVHN with 1000 labels (Table 2): L2-SVM, mean test error ± 1.96·std",
+    details: "Chooses C on validation rows held out of the training set, then trains on fresh draws of a few labels \
+              a class and measures them on the test set (section 5.2). Writes result.json (the row for the report) \
+              and protocol.json (every draw's error, the search over C, the confusion matrix).",
+    keys: &[
+        required("train", "stage", "Features of the training set."),
+        required("test", "stage", "Features of the test set."),
+        optional(
+            "protocol.cs",
+            "list of numbers",
+            "[0.0001, 0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01]",
+            "Values of C to choose from.",
+        ),
+        optional("protocol.n_validation", "count", "10000", "Rows held out of the training set to choose C."),
+        optional("protocol.n_per_class", "count", "100", "Labels a class in each draw."),
+        optional("protocol.n_search_draws", "count", "10", "Draws that each C is tried on."),
+        optional("protocol.n_final_draws", "count", "100", "Fresh draws that are measured."),
+        optional("protocol.relative_gap", "number in (0, 1)", "0.0001", "Duality gap at which an SVM counts as solved."),
+        optional("protocol.seed", "whole number", "0", "Seed of all draws."),
+    ],
+    example: &["train=runs/svhn-released/train-features", "test=runs/svhn-released/test-features", "protocol.n_validation=2000"],
+    is_resumable: false,
+    reads_records: false,
+    uses_device: false,
+};
+
+impl Stage for SvhnStage {
+    fn inputs(&self) -> Vec<InputRef<'_>> {
+        super::train_and_test(&self.train, &self.test)
+    }
+
+    fn yields(&self) -> Vec<Artifact> {
+        vec![Artifact::Result]
+    }
+
+    fn problems(&self) -> Vec<ConfigProblem> {
+        ConfigProblem::of("protocol", self.protocol.validate())
+    }
+
+    fn seed(&self) -> Option<u64> {
+        Some(self.protocol.seed)
+    }
+
+    fn run(&self, ctx: &Context<'_>) -> anyhow::Result<Outcome> {
+        let train = FeatureSet::open(&ctx.input(&self.train))?;
+        let test = FeatureSet::open(&ctx.input(&self.test))?;
+        let mut task = ctx.task("measuring", "draws");
+        let result = svhn_protocol(&train, &test, &self.protocol, &mut |done, total| task.observe(done, total))?;
+        drop(task);
+        ctx.write_json("protocol.json", &result)?;
+
+        let lineage = of_features(ctx.input(&self.train))?;
+        ctx.write_json(Entry::FILE, &entry(&result, lineage.method("L2-SVM")))?;
+        let mut differences = lineage.differences("svhn32", SVHN);
+        differences.extend(super::changed_sizes((result.n_train, result.n_test), SVHN_SIZES));
+        differences.extend(changed_settings(
+            &self.protocol,
+            &SvhnProtocol::default(),
+            &["cs", "n_validation", "n_per_class", "n_search_draws", "n_final_draws"],
+        )?);
+        let metrics = json!({
+            "mean_error": result.mean_error,
+            "deviation": result.deviation,
+            "c": result.c,
+            "c_at_edge": result.c_at_edge,
+            "n_features": result.n_features,
+            "largest_gap": result.largest_gap,
+        });
+        Ok(Outcome { metrics, differences })
+    }
+}
+
+fn entry(result: &SvhnResult, method: String) -> Entry {
+    let draws = result.errors.len();
+    Entry {
+        table: Table::Table2,
+        method,
+        cells: vec![Some(Cell::percent(result.mean_error, Some(result.deviation)))],
+        facts: vec![
+            format!("mean over {draws} draws of {} labels, ± 1.96·std", result.n_labels),
+            format!("C = {}{}", result.c, if result.c_at_edge { " (at the edge of the grid)" } else { "" }),
+            format!("{} features", result.n_features),
+            format!("{} validation rows, {} test rows", result.n_validation, result.n_test),
+        ],
+        searches: vec![Search::new("validation error", result.c, &result.search)],
+    }
+}

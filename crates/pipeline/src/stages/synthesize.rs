@@ -1,0 +1,89 @@
+//! `synthesize`: data sets made up on the spot, in the layouts of the originals.
+
+use dcgan_images::synthetic::{self, DigitsConfig, RoomsConfig, ShapesConfig};
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+
+use super::info::{KindInfo, optional};
+use super::{Artifact, ConfigProblem, Outcome, Stage};
+use crate::context::Context;
+
+/// Which set to make, and how large.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Synthesize {
+    /// Ten classes of coloured shapes, as CIFAR-10's binary version.
+    Shapes(ShapesConfig),
+    /// Digits on cluttered ground, as SVHN's `.mat` files.
+    Digits(DigitsConfig),
+    /// Room-like scenes with planted near-duplicates, as an LSUN LMDB.
+    Rooms(RoomsConfig),
+}
+
+/// The kind.
+pub(super) const INFO: KindInfo = KindInfo {
+    name: "synthesize",
+    version: 1,
+    summary: "make a small synthetic data set, in the layout of CIFAR-10, SVHN or LSUN",
+    details: "For trying things out with no download. Exactly one of the tables `shapes`, `digits` and `rooms` \
+              says what to make: `shapes` writes cifar-10-batches-bin/ (ten classes of 32×32 colour pictures), \
+              `digits` writes svhn/train_32x32.mat and svhn/test_32x32.mat, `rooms` writes lsun/rooms_lmdb/ with \
+              near-duplicates planted in it and lsun/planted.csv, their list. `import_images` reads them with `from` naming this stage.",
+    keys: &[
+        optional("shapes.n_train", "count", "5000", "Training pictures."),
+        optional("shapes.n_test", "count", "1000", "Test pictures."),
+        optional("shapes.seed", "whole number", "0", "Same seed, same pictures."),
+        optional("digits.n_train", "count", "5000", "Training digits."),
+        optional("digits.n_test", "count", "2000", "Test digits."),
+        optional("digits.seed", "whole number", "0", "Same seed, same digits."),
+        optional("rooms.n_scenes", "count", "500", "Different scenes."),
+        optional("rooms.n_planted", "count", "100", "Near-duplicates of some of them, changed a little."),
+        optional("rooms.seed", "whole number", "0", "Same seed, same scenes."),
+    ],
+    example: &["shapes.n_train=2000", "shapes.n_test=500"],
+    is_resumable: false,
+    reads_records: false,
+    uses_device: false,
+};
+
+impl Stage for Synthesize {
+    fn yields(&self) -> Vec<Artifact> {
+        vec![Artifact::Dataset]
+    }
+
+    fn problems(&self) -> Vec<ConfigProblem> {
+        let (key, checked) = match self {
+            Self::Shapes(config) => ("shapes", config.validate()),
+            Self::Digits(config) => ("digits", config.validate()),
+            Self::Rooms(config) => ("rooms", config.validate()),
+        };
+        ConfigProblem::of(key, checked)
+    }
+
+    fn seed(&self) -> Option<u64> {
+        Some(match self {
+            Self::Shapes(config) => config.seed,
+            Self::Digits(config) => config.seed,
+            Self::Rooms(config) => config.seed,
+        })
+    }
+
+    fn run(&self, ctx: &Context<'_>) -> anyhow::Result<Outcome> {
+        let _task = ctx.task("drawing", "pictures");
+        let metrics = match self {
+            Self::Shapes(config) => {
+                synthetic::write_shapes(&ctx.out.join("cifar-10-batches-bin"), config)?;
+                json!({"n_train": config.n_train, "n_test": config.n_test})
+            }
+            Self::Digits(config) => {
+                synthetic::write_digits(&ctx.out.join("svhn"), config)?;
+                json!({"n_train": config.n_train, "n_test": config.n_test})
+            }
+            Self::Rooms(config) => {
+                synthetic::write_rooms(&ctx.out.join("lsun"), config)?;
+                json!({"n_scenes": config.n_scenes, "n_planted": config.n_planted})
+            }
+        };
+        Ok(Outcome { metrics, differences: vec!["synthetic pictures, not the paper's data".to_owned()] })
+    }
+}

@@ -1,0 +1,126 @@
+//! `train_gan`: a generator and a discriminator against each other.
+
+use dcgan_gan::train::{TrainConfig, train};
+use dcgan_images::ImageStore;
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+
+use super::info::{KeyInfo, KindInfo, optional, required};
+use super::lineage::{changed_settings, data_name};
+use super::{Artifact, ConfigProblem, Input, InputRef, Outcome, Stage};
+use crate::context::Context;
+
+/// What to train on and how.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TrainGan {
+    /// The pictures.
+    pub images: Input,
+    /// The networks and their training.
+    pub training: TrainConfig,
+}
+
+/// The kind.
+pub(super) const INFO: KindInfo = KindInfo {
+    name: "train_gan",
+    version: 1,
+    summary: "train a generator and a discriminator (the paper's networks, at any width)",
+    details: "Writes generator.safetensors and discriminator.safetensors, metrics.jsonl (losses every few \
+              minibatches), samples/ (a grid of the same z after every epoch) and checkpoint.safetensors. What is \
+              not given is what the authors' code trains the architecture with. Interrupted, it goes on from its \
+              last checkpoint and ends with the bits of an uninterrupted run.",
+    keys: &KEYS,
+    example: &[
+        "images=runs/svhn/train-images",
+        "training.architecture=svhn32",
+        "training.width=0.25",
+        "training.epochs=2",
+    ],
+    is_resumable: true,
+    reads_records: false,
+    uses_device: true,
+};
+
+const KEYS: [KeyInfo; 14] = [
+    required("images", "stage", "Pictures of the architecture's size, in colour."),
+    required(
+        "training.architecture",
+        "\"svhn32\", \"imagenet32\" or \"faces64\"",
+        "Which of the paper's networks: svhn32 (Table 2), imagenet32 (Table 1) or faces64 (faces and LSUN).",
+    ),
+    optional("training.width", "number in (0, 8]", "1.0", "Scale of every channel count; 1 is the paper's."),
+    optional(
+        "training.schedule",
+        "\"alternate\" or \"both\"",
+        "\"alternate\"",
+        "alternate: G on one minibatch, D on the next, as in the authors' code. both: each minibatch updates both.",
+    ),
+    optional("training.batch_size", "count", "", "Pictures in a minibatch; the authors' for the architecture."),
+    optional("training.learning_rate", "number in (0, 1)", "", "Adam's; the authors' for the architecture."),
+    optional("training.beta1", "number in [0, 1)", "", "Adam's; 0.5, as in the paper."),
+    optional("training.l2", "number in [0, 1)", "", "Coupled l2 on every parameter; the authors' 1e-5."),
+    optional("training.epochs", "count", "", "Passes over the pictures; the authors' for the architecture."),
+    optional("training.max_steps", "count", "", "Ends training after so many minibatches, if the epochs have not."),
+    optional("training.log_every", "count", "10", "Minibatches between two lines of metrics.jsonl."),
+    optional("training.sample_every_epochs", "count", "1", "Epochs between two sample grids."),
+    optional("training.checkpoint_minutes", "number above 0", "5.0", "Minutes between two checkpoints."),
+    optional("training.seed", "whole number", "0", "Seed of the weights, the order of pictures and every z."),
+];
+
+impl Stage for TrainGan {
+    fn inputs(&self) -> Vec<InputRef<'_>> {
+        vec![InputRef { key: "images", name: &self.images, needs: Artifact::Images }]
+    }
+
+    fn yields(&self) -> Vec<Artifact> {
+        vec![Artifact::Generator, Artifact::Discriminator]
+    }
+
+    fn problems(&self) -> Vec<ConfigProblem> {
+        ConfigProblem::of("training", self.training.resolve())
+    }
+
+    fn seed(&self) -> Option<u64> {
+        Some(self.training.seed)
+    }
+
+    fn run(&self, ctx: &Context<'_>) -> anyhow::Result<Outcome> {
+        let images = ctx.input(&self.images);
+        let store = ImageStore::open(&images)?;
+        let mut task = ctx.task("training", "minibatches");
+        let summary = train(&store, &self.training, ctx.out, ctx.device()?, &mut |done, total| {
+            task.observe(done, total)
+        })?;
+        drop(task);
+        let metrics = json!({
+            "architecture": self.training.architecture.as_str(),
+            "trained_on": data_name(&images)?,
+            "n_images": store.len(),
+            "n_steps": summary.n_steps,
+            "steps_per_epoch": summary.steps_per_epoch,
+            "d_loss": summary.discriminator.loss,
+            "d_real": summary.discriminator.real,
+            "d_fake": summary.discriminator.fake,
+            "g_loss": summary.generator.loss,
+        });
+        Ok(Outcome { metrics, differences: self.differences()? })
+    }
+}
+
+impl TrainGan {
+    /// Settings that are not those of the authors' code.
+    fn differences(&self) -> anyhow::Result<Vec<String>> {
+        let ours = self.training.resolve()?;
+        let papers = TrainConfig::paper(self.training.architecture).resolve()?;
+        let mut differences = Vec::new();
+        if ours.architecture.width != 1.0 {
+            differences.push(format!("width {} of the paper's", ours.architecture.width));
+        }
+        let stated = ["schedule", "batch_size", "learning_rate", "beta1", "l2", "epochs"];
+        differences.extend(changed_settings(&ours, &papers, &stated)?);
+        if let Some(max_steps) = ours.max_steps {
+            differences.push(format!("training ended after at most {max_steps} minibatches"));
+        }
+        Ok(differences)
+    }
+}
