@@ -17,6 +17,9 @@
 //!         yield 0.5 * (w @ w + b * b) + c * (np.maximum(0, 1 - t * (wide @ w + b)) ** 2).sum()
 //! ```
 
+// The helpers of tests may unwrap, as tests may.
+#![allow(clippy::unwrap_used)]
+
 use std::ops::ControlFlow;
 
 use dcgan_svm::{LinearSvc, LinearSvcValidParams, SharedGram};

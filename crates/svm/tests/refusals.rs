@@ -1,5 +1,8 @@
 //! What is refused, and in which words.
 
+// The helpers of tests may unwrap, as tests may.
+#![allow(clippy::unwrap_used)]
+
 use std::ops::ControlFlow;
 
 use dcgan_svm::{LinearSvc, LinearSvcParams, Loss, MAX_HINGE_ROWS, SharedGram, SvmError, fit_hinge};
