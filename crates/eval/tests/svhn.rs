@@ -1,5 +1,8 @@
 //! The SVHN protocol against scikit-learn, and that nothing leaks.
 
+// Clippy allows this within test functions only, not in what they call.
+#![allow(clippy::unwrap_used)]
+
 mod common;
 
 use std::ops::ControlFlow;
