@@ -122,10 +122,13 @@ fn matrix_error(path: &Path, error: &ViewNpyError) -> EvalError {
     EvalError::Npy { path: path.into(), expected, found }
 }
 
+/// Reads labels of one integer type, or fails for another.
+type IntegerReader = fn(&[u8]) -> std::result::Result<Vec<i128>, ReadNpyError>;
+
 /// Reads `labels.npy`: one dimension, any integer type.
 pub(crate) fn read_labels(path: &Path) -> Result<Vec<usize>> {
     let bytes = fs_err::read(path)?;
-    let readers: [fn(&[u8]) -> std::result::Result<Vec<i128>, ReadNpyError>; 8] = [
+    let readers: [IntegerReader; 8] = [
         integers::<u32>,
         integers::<i64>,
         integers::<i32>,
