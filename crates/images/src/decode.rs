@@ -153,7 +153,8 @@ mod tests {
         }
         // Bytes after the end are no harm.
         assert!(decode(&[jpeg.as_slice(), &[0; 9]].concat(), MAX_PIXELS).is_ok());
-        let noise: Vec<u8> = (0u32..64 * 64).map(|i| (i * i * 2_654_435_761 >> 13) as u8).collect();
+        let noise: Vec<u8> =
+            (0u32..64 * 64).map(|i| (i.wrapping_mul(i).wrapping_mul(2_654_435_761) >> 13) as u8).collect();
         let png = png(&noise, 64, 64, ExtendedColorType::L8);
         assert!(refusal(&png[..png.len() / 2]).starts_with("cannot be decoded"));
     }
