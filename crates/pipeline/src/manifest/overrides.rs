@@ -27,9 +27,8 @@ pub(crate) fn parse<'i>(
         let message = format!("`{argument}` is not of the form KEY=VALUE");
         return Err(Problem::new(location, message));
     }
-    let value = tree::parse_argument(part).map_err(|error| {
-        Problem::new(location, format!("the value is no valid TOML: {}", error.message))
-    })?;
+    let value = tree::parse_argument(part)
+        .map_err(|error| Problem::new(location, format!("the value is no valid TOML: {}", error.message)))?;
     Ok(Override { key: key.to_owned(), value })
 }
 
@@ -53,7 +52,8 @@ pub(crate) fn set_var<'i>(
         return Err(Problem::new(location, message).with_help(help));
     };
     let wrong_type = |found: &str| {
-        let message = format!("variable `{}` is a {}, found {found}", change.key, old.get_ref().type_str());
+        let message =
+            format!("variable `{}` is of type {}, found {found}", change.key, old.get_ref().type_str());
         Problem::new(location.clone(), message)
     };
     let value = match (old.get_ref(), change.value.get_ref()) {
