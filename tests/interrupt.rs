@@ -1,5 +1,6 @@
 //! Ctrl-C: a training stops, says how to go on, and is resumed.
 #![cfg(unix)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod common;
 

@@ -1,4 +1,5 @@
 //! The verbs, their help and their exit codes.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod common;
 

@@ -73,7 +73,7 @@ pub(super) fn parse_arguments(
     let rest = sources.part(arguments.len()).base;
     let mut table = Table::new();
     for (idx, argument) in arguments.iter().enumerate() {
-        let change = overrides::parse(argument, sources, idx).map_err(usage)?;
+        let change = overrides::parse(argument, sources, idx).map_err(|problem| usage(*problem))?;
         let path: Vec<&str> = change.key.split('.').collect();
         let location = sources.locate(&change.value.span());
         tree::set_path(&mut table, &path, change.value)
@@ -175,7 +175,7 @@ fn apply_sets<'i>(
     for (idx, argument) in sets.iter().enumerate() {
         let applied = overrides::parse(argument, sources, idx + 1)
             .and_then(|change| apply_set(change, sources, vars, stages, &ids));
-        list.extend(applied.err());
+        list.extend(applied.err().map(|problem| *problem));
     }
     if list.is_empty() { Ok(()) } else { Err(Problems { list, is_usage: true }) }
 }
@@ -186,7 +186,7 @@ fn apply_set<'i>(
     vars: &mut Vars<'i>,
     stages: &mut [RawStage<'i>],
     ids: &[String],
-) -> Result<(), Problem> {
+) -> Result<(), Box<Problem>> {
     let key = change.key.clone();
     let Some((id, rest)) = key.split_once('.') else {
         return overrides::set_var(vars, change, ids, sources);
@@ -199,7 +199,7 @@ fn apply_set<'i>(
                 quoted(ids.iter().map(String::as_str))
             );
             let help = nearest(id, ids.iter().map(String::as_str));
-            Err(Problem::new(sources.locate(&change.value.span()), message).with_help(help))
+            Err(Problem::new(sources.locate(&change.value.span()), message).with_help(help).into())
         }
     }
 }
