@@ -9,7 +9,7 @@ use crate::cross_validation::{CrossValidation, fit_rows};
 use crate::draws::{Draws, stratified_share};
 use crate::error::Result;
 use crate::features::{FeatureSet, check_alike};
-use crate::measure::{largest_gap, measure};
+use crate::measure::{Trainer, largest_gap, measure};
 use crate::progress::{Observe, Progress};
 use crate::scorer::{ModelBank, Rows};
 use crate::selection::{SearchPoint, check_count, check_cs, check_gap};
@@ -262,7 +262,8 @@ fn few_labels(
 
     let start = Instant::now();
     let fresh = (0..protocol.n_draws).map(|draw_idx| draws.fresh(draw_idx));
-    let measured = measure(train, test, fresh, &chosen, protocol.relative_gap, progress)?;
+    let trainer = Trainer::new(train, draws, u64::from(protocol.n_draws), protocol.relative_gap, progress)?;
+    let measured = measure(&trainer, test, fresh, &chosen, progress)?;
     let mean_error = mean(&measured.errors);
     Ok(FewLabels {
         c: chosen.c(),

@@ -7,13 +7,10 @@ use ndarray::ArrayView2;
 use crate::draws::stratified_folds;
 use crate::error::Result;
 use crate::features::FeatureSet;
-use crate::measure::largest_gap;
+use crate::measure::{GRAM_ROWS, largest_gap};
 use crate::progress::Progress;
 use crate::scorer::{ModelBank, Rows};
 use crate::selection::{Chosen, SearchPoint};
-
-/// Up to this many rows one Gram matrix (8 bytes an entry, 512 MB here) serves all folds and all C.
-const GRAM_ROWS: usize = 8000;
 
 /// What a cross-validation needs to know.
 pub(crate) struct CrossValidation<'a> {

@@ -90,6 +90,18 @@ impl Draws {
         &self.validation
     }
 
+    /// All rows that can be drawn, ascending: those that are not held out.
+    pub fn drawable(&self) -> Vec<u32> {
+        let mut rows: Vec<u32> = self.pools.iter().flatten().copied().collect();
+        rows.sort_unstable();
+        rows
+    }
+
+    /// Rows of each draw, `n_classes · n_per_class`.
+    pub fn n_labels(&self) -> usize {
+        self.pools.len() * self.n_per_class
+    }
+
     /// Rows of the `draw_idx`-th draw that chooses C: `n_classes · n_per_class` of them, ascending.
     pub fn search(&self, draw_idx: u32) -> Vec<u32> {
         self.draw(Purpose::Search, draw_idx)
@@ -102,7 +114,7 @@ impl Draws {
 
     fn draw(&self, purpose: Purpose, draw_idx: u32) -> Vec<u32> {
         let mut rng = stream(self.seed, purpose, draw_idx);
-        let mut rows = Vec::with_capacity(self.pools.len() * self.n_per_class);
+        let mut rows = Vec::with_capacity(self.n_labels());
         for pool in &self.pools {
             let mut pool = pool.clone();
             let (drawn, _) = pool.partial_shuffle(&mut rng, self.n_per_class);
@@ -173,6 +185,8 @@ mod tests {
         assert_eq!(draws.validation().len(), 300);
         let held_out: HashSet<u32> = draws.validation().iter().copied().collect();
         assert_eq!(held_out.len(), 300);
+        assert_eq!(draws.drawable().len(), 700);
+        assert!(draws.drawable().iter().all(|row| !held_out.contains(row)));
         for draw_idx in 0..20 {
             for rows in [draws.search(draw_idx), draws.fresh(draw_idx)] {
                 let distinct: HashSet<u32> = rows.iter().copied().collect();

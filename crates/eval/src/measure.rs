@@ -1,13 +1,17 @@
-//! Measuring draws of training rows on a test set, with a C that was chosen before.
+//! Training on draws of rows, and measuring them on a test set with a C that was chosen before.
 
 use dcgan_svm::{Certificate, LinearSvc, SharedGram};
 
 use crate::confusion::Confusion;
+use crate::draws::Draws;
 use crate::error::Result;
 use crate::features::FeatureSet;
 use crate::progress::Progress;
 use crate::scorer::{ModelBank, Rows};
 use crate::selection::Chosen;
+
+/// Up to this many rows one Gram matrix (8 bytes an entry, 512 MB here) serves all draws or folds.
+pub(crate) const GRAM_ROWS: usize = 8000;
 
 /// What draws reached on the test set.
 pub(crate) struct Measured {
@@ -21,19 +25,18 @@ pub(crate) struct Measured {
 
 /// Trains one machine a draw and predicts the whole test set with it. Each draw is a unit of progress.
 pub(crate) fn measure(
-    train: &FeatureSet,
+    trainer: &Trainer<'_>,
     test: &FeatureSet,
     draws: impl ExactSizeIterator<Item = Vec<u32>>,
     chosen: &Chosen,
-    relative_gap: f64,
     progress: &mut Progress<'_>,
 ) -> Result<Measured> {
-    let (n_draws, n_classes) = (draws.len(), train.n_classes());
+    let (n_draws, n_classes) = (draws.len(), trainer.train.n_classes());
     let mut measured =
         Measured { errors: Vec::new(), confusion: Confusion::new(n_classes), largest_gap: 0.0 };
     let mut bank = ModelBank::default();
     for (draw_idx, rows) in draws.enumerate() {
-        for model in fit_draw(train, &rows, &[chosen.c()], relative_gap)? {
+        for model in trainer.fit(&rows, &[chosen.c()])? {
             measured.largest_gap = largest_gap(model.certificates()).max(measured.largest_gap);
             bank.push(model);
         }
@@ -48,16 +51,52 @@ pub(crate) fn measure(
     Ok(measured)
 }
 
-/// One machine a C, trained on `rows` from one Gram matrix.
-pub(crate) fn fit_draw(
-    train: &FeatureSet,
-    rows: &[u32],
-    cs: &[f64],
+/// Trains machines on draws of rows.
+pub(crate) struct Trainer<'a> {
+    train: &'a FeatureSet,
     relative_gap: f64,
-) -> Result<Vec<LinearSvc>> {
-    let features = train.gather(rows)?;
-    let gram = SharedGram::new(features.view())?;
-    Ok(gram.fit(features.view(), &train.gather_labels(rows), cs, relative_gap)?)
+    /// All rows that can be drawn, ascending, and their inner products.
+    shared: Option<(Vec<u32>, SharedGram)>,
+}
+
+impl<'a> Trainer<'a> {
+    /// Makes ready for `n_draws` of `draws`.
+    ///
+    /// Where the rows that can be drawn are few, their inner products are computed once for all draws; where they are
+    /// many, each draw's own are less work.
+    pub(crate) fn new(
+        train: &'a FeatureSet,
+        draws: &Draws,
+        n_draws: u64,
+        relative_gap: f64,
+        progress: &mut Progress<'_>,
+    ) -> Result<Self> {
+        let rows = draws.drawable();
+        let n_labels = draws.n_labels() as u64;
+        let pays = (rows.len() as u64).pow(2) < n_draws * n_labels.pow(2);
+        let shared = if pays && rows.len() <= GRAM_ROWS {
+            let features = train.gather(&rows)?;
+            let gram = SharedGram::new_observed(features.view(), &mut |_, _| progress.ask())?;
+            Some((rows, gram))
+        } else {
+            None
+        };
+        Ok(Self { train, relative_gap, shared })
+    }
+
+    /// One machine a C, trained on `rows` of one draw.
+    pub(crate) fn fit(&self, rows: &[u32], cs: &[f64]) -> Result<Vec<LinearSvc>> {
+        let features = self.train.gather(rows)?;
+        let gram = match &self.shared {
+            Some((drawable, gram)) => {
+                let positions: Vec<usize> =
+                    rows.iter().map(|row| drawable.partition_point(|other| other < row)).collect();
+                gram.subset(&positions)?
+            }
+            None => SharedGram::new(features.view())?,
+        };
+        Ok(gram.fit(features.view(), &self.train.gather_labels(rows), cs, self.relative_gap)?)
+    }
 }
 
 /// The largest relative duality gap over a machine's classes.

@@ -2,7 +2,7 @@
 //! the number of rows until the end.
 
 use std::io::{BufWriter, Seek, SeekFrom, Write};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use fs_err::File;
 use memmap2::Mmap;
@@ -66,11 +66,19 @@ impl Matrix {
 
 fn map(path: &Path) -> Result<Mmap> {
     let file = File::open(path)?;
+    let unusable = |found: String| EvalError::Npy {
+        path: path.into(),
+        expected: "a NumPy file with a matrix (N, D) of f32".into(),
+        found,
+    };
+    if file.metadata()?.len() == 0 {
+        return Err(unusable("an empty file".into()));
+    }
     // SAFETY: the map is read only. That nobody shortens the file while it is read is part of this crate's contract
-    // (see `FeatureSet::open`): stages write beside their target and rename, and never change what they have written.
+    // (see `FeatureSet::open`): a writer renames a new file over the old one, which leaves the map on the old one.
     #[allow(unsafe_code)]
-    let map = unsafe { Mmap::map(file.file()) }?;
-    Ok(map)
+    let map = unsafe { Mmap::map(file.file()) };
+    map.map_err(|error| unusable(error.to_string()))
 }
 
 fn is_f64(descriptor: &str) -> bool {
@@ -114,10 +122,13 @@ fn matrix_error(path: &Path, error: &ViewNpyError) -> EvalError {
     EvalError::Npy { path: path.into(), expected, found }
 }
 
+/// Reads labels of one integer type, or fails for another.
+type IntegerReader = fn(&[u8]) -> std::result::Result<Vec<i128>, ReadNpyError>;
+
 /// Reads `labels.npy`: one dimension, any integer type.
 pub(crate) fn read_labels(path: &Path) -> Result<Vec<usize>> {
     let bytes = fs_err::read(path)?;
-    let readers: [fn(&[u8]) -> std::result::Result<Vec<i128>, ReadNpyError>; 8] = [
+    let readers: [IntegerReader; 8] = [
         integers::<u32>,
         integers::<i64>,
         integers::<i32>,
@@ -168,7 +179,6 @@ fn labels_error(path: &Path, error: &ReadNpyError) -> EvalError {
 /// Writes a `.npy` matrix of f32 row by row; its header is completed when the number of rows is known.
 pub(crate) struct RowWriter {
     file: BufWriter<File>,
-    path: PathBuf,
     bytes: Vec<u8>,
 }
 
@@ -177,7 +187,7 @@ impl RowWriter {
     pub(crate) fn create(path: &Path) -> Result<Self> {
         let mut file = BufWriter::with_capacity(1 << 20, File::create(path)?);
         file.write_all(&[0; HEADER_BYTES])?;
-        Ok(Self { file, path: path.into(), bytes: Vec::new() })
+        Ok(Self { file, bytes: Vec::new() })
     }
 
     /// Appends numbers, little-endian.
@@ -188,7 +198,7 @@ impl RowWriter {
     }
 
     /// Writes the header of an (`n_rows`, `n_columns`) matrix and everything to disk.
-    pub(crate) fn finish(mut self, n_rows: usize, n_columns: usize) -> Result<PathBuf> {
+    pub(crate) fn finish(mut self, n_rows: usize, n_columns: usize) -> Result<()> {
         let dictionary =
             format!("{{'descr': '<f4', 'fortran_order': False, 'shape': ({n_rows}, {n_columns}), }}");
         let mut header = b"\x93NUMPY\x01\x00".to_vec();
@@ -200,7 +210,6 @@ impl RowWriter {
         let file = self.file.get_mut();
         file.seek(SeekFrom::Start(0))?;
         file.write_all(&header)?;
-        file.sync_all()?;
-        Ok(self.path)
+        Ok(file.sync_all()?)
     }
 }

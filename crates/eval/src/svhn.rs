@@ -8,7 +8,7 @@ use crate::confusion::Confusion;
 use crate::draws::Draws;
 use crate::error::Result;
 use crate::features::{FeatureSet, check_alike};
-use crate::measure::{fit_draw, largest_gap, measure};
+use crate::measure::{Trainer, largest_gap, measure};
 use crate::progress::{Observe, Progress};
 use crate::scorer::{ModelBank, Rows};
 use crate::selection::{Chosen, SearchPoint, check_count, check_cs, check_gap};
@@ -138,11 +138,12 @@ pub fn svhn_protocol(
     let mut progress = Progress::new(observe, n_draws);
 
     let start = Instant::now();
-    let (chosen, search_gap) = choose(train, &draws, protocol, &mut progress)?;
+    let trainer = Trainer::new(train, &draws, n_draws, protocol.relative_gap, &mut progress)?;
+    let (chosen, search_gap) = choose(train, &trainer, &draws, protocol, &mut progress)?;
     let search_seconds = start.elapsed().as_secs_f64();
     let start = Instant::now();
     let fresh = (0..protocol.n_final_draws).map(|draw_idx| draws.fresh(draw_idx));
-    let measured = measure(train, test, fresh, &chosen, protocol.relative_gap, &mut progress)?;
+    let measured = measure(&trainer, test, fresh, &chosen, &mut progress)?;
 
     Ok(SvhnResult {
         protocol: protocol.clone(),
@@ -169,6 +170,7 @@ pub fn svhn_protocol(
 /// Chooses C on the training set alone. Returns it with the largest relative gap left.
 fn choose(
     train: &FeatureSet,
+    trainer: &Trainer<'_>,
     draws: &Draws,
     protocol: &SvhnProtocol,
     progress: &mut Progress<'_>,
@@ -178,7 +180,7 @@ fn choose(
     let mut worst_gap = 0.0;
     let mut bank = ModelBank::default();
     for draw_idx in 0..protocol.n_search_draws {
-        for model in fit_draw(train, &draws.search(draw_idx), &protocol.cs, protocol.relative_gap)? {
+        for model in trainer.fit(&draws.search(draw_idx), &protocol.cs)? {
             worst_gap = largest_gap(model.certificates()).max(worst_gap);
             bank.push(model);
         }

@@ -29,7 +29,8 @@ use crate::npy::RowWriter;
 pub struct FeatureWriter {
     dir: PathBuf,
     rows: Option<RowWriter>,
-    partial: PathBuf,
+    partial_features: PathBuf,
+    partial_labels: PathBuf,
     labels: Vec<u32>,
     n_columns: usize,
 }
@@ -44,9 +45,10 @@ impl FeatureWriter {
             return Err(rows_error(dir, "at least one column", "0"));
         }
         fs_err::create_dir_all(dir)?;
-        let partial = dir.join(format!("{FEATURES_FILE}.partial"));
-        let rows = RowWriter::create(&partial)?;
-        Ok(Self { dir: dir.into(), rows: Some(rows), partial, labels: Vec::new(), n_columns })
+        let partial_features = dir.join(format!("{FEATURES_FILE}.partial"));
+        let partial_labels = dir.join(format!("{LABELS_FILE}.partial"));
+        let rows = Some(RowWriter::create(&partial_features)?);
+        Ok(Self { dir: dir.into(), rows, partial_features, partial_labels, labels: Vec::new(), n_columns })
     }
 
     /// Appends `labels.len()` rows; `values` holds their features row by row.
@@ -85,25 +87,23 @@ impl FeatureWriter {
         if n_rows == 0 {
             return Err(rows_error(&self.dir, "at least one row", "none"));
         }
-        let partial_labels = self.dir.join(format!("{LABELS_FILE}.partial"));
-        let file = fs_err::File::create(&partial_labels)?;
+        let file = fs_err::File::create(&self.partial_labels)?;
         let written = ArrayView1::from(&self.labels).write_npy(file);
         written.map_err(|error| EvalError::Io(std::io::Error::other(error)))?;
         if let Some(rows) = self.rows.take() {
             rows.finish(n_rows, self.n_columns)?;
         }
-        fs_err::rename(&partial_labels, self.dir.join(LABELS_FILE))?;
-        fs_err::rename(&self.partial, self.dir.join(FEATURES_FILE))?;
+        fs_err::rename(&self.partial_labels, self.dir.join(LABELS_FILE))?;
+        fs_err::rename(&self.partial_features, self.dir.join(FEATURES_FILE))?;
         Ok(n_rows)
     }
 }
 
 impl Drop for FeatureWriter {
     fn drop(&mut self) {
-        if self.rows.take().is_some() {
-            // Nobody is left to tell: a file that cannot be removed stays under its partial name.
-            let _ = fs_err::remove_file(&self.partial);
-        }
+        // After `finish` neither file is there; before, nobody is left to tell of one that cannot be removed.
+        let _ = fs_err::remove_file(&self.partial_features);
+        let _ = fs_err::remove_file(&self.partial_labels);
     }
 }
 

@@ -1,5 +1,8 @@
 //! The CIFAR-10 protocols against scikit-learn, and that test data choose nothing.
 
+// Clippy allows this within test functions only, not in what they call.
+#![allow(clippy::unwrap_used)]
+
 mod common;
 
 use std::ops::ControlFlow;

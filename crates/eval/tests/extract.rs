@@ -1,5 +1,8 @@
 //! From an image store to features.
 
+// Clippy allows this within test functions only, not in what they call.
+#![allow(clippy::unwrap_used)]
+
 use std::ops::ControlFlow;
 use std::path::Path;
 

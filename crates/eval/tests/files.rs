@@ -1,5 +1,8 @@
 //! Feature files: what is written is what NumPy writes, and what cannot be used says why.
 
+// Clippy allows this within test functions only, not in what they call.
+#![allow(clippy::unwrap_used)]
+
 use std::path::Path;
 
 use dcgan_eval::{EvalError, FeatureSet, FeatureWriter};

@@ -1,5 +1,8 @@
 //! The SVHN protocol against scikit-learn, and that nothing leaks.
 
+// Clippy allows this within test functions only, not in what they call.
+#![allow(clippy::unwrap_used)]
+
 mod common;
 
 use std::ops::ControlFlow;
@@ -124,18 +127,33 @@ fn validation_rows_train_nothing() {
     assert_eq!(result.confusion, other.confusion);
 }
 
+/// With many draws of few rows their inner products are computed once for all; a draw's result is the same.
+#[test]
+fn more_draws_change_no_draw() {
+    let (train, test) = (made_up(0, 600, 40), made_up(100_000, 400, 40));
+    let few = run(&train, &test, &protocol());
+    let many = run(&train, &test, &SvhnProtocol { n_final_draws: 80, ..protocol() });
+    assert_eq!(few.search, many.search);
+    assert_eq!(few.errors, many.errors[..6]);
+}
+
 #[test]
 fn the_number_of_threads_changes_no_bit() {
     let (train, test) = (made_up(0, 2600, 600), made_up(100_000, 1500, 600));
     let protocol = SvhnProtocol { n_validation: 1200, n_per_class: 100, relative_gap: 1e-4, ..protocol() };
-    let with_threads = |n_threads| {
-        let pool = rayon::ThreadPoolBuilder::new().num_threads(n_threads).build().unwrap();
-        pool.install(|| without_times(run(&train, &test, &protocol)))
-    };
-    let one = with_threads(1);
-    assert_eq!(one, with_threads(2));
-    assert_eq!(one, with_threads(5));
-    assert_ne!(one, without_times(run(&train, &test, &SvhnProtocol { seed: 8, ..protocol.clone() })));
+    // The inner products are each draw's own with 6 draws, common to all with 16.
+    for n_final_draws in [6, 16] {
+        let protocol = SvhnProtocol { n_final_draws, ..protocol.clone() };
+        let with_threads = |n_threads| {
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(n_threads).build().unwrap();
+            pool.install(|| without_times(run(&train, &test, &protocol)))
+        };
+        let one = with_threads(1);
+        assert_eq!(one, with_threads(2));
+        assert_eq!(one, with_threads(5));
+        let other_seed = SvhnProtocol { seed: 8, ..protocol.clone() };
+        assert_ne!(one, without_times(run(&train, &test, &other_seed)));
+    }
 }
 
 #[test]

@@ -68,3 +68,116 @@ fn first_bytes(bytes: &[u8]) -> String {
         Some(head) => format!("it begins with \"{}\"", head.escape_ascii()),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use image::codecs::jpeg::JpegEncoder;
+    use image::codecs::png::PngEncoder;
+    use image::codecs::webp::WebPEncoder;
+    use image::{ExtendedColorType, ImageEncoder};
+
+    use super::*;
+
+    const MAX_PIXELS: u64 = 1 << 20;
+
+    fn png(values: &[u8], width: u32, height: u32, colour: ExtendedColorType) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        PngEncoder::new(&mut bytes).write_image(values, width, height, colour).unwrap();
+        bytes
+    }
+
+    /// A JPEG, 16 wide and 8 high, dark on the left and bright on the right, with an EXIF orientation.
+    fn jpeg(orientation: u8) -> Vec<u8> {
+        let values: Vec<u8> = (0..16 * 8).map(|i| if i % 16 < 8 { 20 } else { 220 }).collect();
+        let mut bytes = Vec::new();
+        let mut encoder = JpegEncoder::new_with_quality(&mut bytes, 95);
+        // Little-endian TIFF, one entry: tag 0x0112 (orientation), a 16-bit integer.
+        let mut exif = b"II*\0\x08\0\0\0\x01\0\x12\x01\x03\0\x01\0\0\0".to_vec();
+        exif.extend([orientation, 0, 0, 0, 0, 0, 0, 0]);
+        encoder.set_exif_metadata(exif).unwrap();
+        encoder.write_image(&values, 16, 8, ExtendedColorType::L8).unwrap();
+        bytes
+    }
+
+    fn refusal(bytes: &[u8]) -> String {
+        match decode(bytes, MAX_PIXELS) {
+            Err(ImagesError::BadPicture { reason }) => reason,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn grey_stays_one_channel_and_alpha_is_dropped() {
+        let grey = decode(&png(&[1, 2, 3, 4], 2, 2, ExtendedColorType::L8), MAX_PIXELS).unwrap();
+        assert_eq!((grey.channels, grey.pixels.as_slice()), (1, &[1, 2, 3, 4][..]));
+        let grey = decode(&png(&[1, 0, 3, 255], 2, 1, ExtendedColorType::La8), MAX_PIXELS).unwrap();
+        assert_eq!((grey.channels, grey.pixels.as_slice()), (1, &[1, 3][..]));
+        let colour =
+            decode(&png(&[1, 2, 3, 0, 4, 5, 6, 255], 2, 1, ExtendedColorType::Rgba8), MAX_PIXELS).unwrap();
+        assert_eq!((colour.channels, colour.pixels.as_slice()), (3, &[1, 4, 2, 5, 3, 6][..]));
+    }
+
+    #[test]
+    fn sixteen_bits_become_eight() {
+        let values: Vec<u8> = [0u16, 0x8000, 0xffff].iter().flat_map(|v| v.to_ne_bytes()).collect();
+        let grey = decode(&png(&values, 3, 1, ExtendedColorType::L16), MAX_PIXELS).unwrap();
+        assert_eq!(grey.pixels, [0, 128, 255]);
+    }
+
+    #[test]
+    fn webp_is_read_without_loss_where_it_was_written_so() {
+        let mut bytes = Vec::new();
+        WebPEncoder::new_lossless(&mut bytes)
+            .write_image(&[9, 8, 7, 6, 5, 4], 2, 1, ExtendedColorType::Rgb8)
+            .unwrap();
+        assert_eq!(decode(&bytes, MAX_PIXELS).unwrap().pixels, [9, 6, 8, 5, 7, 4]);
+        assert!(refusal(&bytes[..bytes.len() - 6]).starts_with("cannot be decoded"));
+    }
+
+    #[test]
+    fn a_jpeg_is_turned_upright() {
+        let flat = decode(&jpeg(1), MAX_PIXELS).unwrap();
+        assert_eq!((flat.height, flat.width), (8, 16));
+        assert!(flat.pixels[0] < 60 && flat.pixels[15] > 180);
+        // 6: the camera was turned so that the picture must turn a quarter clockwise; left becomes top.
+        let turned = decode(&jpeg(6), MAX_PIXELS).unwrap();
+        assert_eq!((turned.height, turned.width), (16, 8));
+        assert!(turned.pixels[0] < 60 && turned.pixels[7] < 60 && turned.pixels[15 * 8] > 180);
+    }
+
+    #[test]
+    fn what_breaks_off_is_refused() {
+        let jpeg = jpeg(1);
+        for n_bytes in [jpeg.len() - 2, jpeg.len() - 4] {
+            assert!(refusal(&jpeg[..n_bytes]).starts_with("breaks off"), "{n_bytes}");
+        }
+        // Bytes after the end are no harm.
+        assert!(decode(&[jpeg.as_slice(), &[0; 9]].concat(), MAX_PIXELS).is_ok());
+        let noise: Vec<u8> = (0u32..64 * 64).map(|i| (i * i * 2_654_435_761 >> 13) as u8).collect();
+        let png = png(&noise, 64, 64, ExtendedColorType::L8);
+        assert!(refusal(&png[..png.len() / 2]).starts_with("cannot be decoded"));
+    }
+
+    #[test]
+    fn other_files_are_refused() {
+        assert_eq!(refusal(b"hello, world"), "neither JPEG, PNG nor WebP: it begins with \"hello, w\"");
+        assert_eq!(refusal(b""), "neither JPEG, PNG nor WebP: the file is empty");
+        assert!(refusal(b"\xff\xd8\xff").starts_with("cannot be decoded"));
+    }
+
+    /// 60,000 × 60,000 pixels of one value pack into a few megabytes; here the header alone says so.
+    #[test]
+    fn a_bomb_is_refused_by_its_header() {
+        let mut header = b"IHDR".to_vec();
+        header.extend(60_000u32.to_be_bytes());
+        header.extend(60_000u32.to_be_bytes());
+        header.extend([8, 2, 0, 0, 0]);
+        let mut crc = flate2::Crc::new();
+        crc.update(&header);
+        let mut bytes = b"\x89PNG\r\n\x1a\n\0\0\0\x0d".to_vec();
+        bytes.extend(header);
+        bytes.extend(crc.sum().to_be_bytes());
+        bytes.extend(b"\0\0\0\x10IDAT");
+        assert_eq!(refusal(&bytes), "expected 1 to 1048576 pixels, found 60000×60000");
+    }
+}

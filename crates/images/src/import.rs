@@ -240,3 +240,7 @@ impl<'a> Importer<'a> {
         Ok(())
     }
 }
+
+#[cfg(test)]
+#[path = "import_tests.rs"]
+mod tests;

@@ -175,9 +175,10 @@ impl fmt::Display for Filter {
 mod tests {
     use super::*;
 
-    /// A 12×19 picture of a busy function of x and y.
+    /// A 12×19 picture of a busy function of x and y, far enough from 0 and 255 for no filter to overshoot them (Pillow
+    /// clips between its two passes, in another order than here).
     fn busy() -> Picture {
-        let value = |y: usize, x: usize| ((x * x * 7 + y * 31 + x * y * 5) % 256) as u8;
+        let value = |y: usize, x: usize| (64 + (x * x * 7 + y * 31 + x * y * 5) % 128) as u8;
         let pixels = (0..12).flat_map(|y| (0..19).map(move |x| value(y, x))).collect();
         Picture { channels: 1, height: 12, width: 19, pixels }
     }
@@ -185,46 +186,54 @@ mod tests {
     /// Expected values from Pillow 13.0:
     /// ```python
     /// y, x = np.mgrid[0:12, 0:19]
-    /// im = Image.fromarray(((x * x * 7 + y * 31 + x * y * 5) % 256).astype(np.uint8))
+    /// im = Image.fromarray((64 + (x * x * 7 + y * 31 + x * y * 5) % 128).astype(np.uint8))
     /// for n in (4, 16):
     ///     for f in ("BOX", "BILINEAR", "BICUBIC", "LANCZOS"):
     ///         print(np.asarray(im.resize((n, n), getattr(Image, f), box=(3.5, 0, 15.5, 12))).ravel().tolist()[:16])
     /// ```
     #[test]
     fn scaling_down_and_up_agrees_with_pillow() {
-        let cases: [(usize, Filter, [u8; 16]); 8] = [
+        let cases = [
             (
                 4,
                 Filter::Box,
-                [150, 125, 141, 141, 119, 111, 115, 131, 145, 153, 145, 121, 114, 139, 119, 168],
+                [143, 119, 134, 134, 126, 118, 122, 138, 138, 146, 138, 114, 121, 132, 126, 147],
             ),
             (
                 4,
                 Filter::Bilinear,
-                [136, 119, 126, 144, 133, 132, 121, 132, 131, 142, 152, 123, 120, 139, 134, 149],
+                [134, 119, 123, 134, 131, 132, 127, 133, 128, 136, 139, 126, 126, 130, 132, 143],
             ),
             (
                 4,
                 Filter::CatmullRom,
-                [143, 119, 127, 145, 132, 130, 118, 130, 132, 147, 158, 122, 117, 139, 130, 155],
+                [137, 119, 123, 134, 130, 130, 125, 134, 130, 140, 142, 126, 123, 128, 131, 145],
             ),
             (
                 4,
                 Filter::Lanczos3,
-                [147, 117, 126, 146, 132, 129, 115, 131, 130, 149, 162, 121, 117, 139, 128, 158],
+                [139, 118, 122, 133, 129, 130, 125, 134, 131, 141, 143, 128, 121, 128, 130, 146],
             ),
-            (16, Filter::Box, [63, 112, 175, 252, 252, 87, 192, 55, 55, 188, 79, 240, 240, 159, 92, 39]),
+            (
+                16,
+                Filter::Box,
+                [127, 176, 111, 188, 188, 151, 128, 119, 119, 124, 143, 176, 176, 95, 156, 103],
+            ),
             (
                 16,
                 Filter::Bilinear,
-                [81, 120, 167, 223, 190, 100, 179, 106, 105, 174, 93, 180, 210, 151, 100, 59],
+                [145, 168, 119, 159, 174, 148, 131, 122, 121, 126, 141, 164, 146, 103, 148, 123],
             ),
             (
                 16,
                 Filter::CatmullRom,
-                [77, 116, 162, 247, 202, 86, 198, 97, 96, 193, 77, 189, 232, 145, 95, 52],
+                [149, 176, 110, 162, 186, 150, 133, 124, 122, 128, 142, 174, 147, 92, 154, 129],
             ),
-            (16, Filter::Lanczos3, [78, 114, 152, 255, 200, 86, 203, 98, 97, 199, 77, 187, 247, 134, 86, 58]),
+            (
+                16,
+                Filter::Lanczos3,
+                [155, 176, 108, 159, 196, 151, 136, 127, 124, 130, 143, 181, 142, 89, 151, 142],
+            ),
         ];
         for (n, filter, expected) in cases {
             let scaled = Resize::MinResizeCentreCrop(n).apply(busy(), filter).unwrap();

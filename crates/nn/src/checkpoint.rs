@@ -1,17 +1,24 @@
 //! Named tensors and their configuration in one `.safetensors` file.
 
-use std::{collections::HashMap, path::Path};
+use std::{
+    collections::{BTreeMap, HashMap},
+    path::Path,
+};
 
 use candle_core::{Device, Tensor, safetensors::Load};
 use safetensors::SafeTensors;
 
 use crate::{NnError, Result};
 
+/// The one key of the file's own metadata. The format's map of metadata has no order, so that a file with several keys
+/// would have different bytes each time; ours holds them in order as one JSON object.
+const METADATA: &str = "dcgan";
+
 /// Named tensors, in the order they were added, with text beside them.
 #[derive(Debug, Default, Clone)]
 pub struct Checkpoint {
     tensors: Vec<(String, Tensor)>,
-    metadata: HashMap<String, String>,
+    metadata: BTreeMap<String, String>,
 }
 
 impl Checkpoint {
@@ -41,8 +48,10 @@ impl Checkpoint {
     /// Where the file cannot be written.
     pub fn save(&self, path: &Path) -> Result<()> {
         let tensors = self.tensors.iter().map(|(name, tensor)| (name, tensor));
-        let bytes = safetensors::serialize(tensors, Some(self.metadata.clone()))
-            .map_err(candle_core::Error::SafeTensor)?;
+        let metadata = serde_json::to_string(&self.metadata).map_err(std::io::Error::from)?;
+        let metadata = HashMap::from([(METADATA.to_string(), metadata)]);
+        let bytes =
+            safetensors::serialize(tensors, Some(metadata)).map_err(candle_core::Error::SafeTensor)?;
         let partial = path.with_extension("safetensors.partial");
         let file = fs_err::File::create(&partial)?;
         std::io::Write::write_all(&mut &file, &bytes)?;
@@ -63,7 +72,10 @@ impl Checkpoint {
             found,
         };
         let (_, header) = SafeTensors::read_metadata(&bytes).map_err(|e| wrong(e.to_string()))?;
-        let metadata = header.metadata().clone().unwrap_or_default();
+        let metadata = match header.metadata().as_ref().and_then(|metadata| metadata.get(METADATA)) {
+            Some(json) => serde_json::from_str(json).map_err(|e| wrong(e.to_string()))?,
+            None => BTreeMap::new(),
+        };
         let file = SafeTensors::deserialize(&bytes).map_err(|e| wrong(e.to_string()))?;
         let tensors = file
             .tensors()

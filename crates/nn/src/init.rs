@@ -7,7 +7,13 @@ use rand_distr::{Distribution, StandardNormal, Uniform};
 use crate::Result;
 
 /// A tensor of independent N(mean, std²) draws.
-pub fn normal(shape: &[usize], mean: f32, std: f32, rng: &mut dyn RngCore, device: &Device) -> Result<Tensor> {
+pub fn normal(
+    shape: &[usize],
+    mean: f32,
+    std: f32,
+    rng: &mut dyn RngCore,
+    device: &Device,
+) -> Result<Tensor> {
     let n = shape.iter().product();
     let values: Vec<f32> =
         StandardNormal.sample_iter(rng).take(n).map(|draw: f32| mean + std * draw).collect();

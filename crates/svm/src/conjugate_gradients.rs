@@ -1,4 +1,8 @@
 //! Newton steps of several classes by conjugate gradients in step.
+//!
+//! Without a preconditioner: the diagonal of the Hessian, in full or mixed with the identity as LIBLINEAR does, was tried on
+//! features of a convolutional net, as they come and with columns scaled over four orders of magnitude, and took as many
+//! products or more.
 
 use ndarray::ArrayView2;
 
@@ -20,8 +24,7 @@ pub(crate) struct Direction {
     pub(crate) changes: Vec<f64>,
     residual: Vec<f64>,
     search: Vec<f64>,
-    diagonal: Vec<f64>,
-    /// residual · M⁻¹ residual, M being the diagonal.
+    /// residual · residual.
     product: f64,
     /// Norm of the residual at which to stop.
     enough: f64,
@@ -29,24 +32,16 @@ pub(crate) struct Direction {
 
 impl Direction {
     /// At d = 0. Stops where the residual's norm is under `enough`, or a tenth of the gradient's.
-    pub(crate) fn new(gradient: &[f64], diagonal: Vec<f64>, enough: f64) -> Self {
+    pub(crate) fn new(gradient: &[f64], enough: f64) -> Self {
         let residual: Vec<f64> = gradient.iter().map(|value| -value).collect();
-        let search: Vec<f64> = residual.iter().zip(&diagonal).map(|(r, m)| r / m).collect();
-        let product = dot(&residual, &search);
-        let enough = enough.max(FORCING * dot(gradient, gradient).sqrt());
-        Self {
-            step: vec![0.0; gradient.len()],
-            changes: Vec::new(),
-            residual,
-            search,
-            diagonal,
-            product,
-            enough,
-        }
+        let product = dot(&residual, &residual);
+        let enough = enough.max(FORCING * product.sqrt());
+        let (step, search) = (vec![0.0; gradient.len()], residual.clone());
+        Self { step, changes: Vec::new(), residual, search, product, enough }
     }
 
     fn is_done(&self) -> bool {
-        self.product <= 0.0 || dot(&self.residual, &self.residual).sqrt() <= self.enough
+        self.product.sqrt() <= self.enough
     }
 
     /// Takes in H·search, and X·search.
@@ -58,11 +53,13 @@ impl Direction {
         add(&mut self.step, length, &self.search);
         add(&mut self.changes, length, values);
         add(&mut self.residual, -length, hessian_product);
-        let scaled: Vec<f64> = self.residual.iter().zip(&self.diagonal).map(|(r, m)| r / m).collect();
-        let product = dot(&self.residual, &scaled);
+        let product = dot(&self.residual, &self.residual);
         let ratio = product / self.product;
         self.product = product;
-        self.search.iter_mut().zip(&scaled).for_each(|(search, scaled)| *search = scaled + ratio * *search);
+        self.search
+            .iter_mut()
+            .zip(&self.residual)
+            .for_each(|(search, residual)| *search = residual + ratio * *search);
     }
 }
 

@@ -7,6 +7,7 @@ use faer::{Accum, MatMut, MatRef, Par};
 use ndarray::{Array1, Array2, ArrayView2, s};
 use rayon::prelude::*;
 
+use crate::cholesky::Factor;
 use crate::gram::SharedGram;
 use crate::labels::{OneVsRest, argmax};
 use crate::newton::{Point, Problem};
@@ -188,7 +189,7 @@ impl SharedGram {
         let gram = part.as_ref().unwrap_or(self);
 
         let n_classes = targets.classes.len();
-        let mut starts = vec![vec![0.0; rows.len()]; n_classes];
+        let mut starts = first_step(gram, &targets, cs[order[0]]);
         let mut models: Vec<Option<DualSvc>> = vec![None; cs.len()];
         for (n_done, &position) in order.iter().enumerate() {
             if observe(n_done as u64, cs.len() as u64).is_break() {
@@ -229,6 +230,15 @@ impl SharedGram {
         let rows: Vec<usize> = (0..self.n_rows()).collect();
         DualSvc::into_linear(self.solve(&rows, labels, cs, relative_gap)?, features)
     }
+}
+
+/// The first Newton step from zero, where every row is inside the margin, so that one factor serves all classes.
+fn first_step(gram: &SharedGram, targets: &OneVsRest, c: f64) -> Vec<Vec<f64>> {
+    let rows: Vec<usize> = (0..gram.n_rows()).collect();
+    let mut steps: Vec<f64> =
+        (0..targets.classes.len()).flat_map(|class_idx| targets.targets(class_idx)).collect();
+    Factor::new(gram, &rows, 0.5 / c).solve(&mut steps);
+    steps.chunks_exact(gram.n_rows()).map(<[f64]>::to_vec).collect()
 }
 
 /// All classes at one C, in parallel.

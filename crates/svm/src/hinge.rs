@@ -66,3 +66,34 @@ fn fit_class(features: ArrayView2<'_, f64>, targets: &[f64], c: f64) -> Result<F
         Certificate { objective, dual, relative_gap: (objective - dual).max(0.0) / objective, n_steps: 0 };
     Ok(Fitted { weights, bias, certificate })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// ```python
+    /// from sklearn.svm import SVC          # make() as in tests/liblinear.rs
+    /// x, y = make(60, 12, 3)
+    /// for k in range(3):
+    ///     m = SVC(C=0.5, kernel="linear", tol=1e-10).fit(x.astype(float), np.where(y == k, 1, -1))
+    ///     w, b = m.coef_[0], m.intercept_[0]
+    ///     print(0.5 * w @ w + 0.5 * np.maximum(0, 1 - np.where(y == k, 1, -1) * (x @ w + b)).sum())
+    /// ```
+    #[test]
+    fn as_good_as_libsvm() {
+        let labels: Vec<usize> = (0..60).map(|i| (i * 7 + i / 5) % 3).collect();
+        let mut x = Array2::from_shape_fn((60, 12), |(i, j)| {
+            (((i * 37 + j * 101 + i * j * 13) % 97) as f64 / 48.0 - 1.0) as f32
+        });
+        for (row, &label) in labels.iter().enumerate() {
+            x[[row, 0]] += label as f32;
+        }
+        let model = fit_hinge(x.view(), &labels, 0.5).unwrap();
+        for (found, expected) in model.certificates().iter().zip(EXPECTED) {
+            assert!((found.objective - expected).abs() < 1e-5 * expected, "{found:?} {expected}");
+            assert!(found.relative_gap < 1e-4, "{found:?}");
+        }
+    }
+
+    const EXPECTED: [f64; 3] = [12.235128023345558, 23.572671374848785, 7.5090245120675725];
+}

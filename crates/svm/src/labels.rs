@@ -29,6 +29,11 @@ impl OneVsRest {
         Ok(Self { classes, class_of_row })
     }
 
+    /// Index of the class of a row; the caller vouches for the row.
+    pub(crate) fn class_of(&self, row: usize) -> usize {
+        self.class_of_row[row]
+    }
+
     /// +1 for the rows of the class with this index, −1 for the rest.
     pub(crate) fn targets(&self, class_idx: usize) -> Vec<f64> {
         self.class_of_row.iter().map(|&own| if own == class_idx { 1.0 } else { -1.0 }).collect()

@@ -7,8 +7,8 @@ use serde::{Deserialize, Serialize};
 use super::trainer::Trainer;
 use crate::{Result, parameters::json};
 
-/// One line.
-#[derive(Debug, Serialize, Deserialize)]
+/// One line. What no update has measured yet is `null`.
+#[derive(Debug, Serialize)]
 struct Line {
     step: u64,
     epoch: f64,
@@ -20,6 +20,12 @@ struct Line {
     d_fake: f64,
     /// Minibatches a second times their size, since the line before.
     images_per_s: f64,
+}
+
+/// What is read of a line again.
+#[derive(Debug, Deserialize)]
+struct Step {
+    step: u64,
 }
 
 /// The open file.
@@ -63,6 +69,6 @@ impl Log {
 fn keep(text: &str, step: u64) -> String {
     text.split_inclusive('\n')
         .filter(|line| line.ends_with('\n'))
-        .filter(|line| serde_json::from_str::<Line>(line).is_ok_and(|line| line.step <= step))
+        .filter(|line| serde_json::from_str::<Step>(line).is_ok_and(|line| line.step <= step))
         .collect()
 }

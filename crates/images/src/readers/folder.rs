@@ -104,3 +104,70 @@ fn is_image(entry: &DirEntry) -> bool {
 fn walk_error(folder: &Path, error: &walkdir::Error) -> ImagesError {
     ImagesError::layout(error.path().unwrap_or(folder), "a readable folder", error.to_string())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn folder(names: &[&str]) -> tempfile::TempDir {
+        let folder = tempfile::tempdir().unwrap();
+        for name in names {
+            let path = folder.path().join(name);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(path, name).unwrap();
+        }
+        folder
+    }
+
+    fn keys_and_labels(records: Records) -> Vec<(String, Option<u32>)> {
+        records.map(|record| record.unwrap()).map(|record| (record.key, record.label)).collect()
+    }
+
+    #[test]
+    fn files_are_found_at_any_depth_and_sorted() {
+        let folder = folder(&[
+            "b.JPG",
+            "a.png",
+            "c/z.webp",
+            "c/y.jpeg",
+            "notes.txt",
+            ".hidden.jpg",
+            ".git/x.png",
+            "aa/1.jpg",
+        ]);
+        let found = keys_and_labels(records(folder.path()).unwrap());
+        let expected = ["a.png", "aa/1.jpg", "b.JPG", "c/y.jpeg", "c/z.webp"];
+        assert!(found.iter().map(|(key, _)| key.as_str()).eq(expected), "{found:?}");
+        assert!(found.iter().all(|(_, label)| label.is_none()));
+        assert_eq!(n_images(folder.path()).unwrap(), 5);
+    }
+
+    #[test]
+    fn sorted_folders_are_the_classes() {
+        let folder = folder(&["cat/1.png", "ant/deep/2.png", "ant/1.png", "bee/readme.txt"]);
+        let classes = classes(folder.path()).unwrap();
+        assert_eq!(classes, ["ant", "bee", "cat"]);
+        let found = keys_and_labels(records_of_classes(folder.path(), classes).unwrap());
+        let expected = [("ant/1.png", Some(0)), ("ant/deep/2.png", Some(0)), ("cat/1.png", Some(2))];
+        assert!(found.iter().map(|(key, label)| (key.as_str(), *label)).eq(expected), "{found:?}");
+    }
+
+    #[test]
+    fn images_beside_class_folders_are_an_error() {
+        let folder = folder(&["cat/1.png", "stray.png"]);
+        let complaint = classes(folder.path()).unwrap_err().to_string();
+        assert!(complaint.ends_with("expected class folders only, found the image stray.png"), "{complaint}");
+    }
+
+    #[test]
+    fn a_folder_without_classes_a_missing_one_and_a_file_are_errors() {
+        let folder = folder(&["file.txt"]);
+        assert!(matches!(classes(folder.path()), Err(ImagesError::NoImages { .. })));
+        let missing = folder.path().join("missing");
+        assert!(records(&missing).err().unwrap().to_string().contains("missing"));
+        assert!(n_images(&missing).unwrap_err().to_string().contains("missing"));
+        assert!(
+            records(&folder.path().join("file.txt")).err().unwrap().to_string().ends_with("found a file")
+        );
+    }
+}

@@ -118,3 +118,87 @@ fn is_synset(name: &str) -> bool {
 fn unreadable(path: &Path, error: &std::io::Error) -> ImagesError {
     ImagesError::layout(path, "a tar of one tar a synset", error.to_string())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn tar_of(files: &[(&str, &[u8])]) -> Vec<u8> {
+        let mut builder = tar::Builder::new(Vec::new());
+        for (name, bytes) in files {
+            let mut header = tar::Header::new_gnu();
+            header.set_size(bytes.len() as u64);
+            builder.append_data(&mut header, name, *bytes).unwrap();
+        }
+        builder.into_inner().unwrap()
+    }
+
+    fn written(archive: &[u8]) -> (tempfile::TempDir, std::path::PathBuf) {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("ILSVRC2012_img_train.tar");
+        std::fs::write(&path, archive).unwrap();
+        (folder, path)
+    }
+
+    /// The archive's order is not that of the synsets.
+    fn train() -> Vec<u8> {
+        let tench = tar_of(&[("n01440764_18.JPEG", b"one"), ("n01440764_36.JPEG", b"two")]);
+        let shark = tar_of(&[("n01484850_4.JPEG", b"three")]);
+        tar_of(&[("n01484850.tar", &shark), ("n01440764.tar", &tench)])
+    }
+
+    #[test]
+    fn a_tar_of_tars_is_streamed_with_sorted_synsets_as_labels() {
+        let (_folder, path) = written(&train());
+        assert_eq!(tar_classes(&path).unwrap(), ["n01440764", "n01484850"]);
+        let records: Vec<Record> = tar_records(&path).unwrap().collect::<Result<_>>().unwrap();
+        let found: Vec<(&str, Option<u32>)> = records.iter().map(|r| (r.key.as_str(), r.label)).collect();
+        let expected = [
+            ("n01484850/n01484850_4.JPEG", Some(1)),
+            ("n01440764/n01440764_18.JPEG", Some(0)),
+            ("n01440764/n01440764_36.JPEG", Some(0)),
+        ];
+        assert_eq!(found, expected);
+        assert_eq!(records[0].payload, Payload::Encoded(b"three".to_vec()));
+    }
+
+    #[test]
+    fn a_reader_that_is_given_up_ends_its_thread() {
+        let many: Vec<(String, Vec<u8>)> =
+            (0..300).map(|i| (format!("n01440764_{i}.JPEG"), vec![0; 100])).collect();
+        let many: Vec<(&str, &[u8])> = many.iter().map(|(n, b)| (n.as_str(), b.as_slice())).collect();
+        let (_folder, path) = written(&tar_of(&[("n01440764.tar", &tar_of(&many))]));
+        let mut records = tar_records(&path).unwrap();
+        assert!(records.next().unwrap().is_ok());
+        drop(records);
+        assert_eq!(tar_records(&path).unwrap().count(), 300);
+    }
+
+    #[test]
+    fn other_archives_and_broken_ones_are_errors() {
+        let (_folder, path) = written(&tar_of(&[("cat.jpg", b"jpeg")]));
+        let complaint = tar_classes(&path).unwrap_err().to_string();
+        assert!(
+            complaint.ends_with("expected tars named as synsets (n01440764.tar), found \"cat.jpg\""),
+            "{complaint}"
+        );
+        let (_folder, path) = written(b"");
+        assert!(matches!(tar_classes(&path), Err(ImagesError::NoImages { .. })));
+        let archive = train();
+        // In the middle of an inner tar: the headers of the outer one still promise more.
+        let (_folder, path) = written(&archive[..2600]);
+        let result: Result<Vec<Record>> = tar_records(&path).and_then(Iterator::collect);
+        assert!(result.unwrap_err().to_string().contains("ILSVRC2012_img_train.tar"));
+    }
+
+    #[test]
+    fn the_unpacked_folder_must_hold_synsets() {
+        let folder = tempfile::tempdir().unwrap();
+        for name in ["n01484850", "n01440764"] {
+            std::fs::create_dir(folder.path().join(name)).unwrap();
+        }
+        assert_eq!(folder_classes(folder.path()).unwrap(), ["n01440764", "n01484850"]);
+        std::fs::create_dir(folder.path().join("val")).unwrap();
+        assert!(folder_classes(folder.path()).unwrap_err().to_string().ends_with("found \"val\""));
+    }
+}

@@ -140,3 +140,93 @@ fn open(path: &Path) -> Result<Env<WithoutTls>> {
     }
     Ok(env)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn key(i: usize) -> String {
+        format!("{:040x}", i * 7919)
+    }
+
+    /// Entries of 3 to 9,000 bytes: small ones share a page, large ones have pages of their own.
+    fn value(i: usize) -> Vec<u8> {
+        vec![i as u8; 3 + i * 131 % 9000]
+    }
+
+    fn database(n: usize) -> tempfile::TempDir {
+        let folder = tempfile::tempdir().unwrap();
+        let mut options = EnvOpenOptions::new();
+        options.map_size(1 << 28);
+        // SAFETY: a fresh folder that nobody else knows of.
+        #[allow(unsafe_code)]
+        let env = unsafe { options.open(folder.path()) }.unwrap();
+        let mut txn = env.write_txn().unwrap();
+        let raw = env
+            .create_databases_and_commit(txn, |opener, txn| {
+                opener.create_database::<Bytes, Bytes>(txn, None).map(CommitOrAbort::<_, ()>::Commit)
+            })
+            .unwrap()
+            .unwrap_commit();
+        txn = env.write_txn().unwrap();
+        for i in 0..n {
+            raw.put(&mut txn, key(i).as_bytes(), &value(i)).unwrap();
+        }
+        txn.commit().unwrap();
+        folder
+    }
+
+    #[test]
+    fn entries_come_in_the_order_of_their_keys_over_batches() {
+        let n = 2 * BATCH_RECORDS + 100;
+        let folder = database(n);
+        assert_eq!(n_images(folder.path()).unwrap(), n as u64);
+        let mut count = 0;
+        for (i, record) in records(folder.path()).unwrap().enumerate() {
+            let record = record.unwrap();
+            assert_eq!((record.key, record.payload), (key(i), Payload::Encoded(value(i))));
+            count += 1;
+        }
+        assert_eq!(count, n);
+    }
+
+    #[test]
+    fn nothing_is_written_beside_the_data() {
+        let folder = database(3);
+        std::fs::remove_file(folder.path().join("lock.mdb")).unwrap();
+        let before = std::fs::read(folder.path().join("data.mdb")).unwrap();
+        assert_eq!(records(folder.path()).unwrap().count(), 3);
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
+        assert_eq!(std::fs::read(folder.path().join("data.mdb")).unwrap(), before);
+    }
+
+    #[test]
+    fn several_readers_may_read_at_once() {
+        let folder = database(BATCH_RECORDS + 5);
+        std::thread::scope(|scope| {
+            for _ in 0..4 {
+                scope.spawn(|| assert_eq!(records(folder.path()).unwrap().count(), BATCH_RECORDS + 5));
+            }
+        });
+    }
+
+    #[test]
+    fn what_is_missing_broken_off_or_no_lmdb_is_an_error() {
+        let folder = database(500);
+        let data = folder.path().join("data.mdb");
+        let whole = std::fs::read(&data).unwrap();
+        std::fs::write(&data, &whole[..whole.len() / 2]).unwrap();
+        let complaint = records(folder.path()).err().unwrap().to_string();
+        assert!(
+            complaint.contains("data.mdb: at byte") && complaint.contains("end of the file"),
+            "{complaint}"
+        );
+        std::fs::write(&data, vec![b'x'; 20_000]).unwrap();
+        let complaint = records(folder.path()).err().unwrap();
+        assert!(matches!(complaint, ImagesError::Lmdb { .. }), "{complaint}");
+        std::fs::write(&data, b"").unwrap();
+        assert!(records(folder.path()).is_err());
+        std::fs::remove_file(&data).unwrap();
+        assert!(records(folder.path()).err().unwrap().to_string().contains("data.mdb"));
+    }
+}

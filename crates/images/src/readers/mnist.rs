@@ -106,3 +106,92 @@ impl Iterator for Digits {
         item
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+    use std::path::PathBuf;
+
+    use super::*;
+
+    fn images(n: u32) -> Vec<u8> {
+        let mut bytes = vec![0, 0, 8, 3];
+        for dim in [n, 2, 3] {
+            bytes.extend(dim.to_be_bytes());
+        }
+        bytes.extend((0..n).flat_map(|i| [i as u8; 6]));
+        bytes
+    }
+
+    fn labels(labels: &[u8]) -> Vec<u8> {
+        [&[0, 0, 8, 1][..], &(labels.len() as u32).to_be_bytes(), labels].concat()
+    }
+
+    fn gzip(bytes: &[u8]) -> Vec<u8> {
+        let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
+        encoder.write_all(bytes).unwrap();
+        encoder.finish().unwrap()
+    }
+
+    fn read(images: &[u8], labels: &[u8]) -> Result<Vec<Record>> {
+        let folder = tempfile::tempdir().unwrap();
+        let write = |name: &str, bytes: &[u8]| -> PathBuf {
+            let path = folder.path().join(name);
+            std::fs::write(&path, bytes).unwrap();
+            path
+        };
+        records(&write("images", images), Some(&write("labels", labels)))?.collect()
+    }
+
+    #[test]
+    fn plain_and_packed_files_are_read_alike() {
+        let plain = read(&images(3), &labels(&[9, 0, 4])).unwrap();
+        assert_eq!(plain.len(), 3);
+        assert_eq!((plain[2].key.as_str(), plain[2].label), ("images#00002", Some(4)));
+        let picture = Picture { channels: 1, height: 2, width: 3, pixels: vec![2; 6] };
+        assert_eq!(plain[2].payload, Payload::Pixels(picture));
+        assert_eq!(read(&gzip(&images(3)), &gzip(&labels(&[9, 0, 4]))).unwrap(), plain);
+    }
+
+    #[test]
+    fn damage_is_named_with_its_place() {
+        let (good, good_labels) = (images(3), labels(&[9, 0, 4]));
+        let long = [good.as_slice(), &[0]].concat();
+        let packed = gzip(&good);
+        let mut corrupt = packed.clone();
+        *corrupt.last_mut().unwrap() ^= 1;
+        let cases: [(&[u8], &[u8], &str); 10] = [
+            (
+                &good[..30],
+                &good_labels,
+                "at byte 30: expected 4 more bytes of image 2, found the end of the file",
+            ),
+            (
+                &good[..10],
+                &good_labels,
+                "at byte 10: expected 2 more bytes of a dimension, found the end of the file",
+            ),
+            (&long, &good_labels, "at byte 34: expected the end of the file, found more bytes"),
+            (&good_labels, &good_labels, "at byte 0: expected the magic number 0x00000803, found 0x00000801"),
+            (
+                b"P5",
+                &good_labels,
+                "at byte 2: expected 2 more bytes of the magic number, found the end of the file",
+            ),
+            (&packed[..packed.len() - 9], &good_labels, "expected the end of the gzip data, found"),
+            (&corrupt, &good_labels, "expected the end of the gzip data, found"),
+            (&good, &labels(&[9, 10, 4]), "at byte 9: expected a label from 0 to 9, found 10"),
+            (&good, &labels(&[9, 1]), "at byte 4: expected 3 labels, one an image, found 2"),
+            (
+                &good,
+                &good_labels[..10],
+                "at byte 10: expected 1 more bytes of labels, found the end of the file",
+            ),
+        ];
+        for (images, labels, expected) in cases {
+            let complaint = read(images, labels).unwrap_err().to_string();
+            assert!(complaint.contains(expected), "{complaint}\n{expected}");
+        }
+        assert!(read(&images(0), &labels(&[])).is_err());
+    }
+}

@@ -136,3 +136,140 @@ impl Iterator for Digits {
         Some(record)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+
+    use super::*;
+
+    fn element(kind: u32, contents: &[u8]) -> Vec<u8> {
+        let mut bytes = [kind.to_le_bytes(), (contents.len() as u32).to_le_bytes()].concat();
+        bytes.extend(contents);
+        bytes.resize(bytes.len().next_multiple_of(8), 0);
+        bytes
+    }
+
+    /// A matrix element, its one-letter name in the small form, as MATLAB and SciPy write it.
+    fn matrix(name: u8, class: u8, dims: &[u32], data_type: u32, data: &[u8]) -> Vec<u8> {
+        let mut contents = element(6, &[class, 0, 0, 0, 0, 0, 0, 0]);
+        contents.extend(element(5, &dims.iter().flat_map(|dim| dim.to_le_bytes()).collect::<Vec<u8>>()));
+        contents.extend([1, 0, 1, 0, name, 0, 0, 0]);
+        contents.extend(element(data_type, data));
+        element(14, &contents)
+    }
+
+    fn compressed(element_bytes: &[u8]) -> Vec<u8> {
+        let mut encoder = flate2::write::ZlibEncoder::new(Vec::new(), flate2::Compression::default());
+        encoder.write_all(element_bytes).unwrap();
+        let packed = encoder.finish().unwrap();
+        [&15u32.to_le_bytes()[..], &(packed.len() as u32).to_le_bytes(), &packed].concat()
+    }
+
+    fn mat(elements: &[Vec<u8>]) -> Vec<u8> {
+        let mut file = b"MATLAB 5.0 MAT-file".to_vec();
+        file.resize(124, b' ');
+        file.extend(b"\x00\x01IM");
+        file.extend(elements.concat());
+        file
+    }
+
+    /// Two images; value (row, column, channel, image) = row + 3 column + 64 channel + 17 image.
+    fn pixels() -> Vec<u8> {
+        let value = |i: usize| i % 32 + i / 32 % 32 * 3 + i / 1024 % 3 * 64 + i / 3072 * 17;
+        (0..2 * 3072).map(|i| value(i) as u8).collect()
+    }
+
+    fn x() -> Vec<u8> {
+        matrix(b'X', 9, &[32, 32, 3, 2], 2, &pixels())
+    }
+
+    fn y(labels: [f64; 2]) -> Vec<u8> {
+        matrix(b'y', 6, &[2, 1], 9, &labels.map(f64::to_le_bytes).concat())
+    }
+
+    fn read(file: &[u8]) -> Result<Vec<Record>> {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("train_32x32.mat");
+        std::fs::write(&path, file).unwrap();
+        records(&path)?.collect()
+    }
+
+    #[test]
+    fn column_major_images_become_rows_and_ten_becomes_zero() {
+        let records = read(&mat(&[compressed(&x()), compressed(&y([10.0, 3.0]))])).unwrap();
+        assert_eq!(records.iter().map(|record| record.label).collect::<Vec<_>>(), [Some(0), Some(3)]);
+        assert_eq!(records[1].key, "train_32x32.mat#000001");
+        let Payload::Pixels(picture) = &records[1].payload else { panic!() };
+        // channel 2, row 5, column 7
+        assert_eq!(picture.pixels[2 * 1024 + 5 * 32 + 7], 5 + 3 * 7 + 64 * 2 + 17);
+    }
+
+    #[test]
+    fn plain_and_compressed_files_in_either_order_are_read_alike() {
+        let expected = read(&mat(&[compressed(&x()), compressed(&y([1.0, 9.0]))])).unwrap();
+        assert_eq!(read(&mat(&[x(), y([1.0, 9.0])])).unwrap(), expected);
+        assert_eq!(read(&mat(&[compressed(&y([1.0, 9.0])), compressed(&x())])).unwrap(), expected);
+        // Labels as bytes, in the small form of a data element.
+        let mut y = element(6, &[6, 0, 0, 0, 0, 0, 0, 0]);
+        y.extend(element(5, &[2, 0, 0, 0, 1, 0, 0, 0]));
+        y.extend([1, 0, 1, 0, b'y', 0, 0, 0]);
+        y.extend([2, 0, 2, 0, 1, 9, 0, 0]);
+        assert_eq!(read(&mat(&[x(), element(14, &y)])).unwrap(), expected);
+        assert_eq!(read(&mat(&[x(), compressed(&element(14, &y))])).unwrap(), expected);
+    }
+
+    #[test]
+    fn the_independent_reader_agrees() {
+        let file = mat(&[compressed(&x()), compressed(&y([1.0, 9.0]))]);
+        let independent = matfile::MatFile::parse(file.as_slice()).unwrap();
+        let array = independent.find_by_name("X").unwrap();
+        assert_eq!(array.size(), &[32, 32, 3, 2]);
+        let matfile::NumericData::UInt8 { real, .. } = array.data() else { panic!() };
+        for (image_idx, record) in read(&file).unwrap().iter().enumerate() {
+            let Payload::Pixels(picture) = &record.payload else { panic!() };
+            for (i, &value) in picture.pixels.iter().enumerate() {
+                let (channel, row, column) = (i / 1024, i / 32 % 32, i % 32);
+                assert_eq!(value, real[row + 32 * (column + 32 * (channel + 3 * image_idx))]);
+            }
+        }
+    }
+
+    #[test]
+    fn damage_is_named_with_its_place() {
+        let y = || y([1.0, 2.0]);
+        let whole = mat(&[compressed(&x()), compressed(&y())]);
+        let mut corrupt = whole.clone();
+        corrupt[600] ^= 0xff;
+        let wrong_end = [&whole[..126], b"MI", &whole[128..]].concat();
+        let hdf5 = [&b"MATLAB 7.3 MAT-file"[..], &whole].concat();
+        let signed = matrix(b'X', 8, &[32, 32, 3, 2], 1, &pixels());
+        let flat = matrix(b'X', 9, &[32, 32, 6], 2, &pixels());
+        let cases: [(&[u8], &str); 9] = [
+            (&whole[..whole.len() - 10], "and the end of the file"),
+            (&whole[..131], "at byte 128: expected 8 more bytes, found 3 and the end of the file"),
+            (&whole[..100], "at byte 100: expected a MAT-file of level 5"),
+            (&corrupt, "expected zlib-compressed data, found"),
+            (&wrong_end, "at byte 124: expected a MAT-file of level 5"),
+            (&hdf5, "found version 7.3, which is HDF5"),
+            (&mat(&[signed, y()]), "at byte 136: expected array X, uint8, of 32×32×3×N"),
+            (&mat(&[flat, y()]), "found dimensions [32, 32, 6]"),
+            (&mat(&[x()]), "expected an array y, found the arrays [\"X\"]"),
+        ];
+        for (file, expected) in cases {
+            let complaint = read(file).unwrap_err().to_string();
+            assert!(complaint.contains(expected), "{complaint}\n{expected}");
+        }
+    }
+
+    #[test]
+    fn labels_out_of_range_or_number_are_errors() {
+        for wrong in [0.0, 11.0, 2.5, f64::NAN] {
+            let complaint = read(&mat(&[x(), y([1.0, wrong])])).unwrap_err().to_string();
+            assert!(complaint.contains("expected a label from 1 to 10 in y(2), found"), "{complaint}");
+        }
+        let three = matrix(b'y', 6, &[3, 1], 9, &[0; 24]);
+        let complaint = read(&mat(&[x(), three])).unwrap_err().to_string();
+        assert!(complaint.contains("expected array y of 2 labels, found dimensions [3, 1]"), "{complaint}");
+    }
+}

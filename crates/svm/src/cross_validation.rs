@@ -1,0 +1,145 @@
+//! Choosing C by k-fold cross-validation over a Gram matrix.
+
+use ndarray::{Array1, Array2, Axis};
+use rand::SeedableRng;
+use rand::seq::SliceRandom;
+use rand_chacha::ChaCha8Rng;
+
+use crate::labels::OneVsRest;
+use crate::{Result, SharedGram, SvmError};
+
+/// What cross-validation found for each value of C.
+#[derive(Clone, Debug, PartialEq)]
+pub struct CrossValidation {
+    /// The values of C, as given.
+    pub cs: Vec<f64>,
+    /// Share of held-out rows labelled wrongly, in 0..=1: (n_folds, n_cs).
+    pub error_rates: Array2<f64>,
+}
+
+impl CrossValidation {
+    /// Mean error rate over the folds for each C.
+    pub fn mean_error_rates(&self) -> Array1<f64> {
+        self.error_rates.mean_axis(Axis(0)).unwrap_or_default()
+    }
+
+    /// The C of the lowest mean error rate; the smallest one of equals.
+    pub fn best_c(&self) -> f64 {
+        let means = self.mean_error_rates();
+        let mut best = (f64::INFINITY, f64::INFINITY);
+        for (&mean, &c) in means.iter().zip(&self.cs) {
+            if (mean, c) < best {
+                best = (mean, c);
+            }
+        }
+        best.1
+    }
+}
+
+/// Divides rows into folds so that each class is spread evenly: the fold, 0..n_folds, of each row.
+///
+/// # Errors
+/// [`SvmError::FoldCount`] unless 2 ≤ n_folds ≤ labels.len(); [`SvmError::SingleClass`].
+pub fn stratified_folds(labels: &[usize], n_folds: usize, seed: u64) -> Result<Vec<usize>> {
+    if n_folds < 2 || n_folds > labels.len() {
+        return Err(SvmError::FoldCount { n_rows: labels.len(), found: n_folds });
+    }
+    let targets = OneVsRest::new(labels, labels.len())?;
+    let mut order: Vec<usize> = (0..labels.len()).collect();
+    order.shuffle(&mut ChaCha8Rng::seed_from_u64(seed));
+    // Rows of one class are dealt out in turn; each class goes on where the one before stopped.
+    order.sort_by_key(|&row| targets.class_of(row));
+    let mut folds = vec![0; labels.len()];
+    for (turn, row) in order.into_iter().enumerate() {
+        folds[row] = turn % n_folds;
+    }
+    Ok(folds)
+}
+
+impl SharedGram {
+    /// Fits on all folds but one and tests on that one, for each fold and each C, without the features.
+    ///
+    /// `fold_of_row` has one fold for each row of the matrix, as [`stratified_folds`] gives; a fold is any number up to
+    /// the largest used.
+    ///
+    /// # Errors
+    /// [`SvmError::FoldCount`] where there are fewer than two folds or one has no row; [`SvmError::RowCount`] where
+    /// `fold_of_row` has another length than the matrix; else as [`SharedGram::solve`].
+    pub fn cross_validate(
+        &self,
+        labels: &[usize],
+        cs: &[f64],
+        fold_of_row: &[usize],
+        relative_gap: f64,
+    ) -> Result<CrossValidation> {
+        if fold_of_row.len() != self.n_rows() {
+            return Err(SvmError::RowCount { expected: self.n_rows(), found: fold_of_row.len() });
+        }
+        let n_folds = fold_of_row.iter().max().map_or(0, |last| last + 1);
+        let mut error_rates = Array2::zeros((n_folds, cs.len()));
+        for fold in 0..n_folds {
+            let (held_out, train): (Vec<usize>, Vec<usize>) =
+                (0..self.n_rows()).partition(|&row| fold_of_row[row] == fold);
+            if held_out.is_empty() || train.is_empty() {
+                return Err(SvmError::FoldCount { n_rows: self.n_rows(), found: n_folds });
+            }
+            for (c_idx, model) in self.solve(&train, labels, cs, relative_gap)?.iter().enumerate() {
+                let predicted = model.predict(self, &held_out)?;
+                let n_wrong =
+                    predicted.iter().zip(&held_out).filter(|(label, row)| **label != labels[**row]).count();
+                error_rates[[fold, c_idx]] = n_wrong as f64 / held_out.len() as f64;
+            }
+        }
+        Ok(CrossValidation { cs: cs.to_vec(), error_rates })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn folds_are_even_in_every_class() {
+        let labels: Vec<usize> = (0..103).map(|row| if row % 4 == 0 { 8 } else { row % 2 }).collect();
+        let folds = stratified_folds(&labels, 5, 7).unwrap();
+        for class in [0, 1, 8] {
+            let mut counts = [0; 5];
+            for (label, fold) in labels.iter().zip(&folds) {
+                counts[*fold] += usize::from(*label == class);
+            }
+            assert!(counts.iter().max().unwrap() - counts.iter().min().unwrap() <= 1, "{counts:?}");
+        }
+        assert_eq!(folds, stratified_folds(&labels, 5, 7).unwrap());
+        assert_ne!(folds, stratified_folds(&labels, 5, 8).unwrap());
+        assert!(matches!(stratified_folds(&labels, 1, 7), Err(SvmError::FoldCount { found: 1, .. })));
+    }
+
+    /// Held-out errors counted by hand: each fold is refitted from the features.
+    #[test]
+    fn error_rates_are_those_of_held_out_rows() {
+        let x = Array2::from_shape_fn((40, 5), |(i, j)| ((i * 7 + j * j * 3 + i * j) % 11) as f32 / 5.0);
+        let labels: Vec<usize> = (0..40).map(|i| usize::from((i * 7) % 11 > 5)).collect();
+        let folds = stratified_folds(&labels, 4, 1).unwrap();
+        let found =
+            SharedGram::new(x.view()).unwrap().cross_validate(&labels, &[1.0, 1e-3], &folds, 1e-6).unwrap();
+        for fold in 0..4 {
+            let (held_out, train): (Vec<usize>, Vec<usize>) = (0..40).partition(|&row| folds[row] == fold);
+            let pick = |rows: &[usize]| x.select(Axis(0), rows);
+            let own: Vec<usize> = train.iter().map(|&row| labels[row]).collect();
+            let part = pick(&train);
+            let gram = SharedGram::new(part.view()).unwrap();
+            for (c_idx, model) in gram.fit(part.view(), &own, &[1.0, 1e-3], 1e-6).unwrap().iter().enumerate()
+            {
+                let predicted = model.predict_labels(pick(&held_out).view()).unwrap();
+                let n_wrong = predicted.iter().zip(&held_out).filter(|(a, row)| **a != labels[**row]).count();
+                assert_eq!(found.error_rates[[fold, c_idx]], n_wrong as f64 / held_out.len() as f64);
+            }
+        }
+    }
+
+    #[test]
+    fn the_smaller_c_wins_a_tie() {
+        let error_rates = Array2::from_shape_vec((1, 3), vec![0.2, 0.1, 0.1]).unwrap();
+        assert_eq!(CrossValidation { cs: vec![1.0, 10.0, 0.1], error_rates }.best_c(), 0.1);
+    }
+}
