@@ -7,7 +7,8 @@ use dcgan_pipeline::device::DeviceChoice;
 use dcgan_pipeline::plan::Selection;
 use dcgan_pipeline::progress::Verbosity;
 
-const ABOUT: &str = "Reproduces the DCGAN paper: pictures to features to the numbers of its tables, from one manifest.";
+const ABOUT: &str =
+    "Reproduces the DCGAN paper: pictures to features to the numbers of its tables, from one manifest.";
 
 const EXAMPLES: &str = "\
 Examples:

@@ -7,7 +7,8 @@ use crate::args::{BenchArgs, BenchKind};
 use crate::verbs::{Usage, print};
 
 pub(crate) fn bench(args: &BenchArgs, progress: &Progress) -> anyhow::Result<()> {
-    let architecture = bench::architecture(&args.arch).map_err(|message| Usage(format!("--arch: {message}")))?;
+    let architecture =
+        bench::architecture(&args.arch).map_err(|message| Usage(format!("--arch: {message}")))?;
     let kind = match args.kind {
         BenchKind::Features => bench::BenchKind::Features,
         BenchKind::Train => bench::BenchKind::Train,

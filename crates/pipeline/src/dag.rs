@@ -13,7 +13,8 @@ pub fn mermaid(manifest: &Manifest) -> String {
     let mut text = String::from("flowchart LR\n");
     for (idx, stage) in manifest.stages.iter().enumerate() {
         // Numbered nodes: an id such as `end` is a keyword of Mermaid's.
-        let _ = writeln!(text, "    s{idx}[\"{}<br/><small>{}</small>\"]", stage.id, stage.config.info().name);
+        let _ =
+            writeln!(text, "    s{idx}[\"{}<br/><small>{}</small>\"]", stage.id, stage.config.info().name);
     }
     for (idx, stage) in manifest.stages.iter().enumerate() {
         let mut keys: Vec<(usize, Vec<&str>)> = Vec::new();

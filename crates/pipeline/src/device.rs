@@ -28,9 +28,7 @@ impl DeviceChoice {
                 "this `dcgan` was built without CUDA, so it has no device {self}; leave out `--device` or \
                  give `--device cpu`"
             ),
-            Self::Cuda(idx) => {
-                Device::new_cuda(idx).with_context(|| format!("cannot open device {self}"))
-            }
+            Self::Cuda(idx) => Device::new_cuda(idx).with_context(|| format!("cannot open device {self}")),
         }
     }
 }

@@ -66,9 +66,9 @@ pub fn files_under(path: &Path) -> anyhow::Result<Vec<String>> {
         for entry in fs::read_dir(path.join(&folder))? {
             let entry = entry?;
             let name = entry.file_name();
-            let name = name.to_str().with_context(|| {
-                format!("{}: expected a file name in UTF-8", entry.path().display())
-            })?;
+            let name = name
+                .to_str()
+                .with_context(|| format!("{}: expected a file name in UTF-8", entry.path().display()))?;
             let relative = if folder.is_empty() { name.to_owned() } else { format!("{folder}/{name}") };
             if fs::metadata(entry.path())?.is_dir() {
                 open.push(relative);

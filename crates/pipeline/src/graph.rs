@@ -37,7 +37,8 @@ impl Graph {
         let mut order = Vec::new();
         let mut done = vec![false; self.parents.len()];
         while order.len() < done.len() {
-            let ready = (0..done.len()).find(|idx| !done[*idx] && self.parents[*idx].iter().all(|p| done[*p]));
+            let ready =
+                (0..done.len()).find(|idx| !done[*idx] && self.parents[*idx].iter().all(|p| done[*p]));
             match ready {
                 Some(idx) => {
                     done[idx] = true;

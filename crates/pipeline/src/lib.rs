@@ -10,7 +10,7 @@
 //! | [`plan`], [`status`] | which stages would run, and why |
 //! | [`folder`], [`execute`], [`runner`] | running stages into folders that appear whole or not at all |
 //! | [`report`] | results beside the paper's tables |
-//! | [`bench`] | how fast this machine is |
+//! | [`bench`](mod@bench) | how fast this machine is |
 //! | [`progress`], [`interrupt`], [`device`], [`context`] | what a running stage talks to |
 //!
 //! ```

@@ -70,7 +70,8 @@ impl Memo {
     pub fn moved(&mut self, from: &Path, to: &Path) {
         let (Ok(from), Ok(to)) = (std::path::absolute(from), std::path::absolute(to)) else { return };
         self.entries.retain(|path, _| !path.starts_with(&to));
-        let moved: Vec<PathBuf> = self.entries.keys().filter(|path| path.starts_with(&from)).cloned().collect();
+        let moved: Vec<PathBuf> =
+            self.entries.keys().filter(|path| path.starts_with(&from)).cloned().collect();
         for path in moved {
             if let (Some(entry), Ok(rest)) = (self.entries.remove(&path), path.strip_prefix(&from)) {
                 self.entries.insert(to.join(rest), entry);

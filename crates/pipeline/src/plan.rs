@@ -226,8 +226,7 @@ pub fn indices(manifest: &Manifest, option: &str, ids: &[String]) -> Result<Vec<
     ids.iter()
         .map(|id| {
             known.iter().position(|known| known == id).ok_or_else(|| {
-                let location =
-                    crate::manifest::Location { source: format!("{option} {id}"), line: None };
+                let location = crate::manifest::Location { source: format!("{option} {id}"), line: None };
                 let message =
                     format!("the manifest has no stage `{id}`; it has {}", quoted(known.iter().copied()));
                 let problem = Problem::at(location, message, nearest(id, known.iter().copied()));

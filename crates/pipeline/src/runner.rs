@@ -99,9 +99,9 @@ fn run_one(
     if progress.interrupt().is_requested() {
         bail!(interrupted());
     }
-    let mut assessment = planner.assess(idx, &BTreeSet::new()).map_err(|error| {
-        if progress.interrupt().is_requested() { interrupted().into() } else { error }
-    })?;
+    let mut assessment = planner
+        .assess(idx, &BTreeSet::new())
+        .map_err(|error| if progress.interrupt().is_requested() { interrupted().into() } else { error })?;
     if is_forced {
         force(&mut assessment);
     }
@@ -151,12 +151,15 @@ fn check_outside(planner: &mut Planner<'_>, chosen: &BTreeSet<usize>) -> anyhow:
         let assessment = planner.assess(idx, &BTreeSet::new())?;
         match assessment.state {
             State::Missing => {
-                bail!("stage `{id}` is needed and is not complete; run it first with `--only {id}`, or leave out `--only` and `--from`")
+                bail!(
+                    "stage `{id}` is needed and is not complete; run it first with `--only {id}`, or leave out `--only` and `--from`"
+                )
             }
             State::Stale => {
                 let reasons: Vec<String> = assessment.reasons.iter().map(ToString::to_string).collect();
                 let progress = planner.progress();
-                progress.warn(format_args!("stage `{id}` is stale and is used as it is: {}", reasons.join("; ")));
+                progress
+                    .warn(format_args!("stage `{id}` is stale and is used as it is: {}", reasons.join("; ")));
             }
             State::Fresh => {}
         }

@@ -33,8 +33,8 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 
-pub use problem::{Problem, Problems};
 pub use problem::nearest as suggestion;
+pub use problem::{Problem, Problems};
 pub(crate) use problem::{nearest, quoted};
 pub use sources::Location;
 
@@ -137,3 +137,6 @@ pub fn parse_arguments(kind: &str, arguments: &[String]) -> anyhow::Result<Stage
     sources.add_argument(&format!("dcgan stage {kind}"), "");
     Ok(parse::parse_arguments(kind, &sources, arguments)?)
 }
+
+#[cfg(test)]
+mod tests;

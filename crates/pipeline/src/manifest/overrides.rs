@@ -19,17 +19,16 @@ pub(crate) fn parse<'i>(
     argument: &str,
     sources: &'i Sources,
     part_idx: usize,
-) -> Result<Override<'i>, Problem> {
+) -> Result<Override<'i>, Box<Problem>> {
     let part = sources.part(part_idx);
     let location = sources.locate(&(part.base..part.base));
     let key = argument.split_once('=').map(|(key, _)| key.trim()).unwrap_or_default();
     if key.is_empty() || key.split('.').any(str::is_empty) {
         let message = format!("`{argument}` is not of the form KEY=VALUE");
-        return Err(Problem::new(location, message));
+        return Err(Problem::new(location, message).into());
     }
-    let value = tree::parse_argument(part).map_err(|error| {
-        Problem::new(location, format!("the value is no valid TOML: {}", error.message))
-    })?;
+    let value = tree::parse_argument(part)
+        .map_err(|error| Problem::new(location, format!("the value is no valid TOML: {}", error.message)))?;
     Ok(Override { key: key.to_owned(), value })
 }
 
@@ -39,7 +38,7 @@ pub(crate) fn set_var<'i>(
     change: Override<'i>,
     stage_ids: &[String],
     sources: &'i Sources,
-) -> Result<(), Problem> {
+) -> Result<(), Box<Problem>> {
     let location = sources.locate(&change.value.span());
     let Some(old) = vars.get_mut(&change.key) else {
         let names = vars.keys().map(String::as_str);
@@ -50,10 +49,11 @@ pub(crate) fn set_var<'i>(
         } else {
             format!("the manifest has no variable `{}`; it has {}", change.key, super::quoted(names))
         };
-        return Err(Problem::new(location, message).with_help(help));
+        return Err(Problem::new(location, message).with_help(help).into());
     };
     let wrong_type = |found: &str| {
-        let message = format!("variable `{}` is a {}, found {found}", change.key, old.get_ref().type_str());
+        let message =
+            format!("variable `{}` is of type {}, found {found}", change.key, old.get_ref().type_str());
         Problem::new(location.clone(), message)
     };
     let value = match (old.get_ref(), change.value.get_ref()) {
@@ -62,7 +62,7 @@ pub(crate) fn set_var<'i>(
         (DeValue::Float(_), DeValue::Integer(_)) => change.value.clone(),
         (DeValue::Integer(_), DeValue::Float(_)) => change.value.clone(),
         (old, new) if old.same_type(new) => change.value.clone(),
-        (_, new) => return Err(wrong_type(new.type_str())),
+        (_, new) => return Err(wrong_type(new.type_str()).into()),
     };
     *old = value;
     Ok(())
@@ -83,13 +83,13 @@ pub(crate) fn set_key<'i>(
     key: &str,
     change: Override<'i>,
     sources: &Sources,
-) -> Result<(), Problem> {
+) -> Result<(), Box<Problem>> {
     let location = sources.locate(&change.value.span());
     let kind = stage.keys().map(|key| key.get_ref().to_string()).find(|key| key != "id");
     let Some(table) = kind.and_then(|kind| stage.get_mut(kind.as_str())).and_then(as_table_mut) else {
-        return Err(Problem::new(location, "the stage has no table named after its kind"));
+        return Err(Problem::new(location, "the stage has no table named after its kind").into());
     };
     let path: Vec<&str> = key.split('.').collect();
     tree::set_path(table, &path, change.value)
-        .map_err(|wrong| Problem::new(location, format!("key `{wrong}` is not a table")))
+        .map_err(|wrong| Problem::new(location, format!("key `{wrong}` is not a table")).into())
 }

@@ -23,8 +23,9 @@ const TOP_KEYS: [&str; 5] = ["name", "description", "goals", "vars", "stage"];
 
 /// Parses and checks the manifest in part 0 of the sources; the other parts are the values of `sets`.
 pub(super) fn parse(path: &Path, sources: &Sources, sets: &[String]) -> Result<Manifest, Problems> {
-    let mut top = tree::parse_document(sources.part(0)).map_err(|error| {
-        Problems { list: vec![Problem::new(sources.locate(&error.span), error.message)], is_usage: false }
+    let mut top = tree::parse_document(sources.part(0)).map_err(|error| Problems {
+        list: vec![Problem::new(sources.locate(&error.span), error.message)],
+        is_usage: false,
     })?;
     let mut problems = Vec::new();
     unknown_top_keys(&top, sources, &mut problems);
@@ -41,10 +42,8 @@ pub(super) fn parse(path: &Path, sources: &Sources, sets: &[String]) -> Result<M
     let description = take_string(&mut top, "description", sources, &mut problems);
     let goals = take_goals(&top, sources, &mut problems);
     let ids: Vec<String> = stages.iter().map(|stage| stage.id.clone()).collect();
-    let stages: Vec<StageDef> = stages
-        .into_iter()
-        .filter_map(|stage| stage_def(stage, &vars, sources, &mut problems))
-        .collect();
+    let stages: Vec<StageDef> =
+        stages.into_iter().filter_map(|stage| stage_def(stage, &vars, sources, &mut problems)).collect();
     let manifest = Manifest {
         name: name.unwrap_or_default(),
         description,
@@ -74,7 +73,7 @@ pub(super) fn parse_arguments(
     let rest = sources.part(arguments.len()).base;
     let mut table = Table::new();
     for (idx, argument) in arguments.iter().enumerate() {
-        let change = overrides::parse(argument, sources, idx).map_err(usage)?;
+        let change = overrides::parse(argument, sources, idx).map_err(|problem| usage(*problem))?;
         let path: Vec<&str> = change.key.split('.').collect();
         let location = sources.locate(&change.value.span());
         tree::set_path(&mut table, &path, change.value)
@@ -105,11 +104,7 @@ fn unknown_top_keys(top: &Table<'_>, sources: &Sources, problems: &mut Vec<Probl
     }
 }
 
-fn take_stages<'i>(
-    top: &mut Table<'i>,
-    sources: &Sources,
-    problems: &mut Vec<Problem>,
-) -> Vec<RawStage<'i>> {
+fn take_stages<'i>(top: &mut Table<'i>, sources: &Sources, problems: &mut Vec<Problem>) -> Vec<RawStage<'i>> {
     let Some(node) = top.remove("stage") else {
         problems.push(Problem::new(sources.locate(&(0..0)), "there is no `[[stage]]`"));
         return Vec::new();
@@ -156,10 +151,12 @@ fn take_vars<'i>(top: &mut Table<'i>, sources: &Sources, problems: &mut Vec<Prob
                 "a variable is a string, a number, true or false, found {}",
                 value.get_ref().type_str()
             );
-            problems.push(Problem::new(sources.locate(&value.span()), message).at_key(key.get_ref().as_ref()));
+            problems
+                .push(Problem::new(sources.locate(&value.span()), message).at_key(key.get_ref().as_ref()));
         } else if value.get_ref().as_str().is_some_and(|text| text.contains("${")) {
             let message = "a variable cannot be made of other variables";
-            problems.push(Problem::new(sources.locate(&value.span()), message).at_key(key.get_ref().as_ref()));
+            problems
+                .push(Problem::new(sources.locate(&value.span()), message).at_key(key.get_ref().as_ref()));
         } else {
             vars.insert(key.into_inner().into_owned(), value);
         }
@@ -178,7 +175,7 @@ fn apply_sets<'i>(
     for (idx, argument) in sets.iter().enumerate() {
         let applied = overrides::parse(argument, sources, idx + 1)
             .and_then(|change| apply_set(change, sources, vars, stages, &ids));
-        list.extend(applied.err());
+        list.extend(applied.err().map(|problem| *problem));
     }
     if list.is_empty() { Ok(()) } else { Err(Problems { list, is_usage: true }) }
 }
@@ -189,7 +186,7 @@ fn apply_set<'i>(
     vars: &mut Vars<'i>,
     stages: &mut [RawStage<'i>],
     ids: &[String],
-) -> Result<(), Problem> {
+) -> Result<(), Box<Problem>> {
     let key = change.key.clone();
     let Some((id, rest)) = key.split_once('.') else {
         return overrides::set_var(vars, change, ids, sources);
@@ -197,10 +194,12 @@ fn apply_set<'i>(
     match stages.iter_mut().find(|stage| stage.id == id) {
         Some(stage) => overrides::set_key(&mut stage.table, rest, change, sources),
         None => {
-            let message =
-                format!("the manifest has no stage `{id}`; it has {}", quoted(ids.iter().map(String::as_str)));
+            let message = format!(
+                "the manifest has no stage `{id}`; it has {}",
+                quoted(ids.iter().map(String::as_str))
+            );
             let help = nearest(id, ids.iter().map(String::as_str));
-            Err(Problem::new(sources.locate(&change.value.span()), message).with_help(help))
+            Err(Problem::new(sources.locate(&change.value.span()), message).with_help(help).into())
         }
     }
 }
@@ -245,7 +244,8 @@ fn stage_def<'i>(
     substitute(&mut table, vars, sources, problems);
     let mut entries = table.into_iter();
     let (Some((kind, value)), None) = (entries.next(), entries.next()) else {
-        let message = format!("a stage has an `id` and one table named after its kind: {}", quoted(kind_names()));
+        let message =
+            format!("a stage has an `id` and one table named after its kind: {}", quoted(kind_names()));
         problems.push(Problem::new(sources.locate(&span), message).in_stage(&id));
         return None;
     };
@@ -269,7 +269,7 @@ fn places(table: &Table<'_>, whole: Range<usize>, sources: &Sources) -> Places {
     Places { whole: sources.locate(&whole), keys }
 }
 
-/// Deserialises `{kind = value}`. An unknown key is reported and left out, so that the ones after it are found too.
+/// Deserialises `{kind = value}`. A key that is wrong is reported and left out, so that the ones after it are found too.
 fn deserialise<'i>(
     kind: &str,
     kind_span: Range<usize>,
@@ -278,29 +278,32 @@ fn deserialise<'i>(
     problems: &mut Vec<Problem>,
 ) -> Option<StageConfig> {
     let mut value = value;
-    let before = problems.len();
+    let mut removed: Vec<String> = Vec::new();
     loop {
         let mut tagged = Table::new();
         let key = Spanned::new(kind_span.clone(), Cow::Owned(kind.to_owned()));
         tagged.insert(key, value.clone());
         let tagged = Spanned::new(value.span(), DeValue::Table(tagged));
         let error = match StageConfig::deserialize(ValueDeserializer::from(tagged)) {
-            Ok(config) => return (problems.len() == before).then_some(config),
+            Ok(config) => return removed.is_empty().then_some(config),
             Err(error) => error,
         };
         let span = error.span().unwrap_or(kind_span.clone());
         let explained = explain(error.message());
+        let is_left_out = |name: &String| removed.iter().any(|path| path.ends_with(name.as_str()));
+        if error.message().starts_with("missing field") && explained.name.as_ref().is_some_and(is_left_out) {
+            return None;
+        }
         let at = value.get_ref().as_table().and_then(|table| tree::path_at(table, &span));
         let mut problem = Problem::new(sources.locate(&span), explained.message).with_help(explained.help);
         if error.message().starts_with("unknown variant") && at.is_none() && span == kind_span {
             problem.message = problem.message.replacen("unknown name", "unknown kind", 1);
         }
-        let is_unknown_key = error.message().starts_with("unknown field");
         problem.key = at.clone();
         problems.push(problem);
-        let removed = is_unknown_key && at.is_some_and(|path| tree::remove_path(&mut value, &path));
-        if !removed {
-            return None;
+        match at {
+            Some(path) if tree::remove_path(&mut value, &path) => removed.push(path),
+            _ => return None,
         }
     }
 }

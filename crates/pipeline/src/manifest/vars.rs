@@ -95,8 +95,5 @@ pub(crate) fn display(value: &DeValue<'_>) -> String {
 
 /// True for a value a variable may have.
 pub(crate) fn may_be_variable(value: &DeValue<'_>) -> bool {
-    matches!(
-        value,
-        DeValue::String(_) | DeValue::Integer(_) | DeValue::Float(_) | DeValue::Boolean(_)
-    )
+    matches!(value, DeValue::String(_) | DeValue::Integer(_) | DeValue::Float(_) | DeValue::Boolean(_))
 }

@@ -75,7 +75,8 @@ fn result(folder: &Path) -> anyhow::Result<Result> {
 
 /// The devices that stages ran on, each once.
 fn devices(records: &[(PathBuf, Record)]) -> String {
-    let mut devices: Vec<&str> = records.iter().map(|(_, record)| record.environment.device.as_str()).collect();
+    let mut devices: Vec<&str> =
+        records.iter().map(|(_, record)| record.environment.device.as_str()).collect();
     devices.sort_unstable();
     devices.dedup();
     devices.join(" and ")

@@ -29,9 +29,11 @@ pub fn html(report: &ReportData) -> anyhow::Result<String> {
     let mut pictures = Vec::new();
     for picture in &report.pictures {
         let png = STANDARD.encode(fs_err::read(&picture.source)?);
-        pictures.push(Inline { caption: picture.caption.clone(), uri: format!("data:image/png;base64,{png}") });
+        pictures
+            .push(Inline { caption: picture.caption.clone(), uri: format!("data:image/png;base64,{png}") });
     }
-    let environments: Vec<String> = report.environments.iter().map(|environment| environment.line()).collect();
+    let environments: Vec<String> =
+        report.environments.iter().map(|environment| environment.line()).collect();
     let total = duration(report.stages.iter().map(|stage| stage.seconds).sum());
     let mut jinja = Environment::new();
     jinja.set_syntax(SyntaxConfig::builder().trim_blocks(true).lstrip_blocks(true).build()?);

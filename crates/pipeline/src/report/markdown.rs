@@ -45,7 +45,8 @@ fn table_section(table: &TableData, text: &mut String) {
     }
     for row in &table.rows {
         let Some(stage) = &row.stage else { continue };
-        let _ = writeln!(text, "\n### {} (stage `{stage}`)\n\n{}", escaped(&row.method), row.facts.join("; "));
+        let _ =
+            writeln!(text, "\n### {} (stage `{stage}`)\n\n{}", escaped(&row.method), row.facts.join("; "));
         if row.differences.is_empty() {
             text.push_str("\nNothing was different from the paper.\n");
         } else {

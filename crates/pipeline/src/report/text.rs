@@ -64,9 +64,8 @@ mod tests {
             "Table 2: digits\n\n\
              method          error (%)\n\
              -------------------------\n\
-             \u{20} KNN           77.93\n"
-                .replace("  KNN           77.93", "  KNN              77.93")
-                + "→ ours [t2]  25.10 ± 0.52\n"
+             \u{20} KNN               77.93\n\
+             → ours [t2]  25.10 ± 0.52\n"
         );
     }
 }

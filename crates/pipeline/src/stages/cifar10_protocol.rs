@@ -60,7 +60,12 @@ const KEYS: [super::info::KeyInfo; 10] = [
     ),
     optional("protocol.n_per_class", "count", "400", "Labels a class in each draw."),
     optional("protocol.n_draws", "count", "10", "Draws that are measured; 0 for none."),
-    optional("protocol.relative_gap", "number in (0, 1)", "0.0001", "Duality gap at which an SVM counts as solved."),
+    optional(
+        "protocol.relative_gap",
+        "number in (0, 1)",
+        "0.0001",
+        "Duality gap at which an SVM counts as solved.",
+    ),
     optional("protocol.seed", "whole number", "0", "Seed of folds and draws."),
 ];
 
@@ -92,7 +97,9 @@ impl Stage for Cifar10Stage {
 
         let lineage = of_features(ctx.input(&self.train))?;
         let max_units = lineage.description.as_ref().and_then(|description| description.max_units);
-        ctx.write_json(Entry::FILE, &entry(&result, lineage.method("L2-SVM"), max_units))?;
+        let mut entry = entry(&result, lineage.method("L2-SVM"), max_units);
+        entry.facts.extend(lineage.facts());
+        ctx.write_json(Entry::FILE, &entry)?;
         let mut differences = lineage.differences("imagenet32", IMAGENET);
         differences.extend(super::changed_sizes((result.n_train, result.n_test), CIFAR10_SIZES));
         differences.extend(changed_settings(
@@ -120,7 +127,12 @@ fn entry(result: &Cifar10Result, method: String, max_units: Option<usize>) -> En
         searches.push(Search::new("cross-validation error, all labels", all.c, &all.search));
     }
     if let Some(few) = few {
-        facts.push(format!("{} labels: mean ± std over {} draws, C = {}", few.n_labels, few.errors.len(), few.c));
+        facts.push(format!(
+            "{} labels: mean ± std over {} draws, C = {}",
+            few.n_labels,
+            few.errors.len(),
+            few.c
+        ));
         searches.push(Search::new("cross-validation error, few labels", few.c, &few.search));
     }
     Entry {

@@ -80,12 +80,16 @@ pub(super) const INFO: KindInfo = KindInfo {
 impl Stage for ExtractFeatures {
     fn inputs(&self) -> Vec<InputRef<'_>> {
         let mut inputs = vec![InputRef { key: "images", name: &self.images, needs: Artifact::Images }];
-        inputs.extend(
-            self.model.iter().map(|name| InputRef { key: "model", name, needs: Artifact::Discriminator }),
-        );
-        inputs.extend(
-            self.statistics.iter().map(|name| InputRef { key: "statistics", name, needs: Artifact::Images }),
-        );
+        inputs.extend(self.model.iter().map(|name| InputRef {
+            key: "model",
+            name,
+            needs: Artifact::Discriminator,
+        }));
+        inputs.extend(self.statistics.iter().map(|name| InputRef {
+            key: "statistics",
+            name,
+            needs: Artifact::Images,
+        }));
         inputs
     }
 

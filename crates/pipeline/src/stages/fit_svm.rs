@@ -64,7 +64,12 @@ pub(super) const INFO: KindInfo = KindInfo {
             "\"squared_hinge\"",
             "squared_hinge is the paper's L2-SVM (LIBLINEAR's objective). hinge is linfa's C-SVC, for few rows.",
         ),
-        optional("relative_gap", "number in (0, 1)", "0.0001", "Duality gap at which a class counts as solved."),
+        optional(
+            "relative_gap",
+            "number in (0, 1)",
+            "0.0001",
+            "Duality gap at which a class counts as solved.",
+        ),
     ],
     example: &["train=runs/cifar10/train-features", "test=runs/cifar10/test-features", "c=1e-4"],
     is_resumable: false,
@@ -102,10 +107,9 @@ impl Stage for FitSvm {
         test.check_finite()?;
         let params = self.params().check()?;
         let mut task = ctx.task("training", "steps");
-        let models =
-            params.fit_path(train.features(), train.labels(), &[self.c], &mut |done, total| {
-                task.observe(done, total)
-            })?;
+        let models = params.fit_path(train.features(), train.labels(), &[self.c], &mut |done, total| {
+            task.observe(done, total)
+        })?;
         drop(task);
         let model = models.into_iter().next().ok_or_else(|| anyhow::anyhow!("no model was trained"))?;
         save(&model, &ctx.out.join("model.safetensors"))?;
@@ -123,8 +127,17 @@ impl Stage for FitSvm {
             method: lineage.method("SVM"),
             cells: vec![Some(Cell::percent(accuracy, None))],
             facts: vec![
-                format!("C = {}, {}", self.c, if self.loss == LossName::Hinge { "hinge" } else { "squared hinge" }),
-                format!("{} training and {} test rows of {} features", train.n_rows(), test.n_rows(), train.n_columns()),
+                format!(
+                    "C = {}, {}",
+                    self.c,
+                    if self.loss == LossName::Hinge { "hinge" } else { "squared hinge" }
+                ),
+                format!(
+                    "{} training and {} test rows of {} features",
+                    train.n_rows(),
+                    test.n_rows(),
+                    train.n_columns()
+                ),
             ],
             searches: Vec::new(),
         };

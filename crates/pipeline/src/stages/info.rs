@@ -3,8 +3,8 @@
 use std::fmt::Write as _;
 
 use super::{
-    cifar10_protocol, extract_features, fit_svm, import_images, import_weights, report, sample, svhn_protocol,
-    synthesize, train_gan,
+    cifar10_protocol, extract_features, fit_svm, import_images, import_weights, report, sample,
+    svhn_protocol, synthesize, train_gan,
 };
 
 /// A stage kind, as far as it does not depend on a configuration.
@@ -109,7 +109,12 @@ impl KindInfo {
             let _ = write!(text, " \\\n      {}", shell_quoted(argument));
         }
         let _ = writeln!(text, "\n\nIn a manifest (inputs are ids of other stages):");
-        let _ = writeln!(text, "  [[stage]]\n  id = \"my-{}\"\n  [stage.{}]", self.name.replace('_', "-"), self.name);
+        let _ = writeln!(
+            text,
+            "  [[stage]]\n  id = \"my-{}\"\n  [stage.{}]",
+            self.name.replace('_', "-"),
+            self.name
+        );
         for argument in self.example {
             let (key, value) = argument.split_once('=').unwrap_or((argument, ""));
             let _ = writeln!(text, "  {key} = {}", as_toml(value));
@@ -152,4 +157,94 @@ fn wrap(text: &str, width: usize, indent: &str) -> String {
         lines.push(format!("{indent}{line}"));
     }
     lines.join("\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::manifest::parse_arguments;
+
+    fn arguments(list: &[&str]) -> Vec<String> {
+        list.iter().map(|argument| (*argument).to_owned()).collect()
+    }
+
+    /// Keys that serde knows at a table, told by its answer to one that it cannot know.
+    fn known_keys(info: &KindInfo, table: &str) -> Vec<String> {
+        let mut probe = arguments(info.example);
+        probe.push(format!("{table}zzz=1"));
+        let told = parse_arguments(info.name, &probe).unwrap_err().to_string();
+        let expected = told.split_once("expected ").unwrap().1.lines().next().unwrap();
+        expected.split('`').skip(1).step_by(2).map(str::to_owned).collect()
+    }
+
+    #[test]
+    fn examples_work() {
+        for info in KINDS {
+            let config = parse_arguments(info.name, &arguments(info.example));
+            let config = config.unwrap_or_else(|error| panic!("{}: {error}", info.name));
+            assert_eq!(config.info().name, info.name);
+            assert!(config.stage().problems().is_empty(), "{}", info.name);
+        }
+    }
+
+    #[test]
+    fn every_key_is_documented_and_every_documented_key_exists() {
+        for info in KINDS.into_iter().filter(|info| info.name != "synthesize") {
+            let tables: Vec<String> = info
+                .keys
+                .iter()
+                .filter(|key| !key.key.starts_with("source."))
+                .map(|key| key.key.rsplit_once('.').map_or(String::new(), |(table, _)| format!("{table}.")))
+                .collect();
+            for key in known_keys(info, "") {
+                let is_documented =
+                    info.keys.iter().any(|info| info.key == key || info.key.starts_with(&format!("{key}.")));
+                assert!(is_documented, "{}: {key}", info.name);
+            }
+            for (key, table) in info.keys.iter().filter(|key| !key.key.starts_with("source.")).zip(&tables) {
+                let name = key.key.strip_prefix(table.as_str()).unwrap().to_owned();
+                assert!(known_keys(info, table).contains(&name), "{}: {}", info.name, key.key);
+            }
+            for table in tables.iter().filter(|table| !table.is_empty()) {
+                for name in known_keys(info, table) {
+                    let full = format!("{table}{name}");
+                    assert!(info.keys.iter().any(|key| key.key == full), "{}: {full}", info.name);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn documented_defaults_are_the_real_ones() {
+        for info in KINDS {
+            let config = parse_arguments(info.name, &arguments(info.example)).unwrap();
+            let json = serde_json::to_value(&config).unwrap();
+            for key in info.keys {
+                let is_given =
+                    info.example.iter().any(|argument| argument.starts_with(&format!("{}=", key.key)));
+                let pointer = format!("/{}/{}", info.name, key.key.replace('.', "/"));
+                // Keys of the variants that the example does not choose are not there.
+                let (Some(default), Some(real), false) = (key.default, json.pointer(&pointer), is_given)
+                else {
+                    continue;
+                };
+                let expected = match default {
+                    "" => serde_json::Value::Null,
+                    default => {
+                        let value: toml::Table = format!("v = {default}").parse().unwrap();
+                        serde_json::to_value(&value["v"]).unwrap()
+                    }
+                };
+                assert_eq!(*real, expected, "{}: {}", info.name, key.key);
+            }
+        }
+    }
+
+    #[test]
+    fn help_teaches_with_an_example() {
+        let help = kind("svhn_protocol").unwrap().help();
+        assert!(help.contains("protocol.n_validation  (count; default 10000)"), "{help}");
+        assert!(help.contains("dcgan stage svhn_protocol --out DIR"), "{help}");
+        assert!(help.contains("[stage.svhn_protocol]"), "{help}");
+    }
 }

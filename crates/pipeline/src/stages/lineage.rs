@@ -55,11 +55,13 @@ pub(super) fn data_name(images: &Path) -> anyhow::Result<Option<String>> {
     let records = upstream(&[images.to_owned()])?;
     let kind_of = |kind: &str| records.iter().find(|(_, record)| record.kind == kind);
     // The one key of an externally tagged enum.
-    let tag = |value: Option<&Value>| value.and_then(Value::as_object).and_then(|map| map.keys().next().cloned());
+    let tag =
+        |value: Option<&Value>| value.and_then(Value::as_object).and_then(|map| map.keys().next().cloned());
     if let Some((_, made)) = kind_of("synthesize") {
         return Ok(tag(made.config.get("synthesize")).map(|set| format!("synthetic {set}")));
     }
-    let source = kind_of("import_images").and_then(|(_, import)| tag(import.config.pointer("/import_images/source")));
+    let source =
+        kind_of("import_images").and_then(|(_, import)| tag(import.config.pointer("/import_images/source")));
     Ok(source.map(|source| {
         match source.as_str() {
             "cifar10" => "CIFAR-10",
@@ -86,6 +88,17 @@ impl Lineage {
             None => "features",
         };
         format!("{features} + {classifier}, this run")
+    }
+
+    /// What the discriminator is, as a fact beside a row.
+    pub(super) fn facts(&self) -> Vec<String> {
+        let Some(architecture) = &self.architecture else { return Vec::new() };
+        let is_untrained = self.description.as_ref().is_some_and(|description| description.is_untrained);
+        vec![match &self.trained_on {
+            _ if is_untrained => format!("discriminator {architecture}, untrained"),
+            Some(data) => format!("discriminator {architecture} trained on {data}"),
+            None => format!("discriminator {architecture}"),
+        }]
     }
 
     /// In what the discriminator departs from the one the paper used for a table.

@@ -37,7 +37,11 @@ pub(super) const INFO: KindInfo = KindInfo {
               beneath the rows of the paper's table, with what was different from the paper: the stages before it \
               say that themselves. Sample grids, times, seeds, devices and the searches for C are shown too.",
     keys: &[
-        required("results", "list of stages", "Stages with results: svhn_protocol, cifar10_protocol, fit_svm."),
+        required(
+            "results",
+            "list of stages",
+            "Stages with results: svhn_protocol, cifar10_protocol, fit_svm.",
+        ),
         optional("samples", "list of stages", "[]", "Stages with sample grids."),
         optional("title", "text", "\"DCGAN report\"", "The heading."),
     ],
@@ -52,7 +56,9 @@ impl Stage for ReportStage {
         let results = self.results.iter();
         let results = results.map(|name| InputRef { key: "results", name, needs: Artifact::Result });
         let samples = self.samples.iter();
-        results.chain(samples.map(|name| InputRef { key: "samples", name, needs: Artifact::Samples })).collect()
+        results
+            .chain(samples.map(|name| InputRef { key: "samples", name, needs: Artifact::Samples }))
+            .collect()
     }
 
     fn yields(&self) -> Vec<Artifact> {
@@ -66,7 +72,8 @@ impl Stage for ReportStage {
     }
 
     fn run(&self, ctx: &Context<'_>) -> anyhow::Result<Outcome> {
-        let folders = |inputs: &[Input]| -> Vec<PathBuf> { inputs.iter().map(|input| ctx.input(input)).collect() };
+        let folders =
+            |inputs: &[Input]| -> Vec<PathBuf> { inputs.iter().map(|input| ctx.input(input)).collect() };
         let data = gather(&self.title, &folders(&self.results), &folders(&self.samples))?;
         ctx.write_json("report.json", &data)?;
         for picture in &data.pictures {

@@ -71,7 +71,8 @@ impl Stage for Sample {
             let message = format!("expected 1 to {most}, found {found}");
             (!(1..=most).contains(&found)).then(|| ConfigProblem { key: key.to_owned(), message })
         };
-        let checks = [check("n_images", self.n_images, MAX_IMAGES), check("n_columns", self.n_columns, MAX_IMAGES)];
+        let checks =
+            [check("n_images", self.n_images, MAX_IMAGES), check("n_columns", self.n_columns, MAX_IMAGES)];
         checks.into_iter().flatten().collect()
     }
 

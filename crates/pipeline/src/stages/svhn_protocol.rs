@@ -47,10 +47,19 @@ pub(super) const INFO: KindInfo = KindInfo {
         optional("protocol.n_per_class", "count", "100", "Labels a class in each draw."),
         optional("protocol.n_search_draws", "count", "10", "Draws that each C is tried on."),
         optional("protocol.n_final_draws", "count", "100", "Fresh draws that are measured."),
-        optional("protocol.relative_gap", "number in (0, 1)", "0.0001", "Duality gap at which an SVM counts as solved."),
+        optional(
+            "protocol.relative_gap",
+            "number in (0, 1)",
+            "0.0001",
+            "Duality gap at which an SVM counts as solved.",
+        ),
         optional("protocol.seed", "whole number", "0", "Seed of all draws."),
     ],
-    example: &["train=runs/svhn-released/train-features", "test=runs/svhn-released/test-features", "protocol.n_validation=2000"],
+    example: &[
+        "train=runs/svhn-released/train-features",
+        "test=runs/svhn-released/test-features",
+        "protocol.n_validation=2000",
+    ],
     is_resumable: false,
     reads_records: false,
     uses_device: false,
@@ -77,12 +86,15 @@ impl Stage for SvhnStage {
         let train = FeatureSet::open(&ctx.input(&self.train))?;
         let test = FeatureSet::open(&ctx.input(&self.test))?;
         let mut task = ctx.task("measuring", "draws");
-        let result = svhn_protocol(&train, &test, &self.protocol, &mut |done, total| task.observe(done, total))?;
+        let result =
+            svhn_protocol(&train, &test, &self.protocol, &mut |done, total| task.observe(done, total))?;
         drop(task);
         ctx.write_json("protocol.json", &result)?;
 
         let lineage = of_features(ctx.input(&self.train))?;
-        ctx.write_json(Entry::FILE, &entry(&result, lineage.method("L2-SVM")))?;
+        let mut entry = entry(&result, lineage.method("L2-SVM"));
+        entry.facts.extend(lineage.facts());
+        ctx.write_json(Entry::FILE, &entry)?;
         let mut differences = lineage.differences("svhn32", SVHN);
         differences.extend(super::changed_sizes((result.n_train, result.n_test), SVHN_SIZES));
         differences.extend(changed_settings(

@@ -1,0 +1,118 @@
+//! The verbs, their help and their exit codes.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod common;
+
+use common::{Place, SMALL};
+
+#[test]
+fn help_teaches_with_examples() {
+    let place = Place::new(SMALL);
+    assert!(place.stdout(&["--help"]).contains("dcgan run pipelines/quickstart.toml"));
+    assert!(place.stdout(&["run", "--help"]).contains("--set train.training.epochs=2"));
+    assert!(place.stdout(&["stage", "--help"]).contains("svhn_protocol"));
+    let kind = place.stdout(&["stage", "train_gan", "--help"]);
+    assert!(
+        kind.contains("training.architecture  (\"svhn32\", \"imagenet32\" or \"faces64\"; required)"),
+        "{kind}"
+    );
+    assert!(place.stdout(&["stage", "--list"]).lines().count() >= 10);
+}
+
+#[test]
+fn wrong_usage_exits_with_2() {
+    let place = Place::new(SMALL);
+    place.fails(2, &["fly"]);
+    place.fails(2, &["run"]);
+    assert!(place.fails(2, &["run", "m.toml", "--set", "cc=1"]).contains("did you mean `c`?"));
+    assert!(place.fails(2, &["run", "m.toml", "--only", "svn"]).contains("did you mean `svm`?"));
+    assert!(place.fails(2, &["run", "m.toml", "--device", "gpu"]).contains("`cuda:N`"));
+    assert!(place.fails(2, &["stage", "fit-svm", "--out", "x"]).contains("did you mean `fit_svm`?"));
+    assert!(place.fails(2, &["stage", "fit_svm"]).contains("--out"));
+    assert!(place.fails(2, &["stage", "fit_svm", "--out", "x", "cc=1"]).contains("did you mean `c`?"));
+    assert!(place.fails(2, &["bench", "train", "--arch", "svhn"]).contains("`svhn32`"));
+}
+
+#[test]
+fn check_reports_every_problem_and_exits_with_1() {
+    let place = Place::new(
+        &SMALL
+            .replace("images = \"test-images\"", "imagse = \"test-images\"")
+            .replace("train = \"train-pixels\"", "train = \"shapes\""),
+    );
+    let told = place.fails(1, &["check", "m.toml"]);
+    assert!(told.contains("key `imagse`: unknown key `imagse`"), "{told}");
+    assert!(told.contains("expected a stage that yields features, but `shapes` (synthesize)"), "{told}");
+    assert!(!place.path("runs").exists());
+
+    let place = Place::new(SMALL);
+    assert!(place.stderr(&["check", "m.toml"]).contains("7 stages, no problems"));
+    assert!(place.fails(1, &["check", "none.toml"]).contains("none.toml"));
+}
+
+#[test]
+fn a_path_that_does_not_exist_is_found_before_the_first_stage() {
+    let place = Place::new(&format!(
+        "{SMALL}\n[[stage]]\nid = \"svhn\"\n[stage.import_images.source.svhn]\npath = \"gone.mat\"\n"
+    ));
+    for verb in ["check", "run"] {
+        let told = place.fails(1, &[verb, "m.toml"]);
+        assert!(told.contains("stage `svhn`") && told.contains("gone.mat does not exist"), "{told}");
+    }
+    assert!(!place.path("runs").exists());
+}
+
+#[test]
+fn what_no_goal_needs_is_left_out() {
+    let place = Place::new(&format!(
+        "goals = [\"report\"]\n{SMALL}\n[[stage]]\nid = \"svhn\"\n[stage.import_images.source.svhn]\npath = \"gone.mat\"\n"
+    ));
+    place.stderr(&["check", "m.toml"]);
+    assert!(place.stdout(&["dag", "m.toml"]).contains("style s7 stroke-dasharray"));
+    assert!(place.stdout(&["status", "m.toml"]).contains("svhn          import_images  (not asked for)"));
+}
+
+#[test]
+fn dag_is_mermaid() {
+    let graph = Place::new(SMALL).stdout(&["dag", "m.toml"]);
+    assert!(graph.starts_with("flowchart LR\n"));
+    assert!(graph.contains("s0 -->|from| s1"), "{graph}");
+    assert!(graph.contains("s3 -->|train| s5"), "{graph}");
+}
+
+#[test]
+fn a_stage_runs_alone() {
+    let place = Place::new(SMALL);
+    let metrics = place.stdout(&[
+        "stage",
+        "synthesize",
+        "--out",
+        "work/shapes",
+        "shapes.n_train=40",
+        "shapes.n_test=20",
+    ]);
+    assert!(metrics.contains("\"n_train\": 40"), "{metrics}");
+    let source = "source.cifar10={path=\"work/shapes/cifar-10-batches-bin\", split=\"test\"}";
+    place.stdout(&["stage", "import_images", "--out", "work/test", source, "limit=10"]);
+    place.stdout(&["stage", "extract_features", "--out", "work/pixels", "images=work/test"]);
+    assert!(place.path("work/pixels/features.npy").exists());
+    assert!(place.path("work/pixels/stage.json").exists());
+
+    std::fs::create_dir(place.path("mine")).unwrap();
+    std::fs::write(place.path("mine/thesis.tex"), "").unwrap();
+    let told = place.fails(1, &["stage", "extract_features", "--out", "mine", "images=work/test"]);
+    assert!(told.contains("no stage made it"), "{told}");
+    assert!(place.path("mine/thesis.tex").exists());
+}
+
+#[test]
+fn cuda_says_that_it_is_not_built_in() {
+    let place = Place::new(SMALL);
+    let output = place.dcgan(&["run", "m.toml", "--device", "cuda"]).output().unwrap();
+    // A build with CUDA on a machine with a GPU succeeds.
+    if !output.status.success() {
+        let told = String::from_utf8(output.stderr).unwrap();
+        assert!(told.contains("cuda:0"), "{told}");
+        assert!(!place.path("runs").exists());
+    }
+}
