@@ -29,11 +29,12 @@ pub struct SvhnStage {
 /// The kind.
 pub(super) const INFO: KindInfo = KindInfo {
     name: "svhn_protocol",
-    version: 1,
+    version: 2,
     summary: "measure features on SVHN with 1000 labels (Table 2): L2-SVM, mean test error ± 1.96·std",
     details: "Chooses C on validation rows held out of the training set, then trains on fresh draws of a few labels \
-              a class and measures them on the test set (section 5.2). Writes result.json (the row for the report) \
-              and protocol.json (every draw's error, the search over C, the confusion matrix).",
+              a class and measures them on the test set (section 5.2). Writes result.json (the row for the report), \
+              protocol.json (every draw's error, the search over C, the confusion matrix) and draws.json (the rows \
+              of the training set that were held out and drawn, to repeat the measurement elsewhere).",
     keys: &[
         required("train", "stage", "Features of the training set."),
         required("test", "stage", "Features of the test set."),
@@ -90,6 +91,13 @@ impl Stage for SvhnStage {
             svhn_protocol(&train, &test, &self.protocol, &mut |done, total| task.observe(done, total))?;
         drop(task);
         ctx.write_json("protocol.json", &result)?;
+        let draws = self.protocol.draws(&train)?;
+        let rows = json!({
+            "validation": draws.validation(),
+            "search": (0..self.protocol.n_search_draws).map(|i| draws.search(i)).collect::<Vec<_>>(),
+            "final": (0..self.protocol.n_final_draws).map(|i| draws.fresh(i)).collect::<Vec<_>>(),
+        });
+        ctx.write_json("draws.json", &rows)?;
 
         let lineage = of_features(ctx.input(&self.train))?;
         let mut entry = entry(&result, lineage.method("L2-SVM"));
