@@ -106,13 +106,11 @@ pub struct StageData {
 }
 
 impl Cell {
-    /// The figure with two decimals; counts without.
-    pub fn text(&self) -> String {
-        let is_whole = self.deviation.is_none() && self.value.fract() == 0.0 && self.value >= 100.0;
+    /// The figure with so many decimals.
+    pub fn text(&self, n_decimals: usize) -> String {
         match self.deviation {
-            Some(deviation) => format!("{:.2} ± {:.2}", self.value, deviation),
-            None if is_whole => format!("{}", self.value),
-            None => format!("{:.2}", self.value),
+            Some(deviation) => format!("{:.n_decimals$} ± {deviation:.n_decimals$}", self.value),
+            None => format!("{:.n_decimals$}", self.value),
         }
     }
 }

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
-use dcgan_eval::paper::PaperRow;
+use dcgan_eval::paper::{PaperRow, PaperTable};
 
 use super::data::{Difference, Picture, ReportData, Row, SearchData, StageData, TableData};
 use super::entry::{Cell, Entry, Table};
@@ -64,7 +64,7 @@ fn result(folder: &Path) -> anyhow::Result<Result> {
     let row = Row {
         method: entry.method.clone(),
         stage: Some(last.map(|record| record.id.clone()).unwrap_or_default()),
-        texts: entry.cells.iter().map(|cell| cell_text(cell.as_ref())).collect(),
+        texts: texts(&entry),
         cells: entry.cells.clone(),
         note: String::new(),
         facts,
@@ -82,8 +82,17 @@ fn devices(records: &[(PathBuf, Record)]) -> String {
     devices.join(" and ")
 }
 
-fn cell_text(cell: Option<&Cell>) -> String {
-    cell.map_or_else(|| "–".to_owned(), Cell::text)
+/// Our cells: shares with two decimals, counts with none.
+fn texts(entry: &Entry) -> Vec<String> {
+    let is_count = |column: usize| {
+        let columns = entry.table.paper().map(|paper| paper.columns);
+        columns.and_then(|columns| columns.get(column)).is_some_and(|column| column.unit.is_empty())
+    };
+    let text = |(column, cell): (usize, &Option<Cell>)| match cell {
+        Some(cell) => cell.text(if is_count(column) { 0 } else { 2 }),
+        None => "–".to_owned(),
+    };
+    entry.cells.iter().enumerate().map(text).collect()
 }
 
 fn tables(results: &[Result]) -> Vec<TableData> {
@@ -106,34 +115,35 @@ fn table(kind: Table, results: &[Result]) -> TableData {
     let heading = |name: &str, unit: &str| {
         if unit.is_empty() { name.to_owned() } else { format!("{name} ({unit})") }
     };
+    let n_decimals = published_decimals(paper);
     TableData {
         name: paper.name.to_owned(),
         caption: paper.caption.to_owned(),
         columns: paper.columns.iter().map(|column| heading(column.name, column.unit)).collect(),
-        rows: paper.rows.iter().map(paper_row).chain(ours).collect(),
+        rows: paper.rows.iter().map(|row| paper_row(row, &n_decimals)).chain(ours).collect(),
     }
 }
 
-fn paper_row(row: &PaperRow) -> Row {
-    let cells: Vec<Option<Cell>> =
-        row.values.iter().map(|v| Some(Cell { value: v.value, deviation: v.deviation })).collect();
+fn paper_row(row: &PaperRow, n_decimals: &[usize]) -> Row {
+    let cells: Vec<Cell> =
+        row.values.iter().map(|v| Cell { value: v.value, deviation: v.deviation }).collect();
     Row {
         method: row.method.to_owned(),
         stage: None,
-        // As published: one decimal or two, just as it was printed.
-        texts: row.values.iter().map(|v| published(v.value, v.deviation)).collect(),
-        cells,
+        texts: cells.iter().zip(n_decimals).map(|(cell, n_decimals)| cell.text(*n_decimals)).collect(),
+        cells: cells.into_iter().map(Some).collect(),
         note: row.note.to_owned(),
         facts: Vec::new(),
         differences: Vec::new(),
     }
 }
 
-fn published(value: f64, deviation: Option<f64>) -> String {
-    match deviation {
-        Some(deviation) => format!("{value} ± {deviation}"),
-        None => format!("{value}"),
-    }
+/// For each column as many decimals as the published figures have.
+fn published_decimals(paper: &PaperTable) -> Vec<usize> {
+    let of = |value: f64| value.to_string().split_once('.').map_or(0, |(_, decimals)| decimals.len());
+    let column =
+        |idx: usize| paper.rows.iter().filter_map(|row| row.values.get(idx)).map(|v| of(v.value)).max();
+    (0..paper.columns.len()).map(|idx| column(idx).unwrap_or(0)).collect()
 }
 
 fn searches(result: &Result) -> Vec<SearchData> {
