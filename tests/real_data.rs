@@ -30,7 +30,9 @@ fn released_weights_and_real_digits_give_the_error_that_pytorch_and_scikit_learn
     let manifest = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../pipelines/svhn-released.toml");
     let set = format!("data={}", data.display());
     let mut arguments = vec!["run", manifest.to_str().unwrap(), "--set", &set];
-    for setting in ["n_validation=2000", "table-2.protocol.n_search_draws=2", "table-2.protocol.n_final_draws=10"] {
+    for setting in
+        ["n_validation=2000", "table-2.protocol.n_search_draws=2", "table-2.protocol.n_final_draws=10"]
+    {
         arguments.extend(["--set", setting]);
     }
     let table = place.stdout(&arguments);

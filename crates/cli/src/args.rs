@@ -13,7 +13,7 @@ const ABOUT: &str =
 const EXAMPLES: &str = "\
 Examples:
   dcgan run pipelines/quickstart.toml            the whole way on made-up pictures, under 3 minutes
-  dcgan run pipelines/svhn-released.toml --set data=target/real
+  dcgan run pipelines/svhn-released.toml --set data=/path/to/data
   dcgan status pipelines/quickstart.toml         what is fresh, stale or missing, and why
   dcgan stage --list                             the stage kinds
   dcgan stage train_gan --help                   all keys of one kind

@@ -4,7 +4,7 @@
 //! name = "svhn"
 //!
 //! [vars]
-//! data = "target/real"
+//! data = "data"
 //!
 //! [[stage]]
 //! id = "digits"

@@ -109,7 +109,7 @@ pub(super) const INFO: KindInfo = KindInfo {
             "Pictures that claim more pixels are passed over before they are decoded.",
         ),
     ],
-    example: &["source.svhn.path=target/real/svhn/train_32x32.mat"],
+    example: &["source.svhn.path=data/svhn/train_32x32.mat"],
     is_resumable: false,
     reads_records: false,
     uses_device: false,

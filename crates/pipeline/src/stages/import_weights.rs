@@ -36,7 +36,7 @@ pub(super) const INFO: KindInfo = KindInfo {
         required("set", "\"svhn\" or \"imagenet\"", "Which of the released networks."),
         required("path", "folder", "The folder with one .npy file for each parameter."),
     ],
-    example: &["set=svhn", "path=target/real/authors/svhn_unsup_all_conv_dcgan_100z_gaussian_lr_0.0005_64mb"],
+    example: &["set=svhn", "path=data/authors/svhn_unsup_all_conv_dcgan_100z_gaussian_lr_0.0005_64mb"],
     is_resumable: false,
     reads_records: false,
     uses_device: false,
