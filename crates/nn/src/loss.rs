@@ -42,7 +42,7 @@ impl CustomOp1 for BceWithLogits {
 }
 
 /// σ(x) = 1 / (1 + e^−x) without overflow.
-pub fn sigmoid(x: f32) -> f32 {
+fn sigmoid(x: f32) -> f32 {
     let e = (-x.abs()).exp();
     if x >= 0.0 { 1.0 / (1.0 + e) } else { e / (1.0 + e) }
 }

@@ -7,7 +7,7 @@ use dcgan_images::ImageStore;
 use dcgan_nn::{
     adam::{Adam, AdamConfig},
     checkpoint::Checkpoint,
-    loss::{bce_with_logits, sigmoid},
+    loss::bce_with_logits,
     pixels::to_activations,
     rng::Purpose,
 };
@@ -233,6 +233,5 @@ fn trajectory(settings: &TrainSettings) -> TrainSettings {
 }
 
 fn mean_sigmoid(logits: &Tensor) -> Result<f64> {
-    let logits = logits.flatten_all()?.to_vec1::<f32>()?;
-    Ok(logits.iter().map(|&x| f64::from(sigmoid(x))).sum::<f64>() / logits.len() as f64)
+    Ok(f64::from(candle_nn::ops::sigmoid(&logits.detach())?.mean_all()?.to_scalar::<f32>()?))
 }
