@@ -1,5 +1,7 @@
 //! Real data sets, where `DCGAN_REAL_DATA` names a folder that holds them, against NumPy, SciPy and Pillow.
 
+#![allow(clippy::unwrap_used)]
+
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 

@@ -12,15 +12,19 @@ const ENDINGS: [&str; 4] = ["jpg", "jpeg", "png", "webp"];
 
 /// The number of image files.
 pub(crate) fn n_images(folder: &Path) -> Result<u64> {
-    files(folder).try_fold(0, |n, file| file.map(|_| n + 1))
+    files(walk(folder), folder).try_fold(0, |n, file| file.map(|_| n + 1))
 }
 
 /// All image files below `folder`, at any depth, without labels, sorted by name folder by folder. Hidden files and
-/// folders and files of other endings are passed over; links are followed.
+/// folders and files of other endings are passed over; links are followed. Sorting keeps the names of one folder in
+/// memory: about 0.25 GB a million files.
 pub(crate) fn records(folder: &Path) -> Result<Records> {
     let (root, source) = (folder.to_path_buf(), name_of(folder));
     expect_folder(folder)?;
-    Ok(Box::new(files(folder).map(move |file| Ok(record(&root, &source, file?, None)))))
+    Ok(Box::new(
+        files(walk(folder).sort_by_file_name(), folder)
+            .map(move |file| Ok(record(&root, &source, file?, None))),
+    ))
 }
 
 /// All image files below the class folders, one class after the other.
@@ -28,7 +32,9 @@ pub(crate) fn records_of_classes(folder: &Path, classes: Vec<String>) -> Result<
     let (root, source) = (folder.to_path_buf(), name_of(folder));
     Ok(Box::new(classes.into_iter().zip(0..).flat_map(move |(class, label)| {
         let (root, source) = (root.clone(), source.clone());
-        files(&root.join(class)).map(move |file| Ok(record(&root, &source, file?, Some(label))))
+        let class = root.join(class);
+        files(walk(&class).sort_by_file_name(), &class)
+            .map(move |file| Ok(record(&root, &source, file?, Some(label))))
     })))
 }
 
@@ -37,7 +43,7 @@ pub(crate) fn records_of_classes(folder: &Path, classes: Vec<String>) -> Result<
 /// Image files beside them would be lost in silence, so they are an error.
 pub(crate) fn classes(folder: &Path) -> Result<Vec<String>> {
     let mut names = Vec::new();
-    for entry in walk(folder).max_depth(1) {
+    for entry in walk(folder).sort_by_file_name().max_depth(1) {
         let entry = entry.map_err(|e| walk_error(folder, &e))?;
         if is_hidden(&entry) {
             continue;
@@ -77,20 +83,23 @@ pub(crate) fn expect_folder(path: &Path) -> Result<()> {
 }
 
 fn record(root: &Path, source: &str, file: PathBuf, label: Option<u32>) -> Record {
-    let key = file.strip_prefix(root).unwrap_or(&file).to_string_lossy().replace('\\', "/");
+    let below = file.strip_prefix(root).unwrap_or(&file);
+    let parts: Vec<_> = below.components().map(|part| part.as_os_str().to_string_lossy()).collect();
+    let key = parts.join("/");
     Record { key, label, source: source.to_owned(), payload: Payload::File(file) }
 }
 
-fn files(folder: &Path) -> impl Iterator<Item = Result<PathBuf>> + Send + use<> {
+/// The image files that `walk` comes by below `folder`.
+fn files(walk: WalkDir, folder: &Path) -> impl Iterator<Item = Result<PathBuf>> + Send + use<> {
     let root = folder.to_path_buf();
-    walk(folder).into_iter().filter_entry(|entry| !is_hidden(entry)).filter_map(move |entry| match entry {
+    walk.into_iter().filter_entry(|entry| !is_hidden(entry)).filter_map(move |entry| match entry {
         Ok(entry) => is_image(&entry).then(|| Ok(entry.into_path())),
         Err(e) => Some(Err(walk_error(&root, &e))),
     })
 }
 
 fn walk(folder: &Path) -> WalkDir {
-    WalkDir::new(folder).min_depth(1).follow_links(true).sort_by_file_name()
+    WalkDir::new(folder).min_depth(1).follow_links(true)
 }
 
 fn is_hidden(entry: &DirEntry) -> bool {

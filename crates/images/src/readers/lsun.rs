@@ -81,11 +81,12 @@ impl Iterator for Entries {
     type Item = Result<Record>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        if self.batch.len() == 0 && !self.is_done {
-            if let Err(e) = self.fetch() {
-                self.is_done = true;
-                return Some(Err(e));
-            }
+        if self.batch.len() == 0
+            && !self.is_done
+            && let Err(e) = self.fetch()
+        {
+            self.is_done = true;
+            return Some(Err(e));
         }
         let (key, value) = self.batch.next()?;
         Some(Ok(Record {

@@ -184,7 +184,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("index.parquet");
         let n = ROW_GROUP + 10;
-        let label = |i: usize| (i % 3 != 0).then_some(i as u32);
+        let label = |i: usize| (!i.is_multiple_of(3)).then_some(i as u32);
         let mut writer = IndexWriter::create(&path).unwrap();
         for i in 0..n {
             writer.append(&format!("clé {i}"), label(i), ["a", "b"][i % 2]).unwrap();
