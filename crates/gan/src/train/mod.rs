@@ -104,10 +104,10 @@ pub fn train(
         let first = (step % steps_per_epoch) as usize * settings.batch_size;
         trainer.minibatch(store, &epoch.1[first..first + settings.batch_size])?;
         let done = trainer.step();
-        if done % settings.log_every == 0 || done == n_steps {
+        if done.is_multiple_of(settings.log_every) || done == n_steps {
             log.write(done, done as f64 / steps_per_epoch as f64, &trainer)?;
         }
-        if done % (settings.sample_every_epochs * steps_per_epoch) == 0 || done == n_steps {
+        if done.is_multiple_of(settings.sample_every_epochs * steps_per_epoch) || done == n_steps {
             write_samples(&trainer, settings.seed, &dir.join(files::SAMPLES))?;
         }
         if saved.elapsed() > Duration::from_secs_f64(60.0 * settings.checkpoint_minutes) {

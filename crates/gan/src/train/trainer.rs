@@ -143,14 +143,14 @@ impl Trainer {
     pub fn minibatch(&mut self, store: &ImageStore, indices: &[u32]) -> Result<()> {
         let schedule = self.settings.schedule;
         // The released code begins with G.
-        if schedule == Schedule::Both || self.step % 2 == 1 {
+        if schedule == Schedule::Both || !self.step.is_multiple_of(2) {
             let mut pixels = Vec::new();
             store.gather(indices, &mut pixels);
             let shape = [indices.len(), IMAGE_CHANNELS, store.height(), store.width()];
             let real = to_activations(&pixels, shape, &self.device)?;
             self.last.0 = self.update_discriminator(&real)?;
         }
-        if schedule == Schedule::Both || self.step % 2 == 0 {
+        if schedule == Schedule::Both || self.step.is_multiple_of(2) {
             self.last.1 = self.update_generator()?;
         }
         self.step += 1;
