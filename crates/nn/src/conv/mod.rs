@@ -1,6 +1,6 @@
 //! Convolution and transposed convolution with fast gradients.
 //!
-//! Both are made of the same three kernels over a [`Geometry`]: a convolution maps *images* `(n, h, w, c)` to *maps*
+//! Both are made of the same three kernels over one geometry: a convolution maps *images* `(n, h, w, c)` to *maps*
 //! `(n, oh, ow, o)`; a transposed convolution is its input gradient and maps the other way. The gradient of each is
 //! the other two kernels, computed only for the operands that need one (images and detached weights do not).
 
