@@ -21,7 +21,7 @@ fn main() -> ExitCode {
     let cli = Cli::parse();
     let interrupt = Interrupt::default();
     listen(&interrupt);
-    let progress = Progress::new(cli.verbosity(), interrupt);
+    let progress = Progress::new(cli.verbosity(), interrupt.clone());
     let done = match &cli.verb {
         Verb::Run(args) => verbs::run(args, &progress),
         Verb::Check(args) => verbs::check(args, &progress),
@@ -38,7 +38,7 @@ fn main() -> ExitCode {
                 return ExitCode::SUCCESS;
             }
             eprintln!("error: {error:#}");
-            ExitCode::from(code(&error))
+            ExitCode::from(if interrupt.is_requested() { INTERRUPTED } else { code(&error) })
         }
     }
 }

@@ -53,7 +53,7 @@ pub(crate) fn run(args: &RunArgs, progress: &Progress) -> anyhow::Result<()> {
 /// The reports' tables and paths; without a report, the folders of the last stages.
 fn print_results(done: &RunSummary) -> anyhow::Result<()> {
     for folder in &done.reports {
-        let data: ReportData = serde_json::from_slice(&std::fs::read(folder.join("report.json"))?)?;
+        let data: ReportData = serde_json::from_slice(&fs_err::read(folder.join("report.json"))?)?;
         print(&summary(&data))?;
         print(&format!("\n{}\n", folder.join("report.html").display()))?;
     }

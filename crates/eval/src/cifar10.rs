@@ -65,6 +65,10 @@ impl Cifar10Protocol {
         check_cs(&self.cs)?;
         check_count("n_folds", self.n_folds, 2)?;
         check_count("n_per_class", self.n_per_class, self.n_folds)?;
+        if let Some(n_search_rows) = self.n_search_rows {
+            // Each fold must hold rows to measure and leave rows to train on, of each of ten classes.
+            check_count("n_search_rows", n_search_rows, 10 * self.n_folds)?;
+        }
         if !self.all_labels {
             check_count("n_draws (or all_labels = true)", self.n_draws as usize, 1)?;
         }

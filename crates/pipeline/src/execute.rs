@@ -67,7 +67,11 @@ pub fn execute(job: Job<'_>, memo: &mut Memo, progress: &Progress) -> anyhow::Re
         Ok(outcome) => outcome,
         Err(error) => return Err(given_up(&job, error, progress)),
     };
-    let record = record(&job, outcome, started, clock.elapsed().as_secs_f64(), memo, progress)?;
+    let seconds = clock.elapsed().as_secs_f64();
+    let record = match record(&job, outcome, started, seconds, memo, progress) {
+        Ok(record) => record,
+        Err(error) => return Err(given_up(&job, error, progress)),
+    };
     record.write(&partial)?;
     folder::commit(job.target)?;
     memo.moved(&partial, job.target);

@@ -49,7 +49,6 @@ pub fn is_of(target: &Path, fingerprint: &str) -> bool {
 /// If a folder cannot be renamed or removed.
 pub fn commit(target: &Path) -> anyhow::Result<()> {
     let (partial, old) = (partial(target), beside(target, "old"));
-    fs::remove_file(partial.join(FINGERPRINT)).context("cannot finish the stage's folder")?;
     if target.exists() {
         if old.exists() {
             fs::remove_dir_all(&old)?;
@@ -57,6 +56,7 @@ pub fn commit(target: &Path) -> anyhow::Result<()> {
         fs::rename(target, &old)?;
     }
     fs::rename(&partial, target)?;
+    fs::remove_file(target.join(FINGERPRINT)).context("cannot finish the stage's folder")?;
     if old.exists() {
         fs::remove_dir_all(&old)?;
     }
@@ -68,15 +68,17 @@ pub fn commit(target: &Path) -> anyhow::Result<()> {
 /// # Errors
 /// If a folder cannot be renamed or removed.
 pub fn recover(target: &Path) -> anyhow::Result<()> {
-    let old = beside(target, "old");
-    if !old.exists() {
-        return Ok(());
-    }
-    let partial = partial(target);
+    let (partial, old) = (partial(target), beside(target, "old"));
     if !target.exists() {
-        // Between the two renames the new folder is complete and unmarked.
-        let is_complete = partial.exists() && !partial.join(FINGERPRINT).exists();
-        fs::rename(if is_complete { &partial } else { &old }, target)?;
+        // The record is the last file of a stage: where it is, the folder is complete.
+        if partial.join(crate::record::FILE).exists() {
+            fs::rename(&partial, target)?;
+        } else if old.exists() {
+            fs::rename(&old, target)?;
+        }
+    }
+    if target.join(FINGERPRINT).exists() {
+        fs::remove_file(target.join(FINGERPRINT))?;
     }
     if old.exists() {
         fs::remove_dir_all(&old)?;
@@ -144,9 +146,11 @@ mod tests {
         let target = dir.path().join("stage");
         fs::create_dir(dir.path().join("stage.old")).unwrap();
         fs::create_dir(dir.path().join("stage.partial")).unwrap();
-        fs::write(dir.path().join("stage.partial/new"), "").unwrap();
+        fs::write(dir.path().join("stage.partial").join(crate::record::FILE), "").unwrap();
+        fs::write(dir.path().join("stage.partial").join(FINGERPRINT), "f").unwrap();
         recover(&target).unwrap();
-        assert!(target.join("new").exists());
+        assert!(target.join(crate::record::FILE).exists());
+        assert!(!target.join(FINGERPRINT).exists());
         assert!(!dir.path().join("stage.old").exists());
     }
 

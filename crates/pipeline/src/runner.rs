@@ -1,6 +1,7 @@
 //! Runs a manifest.
 
 use std::collections::BTreeSet;
+use std::fs::TryLockError;
 use std::path::{Path, PathBuf};
 
 use anyhow::bail;
@@ -63,6 +64,7 @@ pub fn run(manifest: &Manifest, options: &RunOptions, progress: &Progress) -> an
     device.open()?;
     let mut planner = Planner::new(manifest, &options.runs, progress, options.device);
     fs_err::create_dir_all(&planner.run_folder)?;
+    let _lock = lock(&planner.run_folder)?;
     for idx in &chosen {
         folder::recover(&planner.target(*idx))?;
     }
@@ -82,6 +84,21 @@ pub fn run(manifest: &Manifest, options: &RunOptions, progress: &Progress) -> an
     }
     finish(&planner, &steps, &mut summary);
     Ok(summary)
+}
+
+/// Holds a run folder for this process; the lock goes with the process, however it ends.
+fn lock(run_folder: &Path) -> anyhow::Result<fs_err::File> {
+    let name = run_folder.file_name().unwrap_or_default().to_string_lossy();
+    let file = fs_err::File::create(run_folder.with_file_name(format!(".{name}.lock")))?;
+    match file.file().try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => {
+            bail!("{} is in use by another run; wait for it, or give another `--runs`", run_folder.display())
+        }
+        Err(TryLockError::Error(error)) => {
+            Err(anyhow::Error::from(error).context(format!("cannot lock {}", file.path().display())))
+        }
+    }
 }
 
 /// Runs one stage if it has to; true if it ran.

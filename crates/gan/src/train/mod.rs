@@ -78,10 +78,7 @@ pub fn train(
     }
     let n_steps = settings.max_steps.unwrap_or(u64::MAX).min(settings.epochs * steps_per_epoch);
     let checkpoint = dir.join(files::CHECKPOINT);
-    let mut trainer = match checkpoint.exists() {
-        true => Trainer::resume(&settings, &checkpoint, device)?,
-        false => Trainer::new(&settings, device)?,
-    };
+    let mut trainer = Trainer::resume_or_new(&settings, &checkpoint, device)?;
     check_size(trainer.discriminator(), store)?;
     let resumed_from = trainer.step();
     let mut log = log::Log::open(&dir.join(files::METRICS), resumed_from)?;

@@ -55,6 +55,17 @@ impl Trainer {
         Ok(Self::with_networks(settings, device, generator, discriminator))
     }
 
+    /// Goes on from `checkpoint` if there is such a file, else starts with fresh weights.
+    ///
+    /// # Errors
+    /// As [`Self::resume`].
+    pub fn resume_or_new(settings: &TrainSettings, checkpoint: &Path, device: &Device) -> Result<Self> {
+        match checkpoint.exists() {
+            true => Self::resume(settings, checkpoint, device),
+            false => Self::new(settings, device),
+        }
+    }
+
     fn with_networks(
         settings: &TrainSettings,
         device: &Device,

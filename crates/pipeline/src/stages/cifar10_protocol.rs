@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::info::{KindInfo, optional, required};
-use super::lineage::{IMAGENET, changed_settings, of_features};
+use super::lineage::{IMAGENET, changed_settings, check_same_making, of_features};
 use super::{Artifact, ConfigProblem, Input, InputRef, Outcome, Stage};
 use crate::context::Context;
 use crate::report::entry::{Cell, Entry, Search, Table};
@@ -79,7 +79,9 @@ impl Stage for Cifar10Stage {
     }
 
     fn problems(&self) -> Vec<ConfigProblem> {
-        ConfigProblem::of("protocol", self.protocol.validate())
+        let mut problems = ConfigProblem::of("protocol", self.protocol.validate());
+        problems.extend(super::same_set(&self.train, &self.test));
+        problems
     }
 
     fn seed(&self) -> Option<u64> {
@@ -89,6 +91,7 @@ impl Stage for Cifar10Stage {
     fn run(&self, ctx: &Context<'_>) -> anyhow::Result<Outcome> {
         let train = FeatureSet::open(&ctx.input(&self.train))?;
         let test = FeatureSet::open(&ctx.input(&self.test))?;
+        check_same_making(&ctx.input(&self.train), &ctx.input(&self.test))?;
         let mut task = ctx.task("measuring", "fits");
         let result =
             cifar10_protocol(&train, &test, &self.protocol, &mut |done, total| task.observe(done, total))?;
@@ -123,15 +126,22 @@ fn entry(result: &Cifar10Result, method: String, max_units: Option<usize>) -> En
     let mut facts = vec![format!("{} features", result.n_features)];
     let mut searches = Vec::new();
     if let Some(all) = all {
-        facts.push(format!("all {} labels: C = {}", result.n_train, all.c));
+        facts.push(format!(
+            "all {} labels: C = {}{}, chosen on {} rows",
+            result.n_train,
+            all.c,
+            at_edge(all.c_at_edge),
+            all.n_search_rows
+        ));
         searches.push(Search::new("cross-validation error, all labels", all.c, &all.search));
     }
     if let Some(few) = few {
         facts.push(format!(
-            "{} labels: mean ± std over {} draws, C = {}",
+            "{} labels: mean ± std over {} draws, C = {}{}",
             few.n_labels,
             few.errors.len(),
-            few.c
+            few.c,
+            at_edge(few.c_at_edge)
         ));
         searches.push(Search::new("cross-validation error, few labels", few.c, &few.search));
     }
@@ -146,4 +156,8 @@ fn entry(result: &Cifar10Result, method: String, max_units: Option<usize>) -> En
         facts,
         searches,
     }
+}
+
+fn at_edge(is_at_edge: bool) -> &'static str {
+    if is_at_edge { " (at the edge of the grid)" } else { "" }
 }

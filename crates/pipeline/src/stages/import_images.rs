@@ -1,6 +1,6 @@
 //! `import_images`: any data set into an image store.
 
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 use dcgan_images::{Filter, ImportConfig, Resize, Source, import};
 use serde::{Deserialize, Serialize};
@@ -169,7 +169,14 @@ impl Stage for ImportImages {
     }
 
     fn problems(&self) -> Vec<ConfigProblem> {
-        ConfigProblem::of("", self.config().validate())
+        let mut problems = ConfigProblem::of("", self.config().validate());
+        // What lies outside the stage's folder would be neither checked nor fingerprinted.
+        let is_inside = |path: &Path| path.components().all(|part| matches!(part, Component::Normal(_)));
+        if self.from.is_some() && !self.source.paths().into_iter().all(is_inside) {
+            let message = "with `from`, expected a path within that stage's folder, without `..`".to_owned();
+            problems.push(ConfigProblem { key: "source".to_owned(), message });
+        }
+        problems
     }
 
     fn run(&self, ctx: &Context<'_>) -> anyhow::Result<Outcome> {

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::inputs::upstream;
+use crate::record::Record;
 
 /// Name of the file in which `extract_features` says what its features are.
 pub(super) const DESCRIPTION: &str = "features.json";
@@ -48,6 +49,30 @@ pub(super) fn of_features(folder: PathBuf) -> anyhow::Result<Lineage> {
         }
     }
     Ok(lineage)
+}
+
+/// Refuses features of a training and a test set that were not made alike: by another discriminator, or with batch-norm
+/// statistics of other pictures. Features that no stage of ours made are taken as they are.
+pub(super) fn check_same_making(train: &Path, test: &Path) -> anyhow::Result<()> {
+    let (Some(ours), Some(theirs)) = (Record::read(train)?, Record::read(test)?) else { return Ok(()) };
+    let input = |record: &Record, key: &str| {
+        let found = record.inputs.iter().find(|input| input.key == key);
+        found.map(|input| (input.name.clone(), input.fingerprint.clone()))
+    };
+    for key in ["model", "statistics"] {
+        let (ours, theirs) = (input(&ours, key), input(&theirs, key));
+        let name =
+            |input: &Option<(String, String)>| input.as_ref().map_or("none", |(name, _)| name).to_owned();
+        if ours.as_ref().map(|(_, content)| content) != theirs.as_ref().map(|(_, content)| content) {
+            anyhow::bail!(
+                "the features of the training and the test set were made with different `{key}`: expected `{}`, found `{}` in {}",
+                name(&ours),
+                name(&theirs),
+                test.display()
+            );
+        }
+    }
+    Ok(())
 }
 
 /// The data set behind an image store, as the records before it tell.

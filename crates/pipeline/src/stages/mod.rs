@@ -225,6 +225,12 @@ fn train_and_test<'a>(train: &'a Input, test: &'a Input) -> Vec<InputRef<'a>> {
     ]
 }
 
+/// Refuses to measure on what was trained on.
+fn same_set(train: &Input, test: &Input) -> Option<ConfigProblem> {
+    let message = "expected other features than `train`'s: a test set only measures".to_owned();
+    (train == test).then(|| ConfigProblem { key: "test".to_owned(), message })
+}
+
 /// In what the sizes of (training, test) sets depart from the full sets'.
 fn changed_sizes(ours: (usize, usize), full: (usize, usize)) -> Vec<String> {
     [("training", ours.0, full.0), ("test", ours.1, full.1)]

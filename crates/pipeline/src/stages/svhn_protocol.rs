@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::info::{KindInfo, optional, required};
-use super::lineage::{SVHN, changed_settings, of_features};
+use super::lineage::{SVHN, changed_settings, check_same_making, of_features};
 use super::{Artifact, ConfigProblem, Input, InputRef, Outcome, Stage};
 use crate::context::Context;
 use crate::report::entry::{Cell, Entry, Search, Table};
@@ -76,7 +76,9 @@ impl Stage for SvhnStage {
     }
 
     fn problems(&self) -> Vec<ConfigProblem> {
-        ConfigProblem::of("protocol", self.protocol.validate())
+        let mut problems = ConfigProblem::of("protocol", self.protocol.validate());
+        problems.extend(super::same_set(&self.train, &self.test));
+        problems
     }
 
     fn seed(&self) -> Option<u64> {
@@ -86,6 +88,7 @@ impl Stage for SvhnStage {
     fn run(&self, ctx: &Context<'_>) -> anyhow::Result<Outcome> {
         let train = FeatureSet::open(&ctx.input(&self.train))?;
         let test = FeatureSet::open(&ctx.input(&self.test))?;
+        check_same_making(&ctx.input(&self.train), &ctx.input(&self.test))?;
         let mut task = ctx.task("measuring", "draws");
         let result =
             svhn_protocol(&train, &test, &self.protocol, &mut |done, total| task.observe(done, total))?;

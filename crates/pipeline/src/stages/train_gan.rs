@@ -1,5 +1,6 @@
 //! `train_gan`: a generator and a discriminator against each other.
 
+use dcgan_gan::ArchitectureName;
 use dcgan_gan::train::{TrainConfig, train};
 use dcgan_images::ImageStore;
 use serde::{Deserialize, Serialize};
@@ -113,11 +114,25 @@ impl Stage for TrainGan {
             "d_fake": summary.discriminator.fake,
             "g_loss": summary.generator.loss,
         });
-        Ok(Outcome { metrics, differences: self.differences()? })
+        let mut differences = self.differences()?;
+        differences.extend(self.other_pictures(&store));
+        Ok(Outcome { metrics, differences })
     }
 }
 
 impl TrainGan {
+    /// How the pictures differ from those the authors trained this architecture on.
+    fn other_pictures(&self, store: &ImageStore) -> Option<String> {
+        let (papers, n_papers) = match self.training.architecture {
+            ArchitectureName::Svhn32 => ("SVHN's extra set", 531_131),
+            ArchitectureName::Imagenet32 => ("ImageNet-1k's training set", 1_281_167),
+            // Two sets, faces and LSUN bedrooms, neither with an exact number.
+            ArchitectureName::Faces64 => return None,
+        };
+        let ours = format!("{} pictures of {}", store.len(), store.meta().source);
+        (store.len() != n_papers).then(|| format!("trained on {ours}, not on the {n_papers} of {papers}"))
+    }
+
     /// Settings that are not those of the authors' code.
     fn differences(&self) -> anyhow::Result<Vec<String>> {
         let ours = self.training.resolve()?;
