@@ -57,7 +57,7 @@ impl Discriminator {
         let mut layers = Vec::new();
         let mut channels = IMAGE_CHANNELS;
         for (i, layer) in config.layers.iter().enumerate() {
-            let shape = [layer.channels, channels, config.kernel, config.kernel];
+            let shape = [config.kernel, config.kernel, channels, layer.channels];
             let kernel = make(&format!("conv{i}.kernel"), &shape, Kind::Weight)?;
             let c = [layer.channels];
             let norm = match i > 0 {

@@ -59,7 +59,7 @@ impl Generator {
         let mut layers = Vec::new();
         let mut channels = config.base_channels;
         for (i, layer) in config.layers.iter().enumerate() {
-            let shape = [channels, layer.channels, config.kernel, config.kernel];
+            let shape = [config.kernel, config.kernel, layer.channels, channels];
             let kernel = make(&format!("deconv{i}.kernel"), &shape, Kind::Weight)?;
             let c = [layer.channels];
             let norm = match i + 1 < config.layers.len() {

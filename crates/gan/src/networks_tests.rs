@@ -1,6 +1,7 @@
 //! Networks against PyTorch, with weights that both sides can write down.
 
 use candle_core::{Device, Tensor, Var};
+use dcgan_nn::conv::from_pytorch;
 
 use crate::{Architecture, ArchitectureName, Discriminator, Generator};
 
@@ -9,11 +10,18 @@ fn values(n: usize, skip: usize) -> Vec<f32> {
     (skip..n + skip).map(|i| (((0.37 + 0.618034 * i as f64).fract()) * 2.0 - 1.0) as f32).collect()
 }
 
-/// Sets parameter k to 0.25·values(n, k).
+/// Sets parameter k to 0.25·values(n, k), in PyTorch's order.
 fn fill(parameters: &[(String, Var)]) {
     for (k, (_, var)) in parameters.iter().enumerate() {
         let filled = values(var.elem_count(), k).iter().map(|v| v * 0.25).collect::<Vec<_>>();
-        var.set(&Tensor::from_vec(filled, var.shape(), &Device::Cpu).unwrap()).unwrap();
+        let filled = match var.dims() {
+            &[kh, kw, inner, outer] => {
+                let filled = Tensor::from_vec(filled, (outer, inner, kh, kw), &Device::Cpu).unwrap();
+                from_pytorch(&filled).unwrap()
+            }
+            dims => Tensor::from_vec(filled, dims, &Device::Cpu).unwrap(),
+        };
+        var.set(&filled).unwrap();
     }
 }
 

@@ -8,7 +8,7 @@
 use std::path::{Path, PathBuf};
 
 use candle_core::{Device, Tensor};
-use dcgan_nn::checkpoint::Checkpoint;
+use dcgan_nn::{checkpoint::Checkpoint, conv::from_pytorch};
 use ndarray::{ArrayD, Axis, Slice};
 use ndarray_npy::ReadNpyExt;
 use serde::{Deserialize, Serialize};
@@ -147,7 +147,7 @@ impl Files<'_> {
         for axis in [2, 3] {
             kernel.slice_axis_inplace(Axis(axis), Slice::new(0, None, -1));
         }
-        self.to_tensor(&kernel)
+        Ok(from_pytorch(&self.to_tensor(&kernel)?)?)
     }
 
     fn to_tensor(&self, array: &ArrayD<f32>) -> Result<Tensor> {

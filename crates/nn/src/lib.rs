@@ -6,7 +6,7 @@
 //!
 //! | module | holds |
 //! | --- | --- |
-//! | [`conv`] | [`conv2d`](conv::conv2d) and [`conv_transpose2d`](conv::conv_transpose2d) as tiles of columns and matrix products |
+//! | [`conv`] | [`conv2d`](conv::conv2d) and [`conv_transpose2d`](conv::conv_transpose2d) with gradients, in registers' worth of sums |
 //! | [`batch_norm`] | batch normalisation fused with its (leaky) ReLU, and the statistics feature extraction needs |
 //! | [`activation`] | LeakyReLU and ReLU alone |
 //! | [`loss`] | binary cross-entropy on logits in its stable form |
@@ -20,7 +20,7 @@
 //! use dcgan_nn::{candle::{Device, Var}, conv::conv2d, init, loss, rng};
 //! # fn main() -> dcgan_nn::Result<()> {
 //! let mut rng = rng::stream(0, rng::Purpose::Weights, 0);
-//! let kernel = Var::from_tensor(&init::normal(&[8, 3, 5, 5], 0.0, 0.02, &mut rng, &Device::Cpu)?)?;
+//! let kernel = Var::from_tensor(&init::normal(&[5, 5, 3, 8], 0.0, 0.02, &mut rng, &Device::Cpu)?)?;
 //! let images = init::normal(&[2, 32, 32, 3], 0.0, 1.0, &mut rng, &Device::Cpu)?;
 //! let maps = conv2d(&images, &kernel, 2, 2)?;
 //! assert_eq!(maps.dims(), [2, 16, 16, 8]);

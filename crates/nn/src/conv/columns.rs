@@ -53,16 +53,3 @@ pub(super) fn gather(g: &Geometry, image: &[f32], first: usize, columns: &mut [f
         }
     }
 }
-
-/// Adds the rows of `columns` to the places in one image that [`gather`] took them from.
-pub(super) fn scatter(g: &Geometry, columns: &[f32], first: usize, image: &mut [f32]) {
-    for (i, row) in columns.chunks_exact(g.patch()).enumerate() {
-        let patch = Patch::at(g, first + i);
-        for ky in patch.rows.clone() {
-            let (to, from) = patch.run(g, ky);
-            for (sum, value) in image[to].iter_mut().zip(&row[from]) {
-                *sum += value;
-            }
-        }
-    }
-}

@@ -1,175 +1,233 @@
-//! The three kernels of a convolution on the CPU: im2col in tiles that stay in the cache, one matrix product a tile.
+//! The three kernels of a convolution on the CPU.
 //!
 //! Work is cut by sizes alone, never by the number of threads, and every sum has a fixed order: results do not depend
 //! on how many threads there are.
 
+use std::borrow::Cow;
+
 use rayon::prelude::*;
 
-use super::{columns, geometry::Geometry};
+use super::{
+    columns,
+    correlation::{Correlation, Tap},
+    geometry::Geometry,
+    micro::{LANES, OuterProducts, Shared, panel},
+};
 
-/// Values in a tile of columns: 512 KiB, half of a core's L2.
-const TILE_VALUES: usize = 128 * 1024;
-/// Partial sums of a kernel gradient, each over its own images.
-const GRADIENT_PARTS: usize = 8;
+/// Channels below which a patch is copied into one row before it is multiplied.
+pub(super) const FEW_CHANNELS: usize = 8;
+/// Map positions whose outer products are summed before the sums go back to memory: a block of maps stays in L2.
+const POSITIONS: usize = 512;
+/// Least number of pieces that a kernel gradient is cut into, for many cores.
+const PIECES: usize = 16;
 
-/// Map positions in a tile.
-fn tile_rows(g: &Geometry) -> usize {
-    (TILE_VALUES / g.patch().max(1)).clamp(32, 512).min(g.oh * g.ow)
-}
-
-/// (o, c, kh, kw) → (kh, kw, c, o): the order of a patch's values, maps last.
-fn to_patch_order(g: &Geometry, kernel: &[f32]) -> Vec<f32> {
-    let mut out = vec![0.0; kernel.len()];
-    for o in 0..g.o {
-        for c in 0..g.c {
-            for k in 0..g.kh * g.kw {
-                out[(k * g.c + c) * g.o + o] = kernel[(o * g.c + c) * g.kh * g.kw + k];
-            }
-        }
-    }
-    out
-}
-
-/// The inverse of [`to_patch_order`].
-fn from_patch_order(g: &Geometry, patches: &[f32]) -> Vec<f32> {
-    let mut out = vec![0.0; patches.len()];
-    for o in 0..g.o {
-        for c in 0..g.c {
-            for k in 0..g.kh * g.kw {
-                out[(o * g.c + c) * g.kh * g.kw + k] = patches[(k * g.c + c) * g.o + o];
-            }
-        }
-    }
-    out
-}
-
-/// Images (n, h, w, c) and kernel (o, c, kh, kw) → maps (n, oh, ow, o).
+/// Images (n, h, w, c) and kernel (kh, kw, c, o) → maps (n, oh, ow, o).
 pub(super) fn forward(g: &Geometry, images: &[f32], kernel: &[f32]) -> Vec<f32> {
-    let kernel = to_patch_order(g, kernel);
-    let tile = tile_rows(g);
-    let mut maps = vec![0.0; g.n * g.map_len()];
-    let tiles: Vec<(usize, usize, &mut [f32])> = maps
-        .chunks_exact_mut(g.map_len())
-        .enumerate()
-        .flat_map(|(n, map)| map.chunks_mut(tile * g.o).enumerate().map(move |(t, rows)| (n, t * tile, rows)))
-        .collect();
-    tiles.into_par_iter().for_each_init(Vec::new, |scratch, (n, first, out)| {
-        let rows = out.len() / g.o;
-        scratch.resize(rows * g.patch(), 0.0);
-        columns::gather(g, &images[n * g.image_len()..][..g.image_len()], first, scratch);
-        let product = Product { m: rows, k: g.patch(), n: g.o };
-        product.run(Operand::rows(scratch), Operand::rows(&kernel), out, false);
+    let kernel = widen(kernel, g.o);
+    let taps = (0..g.kh * g.kw).map(|k| {
+        let at = |k: usize| k as isize - g.padding as isize;
+        Tap { dy: at(k / g.kw), dx: at(k % g.kw), kernel: k }
     });
-    maps
+    let correlation = Correlation {
+        n: g.n,
+        source: [g.h, g.w, g.c],
+        step: g.stride,
+        taps: taps.collect(),
+        positions: [g.oh, g.ow],
+        target: [g.oh, g.ow, g.o],
+        target_first: [0, 0],
+        target_step: 1,
+    };
+    fill(g.n * g.map_len(), |maps| correlation.run(images, &kernel, maps))
 }
 
-/// Maps' gradient (n, oh, ow, o) and kernel (o, c, kh, kw) → images' gradient (n, h, w, c).
+/// Maps' gradient (n, oh, ow, o) and kernel (kh, kw, c, o) → images' gradient (n, h, w, c).
+///
+/// Image positions of one remainder by the stride meet the same kernel positions: for each of the stride² remainders this is
+/// a plain correlation of the maps with those.
 pub(super) fn input_gradient(g: &Geometry, maps: &[f32], kernel: &[f32]) -> Vec<f32> {
-    let kernel = to_patch_order(g, kernel);
-    let tile = tile_rows(g);
-    let mut images = vec![0.0; g.n * g.image_len()];
-    images.par_chunks_exact_mut(g.image_len()).zip(maps.par_chunks_exact(g.map_len())).for_each_init(
-        Vec::new,
-        |scratch, (image, map)| {
-            for (t, rows) in map.chunks(tile * g.o).enumerate() {
-                let product = Product { m: rows.len() / g.o, k: g.o, n: g.patch() };
-                scratch.resize(product.m * g.patch(), 0.0);
-                product.run(Operand::rows(rows), Operand::columns(&kernel), scratch, false);
-                columns::scatter(g, scratch, t * tile, image);
-            }
-        },
-    );
-    images
+    let kernel = widen_transposed(g, kernel);
+    fill(g.n * g.image_len(), |images| {
+        for phase in 0..g.stride * g.stride {
+            let first = [phase / g.stride, phase % g.stride];
+            let positions = [0, 1].map(|d| ([g.h, g.w][d] + g.stride - 1 - first[d]) / g.stride);
+            // The map position whose kernel position `k` meets the first image position, if there is one.
+            let meets = |d: usize, k: usize| {
+                let shifted = (first[d] + g.padding) as isize - k as isize;
+                (shifted.rem_euclid(g.stride as isize) == 0).then(|| shifted.div_euclid(g.stride as isize))
+            };
+            let taps = (0..g.kh * g.kw)
+                .filter_map(|k| Some(Tap { dy: meets(0, k / g.kw)?, dx: meets(1, k % g.kw)?, kernel: k }));
+            let correlation = Correlation {
+                n: g.n,
+                source: [g.oh, g.ow, g.o],
+                step: 1,
+                taps: taps.collect(),
+                positions,
+                target: [g.h, g.w, g.c],
+                target_first: first,
+                target_step: g.stride,
+            };
+            correlation.run(maps, &kernel, images);
+        }
+    })
 }
 
-/// Images (n, h, w, c) and maps' gradient (n, oh, ow, o) → kernel's gradient (o, c, kh, kw).
+/// Images (n, h, w, c) and maps' gradient (n, oh, ow, o) → kernel's gradient (kh, kw, c, o).
 pub(super) fn kernel_gradient(g: &Geometry, images: &[f32], maps: &[f32]) -> Vec<f32> {
-    let tile = tile_rows(g);
-    let part = g.n.div_ceil(GRADIENT_PARTS).max(1);
-    let parts: Vec<Vec<f32>> = images
-        .par_chunks(part * g.image_len())
-        .zip(maps.par_chunks(part * g.map_len()))
-        .map(|(images, maps)| {
-            let mut sum = vec![0.0; g.patch() * g.o];
-            let mut scratch = Vec::new();
-            for (image, map) in images.chunks_exact(g.image_len()).zip(maps.chunks_exact(g.map_len())) {
-                for (t, rows) in map.chunks(tile * g.o).enumerate() {
-                    let product = Product { m: g.patch(), k: rows.len() / g.o, n: g.o };
-                    scratch.resize(product.k * g.patch(), 0.0);
-                    columns::gather(g, image, t * tile, &mut scratch);
-                    product.run(Operand::columns(&scratch), Operand::rows(rows), &mut sum, true);
+    let maps = widen(maps, g.o);
+    let step = g.o.next_multiple_of(LANES);
+    let n_positions = g.n * g.oh * g.ow;
+    let gathers = g.c < FEW_CHANNELS;
+    let (n_taps, rows) = if gathers { (1, g.patch()) } else { (g.kh * g.kw, g.c) };
+    let panel = panel();
+    let panels = g.o.div_ceil(panel);
+    let parts = PIECES.div_ceil(n_taps * panels).min(n_positions.div_ceil(POSITIONS)).max(1);
+    let part = n_positions.div_ceil(parts).next_multiple_of(POSITIONS);
+    let len = g.patch() * g.o;
+    let mut sums = fill(parts * len, |sums| {
+        let out = Shared::new(sums);
+        (0..parts * n_taps * panels).into_par_iter().for_each_init(Scratch::default, |scratch, piece| {
+            let (first_column, tap, part_idx) =
+                (piece % panels * panel, piece / panels % n_taps, piece / panels / n_taps);
+            let columns = panel.min(g.o - first_column);
+            let end = ((part_idx + 1) * part).min(n_positions);
+            let mut block = part_idx * part;
+            let mut add = false;
+            loop {
+                let positions = block..(block + POSITIONS).min(end).max(block);
+                let left = if gathers {
+                    scratch.gather(g, images, positions.clone());
+                    &scratch.columns[..]
+                } else {
+                    scratch.pair(g, tap, positions.clone());
+                    images
+                };
+                if gathers {
+                    let first = positions.start;
+                    let pair = |p: usize| (((p - first) * rows) as u32, p as u32);
+                    scratch.pairs.clear();
+                    scratch.pairs.extend(positions.map(pair));
+                }
+                for pair in &mut scratch.pairs {
+                    pair.1 = pair.1 * step as u32 + first_column as u32;
+                }
+                let products = OuterProducts {
+                    left,
+                    rows,
+                    right: &maps,
+                    columns,
+                    pairs: &scratch.pairs,
+                    out,
+                    out_offset: part_idx * len + tap * rows * g.o + first_column,
+                    out_step: g.o,
+                    add,
+                };
+                // SAFETY: a piece is one tap's rows and one panel's columns of one part's sums, all inside `sums`.
+                #[allow(unsafe_code)]
+                unsafe {
+                    products.run();
+                }
+                (block, add) = (block + POSITIONS, true);
+                if block >= end {
+                    break;
                 }
             }
-            sum
-        })
-        .collect();
-    let mut sum = vec![0.0; g.patch() * g.o];
-    sum.par_chunks_mut(4096).enumerate().for_each(|(chunk, out)| {
-        for part in &parts {
-            out.iter_mut().zip(&part[chunk * 4096..]).for_each(|(s, v)| *s += v);
+        });
+    });
+    if parts > 1 {
+        let (sum, others) = sums.split_at_mut(len);
+        let chunk = 4096;
+        sum.par_chunks_mut(chunk).enumerate().for_each(|(i, sum)| {
+            for other in others.chunks_exact(len) {
+                sum.iter_mut().zip(&other[i * chunk..]).for_each(|(s, v)| *s += v);
+            }
+        });
+        sums.truncate(len);
+    }
+    sums
+}
+
+/// What one thread fills again and again.
+#[derive(Default)]
+struct Scratch {
+    columns: Vec<f32>,
+    pairs: Vec<(u32, u32)>,
+}
+
+impl Scratch {
+    /// The patches at `positions`, a row each.
+    fn gather(&mut self, g: &Geometry, images: &[f32], positions: std::ops::Range<usize>) {
+        self.columns.resize(positions.len() * g.patch(), 0.0);
+        for (position, row) in positions.zip(self.columns.chunks_exact_mut(g.patch())) {
+            let (n, position) = (position / (g.oh * g.ow), position % (g.oh * g.ow));
+            columns::gather(g, &images[n * g.image_len()..][..g.image_len()], position, row);
+        }
+    }
+
+    /// For every one of `positions` whose image position under `tap` is inside the image: where its values begin, and the
+    /// map position.
+    fn pair(&mut self, g: &Geometry, tap: usize, positions: std::ops::Range<usize>) {
+        self.pairs.clear();
+        let (ky, kx) = (tap / g.kw, tap % g.kw);
+        let (mut n, mut oy, mut ox) =
+            (positions.start / (g.oh * g.ow), positions.start / g.ow % g.oh, positions.start % g.ow);
+        for position in positions {
+            let inside = |o: usize, k: usize, size: usize| {
+                (o * g.stride + k).checked_sub(g.padding).filter(|&at| at < size)
+            };
+            if let (Some(y), Some(x)) = (inside(oy, ky, g.h), inside(ox, kx, g.w)) {
+                self.pairs.push(((((n * g.h + y) * g.w + x) * g.c) as u32, position as u32));
+            }
+            ox += 1;
+            if ox == g.ow {
+                (ox, oy) = (0, oy + 1);
+                if oy == g.oh {
+                    (oy, n) = (0, n + 1);
+                }
+            }
+        }
+    }
+}
+
+/// A vector of `len` values that `write` sets, every one.
+fn fill(len: usize, write: impl FnOnce(&mut [f32])) -> Vec<f32> {
+    let mut values = vec![0.0; len];
+    write(&mut values);
+    values
+}
+
+/// Rows of `columns` values, made whole vectors with zeros where they are not.
+fn widen(values: &[f32], columns: usize) -> Cow<'_, [f32]> {
+    let step = columns.next_multiple_of(LANES);
+    if step == columns {
+        return Cow::Borrowed(values);
+    }
+    let mut wide = vec![0.0; values.len() / columns * step];
+    wide.par_chunks_exact_mut(step)
+        .zip(values.par_chunks_exact(columns))
+        .for_each(|(wide, row)| wide[..columns].copy_from_slice(row));
+    Cow::Owned(wide)
+}
+
+/// Kernel (kh, kw, c, o) → (kh, kw, o, c), rows of c made whole vectors.
+fn widen_transposed(g: &Geometry, kernel: &[f32]) -> Vec<f32> {
+    /// Side of the square that is transposed at a time: its rows and columns both stay in L1.
+    const SIDE: usize = 16;
+    let step = g.c.next_multiple_of(LANES);
+    let mut out = vec![0.0; g.kh * g.kw * g.o * step];
+    out.par_chunks_mut(SIDE.min(g.o) * step).enumerate().for_each(|(chunk, out)| {
+        // SIDE divides the rows of a tap, or a chunk may span two: rows are found one by one.
+        let first = chunk * SIDE.min(g.o);
+        for c0 in (0..g.c).step_by(SIDE) {
+            for (row, out) in out.chunks_exact_mut(step).enumerate() {
+                let (tap, o) = ((first + row) / g.o, (first + row) % g.o);
+                let channels = c0..(c0 + SIDE).min(g.c);
+                for (value, c) in out[channels.clone()].iter_mut().zip(channels) {
+                    *value = kernel[(tap * g.c + c) * g.o + o];
+                }
+            }
         }
     });
-    from_patch_order(g, &sum)
-}
-
-/// A matrix of a [`Product`], stored row after row as itself or as its transpose.
-struct Operand<'a> {
-    values: &'a [f32],
-    transposed: bool,
-}
-
-impl<'a> Operand<'a> {
-    fn rows(values: &'a [f32]) -> Self {
-        Self { values, transposed: false }
-    }
-
-    fn columns(values: &'a [f32]) -> Self {
-        Self { values, transposed: true }
-    }
-}
-
-/// (m, k) · (k, n) → (m, n) on the calling thread.
-struct Product {
-    m: usize,
-    k: usize,
-    n: usize,
-}
-
-impl Product {
-    /// Writes the product of `a` and `b` to `out`, or adds it.
-    #[allow(unsafe_code)]
-    fn run(&self, a: Operand, b: Operand, out: &mut [f32], add: bool) {
-        let &Self { m, k, n } = self;
-        assert!(a.values.len() == m * k && b.values.len() == k * n && out.len() == m * n);
-        let strides = |transposed: bool, rows: usize, columns: usize| -> (isize, isize) {
-            if transposed { (rows as isize, 1) } else { (1, columns as isize) }
-        };
-        let (a_cs, a_rs) = strides(a.transposed, m, k);
-        let (b_cs, b_rs) = strides(b.transposed, k, n);
-        // SAFETY: the assertion above makes every (row, column) of the three matrices, at these strides, an index
-        // inside its slice; `out` is borrowed mutably, so it overlaps neither operand.
-        unsafe {
-            gemm::gemm(
-                m,
-                n,
-                k,
-                out.as_mut_ptr(),
-                1,
-                n as isize,
-                add,
-                a.values.as_ptr(),
-                a_cs,
-                a_rs,
-                b.values.as_ptr(),
-                b_cs,
-                b_rs,
-                1.0,
-                1.0,
-                false,
-                false,
-                false,
-                gemm::Parallelism::None,
-            );
-        }
-    }
+    out
 }

@@ -20,7 +20,7 @@ impl Case {
         let (c, [kh, kw]) = (self.x[3], self.k);
         let shape = if self.output_padding.is_some() { [c, self.o, kh, kw] } else { [self.o, c, kh, kw] };
         let kernel = values(c * self.o * kh * kw + 3)[3..].to_vec();
-        let kernel = Tensor::from_vec(kernel, &shape, &Device::Cpu).unwrap();
+        let kernel = from_pytorch(&Tensor::from_vec(kernel, &shape, &Device::Cpu).unwrap()).unwrap();
         (var(&self.x), Var::from_tensor(&kernel).unwrap())
     }
 
@@ -76,7 +76,8 @@ fn agree_with_pytorch() {
         let weights = values(y.elem_count() + 7)[7..].to_vec();
         let weights = Tensor::from_vec(weights, y.shape(), &Device::Cpu).unwrap();
         let gradients = (&y * weights).unwrap().sum_all().unwrap().backward().unwrap();
-        let ours = [&y, gradients.get(&x).unwrap(), gradients.get(&kernel).unwrap()].map(summary);
+        let kernel_gradient = gradients.get(&kernel).unwrap().permute((3, 2, 0, 1)).unwrap();
+        let ours = [&y, gradients.get(&x).unwrap(), &kernel_gradient].map(summary);
         for (part, (ours, expected)) in ours.iter().zip(&case.expected).enumerate() {
             assert_close(ours, expected, 1e-4, &format!("case {i}, part {part}"));
         }
@@ -95,18 +96,18 @@ fn gradients_agree_with_finite_differences() {
 fn agree_with_candles_own() {
     let (x, kernel) = (tensor(&[3, 16, 16, 8]), tensor(&[12, 8, 5, 5]));
     let nchw = x.permute((0, 3, 1, 2)).unwrap().contiguous().unwrap();
-    let ours = conv2d(&x, &kernel, 2, 2).unwrap();
+    let ours = conv2d(&x, &from_pytorch(&kernel).unwrap(), 2, 2).unwrap();
     let candles = nchw.conv2d(&kernel, 2, 2, 1, 1).unwrap().permute((0, 2, 3, 1)).unwrap();
     assert_close(&flat(&ours), &flat(&candles), 1e-4, "conv2d");
     let kernel = tensor(&[8, 12, 5, 5]);
-    let ours = conv_transpose2d(&x, &kernel, 2, 2, 1).unwrap();
+    let ours = conv_transpose2d(&x, &from_pytorch(&kernel).unwrap(), 2, 2, 1).unwrap();
     let candles = nchw.conv_transpose2d(&kernel, 2, 1, 2, 1).unwrap().permute((0, 2, 3, 1)).unwrap();
     assert_close(&flat(&ours), &flat(&candles), 1e-4, "conv_transpose2d");
 }
 
 #[test]
 fn bits_do_not_depend_on_the_thread_count() {
-    let (x, kernel) = (var(&[20, 16, 16, 4]), var(&[8, 4, 5, 5]));
+    let (x, kernel) = (var(&[20, 16, 16, 4]), var(&[5, 5, 4, 8]));
     let run = |threads: usize| {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
         pool.install(|| {
@@ -120,7 +121,7 @@ fn bits_do_not_depend_on_the_thread_count() {
 
 #[test]
 fn nothing_is_computed_for_images_and_detached_kernels() {
-    let (x, kernel) = (var(&[1, 8, 8, 2]), var(&[3, 2, 3, 3]));
+    let (x, kernel) = (var(&[1, 8, 8, 2]), var(&[3, 3, 2, 3]));
     let through_kernel = conv2d(&x.detach(), &kernel, 1, 1).unwrap().sum_all().unwrap().backward().unwrap();
     assert!(through_kernel.get(&kernel).is_some() && through_kernel.get(&x).is_none());
     let through_x = conv2d(&x, &kernel.detach(), 1, 1).unwrap().sum_all().unwrap().backward().unwrap();
@@ -131,10 +132,10 @@ fn nothing_is_computed_for_images_and_detached_kernels() {
 fn shapes_that_do_not_fit_are_refused() {
     let message = |r: Result<Tensor>| r.unwrap_err().to_string();
     let x = tensor(&[1, 4, 4, 2]);
-    let error = message(conv2d(&x, &tensor(&[3, 5, 3, 3]), 1, 1));
+    let error = message(conv2d(&x, &tensor(&[3, 3, 5, 3]), 1, 1));
     assert!(error.contains("the kernel takes 5 channels, the input has 2"), "{error}");
-    let error = message(conv2d(&x, &tensor(&[3, 2, 9, 9]), 1, 1));
+    let error = message(conv2d(&x, &tensor(&[9, 9, 2, 3]), 1, 1));
     assert!(error.contains("kernel 9x9"), "{error}");
-    let error = message(conv_transpose2d(&x, &tensor(&[2, 3, 3, 3]), 2, 1, 2));
+    let error = message(conv_transpose2d(&x, &tensor(&[3, 3, 3, 2]), 2, 1, 2));
     assert!(error.contains("output padding 2"), "{error}");
 }

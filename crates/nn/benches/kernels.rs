@@ -1,0 +1,92 @@
+//! Convolutions and their gradients at the paper's layer shapes, beside `gemm` on 2048³ and candle's own convolution.
+//!
+//! The throughput that Criterion prints as elements a second is floating-point operations a second.
+
+use std::hint::black_box;
+
+use criterion::{
+    BenchmarkGroup, Criterion, Throughput, criterion_group, criterion_main, measurement::WallTime,
+};
+use dcgan_nn::candle::{Device, Error, Result, Tensor, Var};
+use dcgan_nn::conv::conv2d;
+use dcgan_nn::{init, rng};
+
+/// Side, channels in and out, kernel, stride; the batch is 32.
+const LAYERS: [[usize; 5]; 13] = [
+    [32, 3, 64, 5, 2],
+    [16, 64, 128, 5, 2],
+    [8, 128, 256, 5, 2],
+    [32, 3, 128, 3, 1],
+    [32, 128, 128, 3, 2],
+    [16, 128, 256, 3, 1],
+    [16, 256, 256, 3, 2],
+    [8, 256, 512, 3, 1],
+    [8, 512, 512, 3, 2],
+    [64, 3, 128, 5, 2],
+    [32, 128, 256, 5, 2],
+    [16, 256, 512, 5, 2],
+    [8, 512, 1024, 5, 2],
+];
+const BATCH: usize = 32;
+
+fn noise(shape: &[usize]) -> Tensor {
+    let mut rng = rng::stream(0, rng::Purpose::Weights, 0);
+    init::normal(shape, 0.0, 1.0, &mut rng, &Device::Cpu).expect("a CPU tensor")
+}
+
+fn layers(criterion: &mut Criterion) {
+    for [side, c, o, k, stride] in LAYERS {
+        let mut group = criterion.benchmark_group(format!("{c}→{o} @{side} {k}x{k} s{stride}"));
+        let maps = side / stride;
+        group.throughput(Throughput::Elements((2 * BATCH * maps * maps * c * k * k * o) as u64));
+        group.sample_size(10).warm_up_time(std::time::Duration::from_millis(300));
+        group.measurement_time(std::time::Duration::from_secs(1));
+        let (images, kernel) = (noise(&[BATCH, side, side, c]), noise(&[k, k, c, o]));
+        three(&mut group, "ours", &images, &kernel, |x, w| conv2d(x, w, stride, k / 2).map_err(Error::wrap));
+        let images = images.permute((0, 3, 1, 2)).and_then(|x| x.contiguous()).expect("a CPU tensor");
+        let kernel = kernel.permute((3, 2, 0, 1)).and_then(|w| w.contiguous()).expect("a CPU tensor");
+        if std::env::var_os("CANDLE").is_some() {
+            three(&mut group, "candle", &images, &kernel, |x, w| x.conv2d(w, k / 2, stride, 1, 1));
+        }
+        group.finish();
+    }
+}
+
+/// Forward alone; then backward to one operand alone, which is timed without its forward.
+fn three(
+    group: &mut BenchmarkGroup<WallTime>,
+    whose: &str,
+    images: &Tensor,
+    kernel: &Tensor,
+    conv: impl Fn(&Tensor, &Tensor) -> Result<Tensor>,
+) {
+    group.bench_function(format!("{whose}/forward"), |b| {
+        b.iter(|| conv(black_box(images), kernel).expect("shapes fit"))
+    });
+    let var = |t: &Tensor| Var::from_tensor(t).expect("a CPU tensor");
+    let (images_var, kernel_var) = (var(images), var(kernel));
+    let backward = |x: &Tensor, w: &Tensor| {
+        let y = conv(x, w).expect("shapes fit");
+        let start = std::time::Instant::now();
+        black_box(y.backward().expect("a gradient"));
+        start.elapsed()
+    };
+    group.bench_function(format!("{whose}/input gradient"), |b| {
+        b.iter_custom(|n| (0..n).map(|_| backward(&images_var, kernel)).sum())
+    });
+    group.bench_function(format!("{whose}/kernel gradient"), |b| {
+        b.iter_custom(|n| (0..n).map(|_| backward(images, &kernel_var)).sum())
+    });
+}
+
+fn product(criterion: &mut Criterion) {
+    const SIDE: usize = 2048;
+    let mut group = criterion.benchmark_group("gemm");
+    group.throughput(Throughput::Elements(2 * (SIDE * SIDE * SIDE) as u64)).sample_size(10);
+    let (a, b) = (noise(&[SIDE, SIDE]), noise(&[SIDE, SIDE]));
+    group.bench_function("2048³", |bench| bench.iter(|| black_box(&a).matmul(&b).expect("shapes fit")));
+    group.finish();
+}
+
+criterion_group!(benches, product, layers);
+criterion_main!(benches);

@@ -1,0 +1,208 @@
+//! A sum over kernel positions of shifted copies of a raster: what a convolution's forward is, and, for image positions
+//! of one remainder by the stride, its input gradient.
+
+use rayon::prelude::*;
+
+use super::kernels::FEW_CHANNELS;
+use super::micro::{Correlate, LANES, NOTHING, Run, Shared, panel};
+
+/// Target positions that are worked on together: their part of the source stays in L2.
+const POSITIONS: usize = 192;
+/// Kernel rows that are worked on together: a panel of them stays in L2.
+const DEPTH: usize = 1024;
+
+/// One kernel position, and how far its source position lies from that of its target.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Tap {
+    pub(super) dy: isize,
+    pub(super) dx: isize,
+    /// Which of the kernel's kh·kw positions.
+    pub(super) kernel: usize,
+}
+
+/// target(n, y, x) = Σ over taps, channels: source(n, row·step + dy, column·step + dx, ·) · kernel(tap, ·, ·), where
+/// (y, x) = `target_first` + (row, column)·`target_step`. Positions outside the source are 0.
+#[derive(Debug)]
+pub(super) struct Correlation {
+    pub(super) n: usize,
+    /// Rows, columns and channels.
+    pub(super) source: [usize; 3],
+    pub(super) step: usize,
+    pub(super) taps: Vec<Tap>,
+    /// Rows and columns of target positions.
+    pub(super) positions: [usize; 2],
+    /// Rows, columns and channels.
+    pub(super) target: [usize; 3],
+    pub(super) target_first: [usize; 2],
+    pub(super) target_step: usize,
+}
+
+impl Correlation {
+    /// `kernel`: rows (tap, source channel) of the target's channels, made whole vectors.
+    pub(super) fn run(&self, source: &[f32], kernel: &[f32], target: &mut [f32]) {
+        let n_positions = self.n * self.positions[0] * self.positions[1];
+        let channels = self.target[2];
+        if n_positions == 0 {
+            return;
+        }
+        assert_eq!(target.len(), self.n * self.target.iter().product::<usize>());
+        assert!(source.len() < NOTHING as usize && target.len() < NOTHING as usize);
+        let tiles = n_positions.div_ceil(POSITIONS);
+        let tile = n_positions.div_ceil(tiles).next_multiple_of(6);
+        let tiles = n_positions.div_ceil(tile);
+        let panel = panel();
+        let panels = channels.div_ceil(panel);
+        let gathers = self.source[2] < FEW_CHANNELS && self.taps.len() > 1;
+        let steps = if gathers { vec![self.gathered()] } else { self.steps() };
+        let longest = steps.iter().flatten().map(|part| part.run.len).max().unwrap_or(0);
+        let zeros = vec![0.0; longest];
+        let out = Shared::new(target);
+        (0..tiles * panels).into_par_iter().for_each_init(Tile::default, |scratch, piece| {
+            let (t, first_column) = (piece / panels, piece % panels * panel);
+            let columns = panel.min(channels - first_column);
+            scratch.place(self, t * tile, tile.min(n_positions - t * tile));
+            let mut add = false;
+            for step in &steps {
+                let left = if gathers {
+                    scratch.gather(self, source);
+                    scratch.columns.as_slice()
+                } else {
+                    scratch.locate(self, step);
+                    source
+                };
+                let out_offsets: Vec<u32> =
+                    scratch.targets.iter().map(|&t| t + first_column as u32).collect();
+                let block = Correlate {
+                    left,
+                    offsets: &scratch.offsets,
+                    runs: &scratch.runs,
+                    zeros: &zeros,
+                    right: kernel,
+                    step: channels.next_multiple_of(LANES),
+                    first_column,
+                    columns,
+                    out,
+                    out_offsets: &out_offsets,
+                    add,
+                };
+                // SAFETY: a piece is one tile's positions and one panel's channels of the target; no other has any of them.
+                #[allow(unsafe_code)]
+                unsafe {
+                    block.run();
+                }
+                add = true;
+            }
+        });
+    }
+
+    /// The kernel's rows in groups of at most [`DEPTH`]; one empty group where there are no taps.
+    fn steps(&self) -> Vec<Vec<Part>> {
+        let channels = self.source[2];
+        let mut steps = vec![Vec::new()];
+        let mut depth = 0;
+        for &tap in &self.taps {
+            for channel in (0..channels).step_by(DEPTH) {
+                let len = DEPTH.min(channels - channel);
+                if depth + len > DEPTH && depth > 0 {
+                    steps.push(Vec::new());
+                    depth = 0;
+                }
+                depth += len;
+                let run = Run { len, right_row: tap.kernel * channels + channel };
+                if let Some(step) = steps.last_mut() {
+                    step.push(Part { tap, channel, run });
+                }
+            }
+        }
+        steps
+    }
+
+    /// All taps as one run of a gathered row, for few channels; taps follow each other in the kernel only where all
+    /// of them are there, so rows are gathered for all up to the last.
+    fn gathered(&self) -> Vec<Part> {
+        let len = self.source[2] * self.taps.iter().map(|tap| tap.kernel + 1).max().unwrap_or(0);
+        vec![Part { tap: self.taps[0], channel: 0, run: Run { len, right_row: 0 } }]
+    }
+}
+
+/// A run of source channels under one tap.
+#[derive(Debug, Clone, Copy)]
+struct Part {
+    tap: Tap,
+    channel: usize,
+    run: Run,
+}
+
+/// What one thread fills again for every tile.
+#[derive(Default)]
+struct Tile {
+    /// Picture, row and column of each position.
+    positions: Vec<[usize; 3]>,
+    /// Where each position's target begins.
+    targets: Vec<u32>,
+    offsets: Vec<u32>,
+    runs: Vec<Run>,
+    columns: Vec<f32>,
+}
+
+impl Tile {
+    fn place(&mut self, c: &Correlation, first: usize, len: usize) {
+        let [rows, columns] = c.positions;
+        let at = |p: usize| [p / (rows * columns), p / columns % rows, p % columns];
+        self.positions.clear();
+        self.positions.extend((first..first + len).map(at));
+        let [h, w, channels] = c.target;
+        let target = |&[n, row, column]: &[usize; 3]| {
+            let (y, x) =
+                (c.target_first[0] + row * c.target_step, c.target_first[1] + column * c.target_step);
+            (((n * h + y) * w + x) * channels) as u32
+        };
+        self.targets.clear();
+        self.targets.extend(self.positions.iter().map(target));
+    }
+
+    /// Where each position's values of each part begin.
+    fn locate(&mut self, c: &Correlation, parts: &[Part]) {
+        self.offsets.clear();
+        self.runs.clear();
+        for part in parts {
+            self.runs.push(part.run);
+            let offset = |&[n, row, column]: &[usize; 3]| match c.inside(row, column, part.tap) {
+                Some((y, x)) => {
+                    (((n * c.source[0] + y) * c.source[1] + x) * c.source[2] + part.channel) as u32
+                }
+                None => NOTHING,
+            };
+            self.offsets.extend(self.positions.iter().map(offset));
+        }
+    }
+
+    /// Copies every position's values under all taps into a row.
+    fn gather(&mut self, c: &Correlation, source: &[f32]) {
+        let [h, w, channels] = c.source;
+        let part = c.gathered()[0];
+        let len = part.run.len;
+        self.columns.clear();
+        self.columns.resize(len * self.positions.len(), 0.0);
+        for (&[n, row, column], out) in self.positions.iter().zip(self.columns.chunks_exact_mut(len)) {
+            for &tap in &c.taps {
+                if let Some((y, x)) = c.inside(row, column, tap) {
+                    let from = ((n * h + y) * w + x) * channels;
+                    out[tap.kernel * channels..][..channels].copy_from_slice(&source[from..from + channels]);
+                }
+            }
+        }
+        self.runs.clear();
+        self.runs.push(part.run);
+        self.offsets.clear();
+        self.offsets.extend((0..self.positions.len()).map(|i| (i * len) as u32));
+    }
+}
+
+impl Correlation {
+    fn inside(&self, row: usize, column: usize, tap: Tap) -> Option<(usize, usize)> {
+        let y = (row * self.step).checked_add_signed(tap.dy).filter(|&y| y < self.source[0])?;
+        let x = (column * self.step).checked_add_signed(tap.dx).filter(|&x| x < self.source[1])?;
+        Some((y, x))
+    }
+}

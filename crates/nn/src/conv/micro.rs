@@ -1,0 +1,310 @@
+//! The innermost loops: a small block of sums held in registers while one long dot product after another runs through it.
+//!
+//! Both read their left side in place, one broadcast value at a time, so that no matrix of patches is ever written; the right
+//! side is a row of neighbouring outputs. `pulp` compiles each for AVX-512, AVX2 and NEON and picks one as the program runs.
+
+use pulp::{Arch, Simd, WithSimd};
+
+/// Right-hand rows are whole vectors of the widest kind.
+pub(super) const LANES: usize = 16;
+
+/// Values that many threads write, each its own part.
+#[derive(Clone, Copy)]
+pub(super) struct Shared(*mut f32);
+
+#[allow(unsafe_code)]
+// SAFETY: a raw pointer is only dereferenced in this module's loops, whose callers promise that no two write the same place.
+unsafe impl Send for Shared {}
+#[allow(unsafe_code)]
+// SAFETY: as above.
+unsafe impl Sync for Shared {}
+
+impl Shared {
+    pub(super) fn new(values: &mut [f32]) -> Self {
+        Self(values.as_mut_ptr())
+    }
+
+    #[allow(unsafe_code)]
+    fn at(self, offset: usize) -> *mut f32 {
+        self.0.wrapping_add(offset)
+    }
+}
+
+/// Output columns that one block of registers holds on this machine.
+pub(super) fn panel() -> usize {
+    struct Width;
+    impl WithSimd for Width {
+        type Output = usize;
+        #[inline(always)]
+        fn with_simd<S: Simd>(self, _: S) -> usize {
+            S::F32_LANES * vectors::<S>()
+        }
+    }
+    Arch::new().dispatch(Width)
+}
+
+/// Vectors in a row of the block: with a register for each sum, the right side and the broadcast value.
+#[inline(always)]
+const fn vectors<S: Simd>() -> usize {
+    if S::REGISTER_COUNT >= 32 { 4 } else { 2 }
+}
+
+/// A run of left-hand values that lie together, and the right-hand row that its first value meets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Run {
+    pub(super) len: usize,
+    pub(super) right_row: usize,
+}
+
+/// out\[row\]\[column\] (+)= Σ over runs, over k: left\[run\]\[row\]\[k\] · right\[`right_row` + k\]\[column\].
+pub(super) struct Correlate<'a> {
+    /// Left-hand values.
+    pub(super) left: &'a [f32],
+    /// Where each row's values of each run begin: `rows` offsets a run; [`NOTHING`] is a run of zeros.
+    pub(super) offsets: &'a [u32],
+    pub(super) runs: &'a [Run],
+    /// Zeros, as many as the longest run.
+    pub(super) zeros: &'a [f32],
+    /// Right-hand rows of `step` values, whole vectors of [`LANES`] from the first column on.
+    pub(super) right: &'a [f32],
+    pub(super) step: usize,
+    /// The block's first column, and how many.
+    pub(super) first_column: usize,
+    pub(super) columns: usize,
+    pub(super) out: Shared,
+    /// Where each row of the output begins.
+    pub(super) out_offsets: &'a [u32],
+    /// Adds to what is there.
+    pub(super) add: bool,
+}
+
+/// The offset of a run that lies outside the image.
+pub(super) const NOTHING: u32 = u32::MAX;
+
+impl Correlate<'_> {
+    /// # Safety
+    /// Every row's offset plus `columns` must lie inside the values that `out` was made of, and nothing else may touch those
+    /// places meanwhile.
+    #[allow(unsafe_code)]
+    pub(super) unsafe fn run(self) {
+        let rows = self.out_offsets.len();
+        assert_eq!(self.offsets.len(), self.runs.len() * rows);
+        let padded = self.columns.next_multiple_of(LANES);
+        for (run, offsets) in self.runs.iter().zip(self.offsets.chunks_exact(rows.max(1))) {
+            let last = self.left.len() - run.len.min(self.left.len());
+            assert!(run.len <= self.zeros.len() && run.len <= self.left.len());
+            assert!(offsets.iter().all(|&o| o == NOTHING || o as usize <= last));
+            let last_row = run.right_row + run.len - 1;
+            assert!(last_row * self.step + self.first_column + padded <= self.right.len());
+        }
+        Arch::new().dispatch(self);
+    }
+
+    #[inline(always)]
+    #[allow(unsafe_code)]
+    fn block<S: Simd, const M: usize, const N: usize>(&self, simd: S, row: usize) {
+        let rows = self.out_offsets.len();
+        let mut sums = [[simd.splat_f32s(0.0); N]; M];
+        // SAFETY: `run` checked that every run lies inside `left` (or `zeros`) and every right-hand row, in whole vectors,
+        // inside `right`; `row + M` is at most the number of rows.
+        unsafe {
+            for (r, run) in self.runs.iter().enumerate() {
+                let left: [*const f32; M] =
+                    std::array::from_fn(|m| match *self.offsets.get_unchecked(r * rows + row + m) {
+                        NOTHING => self.zeros.as_ptr(),
+                        offset => self.left.as_ptr().add(offset as usize),
+                    });
+                let mut right = self.right.as_ptr().add(run.right_row * self.step + self.first_column);
+                for k in 0..run.len {
+                    let vectors: [S::f32s; N] =
+                        std::array::from_fn(|n| load::<S>(right.add(n * S::F32_LANES)));
+                    for m in 0..M {
+                        let value = simd.splat_f32s(*left[m].add(k));
+                        for n in 0..N {
+                            sums[m][n] = simd.mul_add_e_f32s(value, vectors[n], sums[m][n]);
+                        }
+                    }
+                    right = right.add(self.step);
+                }
+            }
+            for m in 0..M {
+                let out = self.out.at(*self.out_offsets.get_unchecked(row + m) as usize);
+                store(simd, sums[m], out, self.columns, self.add);
+            }
+        }
+    }
+
+    #[inline(always)]
+    fn rows<S: Simd, const M: usize, const N: usize>(&self, simd: S) {
+        let rows = self.out_offsets.len();
+        let mut row = 0;
+        while row + M <= rows {
+            self.block::<S, M, N>(simd, row);
+            row += M;
+        }
+        if row + 4 <= rows {
+            self.block::<S, 4, N>(simd, row);
+            row += 4;
+        }
+        if row + 2 <= rows {
+            self.block::<S, 2, N>(simd, row);
+            row += 2;
+        }
+        while row < rows {
+            self.block::<S, 1, N>(simd, row);
+            row += 1;
+        }
+    }
+}
+
+impl WithSimd for Correlate<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        match (self.columns.div_ceil(S::F32_LANES), S::REGISTER_COUNT >= 32) {
+            (1, true) => self.rows::<S, 12, 1>(simd),
+            (2, true) => self.rows::<S, 8, 2>(simd),
+            (3, true) => self.rows::<S, 8, 3>(simd),
+            (4, true) => self.rows::<S, 6, 4>(simd),
+            (1, false) => self.rows::<S, 6, 1>(simd),
+            (2, false) => self.rows::<S, 6, 2>(simd),
+            (n, _) => unreachable!("a block of {n} vectors"),
+        }
+    }
+}
+
+/// out\[m\]\[column\] (+)= Σ over pairs (a, b): left\[a + m\] · right\[b + column\].
+pub(super) struct OuterProducts<'a> {
+    pub(super) left: &'a [f32],
+    /// Rows of the output: neighbouring values on the left.
+    pub(super) rows: usize,
+    pub(super) right: &'a [f32],
+    pub(super) columns: usize,
+    pub(super) pairs: &'a [(u32, u32)],
+    pub(super) out: Shared,
+    /// Where the output begins, and how far apart its rows are.
+    pub(super) out_offset: usize,
+    pub(super) out_step: usize,
+    pub(super) add: bool,
+}
+
+impl OuterProducts<'_> {
+    /// # Safety
+    /// Every row of `columns` values must lie inside the values that `out` was made of, and nothing else may touch those
+    /// places meanwhile.
+    #[allow(unsafe_code)]
+    pub(super) unsafe fn run(self) {
+        let padded = self.columns.next_multiple_of(LANES);
+        assert!(self.pairs.iter().all(|&(a, b)| {
+            a as usize + self.rows <= self.left.len() && b as usize + padded <= self.right.len()
+        }));
+        Arch::new().dispatch(self);
+    }
+
+    #[inline(always)]
+    #[allow(unsafe_code)]
+    fn block<S: Simd, const M: usize, const N: usize>(&self, simd: S, row: usize) {
+        let mut sums = [[simd.splat_f32s(0.0); N]; M];
+        // SAFETY: `run` checked that `rows` values at every left and whole vectors at every right offset lie inside.
+        unsafe {
+            for &(a, b) in self.pairs {
+                let left = self.left.as_ptr().add(a as usize + row);
+                let right = self.right.as_ptr().add(b as usize);
+                let vectors: [S::f32s; N] = std::array::from_fn(|n| load::<S>(right.add(n * S::F32_LANES)));
+                for m in 0..M {
+                    let value = simd.splat_f32s(*left.add(m));
+                    for n in 0..N {
+                        sums[m][n] = simd.mul_add_e_f32s(value, vectors[n], sums[m][n]);
+                    }
+                }
+            }
+            for m in 0..M {
+                let out = self.out.at(self.out_offset + (row + m) * self.out_step);
+                store(simd, sums[m], out, self.columns, self.add);
+            }
+        }
+    }
+
+    #[inline(always)]
+    fn rows<S: Simd, const M: usize, const N: usize>(&self, simd: S) {
+        let mut row = 0;
+        while row + M <= self.rows {
+            self.block::<S, M, N>(simd, row);
+            row += M;
+        }
+        if row + 4 <= self.rows {
+            self.block::<S, 4, N>(simd, row);
+            row += 4;
+        }
+        if row + 2 <= self.rows {
+            self.block::<S, 2, N>(simd, row);
+            row += 2;
+        }
+        while row < self.rows {
+            self.block::<S, 1, N>(simd, row);
+            row += 1;
+        }
+    }
+}
+
+impl WithSimd for OuterProducts<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        match (self.columns.div_ceil(S::F32_LANES), S::REGISTER_COUNT >= 32) {
+            (1, true) => self.rows::<S, 12, 1>(simd),
+            (2, true) => self.rows::<S, 8, 2>(simd),
+            (3, true) => self.rows::<S, 8, 3>(simd),
+            (4, true) => self.rows::<S, 6, 4>(simd),
+            (1, false) => self.rows::<S, 6, 1>(simd),
+            (2, false) => self.rows::<S, 6, 2>(simd),
+            (n, _) => unreachable!("a block of {n} vectors"),
+        }
+    }
+}
+
+/// # Safety
+/// A vector of values must lie at `from`.
+#[inline(always)]
+#[allow(unsafe_code)]
+unsafe fn load<S: Simd>(from: *const f32) -> S::f32s {
+    // SAFETY: the caller's promise; any bits are f32s.
+    unsafe { from.cast::<S::f32s>().read_unaligned() }
+}
+
+/// Writes the first `columns` of a row of sums, or adds them.
+///
+/// # Safety
+/// `columns` values must lie at `out`, no more than the sums have, and nobody else may touch them.
+#[inline(always)]
+#[allow(unsafe_code)]
+unsafe fn store<S: Simd, const N: usize>(
+    simd: S,
+    sums: [S::f32s; N],
+    out: *mut f32,
+    columns: usize,
+    add: bool,
+) {
+    // SAFETY: the caller's promise; `copy` has room for the most vectors of the widest kind.
+    unsafe {
+        if columns == N * S::F32_LANES {
+            for (n, sum) in sums.into_iter().enumerate() {
+                let place = out.add(n * S::F32_LANES);
+                let sum = if add { simd.add_f32s(load::<S>(place), sum) } else { sum };
+                place.cast::<S::f32s>().write_unaligned(sum);
+            }
+        } else {
+            // A copy through memory: were the sums themselves addressed, they would not stay in registers.
+            let mut copy = [0.0_f32; 4 * LANES];
+            for (n, sum) in sums.into_iter().enumerate() {
+                copy.as_mut_ptr().add(n * S::F32_LANES).cast::<S::f32s>().write_unaligned(sum);
+            }
+            for (i, sum) in copy[..columns].iter().enumerate() {
+                let place = out.add(i);
+                *place = if add { *place + sum } else { *sum };
+            }
+        }
+    }
+}
