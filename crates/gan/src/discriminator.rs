@@ -4,10 +4,10 @@ use std::path::Path;
 
 use candle_core::{Device, Tensor, Var};
 use dcgan_nn::{
-    activation::leaky_relu,
-    batch_norm::{Statistics, batch_norm, batch_norm_with, statistics},
+    batch_norm::Statistics,
     checkpoint::Checkpoint,
-    conv::conv2d,
+    conv::Convolution,
+    layer::{Activation, Layer, Map},
 };
 
 use crate::{
@@ -22,8 +22,8 @@ const NETWORK: &str = "discriminator";
 #[derive(Debug, Clone)]
 pub struct Discriminator {
     config: DiscriminatorConfig,
-    layers: Vec<(Tensor, Option<(Tensor, Tensor)>)>,
-    head: Option<Tensor>,
+    /// Every convolution, then the linear layer if there is one.
+    layers: Vec<Layer>,
     parameters: Parameters,
 }
 
@@ -67,15 +67,18 @@ impl Discriminator {
                 )),
                 false => None,
             };
-            layers.push((kernel, norm));
+            let convolution =
+                Convolution { stride: layer.stride, padding: config.kernel / 2, transposed: None };
+            let (map, activation) = (Map::Convolution(convolution), Activation::Leaky(LEAKY_SLOPE));
+            layers.push(Layer { map, kernel, norm, activation });
             channels = layer.channels;
         }
         let units = channels * config.last_size() * config.last_size();
-        let head = match config.head {
-            true => Some(make("head.weight", &[units, 1], Kind::Weight)?),
-            false => None,
-        };
-        Ok(Self { config, layers, head, parameters })
+        if config.head {
+            let kernel = make("head.weight", &[units, 1], Kind::Weight)?;
+            layers.push(Layer { map: Map::Linear, kernel, norm: None, activation: Activation::Leaky(1.0) });
+        }
+        Ok(Self { config, layers, parameters })
     }
 
     /// Its sizes.
@@ -97,14 +100,17 @@ impl Discriminator {
         parameters::save(&self.parameters, NETWORK, &self.config, path)
     }
 
-    /// The same weights without gradients; it follows later updates of this one.
-    pub fn frozen(&self) -> Self {
-        let pair = |(a, b): &(Tensor, Tensor)| (a.detach(), b.detach());
-        Self {
-            config: self.config.clone(),
-            layers: self.layers.iter().map(|(k, norm)| (k.detach(), norm.as_ref().map(pair))).collect(),
-            head: self.head.as_ref().map(Tensor::detach),
-            parameters: Parameters::default(),
+    /// The layers, for training.
+    ///
+    /// # Errors
+    /// Where the network has no head.
+    pub(crate) fn layers(&self) -> Result<&[Layer]> {
+        match self.config.head {
+            true => Ok(&self.layers),
+            false => Err(candle_core::Error::Msg(
+                "this discriminator has no last layer: it only gives features".into(),
+            )
+            .into()),
         }
     }
 
@@ -113,63 +119,27 @@ impl Discriminator {
     /// # Errors
     /// Where the pictures do not fit, or the network has no head.
     pub fn forward(&self, x: &Tensor) -> Result<Tensor> {
-        let Some(head) = &self.head else {
-            return Err(candle_core::Error::Msg(
-                "this discriminator has no last layer: it only gives features".into(),
-            )
-            .into());
-        };
         let mut x = x.clone();
-        for i in 0..self.layers.len() {
-            x = self.layer(i, &x, |convolved, (gain, bias)| {
-                Ok(batch_norm(convolved, gain, bias, LEAKY_SLOPE)?)
-            })?;
+        for layer in self.layers()? {
+            x = layer.forward(&x, None)?.0;
         }
-        // The linear layer's inputs are in the order (c, y, x), as in the released weights.
-        let flat = x.permute((0, 3, 1, 2))?.contiguous()?.flatten_from(1)?;
-        Ok(flat.matmul(head)?)
+        Ok(x)
     }
 
-    /// Every layer's maps after its LeakyReLU with the batch's own statistics, and those statistics (none for the first
-    /// layer, which has no batch norm). For weights without gradients.
-    pub(crate) fn maps_and_statistics(&self, x: &Tensor) -> Result<(Vec<Tensor>, Vec<Option<Statistics>>)> {
+    /// Every convolution's maps after its LeakyReLU, and the statistics its batch norm used (none for the first layer,
+    /// which has no batch norm): the given ones, one entry a layer, or else the batch's own.
+    pub(crate) fn maps(
+        &self,
+        x: &Tensor,
+        given: Option<&[Option<Statistics>]>,
+    ) -> Result<(Vec<Tensor>, Vec<Option<Statistics>>)> {
         let (mut maps, mut all) = (Vec::new(), Vec::new());
-        for i in 0..self.layers.len() {
-            let mut own = None;
-            let map = self.layer(i, maps.last().unwrap_or(x), |convolved, (gain, bias)| {
-                let statistics = own.insert(statistics(convolved)?);
-                Ok(batch_norm_with(convolved, gain, bias, statistics, LEAKY_SLOPE)?)
-            })?;
+        for (i, layer) in self.layers[..self.config.layers.len()].iter().enumerate() {
+            let given = given.and_then(|given| given.get(i)?.as_ref());
+            let (map, used) = layer.forward(maps.last().unwrap_or(x), given)?;
             maps.push(map);
-            all.push(own);
+            all.push(used);
         }
         Ok((maps, all))
-    }
-
-    /// Every layer's maps after its LeakyReLU with given statistics, one entry a layer.
-    pub(crate) fn maps_with(&self, x: &Tensor, statistics: &[Option<Statistics>]) -> Result<Vec<Tensor>> {
-        let mut maps = Vec::new();
-        for (i, given) in statistics.iter().enumerate() {
-            let map = self.layer(i, maps.last().unwrap_or(x), |convolved, (gain, bias)| match given {
-                Some(given) => Ok(batch_norm_with(convolved, gain, bias, given, LEAKY_SLOPE)?),
-                None => Ok(batch_norm(convolved, gain, bias, LEAKY_SLOPE)?),
-            })?;
-            maps.push(map);
-        }
-        Ok(maps)
-    }
-
-    fn layer(
-        &self,
-        i: usize,
-        x: &Tensor,
-        normalise: impl FnOnce(&Tensor, &(Tensor, Tensor)) -> Result<Tensor>,
-    ) -> Result<Tensor> {
-        let (kernel, norm) = &self.layers[i];
-        let convolved = conv2d(x, kernel, self.config.layers[i].stride, self.config.kernel / 2)?;
-        match norm {
-            Some(norm) => normalise(&convolved, norm),
-            None => Ok(leaky_relu(&convolved, LEAKY_SLOPE)?),
-        }
     }
 }

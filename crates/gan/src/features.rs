@@ -46,7 +46,7 @@ impl FeatureExtractor {
             });
         }
         let mut extractor =
-            Self { discriminator: discriminator.frozen(), statistics: Vec::new(), device: device.clone() };
+            Self { discriminator: discriminator.clone(), statistics: Vec::new(), device: device.clone() };
         let mut sums: Vec<Option<Statistics>> = Vec::new();
         for i in 0..n_batches {
             if observe((i * batch) as u64, (n_batches * batch) as u64).is_break() {
@@ -54,8 +54,7 @@ impl FeatureExtractor {
             }
             let len = store.image(0).len();
             let pixels = &store.pixels()[i * batch * len..(i + 1) * batch * len];
-            let (_, own) =
-                extractor.discriminator.maps_and_statistics(&extractor.activations(pixels, batch)?)?;
+            let (_, own) = extractor.discriminator.maps(&extractor.activations(pixels, batch)?, None)?;
             match sums.is_empty() {
                 true => sums = own,
                 false => sums.iter_mut().zip(own).for_each(|(sum, own)| add(sum, own)),
@@ -80,7 +79,7 @@ impl FeatureExtractor {
     /// # Errors
     /// Where the pixels do not fit the network.
     pub fn extract(&self, pixels: &[u8], n: usize) -> Result<Vec<f32>> {
-        let maps = self.discriminator.maps_with(&self.activations(pixels, n)?, &self.statistics)?;
+        let (maps, _) = self.discriminator.maps(&self.activations(pixels, n)?, Some(&self.statistics))?;
         let pooled: Vec<Vec<Vec<f32>>> =
             maps.iter().map(|maps| Ok(max_pool_flat(maps, BASE_SIZE)?)).collect::<Result<_>>()?;
         let mut features = Vec::with_capacity(n * self.n_features());

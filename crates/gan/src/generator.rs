@@ -3,7 +3,11 @@
 use std::path::Path;
 
 use candle_core::{Device, Tensor, Var};
-use dcgan_nn::{batch_norm::batch_norm, checkpoint::Checkpoint, conv::conv_transpose2d};
+use dcgan_nn::{
+    checkpoint::Checkpoint,
+    conv::Convolution,
+    layer::{Activation, Layer, Map},
+};
 
 use crate::{
     BASE_SIZE, GeneratorConfig, Result,
@@ -19,9 +23,7 @@ const NETWORK: &str = "generator";
 #[derive(Debug, Clone)]
 pub struct Generator {
     config: GeneratorConfig,
-    project: Tensor,
-    project_norm: (Tensor, Tensor),
-    layers: Vec<(Tensor, Option<(Tensor, Tensor)>)>,
+    layers: Vec<Layer>,
     parameters: Parameters,
 }
 
@@ -53,10 +55,11 @@ impl Generator {
         let mut parameters = Parameters::default();
         let units = config.base_channels * BASE_SIZE * BASE_SIZE;
         let mut make = |name: &str, shape: &[usize], kind| parameters.make(&mut source, name, shape, kind);
-        let project = make("project.weight", &[config.nz, units], Kind::Weight)?;
-        let project_norm =
-            (make("project.gain", &[units], Kind::Gain)?, make("project.bias", &[units], Kind::Bias)?);
-        let mut layers = Vec::new();
+        let kernel = make("project.weight", &[config.nz, units], Kind::Weight)?;
+        let norm =
+            Some((make("project.gain", &[units], Kind::Gain)?, make("project.bias", &[units], Kind::Bias)?));
+        let relu = Activation::Leaky(0.0);
+        let mut layers = vec![Layer { map: Map::Linear, kernel, norm, activation: relu }];
         let mut channels = config.base_channels;
         for (i, layer) in config.layers.iter().enumerate() {
             let shape = [config.kernel, config.kernel, layer.channels, channels];
@@ -69,10 +72,13 @@ impl Generator {
                 )),
                 false => None,
             };
-            layers.push((kernel, norm));
+            let transposed = Some(layer.stride - 1);
+            let convolution = Convolution { stride: layer.stride, padding: config.kernel / 2, transposed };
+            let activation = if norm.is_some() { relu } else { Activation::Tanh };
+            layers.push(Layer { map: Map::Convolution(convolution), kernel, norm, activation });
             channels = layer.channels;
         }
-        Ok(Self { config, project, project_norm, layers, parameters })
+        Ok(Self { config, layers, parameters })
     }
 
     /// Its sizes.
@@ -82,7 +88,7 @@ impl Generator {
 
     /// Where its weights are.
     pub fn device(&self) -> &Device {
-        self.project.device()
+        self.layers[0].kernel.device()
     }
 
     /// Its named parameters.
@@ -99,33 +105,16 @@ impl Generator {
         parameters::save(&self.parameters, NETWORK, &self.config, path)
     }
 
-    /// The same weights without gradients; it follows later updates of this one.
-    pub fn frozen(&self) -> Self {
-        let pair = |(a, b): &(Tensor, Tensor)| (a.detach(), b.detach());
-        Self {
-            config: self.config.clone(),
-            project: self.project.detach(),
-            project_norm: pair(&self.project_norm),
-            layers: self.layers.iter().map(|(k, norm)| (k.detach(), norm.as_ref().map(pair))).collect(),
-            parameters: Parameters::default(),
-        }
+    /// The layers, for training.
+    pub(crate) fn layers(&self) -> &[Layer] {
+        &self.layers
     }
 
     /// z (n, nz) → pictures (n, h, w, 3) in [-1, 1].
     pub fn forward(&self, z: &Tensor) -> Result<Tensor> {
-        let (gain, bias) = &self.project_norm;
-        let hidden = batch_norm(&z.matmul(&self.project)?, gain, bias, 0.0)?;
-        // The linear layer's units are in the order (c, y, x), as in the released weights.
-        let mut x = hidden
-            .reshape(((), self.config.base_channels, BASE_SIZE, BASE_SIZE))?
-            .permute((0, 2, 3, 1))?
-            .contiguous()?;
-        for ((kernel, norm), layer) in self.layers.iter().zip(&self.config.layers) {
-            x = conv_transpose2d(&x, kernel, layer.stride, self.config.kernel / 2, layer.stride - 1)?;
-            x = match norm {
-                Some((gain, bias)) => batch_norm(&x, gain, bias, 0.0)?,
-                None => x.tanh()?,
-            };
+        let mut x = z.clone();
+        for layer in &self.layers {
+            x = layer.forward(&x, None)?.0;
         }
         Ok(x)
     }

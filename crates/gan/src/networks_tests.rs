@@ -12,14 +12,23 @@ fn values(n: usize, skip: usize) -> Vec<f32> {
 
 /// Sets parameter k to 0.25·values(n, k), in PyTorch's order.
 fn fill(parameters: &[(String, Var)]) {
-    for (k, (_, var)) in parameters.iter().enumerate() {
+    for (k, (name, var)) in parameters.iter().enumerate() {
         let filled = values(var.elem_count(), k).iter().map(|v| v * 0.25).collect::<Vec<_>>();
-        let filled = match var.dims() {
-            &[kh, kw, inner, outer] => {
-                let filled = Tensor::from_vec(filled, (outer, inner, kh, kw), &Device::Cpu).unwrap();
-                from_pytorch(&filled).unwrap()
+        let filled = Tensor::from_vec(filled, var.elem_count(), &Device::Cpu).unwrap();
+        // Units of linear layers are in the order (c, y, x) there.
+        let units = |filled: Tensor, n: usize, last: usize| {
+            let split = filled.reshape((n, last / 16, 16)).unwrap().transpose(1, 2).unwrap();
+            split.contiguous().unwrap().reshape(var.dims()).unwrap()
+        };
+        let filled = match (name.as_str(), var.dims()) {
+            (_, &[kh, kw, inner, outer]) => {
+                from_pytorch(&filled.reshape((outer, inner, kh, kw)).unwrap()).unwrap()
             }
-            dims => Tensor::from_vec(filled, dims, &Device::Cpu).unwrap(),
+            ("project.weight", &[nz, last]) => units(filled, nz, last),
+            ("project.gain" | "project.bias", &[last]) | ("head.weight", &[last, _]) => {
+                units(filled, 1, last)
+            }
+            (_, dims) => filled.reshape(dims).unwrap(),
         };
         var.set(&filled).unwrap();
     }

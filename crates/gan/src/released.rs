@@ -13,7 +13,7 @@ use ndarray::{ArrayD, Axis, Slice};
 use ndarray_npy::ReadNpyExt;
 use serde::{Deserialize, Serialize};
 
-use crate::{Architecture, ArchitectureName, Discriminator, GanError, Generator, Result};
+use crate::{Architecture, ArchitectureName, BASE_SIZE, Discriminator, GanError, Generator, Result};
 
 /// A released set of weights.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -78,7 +78,8 @@ pub fn import(set: ReleasedSet, folder: &Path, device: &Device) -> Result<Import
         }
     }
     if config.head {
-        checkpoint.insert("head.weight", &d_files.tensor(3 * config.layers.len() - 1)?);
+        let weight = d_files.tensor(3 * config.layers.len() - 1)?;
+        checkpoint.insert("head.weight", &channels_last(&weight, config.last_size(), 0)?);
     }
     let discriminator = Discriminator::from_checkpoint(config, &checkpoint, folder, "")?;
     let generator = match set {
@@ -92,7 +93,8 @@ fn import_generator(set: ReleasedSet, folder: &Path, files: &Files) -> Result<Ge
     let config = set.architecture().generator();
     let mut checkpoint = Checkpoint::default();
     for (number, name) in ["project.weight", "project.gain", "project.bias"].into_iter().enumerate() {
-        checkpoint.insert(name, &files.tensor(number + 1)?);
+        let tensor = files.tensor(number + 1)?;
+        checkpoint.insert(name, &channels_last(&tensor, BASE_SIZE, tensor.rank() - 1)?);
     }
     for i in 0..config.layers.len() {
         let number = 4 + 3 * i;
@@ -103,6 +105,14 @@ fn import_generator(set: ReleasedSet, folder: &Path, files: &Files) -> Result<Ge
         }
     }
     Generator::from_checkpoint(config, &checkpoint, folder, "")
+}
+
+/// Turns a dimension of units in the order (c, y, x), as Theano flattens, into (y, x, c).
+fn channels_last(tensor: &Tensor, size: usize, dim: usize) -> Result<Tensor> {
+    let (before, after) = (&tensor.dims()[..dim], &tensor.dims()[dim + 1..]);
+    let channels = tensor.dim(dim)? / (size * size);
+    let split = [before, &[channels, size * size], after].concat();
+    Ok(tensor.reshape(split)?.transpose(dim, dim + 1)?.contiguous()?.reshape(tensor.dims())?)
 }
 
 /// The numbered files of one network.

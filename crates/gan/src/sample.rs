@@ -25,7 +25,6 @@ pub fn draw_z(
 /// `n` pictures as uint8 NCHW pixels, drawn from `seed` in whole batches of [`SAMPLE_BATCH`]; the first pictures are the
 /// same whatever `n`.
 pub fn generate(generator: &Generator, n: usize, seed: u64) -> Result<Vec<u8>> {
-    let generator = generator.frozen();
     let size = generator.config().image_size();
     let mut pixels = Vec::new();
     for batch in 0..n.div_ceil(SAMPLE_BATCH) {

@@ -5,7 +5,7 @@ use std::sync::Mutex;
 use candle_core::{CpuStorage, InplaceOp2, Layout, Tensor, Var, backprop::GradStore};
 use rayon::prelude::*;
 
-use crate::{Result, checkpoint::Checkpoint, storage::slice};
+use crate::{Result, checkpoint::Checkpoint, storage::slice, vectorised};
 
 /// Values a task handles.
 const CHUNK: usize = 1 << 14;
@@ -72,10 +72,17 @@ impl Adam {
 
     /// Updates every parameter that `gradients` holds a gradient for.
     pub fn step(&mut self, gradients: &GradStore) -> Result<()> {
+        let gradients: Vec<Option<Tensor>> =
+            self.parameters.iter().map(|p| gradients.get(&p.var).cloned()).collect();
+        self.step_with(gradients.iter().map(Option::as_ref))
+    }
+
+    /// Updates every parameter that has a gradient; `gradients` come in the parameters' order.
+    pub fn step_with<'a>(&mut self, gradients: impl IntoIterator<Item = Option<&'a Tensor>>) -> Result<()> {
         self.n_steps += 1;
         let t = self.n_steps as f64;
-        for parameter in &self.parameters {
-            if let Some(gradient) = gradients.get(&parameter.var) {
+        for (parameter, gradient) in self.parameters.iter().zip(gradients) {
+            if let Some(gradient) = gradient {
                 let update = Update {
                     config: self.config,
                     mean_scale: 1.0 / (1.0 - self.config.beta1.powf(t)),
@@ -167,12 +174,14 @@ impl InplaceOp2 for Update<'_> {
             .zip(mean.par_chunks_mut(CHUNK))
             .zip(square.par_chunks_mut(CHUNK))
             .for_each(|(((p, g), m), v)| {
-                for (((p, &g), m), v) in p.iter_mut().zip(g).zip(m).zip(v) {
-                    let g = g + l2 * *p;
-                    *m = beta1 * *m + (1.0 - beta1) * g;
-                    *v = beta2 * *v + (1.0 - beta2) * g * g;
-                    *p -= rate * *m / ((*v * square_scale).sqrt() + eps);
-                }
+                vectorised(|| {
+                    for (((p, &g), m), v) in p.iter_mut().zip(g).zip(m).zip(v) {
+                        let g = g + l2 * *p;
+                        *m = beta1 * *m + (1.0 - beta1) * g;
+                        *v = beta2 * *v + (1.0 - beta2) * g * g;
+                        *p -= rate * *m / ((*v * square_scale).sqrt() + eps);
+                    }
+                });
             });
         Ok(())
     }

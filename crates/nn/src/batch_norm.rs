@@ -12,6 +12,7 @@ use rayon::prelude::*;
 use crate::{
     Result,
     storage::{slice, with_slice},
+    vectorised,
 };
 
 /// Added to the variance.
@@ -64,20 +65,23 @@ fn chunk_len(c: usize) -> usize {
     (CHUNK / c).max(1) * c
 }
 
-/// Σ a and Σ a·b for each channel in f64, where `terms` yields (a, b) for a value's index and channel.
-fn sums(n: usize, c: usize, terms: impl Fn(usize, usize) -> (f64, f64) + Sync) -> (Vec<f64>, Vec<f64>) {
+/// Adds Σ a and Σ a·b for each channel in f64; `add` adds those of one row of c values that begins where it is told.
+fn sums(
+    n: usize,
+    c: usize,
+    add: impl Fn(std::ops::Range<usize>, &mut [f64], &mut [f64]) + Sync,
+) -> (Vec<f64>, Vec<f64>) {
     let chunk = chunk_len(c);
     let parts: Vec<(Vec<f64>, Vec<f64>)> = (0..n.div_ceil(chunk))
         .into_par_iter()
         .map(|part| {
             let (mut first, mut second) = (vec![0.0; c], vec![0.0; c]);
-            for row in (part * chunk..n.min((part + 1) * chunk)).step_by(c) {
-                for channel in 0..c {
-                    let (a, b) = terms(row + channel, channel);
-                    first[channel] += a;
-                    second[channel] += a * b;
+            let rows = part * chunk..n.min((part + 1) * chunk);
+            vectorised(|| {
+                for row in rows.step_by(c) {
+                    add(row..row + c, &mut first, &mut second);
                 }
-            }
+            });
             (first, second)
         })
         .collect();
@@ -89,17 +93,87 @@ fn sums(n: usize, c: usize, terms: impl Fn(usize, usize) -> (f64, f64) + Sync) -
     total
 }
 
-fn measure(x: &[f32], c: usize) -> Statistics {
+pub(crate) fn measure(x: &[f32], c: usize) -> Statistics {
     let rows = (x.len() / c) as f64;
     // Shifted by the first row, so that a mean far from 0 costs the variance no digits.
-    let (shifted, squares) = sums(x.len(), c, |i, channel| {
-        let d = f64::from(x[i]) - f64::from(x[channel]);
-        (d, d)
+    let shift = &x[..c];
+    let (shifted, squares) = sums(x.len(), c, |row, first, second| {
+        let channels = x[row].iter().zip(shift).zip(first.iter_mut().zip(second));
+        for ((&x, &shift), (first, second)) in channels {
+            let d = f64::from(x) - f64::from(shift);
+            *first += d;
+            *second += d * d;
+        }
     });
     let mean = shifted.iter().zip(x).map(|(s, &first)| s / rows + f64::from(first)).collect();
     let variance =
         shifted.iter().zip(&squares).map(|(s, q)| (q / rows - (s / rows).powi(2)).max(0.0)).collect();
     Statistics { mean, variance }
+}
+
+/// What turns x into y: the mean, gain/σ and the bias of each channel, and the slope.
+pub(crate) struct Scaling {
+    mean: Vec<f32>,
+    scale: Vec<f32>,
+    bias: Vec<f32>,
+    slope: f32,
+}
+
+impl Scaling {
+    pub(crate) fn new(
+        statistics: &Statistics,
+        gain: &[f32],
+        bias: &[f32],
+        slope: f32,
+    ) -> candle_core::Result<Self> {
+        let c = statistics.mean.len();
+        if gain.len() != c || bias.len() != c {
+            bail!("batch_norm: statistics of {c} channels, but {} gains, {} biases", gain.len(), bias.len())
+        }
+        let scale = gain.iter().zip(&statistics.variance);
+        Ok(Self {
+            mean: statistics.mean.iter().map(|&m| m as f32).collect(),
+            scale: scale.map(|(&gain, v)| (f64::from(gain) / (v + EPS).sqrt()) as f32).collect(),
+            bias: bias.to_vec(),
+            slope,
+        })
+    }
+
+    pub(crate) fn apply(&self, x: &[f32]) -> Vec<f32> {
+        let (c, chunk) = (self.mean.len(), chunk_len(self.mean.len()));
+        let mut y = vec![0.0; x.len()];
+        y.par_chunks_mut(chunk).zip(x.par_chunks(chunk)).for_each(|(y, x)| {
+            vectorised(|| {
+                for (y, x) in y.chunks_exact_mut(c).zip(x.chunks_exact(c)) {
+                    let channels = self.mean.iter().zip(&self.scale).zip(&self.bias);
+                    for ((y, &x), channel) in y.iter_mut().zip(x).zip(channels) {
+                        *y = self.value(x, channel);
+                    }
+                }
+            });
+        });
+        y
+    }
+
+    pub(crate) fn apply_in_place(&self, values: &mut [f32]) {
+        let (c, chunk) = (self.mean.len(), chunk_len(self.mean.len()));
+        values.par_chunks_mut(chunk).for_each(|values| {
+            vectorised(|| {
+                for row in values.chunks_exact_mut(c) {
+                    let channels = self.mean.iter().zip(&self.scale).zip(&self.bias);
+                    for (value, channel) in row.iter_mut().zip(channels) {
+                        *value = self.value(*value, channel);
+                    }
+                }
+            });
+        });
+    }
+
+    #[inline(always)]
+    fn value(&self, x: f32, ((mean, scale), bias): ((&f32, &f32), &f32)) -> f32 {
+        let u = scale * (x - mean) + bias;
+        if u > 0.0 { u } else { self.slope * u }
+    }
 }
 
 struct BatchNorm {
@@ -127,27 +201,10 @@ impl CustomOp3 for BatchNorm {
         let gain = slice(gain, gain_layout, self.name())?;
         let bias = slice(bias, bias_layout, self.name())?;
         let statistics = self.given.clone().unwrap_or_else(|| measure(x, c));
-        if gain.len() != c || bias.len() != c || statistics.mean.len() != c {
-            bail!(
-                "batch_norm: {c} channels, but {} gains, {} biases, statistics of {}",
-                gain.len(),
-                bias.len(),
-                statistics.mean.len()
-            )
+        if statistics.mean.len() != c {
+            bail!("batch_norm: {c} channels, but statistics of {}", statistics.mean.len())
         }
-        let scale: Vec<f32> =
-            (0..c).map(|i| (f64::from(gain[i]) / (statistics.variance[i] + EPS).sqrt()) as f32).collect();
-        let mean: Vec<f32> = statistics.mean.iter().map(|&m| m as f32).collect();
-        let mut y = vec![0.0; x.len()];
-        let chunk = chunk_len(c);
-        y.par_chunks_mut(chunk).zip(x.par_chunks(chunk)).for_each(|(y, x)| {
-            for (y, x) in y.chunks_exact_mut(c).zip(x.chunks_exact(c)) {
-                for i in 0..c {
-                    let u = scale[i] * (x[i] - mean[i]) + bias[i];
-                    y[i] = if u > 0.0 { u } else { self.slope * u };
-                }
-            }
-        });
+        let y = Scaling::new(&statistics, gain, bias, self.slope)?.apply(x);
         // Set once: candle calls the forward pass of an operation it records only once.
         let _ = self.used.set(statistics);
         Ok((CpuStorage::F32(y), layout.shape().clone()))
@@ -168,7 +225,9 @@ impl CustomOp3 for BatchNorm {
             with_slice(y, name, |ys| {
                 with_slice(&dy, name, |dys| {
                     with_slice(gain, name, |gains| {
-                        Ok(backward(self.slope, statistics, gains, [xs, ys, dys], x.track_op()))
+                        let mut dx = dys.to_vec();
+                        let (dgain, dbias) = backward(self.slope, statistics, gains, [xs, ys], &mut dx);
+                        Ok((x.track_op().then_some(dx), dgain, dbias))
                     })
                 })
             })
@@ -183,44 +242,53 @@ impl CustomOp3 for BatchNorm {
     }
 }
 
-type Gradients = (Option<Vec<f32>>, Vec<f64>, Vec<f64>);
-
-/// With u the value before the activation, x̂ the normalised value and du = dy·a′(u), over m rows:
-/// dbias = Σ du, dgain = Σ du·x̂, dx = gain/σ · (du − dbias/m − x̂·dgain/m).
-fn backward(
+/// Turns dy into dx in place and returns dgain and dbias. With u the value before the activation, x̂ the normalised value
+/// and du = dy·a′(u), over m rows: dbias = Σ du, dgain = Σ du·x̂, dx = gain/σ · (du − dbias/m − x̂·dgain/m).
+pub(crate) fn backward(
     slope: f32,
     statistics: &Statistics,
     gain: &[f32],
-    [x, y, dy]: [&[f32]; 3],
-    wants_dx: bool,
-) -> Gradients {
+    [x, y]: [&[f32]; 2],
+    gradient: &mut [f32],
+) -> (Vec<f64>, Vec<f64>) {
     let c = gain.len();
     let inverse: Vec<f32> = statistics.variance.iter().map(|v| (1.0 / (v + EPS).sqrt()) as f32).collect();
     let mean: Vec<f32> = statistics.mean.iter().map(|&m| m as f32).collect();
     // y has the sign of u, or is 0 where a ReLU cut u off.
-    let du = |i: usize| if y[i] > 0.0 { dy[i] } else { slope * dy[i] };
-    let (dbias, dgain) = sums(x.len(), c, |i, channel| {
-        (f64::from(du(i)), f64::from((x[i] - mean[channel]) * inverse[channel]))
+    let du = |y: f32, dy: f32| if y > 0.0 { dy } else { slope * dy };
+    let dy = &*gradient;
+    let (dbias, dux) = sums(x.len(), c, |row, first, second| {
+        let values = x[row.clone()].iter().zip(&y[row.clone()]).zip(&dy[row]);
+        let channels = mean.iter().zip(first.iter_mut().zip(second));
+        for (((&x, &y), &dy), (&mean, (first, second))) in values.zip(channels) {
+            let du = du(y, dy);
+            *first += f64::from(du);
+            *second += f64::from(du) * f64::from(x - mean);
+        }
     });
-    let dx = wants_dx.then(|| {
-        let rows = (x.len() / c) as f64;
-        let scale: Vec<f32> = gain.iter().zip(&inverse).map(|(g, i)| g * i).collect();
-        let mean_du: Vec<f32> = dbias.iter().map(|s| (s / rows) as f32).collect();
-        let mean_dux: Vec<f32> = dgain.iter().map(|s| (s / rows) as f32).collect();
-        let mut dx = vec![0.0; x.len()];
-        let chunk = chunk_len(c);
-        dx.par_chunks_mut(chunk).enumerate().for_each(|(part, dx)| {
-            for (row, dx) in dx.chunks_exact_mut(c).enumerate() {
-                let start = part * chunk + row * c;
-                for (i, dx) in dx.iter_mut().enumerate() {
-                    let normalised = (x[start + i] - mean[i]) * inverse[i];
-                    *dx = scale[i] * (du(start + i) - mean_du[i] - normalised * mean_dux[i]);
+    let dgain: Vec<f64> = dux.iter().zip(&inverse).map(|(d, &i)| d * f64::from(i)).collect();
+    let rows = (x.len() / c) as f64;
+    // dx = scale·du + slant·(x − mean) + shift.
+    let scale: Vec<f32> = gain.iter().zip(&inverse).map(|(g, i)| g * i).collect();
+    let shift: Vec<f32> = dbias.iter().zip(&scale).map(|(d, s)| -s * (d / rows) as f32).collect();
+    let slant: Vec<f32> =
+        dgain.iter().zip(&scale).zip(&inverse).map(|((d, s), i)| -s * i * (d / rows) as f32).collect();
+    let chunk = chunk_len(c);
+    let chunks = gradient.par_chunks_mut(chunk).zip(x.par_chunks(chunk)).zip(y.par_chunks(chunk));
+    chunks.for_each(|((gradient, x), y)| {
+        vectorised(|| {
+            for ((gradient, x), y) in
+                gradient.chunks_exact_mut(c).zip(x.chunks_exact(c)).zip(y.chunks_exact(c))
+            {
+                let channels = mean.iter().zip(&scale).zip(shift.iter().zip(&slant));
+                let values = gradient.iter_mut().zip(x).zip(y);
+                for (((gradient, &x), &y), ((mean, scale), (shift, slant))) in values.zip(channels) {
+                    *gradient = scale * du(y, *gradient) + (slant * (x - mean) + shift);
                 }
             }
         });
-        dx
     });
-    (dx, dgain, dbias)
+    (dgain, dbias)
 }
 
 #[cfg(test)]

@@ -39,6 +39,7 @@ pub mod conv;
 pub mod device;
 mod error;
 pub mod init;
+pub mod layer;
 pub mod loss;
 pub mod pixels;
 pub mod pool;
@@ -48,3 +49,9 @@ mod storage;
 mod testing;
 
 pub use error::{NnError, Result};
+
+/// Runs `f`, compiled for the widest vectors this machine has.
+#[inline(always)]
+pub(crate) fn vectorised<T>(f: impl FnOnce() -> T) -> T {
+    pulp::Arch::new().dispatch(f)
+}

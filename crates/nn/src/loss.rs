@@ -13,7 +13,25 @@ pub fn bce_with_logits(logits: &Tensor, target: f32) -> Result<Tensor> {
     Ok(logits.contiguous()?.apply_op1(BceWithLogits(target))?)
 }
 
+/// [`bce_with_logits`] as a number, and its gradient, of the logits' shape; carries no graph.
+pub fn bce_with_gradient(logits: &Tensor, target: f32) -> Result<(f64, Tensor)> {
+    let logits = &logits.detach().contiguous()?;
+    let op = BceWithLogits(target);
+    let loss = logits.apply_op1_no_bwd(&op)?.to_scalar::<f32>()?;
+    Ok((f64::from(loss), op.gradient(logits, 1.0)?))
+}
+
 struct BceWithLogits(f32);
+
+impl BceWithLogits {
+    fn gradient(&self, logits: &Tensor, scale: f32) -> candle_core::Result<Tensor> {
+        let scale = scale / logits.elem_count() as f32;
+        let dx = with_slice(logits, "bce_with_logits", |logits| {
+            Ok(logits.iter().map(|&x| scale * (sigmoid(x) - self.0)).collect::<Vec<f32>>())
+        })?;
+        Tensor::from_vec(dx, logits.shape(), logits.device())
+    }
+}
 
 impl CustomOp1 for BceWithLogits {
     fn name(&self) -> &'static str {
@@ -33,11 +51,7 @@ impl CustomOp1 for BceWithLogits {
     }
 
     fn bwd(&self, logits: &Tensor, _loss: &Tensor, gradient: &Tensor) -> candle_core::Result<Option<Tensor>> {
-        let scale = gradient.to_scalar::<f32>()? / logits.elem_count() as f32;
-        let dx = with_slice(logits, self.name(), |logits| {
-            Ok(logits.iter().map(|&x| scale * (sigmoid(x) - self.0)).collect::<Vec<f32>>())
-        })?;
-        Ok(Some(Tensor::from_vec(dx, logits.shape(), logits.device())?))
+        Ok(Some(self.gradient(logits, gradient.to_scalar::<f32>()?)?))
     }
 }
 
@@ -72,6 +86,9 @@ mod tests {
             assert_close(&[ours.to_scalar().unwrap()], &[29.319_782], 1e-6, "loss");
             let gradients = ours.backward().unwrap();
             assert_close(&flat(gradients.get(&x).unwrap()), &gradient, 1e-6, "gradient");
+            let (loss, without_graph) = bce_with_gradient(&x, target).unwrap();
+            assert_close(&[loss as f32], &[29.319_782], 1e-6, "loss");
+            assert_close(&flat(&without_graph), &gradient, 1e-6, "gradient without a graph");
         }
     }
 }

@@ -7,7 +7,8 @@ use dcgan_images::ImageStore;
 use dcgan_nn::{
     adam::{Adam, AdamConfig},
     checkpoint::Checkpoint,
-    loss::bce_with_logits,
+    layer::{Gradients, Layer, Trace, stack_backward, stack_trace},
+    loss::bce_with_gradient,
     pixels::to_activations,
     rng::Purpose,
 };
@@ -33,6 +34,13 @@ pub struct GeneratorUpdate {
     pub loss: f64,
 }
 
+/// Room for the gradients of both networks.
+#[derive(Debug)]
+struct NetworkGradients {
+    generator: Vec<Gradients>,
+    discriminator: Vec<Gradients>,
+}
+
 /// Two networks, two optimisers and the step.
 #[derive(Debug)]
 pub struct Trainer {
@@ -42,6 +50,7 @@ pub struct Trainer {
     discriminator: Discriminator,
     generator_adam: Adam,
     discriminator_adam: Adam,
+    gradients: NetworkGradients,
     step: u64,
     last: (DiscriminatorUpdate, GeneratorUpdate),
 }
@@ -52,7 +61,7 @@ impl Trainer {
         let architecture = settings.architecture;
         let generator = Generator::random(architecture.generator(), settings.seed, device)?;
         let discriminator = Discriminator::random(architecture.discriminator(), settings.seed, device)?;
-        Ok(Self::with_networks(settings, device, generator, discriminator))
+        Self::with_networks(settings, device, generator, discriminator)
     }
 
     /// Goes on from `checkpoint` if there is such a file, else starts with fresh weights.
@@ -71,7 +80,7 @@ impl Trainer {
         device: &Device,
         generator: Generator,
         discriminator: Discriminator,
-    ) -> Self {
+    ) -> Result<Self> {
         let config = AdamConfig {
             learning_rate: settings.learning_rate,
             beta1: settings.beta1,
@@ -79,7 +88,13 @@ impl Trainer {
             ..AdamConfig::default()
         };
         let none = f64::NAN;
-        Self {
+        let of =
+            |layers: &[Layer]| layers.iter().map(|layer| Ok(Gradients::of(layer)?)).collect::<Result<_>>();
+        Ok(Self {
+            gradients: NetworkGradients {
+                generator: of(generator.layers())?,
+                discriminator: of(discriminator.layers()?)?,
+            },
             settings: settings.clone(),
             device: device.clone(),
             generator_adam: Adam::new(generator.parameters().to_vec(), config),
@@ -91,7 +106,7 @@ impl Trainer {
                 DiscriminatorUpdate { loss: none, real: none, fake: none },
                 GeneratorUpdate { loss: none },
             ),
-        }
+        })
     }
 
     /// Goes on from a file that [`Self::save`] wrote.
@@ -117,7 +132,7 @@ impl Trainer {
                 path,
                 "discriminator.",
             )?,
-        );
+        )?;
         trainer.generator_adam.load("generator_adam", &checkpoint, path)?;
         trainer.discriminator_adam.load("discriminator_adam", &checkpoint, path)?;
         let number = |key: &str| {
@@ -171,34 +186,47 @@ impl Trainer {
     /// Updates D on real pictures (n, h, w, 3) in [-1, 1] and as many generated ones; the two pass through D separately,
     /// each with its own batch statistics.
     pub fn update_discriminator(&mut self, real: &Tensor) -> Result<DiscriminatorUpdate> {
-        let fake = self.generator.frozen().forward(&self.draw_z(Purpose::DiscriminatorZ, real.dim(0)?)?)?;
-        let (real, fake) = (self.discriminator.forward(real)?, self.discriminator.forward(&fake)?);
-        let loss = (bce_with_logits(&real, 1.0)? + bce_with_logits(&fake, 0.0)?)?;
-        let update = DiscriminatorUpdate {
-            loss: self.finite(&loss, "discriminator")?,
-            real: mean_sigmoid(&real)?,
-            fake: mean_sigmoid(&fake)?,
+        let fake = self.generator.forward(&self.draw_z(Purpose::DiscriminatorZ, real.dim(0)?)?)?;
+        let layers = self.discriminator.layers()?;
+        let gradients = &mut self.gradients.discriminator;
+        gradients.iter_mut().for_each(Gradients::clear);
+        let mut pass = |pictures: &Tensor, target: f32| -> Result<(f64, f64)> {
+            let traces = stack_trace(layers, pictures)?;
+            let logits = logits(&traces)?;
+            let (loss, dlogits) = bce_with_gradient(&logits, target)?;
+            stack_backward(layers, traces, &dlogits, Some(gradients), false)?;
+            Ok((loss, mean_sigmoid(&logits)?))
         };
-        self.discriminator_adam.step(&loss.backward()?)?;
-        Ok(update)
+        let ((real_loss, real), (fake_loss, fake)) = (pass(real, 1.0)?, pass(&fake, 0.0)?);
+        let loss = self.finite(real_loss + fake_loss, "discriminator")?;
+        let gradients = self.gradients.discriminator.iter().flat_map(Gradients::tensors);
+        self.discriminator_adam.step_with(gradients.map(Some))?;
+        Ok(DiscriminatorUpdate { loss, real, fake })
     }
 
     /// Updates G on freshly drawn z.
     pub fn update_generator(&mut self) -> Result<GeneratorUpdate> {
-        let pictures =
-            self.generator.forward(&self.draw_z(Purpose::GeneratorZ, self.settings.batch_size)?)?;
-        let loss = bce_with_logits(&self.discriminator.frozen().forward(&pictures)?, 1.0)?;
-        let update = GeneratorUpdate { loss: self.finite(&loss, "generator")? };
-        self.generator_adam.step(&loss.backward()?)?;
-        Ok(update)
+        let z = self.draw_z(Purpose::GeneratorZ, self.settings.batch_size)?;
+        let (layers, critic) = (self.generator.layers(), self.discriminator.layers()?);
+        let traces = stack_trace(layers, &z)?;
+        let pictures = traces.last().map_or(&z, Trace::output);
+        let critic_traces = stack_trace(critic, pictures)?;
+        let (loss, dlogits) = bce_with_gradient(&logits(&critic_traces)?, 1.0)?;
+        let loss = self.finite(loss, "generator")?;
+        let gradients = &mut self.gradients.generator;
+        gradients.iter_mut().for_each(Gradients::clear);
+        if let Some(dpictures) = stack_backward(critic, critic_traces, &dlogits, None, true)? {
+            stack_backward(layers, traces, &dpictures, Some(gradients), false)?;
+        }
+        self.generator_adam.step_with(gradients.iter().flat_map(Gradients::tensors).map(Some))?;
+        Ok(GeneratorUpdate { loss })
     }
 
     fn draw_z(&self, purpose: Purpose, n: usize) -> Result<Tensor> {
         draw_z(self.generator.config(), n, (self.settings.seed, purpose, self.step), &self.device)
     }
 
-    fn finite(&self, loss: &Tensor, network: &'static str) -> Result<f64> {
-        let loss = f64::from(loss.to_scalar::<f32>()?);
+    fn finite(&self, loss: f64, network: &'static str) -> Result<f64> {
         match loss.is_finite() {
             true => Ok(loss),
             false => Err(GanError::Diverged { step: self.step, network, loss }),
@@ -240,6 +268,14 @@ fn trajectory(settings: &TrainSettings) -> TrainSettings {
         sample_every_epochs: 0,
         checkpoint_minutes: 0.0,
         ..settings.clone()
+    }
+}
+
+/// What a discriminator's last layer gave.
+fn logits(traces: &[Trace]) -> Result<Tensor> {
+    match traces.last() {
+        Some(trace) => Ok(trace.output().clone()),
+        None => Err(candle_core::Error::Msg("a network without layers".into()).into()),
     }
 }
 

@@ -73,8 +73,8 @@ pub(super) fn input_gradient(g: &Geometry, maps: &[f32], kernel: &[f32]) -> Vec<
     })
 }
 
-/// Images (n, h, w, c) and maps' gradient (n, oh, ow, o) → kernel's gradient (kh, kw, c, o).
-pub(super) fn kernel_gradient(g: &Geometry, images: &[f32], maps: &[f32]) -> Vec<f32> {
+/// Images (n, h, w, c) and maps' gradient (n, oh, ow, o) → kernel's gradient (kh, kw, c, o), written to `gradient` or added.
+pub(super) fn kernel_gradient(g: &Geometry, images: &[f32], maps: &[f32], gradient: &mut [f32], adds: bool) {
     let maps = widen(maps, g.o);
     let step = g.o.next_multiple_of(LANES);
     let n_positions = g.n * g.oh * g.ow;
@@ -85,15 +85,17 @@ pub(super) fn kernel_gradient(g: &Geometry, images: &[f32], maps: &[f32]) -> Vec
     let parts = PIECES.div_ceil(n_taps * panels).min(n_positions.div_ceil(POSITIONS)).max(1);
     let part = n_positions.div_ceil(parts).next_multiple_of(POSITIONS);
     let len = g.patch() * g.o;
-    let mut sums = fill(parts * len, |sums| {
-        let out = Shared::new(sums);
+    assert_eq!(gradient.len(), len);
+    let mut others = vec![0.0; (parts - 1) * len];
+    let out = [Shared::new(gradient), Shared::new(&mut others)];
+    {
         (0..parts * n_taps * panels).into_par_iter().for_each_init(Scratch::default, |scratch, piece| {
             let (first_column, tap, part_idx) =
                 (piece % panels * panel, piece / panels % n_taps, piece / panels / n_taps);
             let columns = panel.min(g.o - first_column);
             let end = ((part_idx + 1) * part).min(n_positions);
             let mut block = part_idx * part;
-            let mut add = false;
+            let mut add = adds && part_idx == 0;
             loop {
                 let positions = block..(block + POSITIONS).min(end).max(block);
                 let left = if gathers {
@@ -118,12 +120,12 @@ pub(super) fn kernel_gradient(g: &Geometry, images: &[f32], maps: &[f32]) -> Vec
                     right: &maps,
                     columns,
                     pairs: &scratch.pairs,
-                    out,
-                    out_offset: part_idx * len + tap * rows * g.o + first_column,
+                    out: out[part_idx.min(1)],
+                    out_offset: part_idx.saturating_sub(1) * len + tap * rows * g.o + first_column,
                     out_step: g.o,
                     add,
                 };
-                // SAFETY: a piece is one tap's rows and one panel's columns of one part's sums, all inside `sums`.
+                // SAFETY: a piece is one tap's rows and one panel's columns of one part's sums, all inside `gradient` or `others`.
                 #[allow(unsafe_code)]
                 unsafe {
                     products.run();
@@ -134,18 +136,13 @@ pub(super) fn kernel_gradient(g: &Geometry, images: &[f32], maps: &[f32]) -> Vec
                 }
             }
         });
-    });
-    if parts > 1 {
-        let (sum, others) = sums.split_at_mut(len);
-        let chunk = 4096;
-        sum.par_chunks_mut(chunk).enumerate().for_each(|(i, sum)| {
-            for other in others.chunks_exact(len) {
-                sum.iter_mut().zip(&other[i * chunk..]).for_each(|(s, v)| *s += v);
-            }
-        });
-        sums.truncate(len);
     }
-    sums
+    let chunk = 4096;
+    gradient.par_chunks_mut(chunk).enumerate().for_each(|(i, sum)| {
+        for other in others.chunks_exact(len) {
+            sum.iter_mut().zip(&other[i * chunk..]).for_each(|(s, v)| *s += v);
+        }
+    });
 }
 
 /// What one thread fills again and again.

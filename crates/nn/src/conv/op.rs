@@ -1,9 +1,9 @@
 //! The kernels as candle operations.
 
-use candle_core::{CpuStorage, CustomOp2, Layout, Result, Shape, Tensor};
+use candle_core::{CpuStorage, CustomOp2, InplaceOp3, Layout, Result, Shape, Tensor};
 
 use super::{geometry::Geometry, kernels};
-use crate::storage::{slice, with_slice};
+use crate::storage::{slice, slice_mut, with_slice};
 
 pub(super) struct Conv2d(pub(super) Geometry);
 pub(super) struct ConvTranspose2d(pub(super) Geometry);
@@ -25,6 +25,40 @@ fn run(
 ) -> Result<Tensor> {
     let values = with_slice(a, "convolution", |a| with_slice(b, "convolution", |b| Ok(kernel(g, a, b))))?;
     Tensor::from_vec(values, shape, a.device())
+}
+
+fn kernel_gradient(g: &Geometry, images: &Tensor, maps: &Tensor, shape: &Shape) -> Result<Tensor> {
+    let gradient = Tensor::zeros(shape, images.dtype(), images.device())?;
+    gradient.inplace_op3(images, maps, &KernelGradient { geometry: *g, adds: false })?;
+    Ok(gradient)
+}
+
+/// Writes the kernel's gradient from images and maps' gradient, or adds it.
+pub(super) struct KernelGradient {
+    pub(super) geometry: Geometry,
+    pub(super) adds: bool,
+}
+
+impl InplaceOp3 for KernelGradient {
+    fn name(&self) -> &'static str {
+        "kernel_gradient"
+    }
+
+    fn cpu_fwd(
+        &self,
+        gradient: &mut CpuStorage,
+        gradient_layout: &Layout,
+        images: &CpuStorage,
+        images_layout: &Layout,
+        maps: &CpuStorage,
+        maps_layout: &Layout,
+    ) -> Result<()> {
+        let gradient = slice_mut(gradient, gradient_layout, self.name())?;
+        let images = slice(images, images_layout, self.name())?;
+        let maps = slice(maps, maps_layout, self.name())?;
+        kernels::kernel_gradient(&self.geometry, images, maps, gradient, self.adds);
+        Ok(())
+    }
 }
 
 impl CustomOp2 for Conv2d {
@@ -56,10 +90,8 @@ impl CustomOp2 for Conv2d {
             .track_op()
             .then(|| run(g, kernels::input_gradient, [gradient, kernel], images_shape(g)))
             .transpose()?;
-        let kernel_gradient = kernel
-            .track_op()
-            .then(|| run(g, kernels::kernel_gradient, [images, gradient], kernel.shape()))
-            .transpose()?;
+        let kernel_gradient =
+            kernel.track_op().then(|| kernel_gradient(g, images, gradient, kernel.shape())).transpose()?;
         Ok((images_gradient, kernel_gradient))
     }
 }
@@ -93,10 +125,8 @@ impl CustomOp2 for ConvTranspose2d {
             .track_op()
             .then(|| run(g, kernels::forward, [gradient, kernel], maps_shape(g)))
             .transpose()?;
-        let kernel_gradient = kernel
-            .track_op()
-            .then(|| run(g, kernels::kernel_gradient, [gradient, maps], kernel.shape()))
-            .transpose()?;
+        let kernel_gradient =
+            kernel.track_op().then(|| kernel_gradient(g, gradient, maps, kernel.shape())).transpose()?;
         Ok((maps_gradient, kernel_gradient))
     }
 }
