@@ -189,12 +189,12 @@ pub(crate) struct BenchArgs {
     /// Scale of every channel count
     #[arg(long, default_value_t = 1.0)]
     pub(crate) width: f64,
-    /// Pictures in a batch
-    #[arg(long, default_value_t = 64)]
-    pub(crate) batch: usize,
-    /// Batches measured, after one that is not
-    #[arg(long, default_value_t = 10)]
-    pub(crate) steps: usize,
+    /// Pictures in a batch [default: as the architecture is trained]
+    #[arg(long, value_parser = clap::value_parser!(u32).range(2..))]
+    pub(crate) batch: Option<u32>,
+    /// Batches measured, after two that are not
+    #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) steps: u32,
     /// Print JSON
     #[arg(long)]
     pub(crate) json: bool,

@@ -17,8 +17,8 @@ pub(crate) fn bench(args: &BenchArgs, progress: &Progress) -> anyhow::Result<()>
         kind,
         architecture,
         width: args.width,
-        batch_size: args.batch,
-        n_steps: args.steps,
+        batch_size: args.batch.map(|n| n as usize),
+        n_steps: args.steps as usize,
         device: args.device.device.unwrap_or_default(),
     };
     let result = bench::bench(&options, progress)?;
@@ -30,14 +30,26 @@ pub(crate) fn bench(args: &BenchArgs, progress: &Progress) -> anyhow::Result<()>
 }
 
 fn text(result: &BenchResult) -> String {
+    let ms =
+        |name: &str, value: Option<f64>| value.map(|v| format!("{name}: {v:.1} ms\n")).unwrap_or_default();
+    let rate = |name: &str, value: Option<f64>| {
+        value.map(|v| format!("{name}: {v:.1} pictures/s\n")).unwrap_or_default()
+    };
+    let memory =
+        result.peak_memory_mib.map(|m| format!("most memory held: {m:.0} MiB\n")).unwrap_or_default();
     format!(
-        "{:?} {} (width {}, batches of {}): {:.1} pictures/s over the median of {} batches, {}\n",
-        result.kind,
-        result.architecture.as_str(),
+        "{} (width {}, batches of {}), medians of {}, {}\n{}{}{}{}{:.0} GFLOP/s, {:.0} % of a matrix product's {:.0}\n{memory}",
+        result.arch.as_str(),
         result.width,
-        result.batch_size,
-        result.images_per_s,
-        result.seconds.len(),
-        result.environment.line()
+        result.batch,
+        result.steps,
+        result.environment.line(),
+        ms("update of D", result.d_update_ms),
+        ms("update of G", result.g_update_ms),
+        rate("training", result.train_images_per_s),
+        rate("features", result.feature_images_per_s),
+        result.gflops,
+        100.0 * result.share_of_gemm,
+        result.gemm_gflops,
     )
 }

@@ -19,6 +19,7 @@ const INTERRUPTED: u8 = 130;
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
+    dcgan_pipeline::keep_freed_memory();
     let interrupt = Interrupt::default();
     listen(&interrupt);
     let progress = Progress::new(cli.verbosity(), interrupt.clone());

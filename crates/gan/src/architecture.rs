@@ -186,6 +186,49 @@ impl GeneratorConfig {
     }
 }
 
+/// Operations of one picture's products in a training step; what is not a product costs little beside them.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Operations {
+    /// An update of D on one real and one generated picture.
+    pub discriminator_update: f64,
+    /// An update of G on one generated picture.
+    pub generator_update: f64,
+    /// The features of one picture.
+    pub features: f64,
+}
+
+impl Architecture {
+    /// Multiplications and additions that direct convolutions take, only those somebody needs: none for the gradients of
+    /// pictures in D's update, of z, or of D's kernels in G's update.
+    pub fn operations(&self) -> Operations {
+        let (g, d) = (self.generator(), self.discriminator());
+        let product = |size: usize, from: usize, to: usize, kernel: usize| {
+            2.0 * (size * size * from * to * kernel * kernel) as f64
+        };
+        let (mut size, mut channels) = (d.image_size, crate::IMAGE_CHANNELS);
+        let mut layers = Vec::new();
+        for layer in &d.layers {
+            size /= layer.stride;
+            layers.push(product(size, channels, layer.channels, d.kernel));
+            channels = layer.channels;
+        }
+        let (first, discriminator) = (layers[0], layers.iter().sum::<f64>());
+        let project = 2.0 * (g.nz * g.base_channels * BASE_SIZE * BASE_SIZE) as f64;
+        let (mut size, mut channels) = (BASE_SIZE, g.base_channels);
+        let mut generator = 0.0;
+        for layer in &g.layers {
+            generator += product(size, layer.channels, channels, g.kernel);
+            size *= layer.stride;
+            channels = layer.channels;
+        }
+        Operations {
+            discriminator_update: project + generator + 2.0 * (3.0 * discriminator - first),
+            generator_update: 2.0 * project + 3.0 * generator + 2.0 * discriminator,
+            features: discriminator,
+        }
+    }
+}
+
 impl DiscriminatorConfig {
     /// Length of the feature vector: every conv layer's maps pooled to 4×4.
     pub fn n_features(&self) -> usize {
@@ -207,6 +250,18 @@ mod tests {
         let n = |name| Architecture::paper(name).discriminator().n_features();
         assert_eq!(n(ArchitectureName::Imagenet32), 28_672);
         assert_eq!(n(ArchitectureName::Svhn32), 7168);
+    }
+
+    #[test]
+    fn operations_of_svhn32() {
+        // 3→64 @16, 64→128 @8, 128→256 @4, 5x5 each; G is D's mirror image behind 100 → 4096.
+        let (first, other, project) =
+            (2.0 * 16.0 * 16.0 * 75.0 * 64.0, 2.0 * 64.0 * 1600.0 * 128.0, 819_200.0);
+        let d = first + 2.0 * other;
+        let operations = Architecture::paper(ArchitectureName::Svhn32).operations();
+        assert_eq!(operations.features, d);
+        assert_eq!(operations.discriminator_update, project + d + 6.0 * d - 2.0 * first);
+        assert_eq!(operations.generator_update, 2.0 * project + 5.0 * d);
     }
 
     #[test]

@@ -31,8 +31,8 @@ pub mod sample;
 pub mod train;
 
 pub use architecture::{
-    Architecture, ArchitectureName, DiscriminatorConfig, GeneratorConfig, Layer, TrainingDefaults,
-    ZDistribution,
+    Architecture, ArchitectureName, DiscriminatorConfig, GeneratorConfig, Layer, Operations,
+    TrainingDefaults, ZDistribution,
 };
 pub use discriminator::Discriminator;
 pub use error::{GanError, Result};

@@ -2,6 +2,8 @@
 //!
 //! The throughput that Criterion prints as elements a second is floating-point operations a second.
 
+#![allow(clippy::expect_used, reason = "a benchmark that cannot run should say why and stop")]
+
 use std::hint::black_box;
 
 use criterion::{

@@ -141,17 +141,23 @@ impl Scaling {
 
     pub(crate) fn apply(&self, x: &[f32]) -> Vec<f32> {
         let (c, chunk) = (self.mean.len(), chunk_len(self.mean.len()));
-        let mut y = vec![0.0; x.len()];
-        y.par_chunks_mut(chunk).zip(x.par_chunks(chunk)).for_each(|(y, x)| {
+        let mut y = Vec::with_capacity(x.len());
+        let room = &mut y.spare_capacity_mut()[..x.len()];
+        room.par_chunks_mut(chunk).zip(x.par_chunks(chunk)).for_each(|(y, x)| {
             vectorised(|| {
                 for (y, x) in y.chunks_exact_mut(c).zip(x.chunks_exact(c)) {
                     let channels = self.mean.iter().zip(&self.scale).zip(&self.bias);
                     for ((y, &x), channel) in y.iter_mut().zip(x).zip(channels) {
-                        *y = self.value(x, channel);
+                        y.write(self.value(x, channel));
                     }
                 }
             });
         });
+        // SAFETY: x is whole rows of c values, each of which was written to the same place of y.
+        #[allow(unsafe_code)]
+        unsafe {
+            y.set_len(x.len());
+        }
         y
     }
 

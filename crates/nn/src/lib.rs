@@ -13,6 +13,8 @@
 //! | [`pool`] | max-pooling to a grid |
 //! | [`adam`] | Adam with coupled l2 and a state that can be saved |
 //! | [`rng`], [`init`] | seeded draws: candle's own CPU generator cannot be seeded |
+//! | [`layer`] | map, batch norm and activation with a backward pass of their own, for training |
+//! | [`memory`] | keeping memory between steps |
 //! | [`pixels`] | uint8 NCHW pictures to activations and back |
 //! | [`checkpoint`] | named tensors and their configuration in one `.safetensors` file |
 //!
@@ -41,6 +43,7 @@ mod error;
 pub mod init;
 pub mod layer;
 pub mod loss;
+pub mod memory;
 pub mod pixels;
 pub mod pool;
 pub mod rng;

@@ -3,13 +3,20 @@
 use std::time::Instant;
 
 use dcgan_gan::train::{TrainConfig, Trainer};
-use dcgan_gan::{ArchitectureName, Discriminator, FeatureExtractor};
+use dcgan_gan::{Architecture, ArchitectureName, Discriminator, FeatureExtractor};
 use dcgan_images::{ImageStore, Picture, StoreDescription, StoreWriter};
+use dcgan_nn::candle::{Device, Tensor};
+use dcgan_nn::pixels::to_activations;
 use serde::Serialize;
 
 use crate::device::DeviceChoice;
 use crate::progress::Progress;
 use crate::record::Environment;
+
+/// Steps before those that are measured.
+const WARM_UP: usize = 2;
+/// Side of the square matrices whose product measures the machine.
+const PRODUCT: usize = 2048;
 
 /// What is measured.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -17,7 +24,7 @@ use crate::record::Environment;
 pub enum BenchKind {
     /// Features of pictures.
     Features,
-    /// Training, both networks on every minibatch.
+    /// An update of each network.
     Train,
 }
 
@@ -30,29 +37,47 @@ pub struct BenchOptions {
     pub architecture: ArchitectureName,
     /// Scale of every channel count.
     pub width: f64,
-    /// Pictures in a batch.
-    pub batch_size: usize,
-    /// Batches measured, after one that is not.
+    /// Pictures in a batch; the released code's for the architecture where there is none.
+    pub batch_size: Option<usize>,
+    /// Batches measured, after two that are not.
     pub n_steps: usize,
     /// Where networks run.
     pub device: DeviceChoice,
 }
 
-/// What came out.
+/// What came out. Times are medians.
 #[derive(Debug, Clone, Serialize)]
 pub struct BenchResult {
     /// What was measured.
     pub kind: BenchKind,
     /// The architecture's name.
-    pub architecture: ArchitectureName,
+    pub arch: ArchitectureName,
     /// Scale of every channel count.
     pub width: f64,
     /// Pictures in a batch.
-    pub batch_size: usize,
-    /// Seconds of each batch.
-    pub seconds: Vec<f64>,
-    /// Pictures a second over the median batch.
-    pub images_per_s: f64,
+    pub batch: usize,
+    /// Batches measured.
+    pub steps: usize,
+    /// Milliseconds of an update of D: real and generated pictures, gradients, Adam.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub d_update_ms: Option<f64>,
+    /// Milliseconds of an update of G.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub g_update_ms: Option<f64>,
+    /// Pictures a second when minibatches go to G and D in turn, as in the released code.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub train_images_per_s: Option<f64>,
+    /// Pictures a second of all layers' features.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub feature_images_per_s: Option<f64>,
+    /// 10⁹ operations a second that direct convolutions would take for what was measured.
+    pub gflops: f64,
+    /// 10⁹ operations a second of a matrix product 2048³ in the same run.
+    pub gemm_gflops: f64,
+    /// The quotient of the two.
+    pub share_of_gemm: f64,
+    /// Most memory that the process ever held, in MiB, where the system tells.
+    pub peak_memory_mib: Option<f64>,
     /// The machine.
     pub environment: Environment,
 }
@@ -79,63 +104,105 @@ pub fn bench(options: &BenchOptions, progress: &Progress) -> anyhow::Result<Benc
     let folder = tempfile::tempdir()?;
     let config = TrainConfig {
         width: options.width,
-        schedule: dcgan_gan::train::Schedule::Both,
-        batch_size: Some(options.batch_size),
+        batch_size: options.batch_size,
         ..TrainConfig::paper(options.architecture)
     };
     let settings = config.resolve()?;
+    let (n_steps, batch) = (options.n_steps.max(1), settings.batch_size);
     let size = settings.architecture.discriminator().image_size;
-    write_noise(folder.path(), options.batch_size, size)?;
+    write_noise(folder.path(), batch, size)?;
     let store = ImageStore::open(folder.path())?;
-    let indices: Vec<u32> = (0..options.batch_size as u32).collect();
-    let seconds = match options.kind {
+    let operations = Architecture { name: options.architecture, width: options.width }.operations();
+    let mut result = BenchResult {
+        kind: options.kind,
+        arch: options.architecture,
+        width: options.width,
+        batch,
+        steps: n_steps,
+        d_update_ms: None,
+        g_update_ms: None,
+        train_images_per_s: None,
+        feature_images_per_s: None,
+        gflops: 0.0,
+        gemm_gflops: 0.0,
+        share_of_gemm: 0.0,
+        peak_memory_mib: None,
+        environment: Environment::here(&options.device.to_string()),
+    };
+    match options.kind {
         BenchKind::Train => {
             let mut trainer = Trainer::new(&settings, &device)?;
-            measure(options.n_steps, progress, &mut || {
-                trainer.minibatch(&store, &indices)?;
-                Ok(device.synchronize()?)
-            })?
+            let real = to_activations(store.pixels(), [batch, store.channels(), size, size], &device)?;
+            let mut update = |discriminator: bool| {
+                measure(n_steps, progress, &mut || {
+                    match discriminator {
+                        true => drop(trainer.update_discriminator(&real)?),
+                        false => drop(trainer.update_generator()?),
+                    }
+                    Ok(device.synchronize()?)
+                })
+            };
+            let (d, g) = (update(true)?, update(false)?);
+            result.d_update_ms = Some(1e3 * d);
+            result.g_update_ms = Some(1e3 * g);
+            result.train_images_per_s = Some(2.0 * batch as f64 / (d + g));
+            let both = operations.discriminator_update + operations.generator_update;
+            result.gflops = 1e-9 * batch as f64 * both / (d + g);
         }
         BenchKind::Features => {
             let discriminator = Discriminator::random(settings.architecture.discriminator(), 0, &device)?;
             let extractor = FeatureExtractor::infer(&discriminator, &store, &device, &mut |_, _| {
                 progress.interrupt().flow()
             })?;
-            measure(options.n_steps, progress, &mut || {
-                extractor.extract(store.pixels(), options.batch_size)?;
+            let seconds = measure(n_steps, progress, &mut || {
+                extractor.extract(store.pixels(), batch)?;
                 Ok(())
-            })?
+            })?;
+            result.feature_images_per_s = Some(batch as f64 / seconds);
+            result.gflops = 1e-9 * batch as f64 * operations.features / seconds;
         }
-    };
-    Ok(BenchResult {
-        kind: options.kind,
-        architecture: options.architecture,
-        width: options.width,
-        batch_size: options.batch_size,
-        images_per_s: options.batch_size as f64 / median(&seconds),
-        seconds,
-        environment: Environment::here(&options.device.to_string()),
-    })
+    }
+    result.peak_memory_mib = peak_memory_mib();
+    result.gemm_gflops = gemm_gflops(&device, progress)?;
+    result.share_of_gemm = result.gflops / result.gemm_gflops;
+    Ok(result)
 }
 
-/// Seconds of each of `n` steps, after one that warms up.
+/// Median of the seconds of `n` steps, after some that warm up.
 fn measure(
     n: usize,
     progress: &Progress,
     step: &mut dyn FnMut() -> anyhow::Result<()>,
-) -> anyhow::Result<Vec<f64>> {
+) -> anyhow::Result<f64> {
     let mut task = progress.task("measuring", "batches");
-    step()?;
     let mut seconds = Vec::new();
-    for done in 0..n.max(1) {
-        if task.observe(done as u64, n as u64).is_break() {
+    for done in 0..WARM_UP + n {
+        if task.observe(done as u64, (WARM_UP + n) as u64).is_break() {
             anyhow::bail!(crate::interrupt::Interrupted { stage: "bench".to_owned(), is_resumable: false });
         }
         let start = Instant::now();
         step()?;
         seconds.push(start.elapsed().as_secs_f64());
     }
-    Ok(seconds)
+    Ok(median(&seconds[WARM_UP..]))
+}
+
+fn gemm_gflops(device: &Device, progress: &Progress) -> anyhow::Result<f64> {
+    let values: Vec<f32> = (0..PRODUCT * PRODUCT).map(|i| (i % 17) as f32).collect();
+    let matrix = Tensor::from_vec(values, (PRODUCT, PRODUCT), device)?;
+    let seconds = measure(5, progress, &mut || {
+        std::hint::black_box(matrix.matmul(&matrix)?);
+        Ok(device.synchronize()?)
+    })?;
+    Ok(2e-9 * (PRODUCT * PRODUCT * PRODUCT) as f64 / seconds)
+}
+
+/// The high-water mark that Linux keeps.
+fn peak_memory_mib() -> Option<f64> {
+    let status = fs_err::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    let kib: f64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
+    Some(kib / 1024.0)
 }
 
 fn median(values: &[f64]) -> f64 {

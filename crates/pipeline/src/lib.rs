@@ -51,3 +51,5 @@ pub mod runner;
 pub mod stages;
 pub mod staleness;
 pub mod status;
+
+pub use dcgan_nn::memory::keep_freed as keep_freed_memory;

@@ -38,15 +38,16 @@ pub(super) struct Correlation {
 }
 
 impl Correlation {
+    /// Writes every target position to `out`, which has room for all of the target.
     /// `kernel`: rows (tap, source channel) of the target's channels, made whole vectors.
-    pub(super) fn run(&self, source: &[f32], kernel: &[f32], target: &mut [f32]) {
+    pub(super) fn run(&self, source: &[f32], kernel: &[f32], out: Shared) {
         let n_positions = self.n * self.positions[0] * self.positions[1];
         let channels = self.target[2];
         if n_positions == 0 {
             return;
         }
-        assert_eq!(target.len(), self.n * self.target.iter().product::<usize>());
-        assert!(source.len() < NOTHING as usize && target.len() < NOTHING as usize);
+        let target_len = self.n * self.target.iter().product::<usize>();
+        assert!(source.len() < NOTHING as usize && target_len < NOTHING as usize);
         let tiles = n_positions.div_ceil(POSITIONS);
         let tile = n_positions.div_ceil(tiles).next_multiple_of(6);
         let tiles = n_positions.div_ceil(tile);
@@ -56,7 +57,6 @@ impl Correlation {
         let steps = if gathers { vec![self.gathered()] } else { self.steps() };
         let longest = steps.iter().flatten().map(|part| part.run.len).max().unwrap_or(0);
         let zeros = vec![0.0; longest];
-        let out = Shared::new(target);
         (0..tiles * panels).into_par_iter().for_each_init(Tile::default, |scratch, piece| {
             let (t, first_column) = (piece / panels, piece % panels * panel);
             let columns = panel.min(channels - first_column);

@@ -38,7 +38,11 @@ pub(super) fn forward(g: &Geometry, images: &[f32], kernel: &[f32]) -> Vec<f32> 
         target_first: [0, 0],
         target_step: 1,
     };
-    fill(g.n * g.map_len(), |maps| correlation.run(images, &kernel, maps))
+    // SAFETY: the correlation writes every position of the maps.
+    #[allow(unsafe_code)]
+    unsafe {
+        Shared::fill(g.n * g.map_len(), |maps| correlation.run(images, &kernel, maps))
+    }
 }
 
 /// Maps' gradient (n, oh, ow, o) and kernel (kh, kw, c, o) → images' gradient (n, h, w, c).
@@ -47,7 +51,7 @@ pub(super) fn forward(g: &Geometry, images: &[f32], kernel: &[f32]) -> Vec<f32> 
 /// a plain correlation of the maps with those.
 pub(super) fn input_gradient(g: &Geometry, maps: &[f32], kernel: &[f32]) -> Vec<f32> {
     let kernel = widen_transposed(g, kernel);
-    fill(g.n * g.image_len(), |images| {
+    let write = |images| {
         for phase in 0..g.stride * g.stride {
             let first = [phase / g.stride, phase % g.stride];
             let positions = [0, 1].map(|d| ([g.h, g.w][d] + g.stride - 1 - first[d]) / g.stride);
@@ -70,7 +74,12 @@ pub(super) fn input_gradient(g: &Geometry, maps: &[f32], kernel: &[f32]) -> Vec<
             };
             correlation.run(maps, &kernel, images);
         }
-    })
+    };
+    // SAFETY: every image position has one of the remainders.
+    #[allow(unsafe_code)]
+    unsafe {
+        Shared::fill(g.n * g.image_len(), write)
+    }
 }
 
 /// Images (n, h, w, c) and maps' gradient (n, oh, ow, o) → kernel's gradient (kh, kw, c, o), written to `gradient` or added.
@@ -185,13 +194,6 @@ impl Scratch {
             }
         }
     }
-}
-
-/// A vector of `len` values that `write` sets, every one.
-fn fill(len: usize, write: impl FnOnce(&mut [f32])) -> Vec<f32> {
-    let mut values = vec![0.0; len];
-    write(&mut values);
-    values
 }
 
 /// Rows of `columns` values, made whole vectors with zeros where they are not.

@@ -24,6 +24,19 @@ impl Shared {
         Self(values.as_mut_ptr())
     }
 
+    /// A vector of `len` values, of which `write` must write every one.
+    ///
+    /// # Safety
+    /// `write` writes all of them.
+    #[allow(unsafe_code)]
+    pub(super) unsafe fn fill(len: usize, write: impl FnOnce(Self)) -> Vec<f32> {
+        let mut values = Vec::with_capacity(len);
+        write(Self(values.as_mut_ptr()));
+        // SAFETY: the caller's promise; the capacity is at least `len`.
+        unsafe { values.set_len(len) };
+        values
+    }
+
     #[allow(unsafe_code)]
     fn at(self, offset: usize) -> *mut f32 {
         self.0.wrapping_add(offset)
@@ -81,6 +94,7 @@ pub(super) struct Correlate<'a> {
 /// The offset of a run that lies outside the image.
 pub(super) const NOTHING: u32 = u32::MAX;
 
+#[allow(clippy::needless_range_loop, reason = "constant ranges unroll, iterators may not")]
 impl Correlate<'_> {
     /// # Safety
     /// Every row's offset plus `columns` must lie inside the values that `out` was made of, and nothing else may touch those
@@ -189,6 +203,7 @@ pub(super) struct OuterProducts<'a> {
     pub(super) add: bool,
 }
 
+#[allow(clippy::needless_range_loop, reason = "constant ranges unroll, iterators may not")]
 impl OuterProducts<'_> {
     /// # Safety
     /// Every row of `columns` values must lie inside the values that `out` was made of, and nothing else may touch those
