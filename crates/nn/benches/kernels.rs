@@ -9,8 +9,8 @@ use std::hint::black_box;
 use criterion::{
     BenchmarkGroup, Criterion, Throughput, criterion_group, criterion_main, measurement::WallTime,
 };
-use dcgan_nn::candle::{Device, Error, Result, Tensor, Var};
-use dcgan_nn::conv::conv2d;
+use dcgan_nn::candle::{Device, Tensor, Var};
+use dcgan_nn::conv::Convolution;
 use dcgan_nn::{init, rng};
 
 /// Side, channels in and out, kernel, stride; the batch is 32.
@@ -37,47 +37,50 @@ fn noise(shape: &[usize]) -> Tensor {
 }
 
 fn layers(criterion: &mut Criterion) {
+    dcgan_nn::memory::keep_freed();
     for [side, c, o, k, stride] in LAYERS {
         let mut group = criterion.benchmark_group(format!("{c}→{o} @{side} {k}x{k} s{stride}"));
         let maps = side / stride;
         group.throughput(Throughput::Elements((2 * BATCH * maps * maps * c * k * k * o) as u64));
         group.sample_size(10).warm_up_time(std::time::Duration::from_millis(300));
         group.measurement_time(std::time::Duration::from_secs(1));
-        let (images, kernel) = (noise(&[BATCH, side, side, c]), noise(&[k, k, c, o]));
-        three(&mut group, "ours", &images, &kernel, |x, w| conv2d(x, w, stride, k / 2).map_err(Error::wrap));
-        let images = images.permute((0, 3, 1, 2)).and_then(|x| x.contiguous()).expect("a CPU tensor");
+        let convolution = Convolution { stride, padding: k / 2, transposed: None };
+        let (x, kernel) = (noise(&[BATCH, side, side, c]), noise(&[k, k, c, o]));
+        let dy = noise(&[BATCH, maps, maps, o]);
+        let gradient = kernel.copy().expect("a CPU tensor");
+        group.bench_function("forward", |b| {
+            b.iter(|| convolution.forward(black_box(&x), &kernel).expect("shapes fit"))
+        });
+        group.bench_function("input gradient", |b| {
+            b.iter(|| convolution.input_gradient(x.dims(), &kernel, black_box(&dy)).expect("shapes fit"))
+        });
+        group.bench_function("kernel gradient", |b| {
+            b.iter(|| convolution.kernel_gradient(&x, black_box(&dy), &gradient, false).expect("shapes fit"))
+        });
+        let x = x.permute((0, 3, 1, 2)).and_then(|x| x.contiguous()).expect("a CPU tensor");
         let kernel = kernel.permute((3, 2, 0, 1)).and_then(|w| w.contiguous()).expect("a CPU tensor");
-        if std::env::var_os("CANDLE").is_some() {
-            three(&mut group, "candle", &images, &kernel, |x, w| x.conv2d(w, k / 2, stride, 1, 1));
-        }
+        candles(&mut group, &x, &kernel, stride);
         group.finish();
     }
 }
 
-/// Forward alone; then backward to one operand alone, which is timed without its forward.
-fn three(
-    group: &mut BenchmarkGroup<WallTime>,
-    whose: &str,
-    images: &Tensor,
-    kernel: &Tensor,
-    conv: impl Fn(&Tensor, &Tensor) -> Result<Tensor>,
-) {
-    group.bench_function(format!("{whose}/forward"), |b| {
-        b.iter(|| conv(black_box(images), kernel).expect("shapes fit"))
-    });
+/// candle's own convolution: forward, and its backward pass to one operand alone.
+fn candles(group: &mut BenchmarkGroup<WallTime>, x: &Tensor, kernel: &Tensor, stride: usize) {
+    let conv = |x: &Tensor, w: &Tensor| x.conv2d(w, w.dims()[2] / 2, stride, 1, 1).expect("shapes fit");
     let var = |t: &Tensor| Var::from_tensor(t).expect("a CPU tensor");
-    let (images_var, kernel_var) = (var(images), var(kernel));
+    let (x_var, kernel_var) = (var(x), var(kernel));
     let backward = |x: &Tensor, w: &Tensor| {
-        let y = conv(x, w).expect("shapes fit");
+        let y = conv(x, w);
         let start = std::time::Instant::now();
         black_box(y.backward().expect("a gradient"));
         start.elapsed()
     };
-    group.bench_function(format!("{whose}/input gradient"), |b| {
-        b.iter_custom(|n| (0..n).map(|_| backward(&images_var, kernel)).sum())
+    group.bench_function("candle/forward", |b| b.iter(|| conv(black_box(x), kernel)));
+    group.bench_function("candle/input gradient", |b| {
+        b.iter_custom(|n| (0..n).map(|_| backward(&x_var, kernel)).sum())
     });
-    group.bench_function(format!("{whose}/kernel gradient"), |b| {
-        b.iter_custom(|n| (0..n).map(|_| backward(images, &kernel_var)).sum())
+    group.bench_function("candle/kernel gradient", |b| {
+        b.iter_custom(|n| (0..n).map(|_| backward(x, &kernel_var)).sum())
     });
 }
 

@@ -4,7 +4,7 @@
 //! discriminator's LeakyReLU, 0 for the generator's ReLU, 1 for none. eps is 1e-8 and the variance is the biased one, as
 //! in the released code; there are no running statistics.
 
-use std::sync::OnceLock;
+use std::{ops::Range, sync::OnceLock};
 
 use candle_core::{CpuStorage, CustomOp3, Layout, Shape, Tensor, bail};
 use rayon::prelude::*;
@@ -65,12 +65,14 @@ fn chunk_len(c: usize) -> usize {
     (CHUNK / c).max(1) * c
 }
 
-/// Adds Σ a and Σ a·b for each channel in f64; `add` adds those of one row of c values that begins where it is told.
-fn sums(
-    n: usize,
-    c: usize,
-    add: impl Fn(std::ops::Range<usize>, &mut [f64], &mut [f64]) + Sync,
-) -> (Vec<f64>, Vec<f64>) {
+/// The terms of two sums for each channel. (A trait, as a closure would not be compiled for wide vectors.)
+trait Terms: Sync {
+    /// Adds those of the row of c values at `row`.
+    fn add(&self, row: Range<usize>, first: &mut [f64], second: &mut [f64]);
+}
+
+/// Both sums in f64 over `n` values in rows of c.
+fn sums(n: usize, c: usize, terms: &impl Terms) -> (Vec<f64>, Vec<f64>) {
     let chunk = chunk_len(c);
     let parts: Vec<(Vec<f64>, Vec<f64>)> = (0..n.div_ceil(chunk))
         .into_par_iter()
@@ -79,7 +81,7 @@ fn sums(
             let rows = part * chunk..n.min((part + 1) * chunk);
             vectorised(|| {
                 for row in rows.step_by(c) {
-                    add(row..row + c, &mut first, &mut second);
+                    terms.add(row..row + c, &mut first, &mut second);
                 }
             });
             (first, second)
@@ -93,18 +95,57 @@ fn sums(
     total
 }
 
-pub(crate) fn measure(x: &[f32], c: usize) -> Statistics {
-    let rows = (x.len() / c) as f64;
-    // Shifted by the first row, so that a mean far from 0 costs the variance no digits.
-    let shift = &x[..c];
-    let (shifted, squares) = sums(x.len(), c, |row, first, second| {
-        let channels = x[row].iter().zip(shift).zip(first.iter_mut().zip(second));
+/// Σ (x − shift) and Σ (x − shift)².
+struct Moments<'a> {
+    x: &'a [f32],
+    shift: &'a [f32],
+}
+
+impl Terms for Moments<'_> {
+    #[inline(always)]
+    fn add(&self, row: Range<usize>, first: &mut [f64], second: &mut [f64]) {
+        let channels = self.x[row].iter().zip(self.shift).zip(first.iter_mut().zip(second));
         for ((&x, &shift), (first, second)) in channels {
             let d = f64::from(x) - f64::from(shift);
             *first += d;
             *second += d * d;
         }
-    });
+    }
+}
+
+/// Σ du and Σ du·(x − mean), with du = dy·a′(u).
+struct GradientSums<'a> {
+    x: &'a [f32],
+    y: &'a [f32],
+    dy: &'a [f32],
+    mean: &'a [f32],
+    slope: f32,
+}
+
+impl Terms for GradientSums<'_> {
+    #[inline(always)]
+    fn add(&self, row: Range<usize>, first: &mut [f64], second: &mut [f64]) {
+        let values = self.x[row.clone()].iter().zip(&self.y[row.clone()]).zip(&self.dy[row]);
+        let channels = self.mean.iter().zip(first.iter_mut().zip(second));
+        for (((&x, &y), &dy), (&mean, (first, second))) in values.zip(channels) {
+            let du = before_activation(y, dy, self.slope);
+            *first += f64::from(du);
+            *second += f64::from(du * (x - mean));
+        }
+    }
+}
+
+/// dy·a′(u); y has the sign of u, or is 0 where a ReLU cut u off.
+#[inline(always)]
+fn before_activation(y: f32, dy: f32, slope: f32) -> f32 {
+    if y > 0.0 { dy } else { slope * dy }
+}
+
+pub(crate) fn measure(x: &[f32], c: usize) -> Statistics {
+    let rows = (x.len() / c) as f64;
+    // Shifted by the first row, so that a mean far from 0 costs the variance no digits.
+    let shift = &x[..c];
+    let (shifted, squares) = sums(x.len(), c, &Moments { x, shift });
     let mean = shifted.iter().zip(x).map(|(s, &first)| s / rows + f64::from(first)).collect();
     let variance =
         shifted.iter().zip(&squares).map(|(s, q)| (q / rows - (s / rows).powi(2)).max(0.0)).collect();
@@ -260,18 +301,8 @@ pub(crate) fn backward(
     let c = gain.len();
     let inverse: Vec<f32> = statistics.variance.iter().map(|v| (1.0 / (v + EPS).sqrt()) as f32).collect();
     let mean: Vec<f32> = statistics.mean.iter().map(|&m| m as f32).collect();
-    // y has the sign of u, or is 0 where a ReLU cut u off.
-    let du = |y: f32, dy: f32| if y > 0.0 { dy } else { slope * dy };
-    let dy = &*gradient;
-    let (dbias, dux) = sums(x.len(), c, |row, first, second| {
-        let values = x[row.clone()].iter().zip(&y[row.clone()]).zip(&dy[row]);
-        let channels = mean.iter().zip(first.iter_mut().zip(second));
-        for (((&x, &y), &dy), (&mean, (first, second))) in values.zip(channels) {
-            let du = du(y, dy);
-            *first += f64::from(du);
-            *second += f64::from(du) * f64::from(x - mean);
-        }
-    });
+    let terms = GradientSums { x, y, dy: gradient, mean: &mean, slope };
+    let (dbias, dux) = sums(x.len(), c, &terms);
     let dgain: Vec<f64> = dux.iter().zip(&inverse).map(|(d, &i)| d * f64::from(i)).collect();
     let rows = (x.len() / c) as f64;
     // dx = scale·du + slant·(x − mean) + shift.
@@ -289,7 +320,7 @@ pub(crate) fn backward(
                 let channels = mean.iter().zip(&scale).zip(shift.iter().zip(&slant));
                 let values = gradient.iter_mut().zip(x).zip(y);
                 for (((gradient, &x), &y), ((mean, scale), (shift, slant))) in values.zip(channels) {
-                    *gradient = scale * du(y, *gradient) + (slant * (x - mean) + shift);
+                    *gradient = scale * before_activation(y, *gradient, slope) + (slant * (x - mean) + shift);
                 }
             }
         });

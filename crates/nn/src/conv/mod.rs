@@ -84,7 +84,8 @@ impl Convolution {
         })
     }
 
-    pub(crate) fn forward(&self, x: &Tensor, kernel: &Tensor) -> Result<Tensor> {
+    /// Input (n, h, w, c) → output (n, oh, ow, o), both contiguous.
+    pub fn forward(&self, x: &Tensor, kernel: &Tensor) -> Result<Tensor> {
         let geometry = self.geometry(x.dims(), kernel.dims())?;
         Ok(match self.transposed {
             None => x.apply_op2_no_bwd(kernel, &op::Conv2d(geometry))?,
@@ -93,7 +94,7 @@ impl Convolution {
     }
 
     /// The gradient of an input of shape `x`.
-    pub(crate) fn input_gradient(&self, x: &[usize], kernel: &Tensor, dy: &Tensor) -> Result<Tensor> {
+    pub fn input_gradient(&self, x: &[usize], kernel: &Tensor, dy: &Tensor) -> Result<Tensor> {
         let geometry = self.geometry(x, kernel.dims())?;
         Ok(match self.transposed {
             None => dy.apply_op2_no_bwd(kernel, &op::ConvTranspose2d(geometry))?,
@@ -102,13 +103,7 @@ impl Convolution {
     }
 
     /// Writes the gradient of the kernel to `gradient`, or adds it.
-    pub(crate) fn kernel_gradient(
-        &self,
-        x: &Tensor,
-        dy: &Tensor,
-        gradient: &Tensor,
-        adds: bool,
-    ) -> Result<()> {
+    pub fn kernel_gradient(&self, x: &Tensor, dy: &Tensor, gradient: &Tensor, adds: bool) -> Result<()> {
         let op = op::KernelGradient { geometry: self.geometry(x.dims(), gradient.dims())?, adds };
         match self.transposed {
             None => gradient.inplace_op3(x, dy, &op)?,
