@@ -12,6 +12,7 @@ use super::{
     correlation::{Correlation, Tap},
     geometry::Geometry,
     micro::{LANES, OuterProducts, Shared, panel},
+    winograd::Winograd,
 };
 
 /// Channels below which a patch is copied into one row before it is multiplied.
@@ -23,6 +24,11 @@ const PIECES: usize = 16;
 
 /// Images (n, h, w, c) and kernel (kh, kw, c, o) → maps (n, oh, ow, o).
 pub(super) fn forward(g: &Geometry, images: &[f32], kernel: &[f32]) -> Vec<f32> {
+    if let Some(winograd) = winograd(g) {
+        // SAFETY: the tiles cover the maps.
+        #[allow(unsafe_code)]
+        return unsafe { Shared::fill(g.n * g.map_len(), |maps| winograd.correlate(images, kernel, maps)) };
+    }
     let kernel = widen(kernel, g.o);
     let taps = (0..g.kh * g.kw).map(|k| {
         let at = |k: usize| k as isize - g.padding as isize;
@@ -50,6 +56,18 @@ pub(super) fn forward(g: &Geometry, images: &[f32], kernel: &[f32]) -> Vec<f32> 
 /// Image positions of one remainder by the stride meet the same kernel positions: for each of the stride² remainders this is
 /// a plain correlation of the maps with those.
 pub(super) fn input_gradient(g: &Geometry, maps: &[f32], kernel: &[f32]) -> Vec<f32> {
+    if winograd(g).is_some() {
+        // The gradient is the correlation of the maps with the kernel turned by 180 degrees.
+        let (source, target, padding) = ([g.oh, g.ow, g.o], [g.h, g.w, g.c], 2 - g.padding);
+        let kernel = widen_transposed(g, kernel);
+        let kernel: Vec<f32> = kernel.chunks_exact(g.c * g.o).rev().flatten().copied().collect();
+        let winograd = Winograd { n: g.n, source, padding, target };
+        // SAFETY: the tiles cover the images.
+        #[allow(unsafe_code)]
+        return unsafe {
+            Shared::fill(g.n * g.image_len(), |images| winograd.correlate(maps, &kernel, images))
+        };
+    }
     let kernel = widen_transposed(g, kernel);
     let write = |images| {
         for phase in 0..g.stride * g.stride {
@@ -84,6 +102,9 @@ pub(super) fn input_gradient(g: &Geometry, maps: &[f32], kernel: &[f32]) -> Vec<
 
 /// Images (n, h, w, c) and maps' gradient (n, oh, ow, o) → kernel's gradient (kh, kw, c, o), written to `gradient` or added.
 pub(super) fn kernel_gradient(g: &Geometry, images: &[f32], maps: &[f32], gradient: &mut [f32], adds: bool) {
+    if let Some(winograd) = winograd(g) {
+        return winograd.kernel_gradient(images, maps, gradient, adds);
+    }
     let maps = widen(maps, g.o);
     let step = g.o.next_multiple_of(LANES);
     let n_positions = g.n * g.oh * g.ow;
@@ -152,6 +173,17 @@ pub(super) fn kernel_gradient(g: &Geometry, images: &[f32], maps: &[f32], gradie
             sum.iter_mut().zip(&other[i * chunk..]).for_each(|(s, v)| *s += v);
         }
     });
+}
+
+/// The forward pass as tiles, where they pay.
+fn winograd(g: &Geometry) -> Option<Winograd> {
+    let (source, target) = ([g.h, g.w, g.c], [g.oh, g.ow, g.o]);
+    Winograd::pays([g.kh, g.kw], g.stride, g.padding, [g.c, g.o]).then_some(Winograd {
+        n: g.n,
+        source,
+        padding: g.padding,
+        target,
+    })
 }
 
 /// What one thread fills again and again.

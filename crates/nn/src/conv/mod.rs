@@ -10,6 +10,7 @@ mod geometry;
 mod kernels;
 mod micro;
 mod op;
+mod winograd;
 
 use candle_core::Tensor;
 

@@ -105,18 +105,42 @@ fn agree_with_candles_own() {
     assert_close(&flat(&ours), &flat(&candles), 1e-4, "conv_transpose2d");
 }
 
+// Winograd's tiles against candle's direct convolution, whole tiles and parts of them; sums of 9·32 products of values in
+// (-1, 1).
+#[test]
+fn tiles_agree_with_candles_own() {
+    for (h, w, padding) in [(16, 16, 1), (8, 8, 1), (7, 5, 1), (6, 9, 0), (5, 4, 2)] {
+        let (x, kernel) = (var(&[3, h, w, 32]), var(&[48, 32, 3, 3]));
+        let own = Var::from_tensor(&from_pytorch(&kernel).unwrap()).unwrap();
+        let nchw = x.permute((0, 3, 1, 2)).unwrap().contiguous().unwrap();
+        let candles = nchw.conv2d(&kernel, padding, 1, 1, 1).unwrap().permute((0, 2, 3, 1)).unwrap();
+        let ours = conv2d(&x, &own, 1, padding).unwrap();
+        assert_close(&flat(&ours), &flat(&candles), 1e-4, "forward");
+        let weights = tensor(ours.dims());
+        let gradients = |y: &Tensor| (y * &weights).unwrap().sum_all().unwrap().backward().unwrap();
+        let (candles, ours) = (gradients(&candles), gradients(&ours));
+        assert_close(&flat(ours.get(&x).unwrap()), &flat(candles.get(&x).unwrap()), 1e-4, "input gradient");
+        let expected = from_pytorch(candles.get(&kernel).unwrap()).unwrap();
+        assert_close(&flat(ours.get(&own).unwrap()), &flat(&expected), 2e-4, "kernel gradient");
+    }
+}
+
 #[test]
 fn bits_do_not_depend_on_the_thread_count() {
-    let (x, kernel) = (var(&[20, 16, 16, 4]), var(&[5, 5, 4, 8]));
-    let run = |threads: usize| {
-        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
-        pool.install(|| {
-            let y = conv2d(&x, &kernel, 2, 2).unwrap();
-            let gradients = y.sqr().unwrap().sum_all().unwrap().backward().unwrap();
-            [&y, gradients.get(&x).unwrap(), gradients.get(&kernel).unwrap()].map(flat)
-        })
-    };
-    assert!(run(1) == run(3));
+    let few = (var(&[20, 16, 16, 3]), var(&[5, 5, 3, 8]), 2);
+    let many = (var(&[20, 16, 16, 16]), var(&[5, 5, 16, 80]), 2);
+    let tiles = (var(&[20, 16, 16, 32]), var(&[3, 3, 32, 32]), 1);
+    for (x, kernel, stride) in [few, many, tiles] {
+        let run = |threads: usize| {
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+            pool.install(|| {
+                let y = conv2d(&x, &kernel, stride, kernel.dims()[0] / 2).unwrap();
+                let gradients = y.sqr().unwrap().sum_all().unwrap().backward().unwrap();
+                [&y, gradients.get(&x).unwrap(), gradients.get(&kernel).unwrap()].map(flat)
+            })
+        };
+        assert!(run(1) == run(3), "stride {stride}");
+    }
 }
 
 #[test]
