@@ -60,8 +60,7 @@ pub(super) fn input_gradient(g: &Geometry, maps: &[f32], kernel: &[f32]) -> Vec<
         // The gradient is the correlation of the maps with the kernel turned by 180 degrees.
         let (source, target, padding) = ([g.oh, g.ow, g.o], [g.h, g.w, g.c], 2 - g.padding);
         let kernel = widen_transposed(g, kernel);
-        let kernel: Vec<f32> = kernel.chunks_exact(g.c * g.o).rev().flatten().copied().collect();
-        let winograd = Winograd { n: g.n, source, padding, target };
+        let winograd = Winograd { n: g.n, source, padding, target, turned: true };
         // SAFETY: the tiles cover the images.
         #[allow(unsafe_code)]
         return unsafe {

@@ -37,19 +37,8 @@ impl Shared {
         values
     }
 
-    fn at(self, offset: usize) -> *mut f32 {
+    pub(super) fn at(self, offset: usize) -> *mut f32 {
         self.0.wrapping_add(offset)
-    }
-
-    /// `len` of the values.
-    ///
-    /// # Safety
-    /// They exist, are initialised or only written, and nobody else has them meanwhile.
-    #[inline(always)]
-    #[allow(unsafe_code)]
-    pub(super) unsafe fn from<'a>(self, offset: usize, len: usize) -> &'a mut [f32] {
-        // SAFETY: the caller's promise.
-        unsafe { std::slice::from_raw_parts_mut(self.at(offset), len) }
     }
 }
 

@@ -5,10 +5,12 @@
 //! source d; ⊙, summed over channels, is a matrix product for each of the 36 points. The kernel's gradient is the same bilinear
 //! map read the other way: Gᵀ(Σ over tiles (Bᵀ·d·B) ⊙ (A·dy·Aᵀ))G.
 
+use std::{marker::PhantomData, ptr};
+
+use pulp::{Arch, Simd, WithSimd};
 use rayon::prelude::*;
 
 use super::micro::{Correlate, LANES, OuterProducts, Run, Shared, panel};
-use crate::vectorised;
 
 const POINTS: usize = 36;
 /// Tiles transformed together: a multiple of the rows that the products hold in registers.
@@ -16,43 +18,157 @@ const BLOCK: usize = 24;
 /// Tiles whose products are summed before a kernel gradient's sums go back to memory.
 const GRADIENT_BLOCK: usize = 512;
 
-type Lane = [f32; LANES];
+/// One of the matrices, C columns and R rows, times a column of vectors.
+trait Matrix<const C: usize, const R: usize> {
+    fn apply<S: Simd>(simd: S, x: [S::f32s; C]) -> [S::f32s; R];
+}
 
-#[rustfmt::skip]
-const BT: [[f32; 6]; 6] = [
-    [4.0, 0.0, -5.0, 0.0, 1.0, 0.0],
-    [0.0, -4.0, -4.0, 1.0, 1.0, 0.0],
-    [0.0, 4.0, -4.0, -1.0, 1.0, 0.0],
-    [0.0, -2.0, -1.0, 2.0, 1.0, 0.0],
-    [0.0, 2.0, -1.0, -2.0, 1.0, 0.0],
-    [0.0, 4.0, 0.0, -5.0, 0.0, 1.0],
-];
-const G: [[f32; 3]; 6] = [
-    [1.0 / 4.0, 0.0, 0.0],
-    [-1.0 / 6.0, -1.0 / 6.0, -1.0 / 6.0],
-    [-1.0 / 6.0, 1.0 / 6.0, -1.0 / 6.0],
-    [1.0 / 24.0, 1.0 / 12.0, 1.0 / 6.0],
-    [1.0 / 24.0, -1.0 / 12.0, 1.0 / 6.0],
-    [0.0, 0.0, 1.0],
-];
-#[rustfmt::skip]
-const AT: [[f32; 6]; 4] = [
-    [1.0, 1.0, 1.0, 1.0, 1.0, 0.0],
-    [0.0, 1.0, -1.0, 2.0, -2.0, 0.0],
-    [0.0, 1.0, 1.0, 4.0, 4.0, 0.0],
-    [0.0, 1.0, -1.0, 8.0, -8.0, 1.0],
-];
-const A: [[f32; 4]; 6] = transposed(&AT);
-const GT: [[f32; 6]; 3] = transposed(&G);
-
-const fn transposed<const R: usize, const C: usize>(m: &[[f32; C]; R]) -> [[f32; R]; C] {
-    let mut out = [[0.0; R]; C];
-    let mut i = 0;
-    while i < R * C {
-        out[i % C][i / C] = m[i / C][i % C];
-        i += 1;
+struct Bt;
+impl Matrix<6, 6> for Bt {
+    #[inline(always)]
+    fn apply<S: Simd>(simd: S, [x0, x1, x2, x3, x4, x5]: [S::f32s; 6]) -> [S::f32s; 6] {
+        let times = |w: f32, x, y| simd.mul_add_f32s(simd.splat_f32s(w), x, y);
+        let (even, odd) = (times(-4.0, x2, x4), times(-4.0, x1, x3));
+        let (even2, odd2) = (simd.sub_f32s(x4, x2), simd.sub_f32s(x3, x1));
+        [
+            times(4.0, x0, times(-5.0, x2, x4)),
+            simd.add_f32s(even, odd),
+            simd.sub_f32s(even, odd),
+            times(2.0, odd2, even2),
+            times(-2.0, odd2, even2),
+            times(4.0, x1, times(-5.0, x3, x5)),
+        ]
     }
-    out
+}
+
+struct G;
+impl Matrix<3, 6> for G {
+    #[inline(always)]
+    fn apply<S: Simd>(simd: S, [x0, x1, x2]: [S::f32s; 3]) -> [S::f32s; 6] {
+        let scaled = |w: f32, x| simd.mul_f32s(simd.splat_f32s(w), x);
+        let (even, odd) = (scaled(-1.0 / 6.0, simd.add_f32s(x0, x2)), scaled(-1.0 / 6.0, x1));
+        let even2 = simd.add_f32s(scaled(1.0 / 24.0, x0), scaled(1.0 / 6.0, x2));
+        let odd2 = scaled(1.0 / 12.0, x1);
+        [
+            scaled(0.25, x0),
+            simd.add_f32s(even, odd),
+            simd.sub_f32s(even, odd),
+            simd.add_f32s(even2, odd2),
+            simd.sub_f32s(even2, odd2),
+            x2,
+        ]
+    }
+}
+
+struct Gt;
+impl Matrix<6, 3> for Gt {
+    #[inline(always)]
+    fn apply<S: Simd>(simd: S, [x0, x1, x2, x3, x4, x5]: [S::f32s; 6]) -> [S::f32s; 3] {
+        let times = |w: f32, x, y| simd.mul_add_f32s(simd.splat_f32s(w), x, y);
+        let scaled = |w: f32, x| simd.mul_f32s(simd.splat_f32s(w), x);
+        let (sum1, sum2) = (simd.add_f32s(x1, x2), simd.add_f32s(x3, x4));
+        let first = times(-1.0 / 6.0, sum1, times(0.25, x0, scaled(1.0 / 24.0, sum2)));
+        let second = times(1.0 / 12.0, simd.sub_f32s(x3, x4), scaled(1.0 / 6.0, simd.sub_f32s(x2, x1)));
+        let third = times(1.0 / 6.0, simd.sub_f32s(sum2, sum1), x5);
+        [first, second, third]
+    }
+}
+
+struct At;
+impl Matrix<6, 4> for At {
+    #[inline(always)]
+    fn apply<S: Simd>(simd: S, [x0, x1, x2, x3, x4, x5]: [S::f32s; 6]) -> [S::f32s; 4] {
+        let times = |w: f32, x, y| simd.mul_add_f32s(simd.splat_f32s(w), x, y);
+        let (sum1, sum2) = (simd.add_f32s(x1, x2), simd.add_f32s(x3, x4));
+        let (difference1, difference2) = (simd.sub_f32s(x1, x2), simd.sub_f32s(x3, x4));
+        [
+            simd.add_f32s(x0, simd.add_f32s(sum1, sum2)),
+            times(2.0, difference2, difference1),
+            times(4.0, sum2, sum1),
+            simd.add_f32s(times(8.0, difference2, difference1), x5),
+        ]
+    }
+}
+
+struct A;
+impl Matrix<4, 6> for A {
+    #[inline(always)]
+    fn apply<S: Simd>(simd: S, [x0, x1, x2, x3]: [S::f32s; 4]) -> [S::f32s; 6] {
+        let times = |w: f32, x, y| simd.mul_add_f32s(simd.splat_f32s(w), x, y);
+        let (even, odd) = (simd.add_f32s(x0, x2), simd.add_f32s(x1, x3));
+        let even2 = times(4.0, x2, x0);
+        let odd2 = times(4.0, x3, x1);
+        [
+            x0,
+            simd.add_f32s(even, odd),
+            simd.sub_f32s(even, odd),
+            times(2.0, odd2, even2),
+            times(-2.0, odd2, even2),
+            x3,
+        ]
+    }
+}
+
+/// M·x·Mᵀ for `channels` neighbouring values at each of C×C places, written to (or added at) R×R places.
+struct Sandwich<M, const C: usize, const R: usize> {
+    /// Null is zeros.
+    from: [[*const f32; C]; C],
+    /// Null is nowhere.
+    to: [[*mut f32; R]; R],
+    channels: usize,
+    adds: bool,
+    matrix: PhantomData<M>,
+}
+
+impl<M: Matrix<C, R>, const C: usize, const R: usize> Sandwich<M, C, R> {
+    /// # Safety
+    /// `channels`, a multiple of [`LANES`], values lie at each place that is not null, and nobody else touches those of `to`.
+    #[allow(unsafe_code)]
+    unsafe fn run(from: [[*const f32; C]; C], to: [[*mut f32; R]; R], channels: usize, adds: bool) {
+        Arch::new().dispatch(Self { from, to, channels, adds, matrix: PhantomData });
+    }
+}
+
+impl<M: Matrix<C, R>, const C: usize, const R: usize> WithSimd for Sandwich<M, C, R> {
+    type Output = ();
+
+    #[inline(always)]
+    #[allow(unsafe_code, clippy::needless_range_loop)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        let zero = simd.splat_f32s(0.0);
+        for channel in (0..self.channels).step_by(S::F32_LANES) {
+            let mut half = [[zero; C]; R];
+            for j in 0..C {
+                let mut column = [zero; C];
+                for i in 0..C {
+                    let place = self.from[i][j];
+                    if !place.is_null() {
+                        // SAFETY: `run`'s promise.
+                        column[i] = unsafe { place.add(channel).cast::<S::f32s>().read_unaligned() };
+                    }
+                }
+                let column = M::apply(simd, column);
+                for i in 0..R {
+                    half[i][j] = column[i];
+                }
+            }
+            for i in 0..R {
+                let row = M::apply(simd, half[i]);
+                for j in 0..R {
+                    if self.to[i][j].is_null() {
+                        continue;
+                    }
+                    // SAFETY: `run`'s promise.
+                    unsafe {
+                        let place = self.to[i][j].add(channel).cast::<S::f32s>();
+                        let sum =
+                            if self.adds { simd.add_f32s(place.read_unaligned(), row[j]) } else { row[j] };
+                        place.write_unaligned(sum);
+                    }
+                }
+            }
+        }
+    }
 }
 
 /// A 3×3 correlation of stride 1: target(y, x) = Σ kernel(ky, kx) · source(y + ky − padding, x + kx − padding).
@@ -64,6 +180,8 @@ pub(super) struct Winograd {
     pub(super) padding: usize,
     /// Rows, columns and channels.
     pub(super) target: [usize; 3],
+    /// The kernel is turned by 180 degrees.
+    pub(super) turned: bool,
 }
 
 impl Winograd {
@@ -90,23 +208,20 @@ impl Winograd {
     /// Kernel (3, 3, source channels, target channels) → target.
     pub(super) fn correlate(&self, source: &[f32], kernel: &[f32], out: Shared) {
         let [c, o] = [self.source[2], self.target[2]];
-        let kernel = transform_kernel(kernel, c * o);
+        let kernel = transform_kernel(kernel, c * o, self.turned);
         let n_tiles = self.n_tiles();
         let panel = panel();
-        // Fewer tiles a task where there are few: every core should have some.
-        let block = if n_tiles < 16 * BLOCK { BLOCK / 2 } else { BLOCK };
         let runs = [Run { len: c, right_row: 0 }];
         let zeros = vec![0.0; c];
-        (0..n_tiles.div_ceil(block)).into_par_iter().for_each_init(
-            || (vec![0.0; POINTS * block * c], vec![0.0; POINTS * block * panel]),
+        (0..n_tiles.div_ceil(BLOCK)).into_par_iter().for_each_init(
+            || (vec![0.0; POINTS * BLOCK * c], vec![0.0; POINTS * BLOCK * panel]),
             |(values, products), task| {
-                let tiles = task * block..((task + 1) * block).min(n_tiles);
+                let tiles = task * BLOCK..((task + 1) * BLOCK).min(n_tiles);
                 let rows = tiles.len();
-                vectorised(|| {
-                    for (row, t) in tiles.clone().enumerate() {
-                        self.transform_source(source, t, &mut values[row * c..], rows * c);
-                    }
-                });
+                let place = Shared::new(values);
+                for (row, t) in tiles.clone().enumerate() {
+                    self.transform_source(source, t, place, row * c, rows * c);
+                }
                 let offsets: Vec<u32> = (0..rows).map(|row| (row * c) as u32).collect();
                 for first_column in (0..o).step_by(panel) {
                     let columns = panel.min(o - first_column);
@@ -132,12 +247,10 @@ impl Winograd {
                             block.run();
                         }
                     }
-                    vectorised(|| {
-                        for (row, t) in tiles.clone().enumerate() {
-                            let products = &products[row * columns..];
-                            self.write_target(products, rows * columns, columns, t, first_column, out);
-                        }
-                    });
+                    for (row, t) in tiles.clone().enumerate() {
+                        let products = &products[row * columns..];
+                        self.write_target(products, rows * columns, columns, t, first_column, out);
+                    }
                 }
             },
         );
@@ -157,16 +270,8 @@ impl Winograd {
             let len = rows.min(n_tiles - first);
             let (all_values, all_slopes) = (Shared::new(&mut values), Shared::new(&mut slopes));
             (0..len).into_par_iter().for_each(|row| {
-                vectorised(|| {
-                    // SAFETY: each row of each point's matrix is one task's; both vectors hold POINTS·rows of them.
-                    #[allow(unsafe_code)]
-                    unsafe {
-                        let values = all_values.from(row * c, (POINTS - 1) * rows * c + c);
-                        self.transform_source(source, first + row, values, rows * c);
-                        let slopes = all_slopes.from(row * o, (POINTS - 1) * rows * o + o);
-                        self.transform_slopes(dy, first + row, slopes, rows * o);
-                    }
-                });
+                self.transform_source(source, first + row, all_values, row * c, rows * c);
+                self.transform_slopes(dy, first + row, all_slopes, row * o, rows * o);
             });
             let out = Shared::new(&mut sums);
             (0..POINTS * panels).into_par_iter().for_each(|piece| {
@@ -194,67 +299,53 @@ impl Winograd {
         }
         let out = Shared::new(gradient);
         (0..c).into_par_iter().for_each(|channel| {
-            vectorised(|| {
-                for first in (0..o).step_by(LANES) {
-                    let at = channel * o + first;
-                    let sum = |i: usize, j: usize| lane(&sums[(i * 6 + j) * c * o + at..]);
-                    let kernel = sandwich(&GT, &grid(sum));
-                    for (k, value) in kernel.as_flattened().iter().enumerate() {
-                        // SAFETY: LANES target channels of one source channel, which are this task's.
-                        #[allow(unsafe_code)]
-                        let place = unsafe { out.from(k * c * o + at, LANES) };
-                        match adds {
-                            true => place.iter_mut().zip(value).for_each(|(p, v)| *p += v),
-                            false => place.copy_from_slice(value),
-                        }
-                    }
-                }
-            });
+            let from = grid(|i, j| sums[(i * 6 + j) * c * o + channel * o..][..o].as_ptr());
+            let to = grid(|i, j| out.at((i * 3 + j) * c * o + channel * o));
+            // SAFETY: o sums of each point; the target channels of one source channel, which are this task's.
+            #[allow(unsafe_code)]
+            unsafe {
+                Sandwich::<Gt, 6, 3>::run(from, to, o, adds);
+            }
         });
     }
 
-    /// Bᵀ·d·B of a tile: point p of the channels at `out[p·step..]`.
-    #[inline(always)]
-    fn transform_source(&self, source: &[f32], t: usize, out: &mut [f32], step: usize) {
+    /// Bᵀ·d·B of a tile: point p of the channels at `out[first + p·step..]`.
+    fn transform_source(&self, source: &[f32], t: usize, out: Shared, first: usize, step: usize) {
         let [h, w, c] = self.source;
         let [n, y0, x0] = self.tile(t);
-        let at = |i: usize, j: usize| {
-            let y = (y0 + i).checked_sub(self.padding).filter(|&y| y < h)?;
-            let x = (x0 + j).checked_sub(self.padding).filter(|&x| x < w)?;
-            Some(((n * h + y) * w + x) * c)
-        };
-        let places: [[Option<usize>; 6]; 6] = grid(at);
-        for channel in (0..c).step_by(LANES) {
-            let value = |i: usize, j: usize| match places[i][j] {
-                Some(place) => lane(&source[place + channel..]),
-                None => [0.0; LANES],
-            };
-            let points = sandwich(&BT, &grid(value));
-            for (p, value) in points.as_flattened().iter().enumerate() {
-                out[p * step + channel..][..LANES].copy_from_slice(value);
+        let from = grid(|i, j| {
+            let y = (y0 + i).checked_sub(self.padding).filter(|&y| y < h);
+            let x = (x0 + j).checked_sub(self.padding).filter(|&x| x < w);
+            match (y, x) {
+                (Some(y), Some(x)) => source[((n * h + y) * w + x) * c..][..c].as_ptr(),
+                _ => ptr::null(),
             }
+        });
+        let to = grid(|i, j| out.at(first + (i * 6 + j) * step));
+        // SAFETY: c values each; a tile's row of each point's matrix is one task's.
+        #[allow(unsafe_code)]
+        unsafe {
+            Sandwich::<Bt, 6, 6>::run(from, to, c, false);
         }
     }
 
     /// A·dy·Aᵀ of a tile, as [`Self::transform_source`].
-    #[inline(always)]
-    fn transform_slopes(&self, dy: &[f32], t: usize, out: &mut [f32], step: usize) {
+    fn transform_slopes(&self, dy: &[f32], t: usize, out: Shared, first: usize, step: usize) {
         let [h, w, o] = self.target;
         let [n, y0, x0] = self.tile(t);
-        for channel in (0..o).step_by(LANES) {
-            let value = |i: usize, j: usize| match y0 + i < h && x0 + j < w {
-                true => lane(&dy[((n * h + y0 + i) * w + x0 + j) * o + channel..]),
-                false => [0.0; LANES],
-            };
-            let points = sandwich(&A, &grid(value));
-            for (p, value) in points.as_flattened().iter().enumerate() {
-                out[p * step + channel..][..LANES].copy_from_slice(value);
-            }
+        let from = grid(|i, j| match y0 + i < h && x0 + j < w {
+            true => dy[((n * h + y0 + i) * w + x0 + j) * o..][..o].as_ptr(),
+            false => ptr::null(),
+        });
+        let to = grid(|i, j| out.at(first + (i * 6 + j) * step));
+        // SAFETY: as for the source.
+        #[allow(unsafe_code)]
+        unsafe {
+            Sandwich::<A, 4, 6>::run(from, to, o, false);
         }
     }
 
     /// Aᵀ·m·A of a tile's products, point p of which is at `products[p·step..]`.
-    #[inline(always)]
     fn write_target(
         &self,
         products: &[f32],
@@ -266,37 +357,35 @@ impl Winograd {
     ) {
         let [h, w, o] = self.target;
         let [n, y0, x0] = self.tile(t);
-        for column in (0..columns).step_by(LANES) {
-            let product = |i: usize, j: usize| lane(&products[(i * 6 + j) * step + column..]);
-            let tile = sandwich(&AT, &grid(product));
-            for (i, row) in tile.iter().enumerate().take(h - y0) {
-                for (j, value) in row.iter().enumerate().take(w - x0) {
-                    let place = ((n * h + y0 + i) * w + x0 + j) * o + first_column + column;
-                    // SAFETY: inside the target by the two bounds; no other task has this tile.
-                    #[allow(unsafe_code)]
-                    unsafe { out.from(place, LANES) }.copy_from_slice(value);
-                }
-            }
+        let from = grid(|i, j| products[(i * 6 + j) * step..][..columns].as_ptr());
+        let to = grid(|i, j| match y0 + i < h && x0 + j < w {
+            true => out.at(((n * h + y0 + i) * w + x0 + j) * o + first_column),
+            false => ptr::null_mut(),
+        });
+        // SAFETY: `columns` products each; places inside the target, and no other task has this tile.
+        #[allow(unsafe_code)]
+        unsafe {
+            Sandwich::<At, 6, 4>::run(from, to, columns, false);
         }
     }
 }
 
-/// G·g·Gᵀ for each of `channels` pairs: (3, 3, channels) → (36, channels).
-fn transform_kernel(kernel: &[f32], channels: usize) -> Vec<f32> {
-    const CHUNK: usize = 1 << 10;
+/// G·g·Gᵀ for each of `channels` pairs: (3, 3, channels) → (36, channels), of the kernel or of it turned by 180 degrees.
+fn transform_kernel(kernel: &[f32], channels: usize, turned: bool) -> Vec<f32> {
+    const CHUNK: usize = 1 << 12;
     let write = |out: Shared| {
         (0..channels.div_ceil(CHUNK)).into_par_iter().for_each(|chunk| {
-            vectorised(|| {
-                for first in (chunk * CHUNK..channels.min((chunk + 1) * CHUNK)).step_by(LANES) {
-                    let value = |i: usize, j: usize| lane(&kernel[(i * 3 + j) * channels + first..]);
-                    let points = sandwich(&G, &grid(value));
-                    for (p, value) in points.as_flattened().iter().enumerate() {
-                        // SAFETY: LANES pairs of each point, which are this task's.
-                        #[allow(unsafe_code)]
-                        unsafe { out.from(p * channels + first, LANES) }.copy_from_slice(value);
-                    }
-                }
+            let (first, len) = (chunk * CHUNK, CHUNK.min(channels - chunk * CHUNK));
+            let from = grid(|i, j| {
+                let position = if turned { 8 - (i * 3 + j) } else { i * 3 + j };
+                kernel[position * channels + first..][..len].as_ptr()
             });
+            let to = grid(|i, j| out.at((i * 6 + j) * channels + first));
+            // SAFETY: `len` pairs of each point, which are this task's.
+            #[allow(unsafe_code)]
+            unsafe {
+                Sandwich::<G, 3, 6>::run(from, to, len, false);
+            }
         });
     };
     // SAFETY: every pair of every point is written.
@@ -306,34 +395,6 @@ fn transform_kernel(kernel: &[f32], channels: usize) -> Vec<f32> {
     }
 }
 
-#[inline(always)]
-fn lane(values: &[f32]) -> Lane {
-    std::array::from_fn(|i| values[..LANES][i])
-}
-
-#[inline(always)]
 fn grid<T, const R: usize, const C: usize>(at: impl Fn(usize, usize) -> T) -> [[T; C]; R] {
     std::array::from_fn(|i| std::array::from_fn(|j| at(i, j)))
-}
-
-/// m·x·mᵀ, lane by lane.
-#[inline(always)]
-fn sandwich<const R: usize, const C: usize>(m: &[[f32; C]; R], x: &[[Lane; C]; C]) -> [[Lane; R]; R] {
-    let half: [[Lane; C]; R] = grid(|i, j| combine(&m[i], |k| &x[k][j]));
-    grid(|i, j| combine(&m[j], |k| &half[i][k]))
-}
-
-/// Σ over k of weights\[k\]·x(k); weights are known as this is compiled, so zeros cost nothing.
-#[inline(always)]
-fn combine<'a, const C: usize>(weights: &[f32; C], x: impl Fn(usize) -> &'a Lane) -> Lane {
-    let mut sum = [0.0; LANES];
-    for (k, &weight) in weights.iter().enumerate() {
-        if weight != 0.0 {
-            let x = x(k);
-            for (s, &x) in sum.iter_mut().zip(x) {
-                *s += weight * x;
-            }
-        }
-    }
-    sum
 }
