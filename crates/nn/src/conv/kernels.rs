@@ -182,6 +182,7 @@ fn winograd(g: &Geometry) -> Option<Winograd> {
         source,
         padding: g.padding,
         target,
+        turned: false,
     })
 }
 
