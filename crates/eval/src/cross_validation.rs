@@ -107,7 +107,7 @@ pub(crate) fn fit_rows(
     progress: &mut Progress<'_>,
 ) -> Result<Vec<LinearSvc>> {
     let params = LinearSvc::params().relative_gap(relative_gap).check()?;
-    Ok(params.fit_path(features, labels, cs, &mut |_, _| progress.ask())?)
+    Ok(params.fit_path(features, labels, cs, &mut |_| progress.ask())?)
 }
 
 #[cfg(test)]

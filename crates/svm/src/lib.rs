@@ -54,18 +54,20 @@
 
 mod certificate;
 mod cholesky;
-mod conjugate_gradients;
 mod cross_validation;
 mod dual;
 mod error;
 mod features;
 mod gram;
 mod hinge;
+mod kernels;
 mod labels;
 mod line_search;
 mod model;
 mod newton;
 mod params;
+mod path;
+mod preconditioner;
 mod rows;
 mod sweep;
 
@@ -76,4 +78,4 @@ pub use error::{Result, SvmError};
 pub use gram::SharedGram;
 pub use hinge::{MAX_HINGE_ROWS, fit_hinge};
 pub use model::{LinearSvc, decision_functions};
-pub use params::{LinearSvcParams, LinearSvcValidParams, Loss};
+pub use params::{FitProgress, LinearSvcParams, LinearSvcValidParams, Loss, ObserveFit};

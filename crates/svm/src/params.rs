@@ -19,6 +19,22 @@ pub enum Loss {
     Hinge,
 }
 
+/// How far a fit has come.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct FitProgress {
+    /// Units of work done; over the rows, an estimate from the gaps.
+    pub n_done: u64,
+    /// Units of work in all.
+    pub n_total: u64,
+    /// Passes over the features that were begun before.
+    pub n_passes: u64,
+    /// Over the rows: the widest relative gap of a class that is not done, and the C it is at.
+    pub widest: Option<(f64, f64)>,
+}
+
+/// What a fit reports to; [`ControlFlow::Break`] asks it to stop.
+pub type ObserveFit<'a> = &'a mut dyn FnMut(&FitProgress) -> ControlFlow<()>;
+
 /// Settings not yet checked; `fit` checks them.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct LinearSvcParams(LinearSvcValidParams);
@@ -42,7 +58,8 @@ impl LinearSvcParams {
         self
     }
 
-    /// The Newton steps after which a class that is not done is an error; 200 unless set.
+    /// The steps at one C after which a class that is not done is an error: Newton's over a Gram matrix, conjugate gradients'
+    /// over the rows; 2,000 unless set.
     pub fn max_steps(mut self, max_steps: usize) -> Self {
         self.0.max_steps = max_steps;
         self
@@ -72,7 +89,7 @@ pub struct LinearSvcValidParams {
 
 impl Default for LinearSvcValidParams {
     fn default() -> Self {
-        Self { c: 1.0, loss: Loss::SquaredHinge, relative_gap: 1e-4, max_steps: 200, max_gram_rows: 6_000 }
+        Self { c: 1.0, loss: Loss::SquaredHinge, relative_gap: 1e-4, max_steps: 2_000, max_gram_rows: 6_000 }
     }
 }
 
@@ -120,7 +137,7 @@ impl LinearSvcValidParams {
         features: ArrayView2<'_, f32>,
         labels: &[usize],
         cs: &[f64],
-        observe: &mut dyn FnMut(u64, u64) -> ControlFlow<()>,
+        observe: ObserveFit<'_>,
     ) -> Result<Vec<LinearSvc>> {
         // Labels are checked before the long work begins.
         crate::labels::OneVsRest::new(labels, features.nrows())?;
@@ -131,9 +148,10 @@ impl LinearSvcValidParams {
         if features.nrows() > self.max_gram_rows {
             return rows::fit(features, labels, cs, self, observe);
         }
-        let gram = SharedGram::new_observed(features, observe)?;
+        let mut observe = |n_done, n_total| observe(&FitProgress { n_done, n_total, ..FitProgress::default() });
+        let gram = SharedGram::new_observed(features, &mut observe)?;
         let rows: Vec<usize> = (0..gram.n_rows()).collect();
-        DualSvc::into_linear(gram.solve_with(&rows, labels, cs, self, observe)?, features)
+        DualSvc::into_linear(gram.solve_with(&rows, labels, cs, self, &mut observe)?, features)
     }
 }
 
@@ -144,7 +162,7 @@ impl<D: Data<Elem = f32>, T: AsSingleTargets<Elem = usize>> Fit<ArrayBase<D, Ix2
 
     fn fit(&self, dataset: &DatasetBase<ArrayBase<D, Ix2>, T>) -> Result<LinearSvc> {
         let labels = dataset.as_single_targets().to_vec();
-        let mut keep_on = |_, _| ControlFlow::Continue(());
+        let mut keep_on = |_: &FitProgress| ControlFlow::Continue(());
         let models = self.fit_path(dataset.records().view(), &labels, &[self.c], &mut keep_on)?;
         models.into_iter().next().ok_or(SvmError::NoC)
     }
