@@ -40,7 +40,7 @@ impl fmt::Debug for FeatureSet {
 impl FeatureSet {
     /// Opens `features.npy` and `labels.npy` in the folder `dir`.
     ///
-    /// Features are f32 in C order and stay on disk; f64 and big-endian numbers are read into memory and converted.
+    /// Features are f32 in C order and stay on disk; f64 is converted into memory. Anything else is refused.
     /// Labels are of any integer type. The files must not be changed while the set is in use. Whether the numbers are
     /// finite is checked by [`check_finite`](Self::check_finite), which the protocols call.
     ///

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use fs_err::File;
 use memmap2::Mmap;
-use ndarray::{Array1, Array2, ArrayView2};
+use ndarray::{Array1, ArrayView2};
 use ndarray_npy::{ReadNpyError, ReadNpyExt, ReadableElement, ViewNpyError, ViewNpyExt};
 
 use crate::error::{EvalError, Result};
@@ -35,21 +35,19 @@ impl Matrix {
         Self { data: Data::Held(values), n_rows, n_columns }
     }
 
-    /// Maps a `.npy` file of f32 in C order; f64 and big-endian numbers are converted into memory instead.
+    /// Maps a `.npy` file of f32 in C order; f64 is converted into memory instead, as it is read.
     pub(crate) fn open(path: &Path) -> Result<Self> {
         let map = map(path)?;
         match ArrayView2::<f32>::view_npy(&map) {
             Ok(view) => {
-                if !view.is_standard_layout() {
-                    return Err(fortran_order(path));
-                }
-                let (n_rows, n_columns) = view.dim();
+                let (n_rows, n_columns) = c_order(path, &view)?;
                 let offset = map.len() - n_rows * n_columns * size_of::<f32>();
                 Ok(Self { data: Data::Mapped { map, offset }, n_rows, n_columns })
             }
-            Err(ViewNpyError::NonNativeEndian) => convert::<f32>(path, &map, |value| value),
-            Err(ViewNpyError::WrongDescriptor(found)) if is_f64(&found.to_string()) => {
-                convert::<f64>(path, &map, |value| value as f32)
+            Err(ViewNpyError::WrongDescriptor(found)) if found.to_string().contains("<f8") => {
+                let view = ArrayView2::<f64>::view_npy(&map).map_err(|error| matrix_error(path, &error))?;
+                let (n_rows, n_columns) = c_order(path, &view)?;
+                Ok(Self::held(view.iter().map(|&value| value as f32).collect(), n_rows, n_columns))
             }
             Err(error) => Err(matrix_error(path, &error)),
         }
@@ -81,34 +79,25 @@ fn map(path: &Path) -> Result<Mmap> {
     map.map_err(|error| unusable(error.to_string()))
 }
 
-fn is_f64(descriptor: &str) -> bool {
-    descriptor.contains("<f8") || descriptor.contains(">f8")
-}
-
-fn convert<T: ReadableElement + Copy>(path: &Path, bytes: &[u8], to_f32: fn(T) -> f32) -> Result<Matrix> {
-    let array = Array2::<T>::read_npy(bytes).map_err(|error| EvalError::Npy {
-        path: path.into(),
-        expected: "a matrix (N, D) of f32 or f64".into(),
-        found: error.to_string(),
-    })?;
-    if !array.is_standard_layout() {
-        return Err(fortran_order(path));
+/// The shape of a matrix whose rows stand one after another.
+fn c_order<T>(path: &Path, view: &ArrayView2<'_, T>) -> Result<(usize, usize)> {
+    if view.is_standard_layout() {
+        return Ok(view.dim());
     }
-    let (n_rows, n_columns) = array.dim();
-    Ok(Matrix::held(array.iter().map(|value| to_f32(*value)).collect(), n_rows, n_columns))
-}
-
-fn fortran_order(path: &Path) -> EvalError {
-    EvalError::Npy {
+    Err(EvalError::Npy {
         path: path.into(),
         expected: "rows one after another (C order)".into(),
         found: "Fortran order; save numpy.ascontiguousarray(features)".into(),
-    }
+    })
 }
 
 fn matrix_error(path: &Path, error: &ViewNpyError) -> EvalError {
     let (expected, found) = match error {
         ViewNpyError::WrongDescriptor(found) => ("numbers of type '<f4' or '<f8'".into(), found.to_string()),
+        ViewNpyError::NonNativeEndian => (
+            "little-endian numbers, '<f4' or '<f8'".into(),
+            "big-endian ones; save features.astype('<f4')".into(),
+        ),
         ViewNpyError::WrongNdim(_, found) => ("a matrix (N, D)".into(), format!("{found} dimension(s)")),
         ViewNpyError::MissingBytes(n) => (
             "all the data that its header announces".into(),

@@ -1,6 +1,5 @@
 //! One class on its way through the values of C.
 
-use crate::labels::OneVsRest;
 use crate::line_search::Line;
 use crate::newton::dot;
 use crate::preconditioner::Request;
@@ -14,6 +13,7 @@ pub(crate) struct Path<'a> {
     class: usize,
     grid: &'a [f64],
     params: &'a LinearSvcValidParams,
+    /// +1 or −1 for each row; 0 for rows that are held out.
     targets: Vec<f64>,
     weights: Vec<f64>,
     /// Decision values of the rows.
@@ -35,6 +35,8 @@ pub(crate) struct Solution {
     /// Bias last.
     pub(crate) weights: Vec<f32>,
     pub(crate) certificate: Certificate,
+    /// Decision values of the rows that were held out, in their order.
+    pub(crate) held_out: Vec<f64>,
 }
 
 /// Relative gaps at one C.
@@ -48,21 +50,20 @@ struct Gaps {
 }
 
 impl<'a> Path<'a> {
-    /// At zero weights, before the first C of `grid`, which ascends.
+    /// At zero weights, before the first C of `grid`, which ascends. Rows whose target is 0 are held out.
     pub(crate) fn new(
-        targets: &OneVsRest,
-        class_idx: usize,
+        class: usize,
+        targets: Vec<f64>,
         n_columns: usize,
         grid: &'a [f64],
         params: &'a LinearSvcValidParams,
     ) -> Self {
-        let targets_of_class = targets.targets(class_idx);
         Self {
-            class: targets.classes[class_idx],
+            class,
             grid,
             params,
-            values: vec![0.0; targets_of_class.len()],
-            targets: targets_of_class,
+            values: vec![0.0; targets.len()],
+            targets,
             weights: vec![0.0; n_columns + 1],
             is_fresh: true,
             gradient: Vec::new(),
@@ -101,7 +102,8 @@ impl<'a> Path<'a> {
     }
 
     fn slack(&self, row: usize) -> f64 {
-        (1.0 - self.targets[row] * self.values[row]).max(0.0)
+        // 1 − yf for y = ±1, and nothing for y = 0.
+        (self.targets[row] * (self.targets[row] - self.values[row])).max(0.0)
     }
 
     /// Takes in the combination of the rows with their factors. Where that certifies the weights, goes on to the next C.
@@ -127,7 +129,8 @@ impl<'a> Path<'a> {
                 return Ok(());
             }
             let weights = self.weights.iter().map(|&weight| weight as f32).collect();
-            self.solved.push(Solution { weights, certificate });
+            let held_out = self.values.iter().zip(&self.targets).filter(|(_, y)| **y == 0.0).map(|(f, _)| *f);
+            self.solved.push(Solution { weights, certificate, held_out: held_out.collect() });
             (self.n_steps, self.previous) = (0, None);
             // Decision values stay, and multipliers are proportional to C.
             let ratio = self.c().unwrap_or(c) / c;

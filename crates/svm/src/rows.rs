@@ -33,25 +33,82 @@ pub(crate) fn fit(
     params: &LinearSvcValidParams,
     observe: ObserveFit<'_>,
 ) -> Result<Vec<LinearSvc>> {
-    params.check_values()?;
     let order = ascending(cs)?;
     let grid: Vec<f64> = order.iter().map(|&position| cs[position]).collect();
+    let targets = OneVsRest::new(labels, features.nrows())?;
+    let paths = (0..targets.classes.len())
+        .map(|class_idx| {
+            let class = targets.classes[class_idx];
+            Path::new(class, targets.targets(class_idx), features.ncols(), &grid, params)
+        })
+        .collect();
+    let solutions = solve(features, paths, grid.len(), params, observe)?;
+    Ok(models(solutions, &order, &targets.classes, &grid))
+}
+
+/// Decision values of every row by machines that were trained without its fold: for each C one matrix
+/// (n_rows, n_classes), and the largest relative gap left.
+///
+/// All folds, classes and values of C go together: a fold is a class's path with some of the rows left out.
+///
+/// # Errors
+/// As [`fit`].
+pub(crate) fn held_out_values(
+    features: ArrayView2<'_, f32>,
+    targets: &OneVsRest,
+    cs: &[f64],
+    folds: &[usize],
+    params: &LinearSvcValidParams,
+    observe: ObserveFit<'_>,
+) -> Result<(Vec<Array2<f64>>, f64)> {
+    let order = ascending(cs)?;
+    let grid: Vec<f64> = order.iter().map(|&position| cs[position]).collect();
+    let n_folds = folds.iter().max().map_or(0, |last| last + 1);
+    let n_classes = targets.classes.len();
+    let paths = (0..n_folds * n_classes)
+        .map(|path_idx| {
+            let (fold, class_idx) = (path_idx / n_classes, path_idx % n_classes);
+            let mut own = targets.targets(class_idx);
+            own.iter_mut().zip(folds).filter(|(_, other)| **other == fold).for_each(|(y, _)| *y = 0.0);
+            Path::new(targets.classes[class_idx], own, features.ncols(), &grid, params)
+        })
+        .collect();
+    let solutions = solve(features, paths, grid.len(), params, observe)?;
+    let mut values = vec![Array2::zeros((folds.len(), n_classes)); cs.len()];
+    let mut largest_gap = 0.0_f64;
+    for (path_idx, of_path) in solutions.iter().enumerate() {
+        let (fold, class_idx) = (path_idx / n_classes, path_idx % n_classes);
+        for (solution, &position) in of_path.iter().zip(&order) {
+            largest_gap = largest_gap.max(solution.certificate.relative_gap);
+            let held_out = (0..folds.len()).filter(|&row| folds[row] == fold);
+            for (row, value) in held_out.zip(&solution.held_out) {
+                values[position][[row, class_idx]] = *value;
+            }
+        }
+    }
+    Ok((values, largest_gap))
+}
+
+/// Takes all paths to their ends.
+fn solve(
+    features: ArrayView2<'_, f32>,
+    mut paths: Vec<Path<'_>>,
+    n_cs: usize,
+    params: &LinearSvcValidParams,
+    observe: ObserveFit<'_>,
+) -> Result<Vec<Vec<Solution>>> {
+    params.check_values()?;
     let (n_rows, n_columns) = features.dim();
     if n_rows == 0 || n_columns == 0 {
         return Err(SvmError::Empty { n_rows, n_columns });
     }
-    let targets = OneVsRest::new(labels, n_rows)?;
-    let mut paths: Vec<Path<'_>> = (0..targets.classes.len())
-        .map(|class_idx| Path::new(&targets, class_idx, n_columns, &grid, params))
-        .collect();
-    let mut passes = Passes { n_passes: 0, n_solutions: paths.len() * grid.len(), observe };
+    let mut passes = Passes { n_passes: 0, n_solutions: paths.len() * n_cs, observe };
     let preconditioner = Preconditioner::new(features)?;
     while paths.iter().any(|path| path.c().is_some()) {
         take_gradients(features, &mut paths, &mut passes)?;
         step(features, &mut paths, &preconditioner, &mut passes)?;
     }
-    let solutions = paths.into_iter().map(Path::solutions).collect();
-    Ok(models(solutions, &order, &targets.classes, &grid))
+    Ok(paths.into_iter().map(Path::solutions).collect())
 }
 
 /// Tells the observer of each pass over the features.

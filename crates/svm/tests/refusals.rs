@@ -59,7 +59,7 @@ fn bad_data_either_way() {
 #[test]
 fn a_gap_beyond_reach_is_said() {
     let x =
-        Array2::from_shape_fn((30, 6), |(i, j)| ((i * 37 + j * 101 + i * j * 13) % 97) as f32 / 48.0 - 1.0);
+        Array2::from_shape_fn((30, 60), |(i, j)| ((i * 37 + j * 101 + i * j * 13) % 97) as f32 / 48.0 - 1.0);
     let labels: Vec<usize> = (0..30).map(|row| (row * row + row / 3) % 2).collect();
     for limit in [10, 1] {
         let params =

@@ -1,5 +1,6 @@
 //! `fit_svm`: one linear support vector machine.
 
+use anyhow::Context as _;
 use dcgan_eval::{Confusion, FeatureSet};
 use dcgan_nn::candle::{Device, Tensor};
 use dcgan_svm::{LinearSvc, LinearSvcParams, Loss};
@@ -103,13 +104,18 @@ impl Stage for FitSvm {
     fn run(&self, ctx: &Context<'_>) -> anyhow::Result<Outcome> {
         let train = FeatureSet::open(&ctx.input(&self.train))?;
         let test = FeatureSet::open(&ctx.input(&self.test))?;
-        train.check_finite()?;
         test.check_finite()?;
         let params = self.params().check()?;
-        let mut task = ctx.task("training", "steps");
-        let models = params.fit_path(train.features(), train.labels(), &[self.c], &mut |done, total| {
-            task.observe(done, total)
-        })?;
+        let mut task = ctx.task("training", "units");
+        // The fit looks for numbers that are not finite itself, but does not know the file they stand in.
+        let models = params
+            .fit_path(train.features(), train.labels(), &[self.c], &mut |fit| {
+                if let Some((_, gap)) = fit.widest {
+                    task.describe(format!("training, duality gap {gap:.0e} of {:.0e}", self.relative_gap));
+                }
+                task.observe(fit.n_done, fit.n_total)
+            })
+            .with_context(|| format!("{}", train.path().display()))?;
         drop(task);
         let model = models.into_iter().next().ok_or_else(|| anyhow::anyhow!("no model was trained"))?;
         save(&model, &ctx.out.join("model.safetensors"))?;
