@@ -16,11 +16,11 @@
 //! and D ≤ P everywhere, so that P − D, which every fit stops on and returns in a [`Certificate`], bounds the distance from the
 //! optimum. Features are f32, sums f64.
 //!
-//! - Up to some thousands of rows everything follows from one matrix of inner products, a [`SharedGram`]: all classes, all
+//! - For up to some thousands of rows everything follows from one matrix of inner products, a [`SharedGram`]: all classes, all
 //!   values of C, subsets of the rows and cross-validation, without another look at the features. The optimum is
 //!   found by Newton's method on the set of rows inside the margin, in a handful of exact steps.
-//! - Beyond, all classes go together over the rows, by Newton's method with conjugate gradients; a memory-mapped file of
-//!   features is read from start to end in each pass.
+//! - Beyond, all classes, folds and several values of C go together over the rows, by preconditioned conjugate gradients; a
+//!   memory-mapped file of features is read from start to end in each pass, and a fit takes some tens of passes.
 //! - The hinge loss is `linfa-svm`'s, for few rows ([`Loss::Hinge`]).
 //!
 //! # Example

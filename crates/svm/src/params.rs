@@ -66,11 +66,10 @@ impl LinearSvcParams {
     }
 
     /// Up to this many rows the fit goes over an n×n Gram matrix of f64 (and takes about three times its memory), beyond it
-    /// over the rows; 6,000 unless set (288 MB for the matrix).
+    /// over the rows; 2,000 unless set (32 MB for the matrix).
     ///
     /// The Gram matrix costs more at first (n²·n_columns, then n³ for each class), but a further or a larger C hardly
-    /// adds to it, and it reaches any gap. Over the rows, passes multiply with C: at 12,288 columns, ten classes and a gap of
-    /// 1e-4, 10,000 rows took 138 passes at C = 1e-3, and 4,000 rows 1,500 passes for C = 1e-3, 1e-2 and 1e-1 together.
+    /// adds to it, and it reaches any gap. Over the rows, passes multiply with C.
     pub fn max_gram_rows(mut self, max_gram_rows: usize) -> Self {
         self.0.max_gram_rows = max_gram_rows;
         self
@@ -89,7 +88,7 @@ pub struct LinearSvcValidParams {
 
 impl Default for LinearSvcValidParams {
     fn default() -> Self {
-        Self { c: 1.0, loss: Loss::SquaredHinge, relative_gap: 1e-4, max_steps: 2_000, max_gram_rows: 6_000 }
+        Self { c: 1.0, loss: Loss::SquaredHinge, relative_gap: 1e-4, max_steps: 2_000, max_gram_rows: 2_000 }
     }
 }
 

@@ -122,4 +122,19 @@ mod tests {
             }
         }
     }
+    /// More rows and columns than one task takes.
+    #[test]
+    fn the_bits_do_not_depend_on_the_threads() {
+        let features = Array2::from_shape_fn((4200, 1100), |(i, j)| ((i * 29 + j * 11) % 31) as f32 / 7.0);
+        let weights: Vec<f64> = (0..1101).map(|j| (j % 17) as f64 / 3.0).collect();
+        let on = |n_threads| {
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(n_threads).build().unwrap();
+            pool.install(|| {
+                let found = values(features.view(), &[&weights, &weights[..]]);
+                let combined = combinations(features.view(), &found, 2);
+                (found, combined)
+            })
+        };
+        assert_eq!(on(1), on(3));
+    }
 }
