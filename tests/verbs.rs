@@ -116,8 +116,7 @@ fn cuda_says_that_it_is_not_built_in() {
 /// The bytes that `numpy.save` writes.
 fn npy(descr: &str, fortran_order: &str, shape: &str, data: &[u8]) -> Vec<u8> {
     let mut bytes = b"\x93NUMPY\x01\x00\x76\x00".to_vec();
-    let header =
-        format!("{{'descr': '{descr}', 'fortran_order': {fortran_order}, 'shape': {shape}, }}");
+    let header = format!("{{'descr': '{descr}', 'fortran_order': {fortran_order}, 'shape': {shape}, }}");
     bytes.extend(header.bytes());
     bytes.resize(127, b' ');
     bytes.push(b'\n');
@@ -140,7 +139,8 @@ fn save_features(place: &Place, folder: &str, descr: &str, fortran_order: &str, 
     };
     let labels: Vec<u8> = (0..6_000_i64).flat_map(|row| (row % 2).to_le_bytes()).collect();
     std::fs::create_dir(place.path(folder)).unwrap();
-    std::fs::write(place.path(folder).join("features.npy"), npy(descr, fortran_order, "(6000, 2)", &data)).unwrap();
+    std::fs::write(place.path(folder).join("features.npy"), npy(descr, fortran_order, "(6000, 2)", &data))
+        .unwrap();
     std::fs::write(place.path(folder).join("labels.npy"), npy("<i8", "False", "(6000,)", &labels)).unwrap();
 }
 
@@ -154,8 +154,11 @@ fn an_svm_is_fitted_on_what_numpy_wrote() {
     save_features(&place, "nan", "<f4", "False", f64::NAN);
     save_features(&place, "infinite", "<f8", "False", f64::INFINITY);
     let fit = |train| {
-        ["stage", "fit_svm", "--out", "svm", "c=1", "test=single"].map(str::to_owned).into_iter()
-            .chain([format!("train={train}")]).collect::<Vec<_>>()
+        ["stage", "fit_svm", "--out", "svm", "c=1", "test=single"]
+            .map(str::to_owned)
+            .into_iter()
+            .chain([format!("train={train}")])
+            .collect::<Vec<_>>()
     };
     let arguments = fit("double");
     let out = place.stdout(&arguments.iter().map(String::as_str).collect::<Vec<_>>());

@@ -31,8 +31,7 @@ impl CrossValidation<'_> {
     ) -> Result<(Chosen, f64)> {
         let labels = train.gather_labels(rows);
         let folds = stratified_folds(&labels, train.n_classes(), self.n_folds, self.seed);
-        let params =
-            LinearSvc::params().relative_gap(self.relative_gap).max_gram_rows(GRAM_ROWS).check()?;
+        let params = LinearSvc::params().relative_gap(self.relative_gap).max_gram_rows(GRAM_ROWS).check()?;
         let part;
         let features = if rows.len() == train.n_rows() {
             train.features()

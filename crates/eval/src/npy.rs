@@ -1,13 +1,15 @@
 //! NumPy's files: feature matrices mapped into memory, labels of any integer type, and a writer that does not know
 //! the number of rows until the end.
 
-use std::io::{BufWriter, Seek, SeekFrom, Write};
+use std::io::{BufWriter, Read, Seek, SeekFrom, Write};
 use std::path::Path;
 
 use fs_err::File;
+use half::bf16;
 use memmap2::Mmap;
 use ndarray::{Array1, ArrayView2};
 use ndarray_npy::{ReadNpyError, ReadNpyExt, ReadableElement, ViewNpyError, ViewNpyExt};
+use rayon::prelude::*;
 
 use crate::error::{EvalError, Result};
 
@@ -59,6 +61,32 @@ impl Matrix {
             Data::Mapped { map, offset } => bytemuck::cast_slice(&map[*offset..]),
             Data::Held(values) => values,
         }
+    }
+}
+
+/// Bytes of a file that are read at a time where it is converted.
+const CHUNK_BYTES: usize = 64 << 20;
+
+impl Matrix {
+    /// All numbers rounded to bf16, row by row. `path` is the matrix's file, which is read rather than looked at through the
+    /// map, whose pages would count against the memory that this is to spare.
+    pub(crate) fn to_bf16(&self, path: &Path) -> Result<Vec<bf16>> {
+        let mut rounded = vec![bf16::ZERO; self.n_rows * self.n_columns];
+        let round = |(out, value): (&mut bf16, &f32)| *out = bf16::from_f32(*value);
+        match &self.data {
+            Data::Held(values) => rounded.par_iter_mut().zip(values).for_each(round),
+            Data::Mapped { offset, .. } => {
+                let mut file = File::open(path)?;
+                file.seek(SeekFrom::Start(*offset as u64))?;
+                let mut values = vec![0.0_f32; CHUNK_BYTES / size_of::<f32>()];
+                for out in rounded.chunks_mut(values.len()) {
+                    let values = &mut values[..out.len()];
+                    file.read_exact(bytemuck::cast_slice_mut(values))?;
+                    out.par_iter_mut().zip(values.par_iter()).for_each(round);
+                }
+            }
+        }
+        Ok(rounded)
     }
 }
 

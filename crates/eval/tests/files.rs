@@ -208,3 +208,17 @@ fn the_first_row_that_is_not_finite_is_named() {
     let error = set.check_finite().unwrap_err();
     assert_eq!(message(&error), "features.npy: row 143, column 2: expected a finite number, found -inf");
 }
+
+#[test]
+fn bf16_keeps_eight_significant_bits() {
+    let features = npy("<f4", "False", "(2, 3)", &f4(&[1.0, 1.003, 1.005, -3e38, 0.0, 257.5]));
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("features.npy"), features).unwrap();
+    std::fs::write(folder.path().join("labels.npy"), i8_labels(2)).unwrap();
+    // As torch.tensor([…]).bfloat16() rounds.
+    let expected = ndarray::array![[1.0, 1.0, 1.0078125], [-2.9974847e38, 0.0, 258.0]];
+    let set = FeatureSet::open(folder.path()).unwrap();
+    assert_eq!(set.to_bf16().unwrap().mapv(|value| value.to_f32()), expected);
+    let held = FeatureSet::from_arrays(&set.features().to_owned(), vec![0, 1]).unwrap();
+    assert_eq!(held.to_bf16().unwrap(), set.to_bf16().unwrap());
+}

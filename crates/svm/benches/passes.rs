@@ -35,7 +35,11 @@ fn main() -> AnyResult<()> {
     let relative_gap = setting("DCGAN_GAP", 1e-3)?;
     let features = features.slice(s![..n_rows, ..]);
     let n_bytes = (features.len() * size_of::<f32>()) as f64;
-    println!("{n_rows} rows, {} columns, {:.2} GB, C = {cs:?}, gap {relative_gap}", features.ncols(), n_bytes / 1e9);
+    println!(
+        "{n_rows} rows, {} columns, {:.2} GB, C = {cs:?}, gap {relative_gap}",
+        features.ncols(),
+        n_bytes / 1e9
+    );
 
     let before = plain_sum(features);
     let params = LinearSvc::params().relative_gap(relative_gap).max_gram_rows(1).check()?;
@@ -51,9 +55,18 @@ fn main() -> AnyResult<()> {
     let preparation = starts.first().copied().unwrap_or(0.0);
     let bytes_per_second = n_bytes * starts.len() as f64 / (seconds - preparation);
     let plain = n_bytes / before.min(after);
-    let gap = models.iter().flat_map(LinearSvc::certificates).map(|found| found.relative_gap).fold(0.0, f64::max);
-    println!("fit {seconds:.2} s: {preparation:.2} s of preparation, {} passes, widest gap {gap:.1e}", starts.len());
-    println!("passes {:.1} GB/s, plain sum {:.1} GB/s, share {:.0} %", bytes_per_second / 1e9, plain / 1e9, 100.0 * bytes_per_second / plain);
+    let gap =
+        models.iter().flat_map(LinearSvc::certificates).map(|found| found.relative_gap).fold(0.0, f64::max);
+    println!(
+        "fit {seconds:.2} s: {preparation:.2} s of preparation, {} passes, widest gap {gap:.1e}",
+        starts.len()
+    );
+    println!(
+        "passes {:.1} GB/s, plain sum {:.1} GB/s, share {:.0} %",
+        bytes_per_second / 1e9,
+        plain / 1e9,
+        100.0 * bytes_per_second / plain
+    );
     Ok(())
 }
 

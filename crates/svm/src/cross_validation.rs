@@ -9,6 +9,7 @@ use rand_chacha::ChaCha8Rng;
 
 use crate::labels::{OneVsRest, argmax};
 use crate::params::{FitProgress, ObserveFit};
+use crate::storage::{Feature, widened};
 use crate::{LinearSvcValidParams, Result, SharedGram, SvmError, rows};
 
 /// What cross-validation found for each value of C.
@@ -122,9 +123,9 @@ impl LinearSvcValidParams {
     /// # Errors
     /// [`SvmError::FoldCount`], [`SvmError::RowCount`] as [`SharedGram::cross_validate`]; else as
     /// [`fit_path`](Self::fit_path).
-    pub fn cross_validate(
+    pub fn cross_validate<T: Feature>(
         &self,
-        features: ArrayView2<'_, f32>,
+        features: ArrayView2<'_, T>,
         labels: &[usize],
         cs: &[f64],
         fold_of_row: &[usize],
@@ -135,7 +136,7 @@ impl LinearSvcValidParams {
         let targets = OneVsRest::new(labels, n_rows)?;
         if n_rows <= self.max_gram_rows {
             let mut ask = |_, _| observe(&FitProgress::default());
-            let gram = SharedGram::new_observed(features, &mut ask)?;
+            let gram = SharedGram::new_observed(widened(features).view(), &mut ask)?;
             return gram.cross_validate_with(labels, cs, fold_of_row, self, observe);
         }
         let (values, largest_gap) =

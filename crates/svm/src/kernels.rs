@@ -3,7 +3,10 @@
 //! General matrix products first copy their operands into an order of their own, which for ten columns costs as much as
 //! the multiplication. These read the features where they lie, and keep 20 sums in registers.
 
+use ndarray::ArrayView1;
 use pulp::{Arch, Simd, WithSimd};
+
+use crate::storage::Feature;
 
 /// Rows of features whose inner products are summed at once.
 const DOT_ROWS: usize = 4;
@@ -34,17 +37,27 @@ impl<'a> Panel<'a> {
     }
 }
 
-/// Adds the inner products of each row of a panel with the same columns of each weight vector to `sums`.
+/// Copies a row of features as f32.
+pub(crate) fn widen<T: Feature>(from: ArrayView1<'_, T>, to: &mut [f32]) {
+    match from.as_slice() {
+        Some(from) => Arch::new().dispatch(|| {
+            to.iter_mut().zip(from).for_each(|(to, value)| *to = value.wide());
+        }),
+        None => to.iter_mut().zip(from).for_each(|(to, value)| *to = value.wide()),
+    }
+}
+
+/// Adds the inner products of each row of a panel with each row of `weights`, a panel of the same columns, to `sums`.
 ///
-/// `weights` (n_out, n_columns) and `sums` (height, n_out) are row-major. Products are added in f32 within the panel: in each
+/// `sums` (height, n_out) is row-major. Products are added in f32 within the panel: in each
 /// lane of a vector, then over the lanes.
-pub(crate) fn add_dots(panel: Panel<'_>, weights: &[f32], sums: &mut [f64]) {
+pub(crate) fn add_dots(panel: Panel<'_>, weights: Panel<'_>, sums: &mut [f64]) {
     Arch::new().dispatch(Dots { panel, weights, sums });
 }
 
 struct Dots<'a> {
     panel: Panel<'a>,
-    weights: &'a [f32],
+    weights: Panel<'a>,
     sums: &'a mut [f64],
 }
 
@@ -55,7 +68,6 @@ impl WithSimd for Dots<'_> {
     fn with_simd<S: Simd>(self, simd: S) {
         let height = self.panel.height();
         let n_out = self.sums.len() / height;
-        let weights = Panel { rows: self.weights, ..self.panel };
         for top in (0..height).step_by(DOT_ROWS) {
             // A tile at the edge repeats the last row or vector, and what it gives is left out.
             let mut rows: [&[f32]; DOT_ROWS] = [&[]; DOT_ROWS];
@@ -65,7 +77,7 @@ impl WithSimd for Dots<'_> {
             for left in (0..n_out).step_by(DOT_VECTORS) {
                 let mut vectors: [&[f32]; DOT_VECTORS] = [&[]; DOT_VECTORS];
                 for (offset, vector) in vectors.iter_mut().enumerate() {
-                    *vector = weights.row((left + offset).min(n_out - 1));
+                    *vector = self.weights.row((left + offset).min(n_out - 1));
                 }
                 let tile = dot_tile(simd, rows, vectors);
                 for (row, tile) in (top..height).zip(&tile) {

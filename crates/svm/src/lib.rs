@@ -69,6 +69,7 @@ mod params;
 mod path;
 mod preconditioner;
 mod rows;
+mod storage;
 mod sweep;
 
 pub use certificate::Certificate;
@@ -79,3 +80,4 @@ pub use gram::SharedGram;
 pub use hinge::{MAX_HINGE_ROWS, fit_hinge};
 pub use model::{LinearSvc, decision_functions};
 pub use params::{FitProgress, LinearSvcParams, LinearSvcValidParams, Loss, ObserveFit};
+pub use storage::Feature;

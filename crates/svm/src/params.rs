@@ -7,6 +7,7 @@ use linfa::{ParamGuard, traits::Fit};
 use ndarray::{ArrayBase, ArrayView2, Data, Ix2};
 
 use crate::gram::SharedGram;
+use crate::storage::{Feature, widened};
 use crate::{DualSvc, LinearSvc, Result, SvmError, hinge, rows};
 
 /// What a margin violation ξ = max(0, 1 − y f(x)) costs.
@@ -69,7 +70,8 @@ impl LinearSvcParams {
     /// over the rows; 2,000 unless set (32 MB for the matrix).
     ///
     /// The Gram matrix costs more at first (n²·n_columns, then n³ for each class), but a further or a larger C hardly
-    /// adds to it, and it reaches any gap. Over the rows, passes multiply with C.
+    /// adds to it, and it reaches any gap. Over the rows, passes multiply with C: on 10,000 rows of 12,288 columns, ten
+    /// classes and a gap of 1e-4, 125 passes at C = 1e-3.
     pub fn max_gram_rows(mut self, max_gram_rows: usize) -> Self {
         self.0.max_gram_rows = max_gram_rows;
         self
@@ -123,7 +125,7 @@ impl LinearSvcValidParams {
 
     /// One model for each of `cs`, in their order, all classes and all C sharing what can be shared.
     ///
-    /// `features` (n_rows, n_columns) may be a view of a memory-mapped file: they are read from start to end, once for the
+    /// `features` (n_rows, n_columns), f32 or bf16, may be a view of a memory-mapped file: they are read from start to end, once for the
     /// Gram matrix and once for the weights, or, beyond `max_gram_rows`, once for each pass of the solver over rows.
     /// The setting `c` is not used. `observe` hears of progress and may break it off.
     ///
@@ -131,9 +133,9 @@ impl LinearSvcValidParams {
     /// [`SvmError::Empty`], [`SvmError::NonFinite`], [`SvmError::LabelCount`], [`SvmError::SingleClass`],
     /// [`SvmError::InvalidC`], [`SvmError::NoC`], [`SvmError::NotConverged`], [`SvmError::Interrupted`], and for the hinge
     /// loss [`SvmError::TooManyRows`] and [`SvmError::LinfaSvm`].
-    pub fn fit_path(
+    pub fn fit_path<T: Feature>(
         &self,
-        features: ArrayView2<'_, f32>,
+        features: ArrayView2<'_, T>,
         labels: &[usize],
         cs: &[f64],
         observe: ObserveFit<'_>,
@@ -141,13 +143,16 @@ impl LinearSvcValidParams {
         // Labels are checked before the long work begins.
         crate::labels::OneVsRest::new(labels, features.nrows())?;
         crate::dual::ascending(cs)?;
+        if self.loss == Loss::SquaredHinge && features.nrows() > self.max_gram_rows {
+            return rows::fit(features, labels, cs, self, observe);
+        }
+        let wide = widened(features);
+        let features = wide.view();
         if self.loss == Loss::Hinge {
             return cs.iter().map(|&c| hinge::fit_hinge(features, labels, c)).collect();
         }
-        if features.nrows() > self.max_gram_rows {
-            return rows::fit(features, labels, cs, self, observe);
-        }
-        let mut observe = |n_done, n_total| observe(&FitProgress { n_done, n_total, ..FitProgress::default() });
+        let mut observe =
+            |n_done, n_total| observe(&FitProgress { n_done, n_total, ..FitProgress::default() });
         let gram = SharedGram::new_observed(features, &mut observe)?;
         let rows: Vec<usize> = (0..gram.n_rows()).collect();
         DualSvc::into_linear(gram.solve_with(&rows, labels, cs, self, &mut observe)?, features)

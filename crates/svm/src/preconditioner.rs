@@ -1,8 +1,8 @@
 //! The directions in which the objective is steep, found on a sample of the rows.
 
+use faer::diag::DiagMut;
 use faer::dyn_stack::{MemBuffer, MemStack};
 use faer::linalg::evd::{ComputeEigenvectors, self_adjoint_evd, self_adjoint_evd_scratch};
-use faer::diag::DiagMut;
 use faer::{MatMut, MatRef, Par, Spec};
 use ndarray::{Array2, ArrayView2, s};
 use rand::SeedableRng;
@@ -10,6 +10,7 @@ use rand::seq::index::sample;
 use rand_chacha::ChaCha8Rng;
 
 use crate::gram::SharedGram;
+use crate::storage::Feature;
 use crate::{Result, SvmError, dual, features, sweep};
 
 /// A tenth of the rows is sampled, within these limits: more costs time (n³) and spares few steps.
@@ -45,18 +46,20 @@ pub(crate) struct Request<'a> {
 
 impl Preconditioner {
     /// Samples rows, always the same ones.
-    pub(crate) fn new(features: ArrayView2<'_, f32>) -> Result<Self> {
+    pub(crate) fn new<T: Feature>(features: ArrayView2<'_, T>) -> Result<Self> {
         let (n_rows, n_columns) = features.dim();
         let n_sample = (n_rows / 10).clamp(MIN_SAMPLE.min(n_rows), MAX_SAMPLE);
         let mut rows = sample(&mut ChaCha8Rng::seed_from_u64(0), n_rows, n_sample).into_vec();
         rows.sort_unstable();
         let mut sampled = Array2::zeros((n_sample, n_columns));
         for (mut out, &row) in sampled.outer_iter_mut().zip(&rows) {
-            out.assign(&features.row(row));
+            out.zip_mut_with(&features.row(row), |out, value| *out = value.wide());
         }
         let gram = match SharedGram::new(sampled.view()) {
             // The first bad row of all is wanted, not the sample's.
-            Err(error @ SvmError::NonFinite { .. }) => return Err(features::check(features).err().unwrap_or(error)),
+            Err(error @ SvmError::NonFinite { .. }) => {
+                return Err(features::check(features).err().unwrap_or(error));
+            }
             other => other?,
         };
         let (eigenvalues, coefficients) = leading_eigenvectors(&gram, n_sample.div_ceil(ROWS_PER_DIRECTION));

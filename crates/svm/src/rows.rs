@@ -8,6 +8,7 @@ use crate::labels::OneVsRest;
 use crate::params::{FitProgress, LinearSvcValidParams, ObserveFit};
 use crate::path::{Path, Solution};
 use crate::preconditioner::{Preconditioner, Request};
+use crate::storage::Feature;
 use crate::{LinearSvc, Result, SvmError, features, sweep};
 
 /// Conjugate gradients on the primal objective with exact line search, preconditioned, all classes and several C in step.
@@ -26,8 +27,8 @@ use crate::{LinearSvc, Result, SvmError, features, sweep};
 ///
 /// # Errors
 /// As `LinearSvcValidParams::fit_path`.
-pub(crate) fn fit(
-    features: ArrayView2<'_, f32>,
+pub(crate) fn fit<T: Feature>(
+    features: ArrayView2<'_, T>,
     labels: &[usize],
     cs: &[f64],
     params: &LinearSvcValidParams,
@@ -53,8 +54,8 @@ pub(crate) fn fit(
 ///
 /// # Errors
 /// As [`fit`].
-pub(crate) fn held_out_values(
-    features: ArrayView2<'_, f32>,
+pub(crate) fn held_out_values<T: Feature>(
+    features: ArrayView2<'_, T>,
     targets: &OneVsRest,
     cs: &[f64],
     folds: &[usize],
@@ -90,8 +91,8 @@ pub(crate) fn held_out_values(
 }
 
 /// Takes all paths to their ends.
-fn solve(
-    features: ArrayView2<'_, f32>,
+fn solve<T: Feature>(
+    features: ArrayView2<'_, T>,
     mut paths: Vec<Path<'_>>,
     n_cs: usize,
     params: &LinearSvcValidParams,
@@ -131,7 +132,11 @@ impl Passes<'_> {
             n_done: (paths.iter().map(Path::progress).sum::<f64>() * UNITS) as u64,
             n_total: self.n_solutions as u64 * UNITS as u64,
             n_passes: self.n_passes,
-            widest: if self.n_passes > 0 { widest.and_then(|path| Some((path.c()?, path.smallest_gap()))) } else { None },
+            widest: if self.n_passes > 0 {
+                widest.and_then(|path| Some((path.c()?, path.smallest_gap())))
+            } else {
+                None
+            },
         };
         self.n_passes += 1;
         if (self.observe)(&progress).is_break() { Err(SvmError::Interrupted) } else { Ok(()) }
@@ -139,8 +144,8 @@ impl Passes<'_> {
 }
 
 /// The pass that gives each class its gradient and certificate.
-fn take_gradients(
-    features: ArrayView2<'_, f32>,
+fn take_gradients<T: Feature>(
+    features: ArrayView2<'_, T>,
     paths: &mut [Path<'_>],
     passes: &mut Passes<'_>,
 ) -> Result<()> {
@@ -160,8 +165,8 @@ fn take_gradients(
 }
 
 /// The pass that takes each class to the lowest point along a new direction.
-fn step(
-    features: ArrayView2<'_, f32>,
+fn step<T: Feature>(
+    features: ArrayView2<'_, T>,
     paths: &mut [Path<'_>],
     preconditioner: &Preconditioner,
     passes: &mut Passes<'_>,
@@ -184,12 +189,7 @@ fn step(
 }
 
 /// One model a C, in the order in which the values of C were given.
-fn models(
-    solutions: Vec<Vec<Solution>>,
-    order: &[usize],
-    classes: &[usize],
-    grid: &[f64],
-) -> Vec<LinearSvc> {
+fn models(solutions: Vec<Vec<Solution>>, order: &[usize], classes: &[usize], grid: &[f64]) -> Vec<LinearSvc> {
     let mut models: Vec<Option<LinearSvc>> = vec![None; grid.len()];
     for (c_idx, &position) in order.iter().enumerate() {
         let of_c: Vec<&Solution> = solutions.iter().map(|of_class| &of_class[c_idx]).collect();

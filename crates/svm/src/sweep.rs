@@ -4,6 +4,7 @@ use ndarray::{ArrayView2, s};
 use rayon::prelude::*;
 
 use crate::kernels::{self, Panel};
+use crate::storage::Feature;
 
 /// Rows multiplied at a time, by one task.
 const BLOCK: usize = 64;
@@ -19,7 +20,7 @@ const PADDING: usize = 16;
 /// uᵢ = xᵢ·w + b for each weight vector (n_columns + 1 numbers, bias last) and each row: (n_rows, n_out), row-major.
 ///
 /// Weights count as rounded to f32. Products are added in f32 over a short stretch, and stretches in f64.
-pub(crate) fn values(features: ArrayView2<'_, f32>, weights: &[&[f64]]) -> Vec<f64> {
+pub(crate) fn values<T: Feature>(features: ArrayView2<'_, T>, weights: &[&[f64]]) -> Vec<f64> {
     let (n_rows, n_columns) = features.dim();
     let n_out = weights.len();
     let narrow: Vec<f32> =
@@ -29,21 +30,52 @@ pub(crate) fn values(features: ArrayView2<'_, f32>, weights: &[&[f64]]) -> Vec<f
     values.par_chunks_mut(BLOCK * n_out.max(1)).enumerate().for_each(|(block, values)| {
         let start = block * BLOCK;
         let rows = features.slice(s![start..(start + BLOCK).min(n_rows), ..]);
-        let contiguous = rows.as_standard_layout();
-        let Some(rows) = contiguous.as_slice() else { return };
-        for start in (0..n_columns).step_by(DOT_COLUMNS) {
-            let width = DOT_COLUMNS.min(n_columns - start);
-            kernels::add_dots(Panel { rows, n_columns, start, width }, &narrow, values);
+        match rows.to_slice().and_then(T::as_f32s) {
+            Some(rows) => {
+                for start in (0..n_columns).step_by(DOT_COLUMNS) {
+                    let width = DOT_COLUMNS.min(n_columns - start);
+                    let weights = Panel { rows: &narrow, n_columns, start, width };
+                    kernels::add_dots(Panel { rows, ..weights }, weights, values);
+                }
+            }
+            None => {
+                let mut copy = Copy::default();
+                for start in (0..n_columns).step_by(SUM_COLUMNS) {
+                    let width = SUM_COLUMNS.min(n_columns - start);
+                    let panel = copy.panel(rows.slice(s![.., start..start + width]));
+                    kernels::add_dots(panel, Panel { rows: &narrow, n_columns, start, width }, values);
+                }
+            }
         }
     });
     values
+}
+
+/// Room for some rows and columns as f32, close together.
+#[derive(Default)]
+struct Copy(Vec<f32>);
+
+impl Copy {
+    fn panel<T: Feature>(&mut self, rows: ArrayView2<'_, T>) -> Panel<'_> {
+        let (height, width) = rows.dim();
+        let n_columns = width + PADDING;
+        self.0.resize(height * n_columns, 0.0);
+        for (copy, row) in self.0.chunks_exact_mut(n_columns).zip(rows.outer_iter()) {
+            kernels::widen(row, &mut copy[..width]);
+        }
+        Panel { rows: &self.0, n_columns, start: 0, width }
+    }
 }
 
 /// Σᵢ rᵢ (xᵢ, 1) for each column r of `factors` (n_rows, n_out; row-major): n_out vectors of n_columns + 1 numbers, the
 /// bias's last.
 ///
 /// Products, of factors rounded to f32, are added in f32 over [`BLOCK`] rows, and blocks in f64.
-pub(crate) fn combinations(features: ArrayView2<'_, f32>, factors: &[f64], n_out: usize) -> Vec<Vec<f64>> {
+pub(crate) fn combinations<T: Feature>(
+    features: ArrayView2<'_, T>,
+    factors: &[f64],
+    n_out: usize,
+) -> Vec<Vec<f64>> {
     let (n_rows, n_columns) = features.dim();
     let narrow: Vec<f32> = factors.iter().map(|&factor| factor as f32).collect();
     let tasks: Vec<(usize, usize)> = (0..n_columns)
@@ -71,29 +103,21 @@ pub(crate) fn combinations(features: ArrayView2<'_, f32>, factors: &[f64], n_out
 }
 
 /// The combinations of one task's rows and columns: (n_out, n_columns), row-major.
-fn add_up(part: ArrayView2<'_, f32>, factors: &[f32], n_out: usize) -> Vec<f64> {
+fn add_up<T: Feature>(part: ArrayView2<'_, T>, factors: &[f32], n_out: usize) -> Vec<f64> {
     let width = part.ncols();
-    let n_columns = width + PADDING;
-    let mut sums = vec![0.0; n_out * n_columns];
-    let mut copy = vec![0.0; BLOCK * n_columns];
+    let mut sums = vec![0.0; n_out * (width + PADDING)];
+    let mut copy = Copy::default();
     for (start, factors) in (0..part.nrows()).step_by(BLOCK).zip(factors.chunks(BLOCK * n_out)) {
         let rows = part.slice(s![start..(start + BLOCK).min(part.nrows()), ..]);
-        let height = rows.nrows();
-        for (copy, row) in copy.chunks_exact_mut(n_columns).zip(rows.outer_iter()) {
-            match row.as_slice() {
-                Some(row) => copy[..width].copy_from_slice(row),
-                None => copy.iter_mut().zip(row).for_each(|(copy, value)| *copy = *value),
-            }
-        }
-        let panel = Panel { rows: &copy[..height * n_columns], n_columns, start: 0, width };
-        kernels::add_combination(panel, factors, &mut sums);
+        kernels::add_combination(copy.panel(rows), factors, &mut sums);
     }
-    sums.chunks_exact(n_columns).flat_map(|sums| &sums[..width]).copied().collect()
+    sums.chunks_exact(width + PADDING).flat_map(|sums| &sums[..width]).copied().collect()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use half::bf16;
     use ndarray::{Array1, Array2};
 
     /// The same passes by ndarray in f64.
@@ -111,7 +135,8 @@ mod tests {
             let found = values(features.view(), &views);
             let combined = combinations(features.view(), &found, n_out);
             let transposed = features.t().as_standard_layout().into_owned();
-            assert_eq!(found, values(transposed.t(), &views));
+            let copied = values(transposed.t(), &views);
+            assert!(found.iter().zip(&copied).all(|(a, b)| (a - b).abs() < 1e-3));
             for k in 0..n_out {
                 let expected = wide.dot(&ndarray::aview1(&weights[k]));
                 let own: Array1<f64> = found.iter().skip(k).step_by(n_out).copied().collect();
@@ -122,6 +147,18 @@ mod tests {
             }
         }
     }
+    #[test]
+    fn bf16_is_multiplied_as_the_f32_it_stands_for() {
+        let features =
+            Array2::from_shape_fn((70, 1100), |(i, j)| bf16::from_f32((i * 29 + j * 11) as f32 / 7.0));
+        let wide = features.mapv(bf16::to_f32);
+        let weights: Vec<f64> = (0..1101).map(|j| f64::from(j % 17) / 3.0).collect();
+        let found = values(features.view(), &[&weights]);
+        let expected = values(wide.view(), &[&weights]);
+        assert!(found.iter().zip(&expected).all(|(a, b)| (a - b).abs() < 1e-6 * b.abs()));
+        assert_eq!(combinations(features.view(), &found, 1), combinations(wide.view(), &found, 1));
+    }
+
     /// More rows and columns than one task takes.
     #[test]
     fn the_bits_do_not_depend_on_the_threads() {
