@@ -124,7 +124,7 @@ fn npy(descr: &str, fortran_order: &str, shape: &str, data: &[u8]) -> Vec<u8> {
     bytes
 }
 
-/// 6,000 rows of two features and two classes, in a folder; a number in row 5,999 is `last`.
+/// 6,000 rows of two features and two classes in a folder; the last number is `last`.
 fn save_features(place: &Place, folder: &str, descr: &str, fortran_order: &str, last: f64) {
     let number = |row: usize, column: usize| match (row, column) {
         (5_999, 1) => last,
@@ -151,8 +151,8 @@ fn an_svm_is_fitted_on_what_numpy_wrote() {
     save_features(&place, "double", "<f8", "False", 0.5);
     save_features(&place, "columns", "<f4", "True", 0.5);
     save_features(&place, "whole", "<i4", "False", 0.5);
-    save_features(&place, "nan", "<f4", "False", f64::NAN);
-    save_features(&place, "infinite", "<f8", "False", f64::INFINITY);
+    save_features(&place, "with-nan", "<f4", "False", f64::NAN);
+    save_features(&place, "with-infinity", "<f8", "False", f64::INFINITY);
     let fit = |train| {
         ["stage", "fit_svm", "--out", "svm", "c=1", "test=single"]
             .map(str::to_owned)
@@ -167,8 +167,8 @@ fn an_svm_is_fitted_on_what_numpy_wrote() {
     for (train, expected) in [
         ("columns", "found Fortran order"),
         ("whole", "expected numbers of type '<f4' or '<f8', found '<i4'"),
-        ("nan", "row 5999, column 1 is not finite: NaN"),
-        ("infinite", "row 5999, column 1 is not finite: inf"),
+        ("with-nan", "row 5999, column 1 is not finite: NaN"),
+        ("with-infinity", "row 5999, column 1 is not finite: inf"),
     ] {
         let arguments = fit(train);
         let told = place.fails(1, &arguments.iter().map(String::as_str).collect::<Vec<_>>());

@@ -216,7 +216,7 @@ fn bf16_keeps_eight_significant_bits() {
     std::fs::write(folder.path().join("features.npy"), features).unwrap();
     std::fs::write(folder.path().join("labels.npy"), i8_labels(2)).unwrap();
     // As torch.tensor([…]).bfloat16() rounds.
-    let expected = ndarray::array![[1.0, 1.0, 1.0078125], [-2.9974847e38, 0.0, 258.0]];
+    let expected = ndarray::array![[1.0, 1.0, 1.0078125], [-3.00405527e38, 0.0, 258.0]];
     let set = FeatureSet::open(folder.path()).unwrap();
     assert_eq!(set.to_bf16().unwrap().mapv(|value| value.to_f32()), expected);
     let held = FeatureSet::from_arrays(&set.features().to_owned(), vec![0, 1]).unwrap();

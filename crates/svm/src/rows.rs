@@ -17,9 +17,9 @@ use crate::{LinearSvc, Result, SvmError, features, sweep};
 /// with that its certificate. Each class goes through the values of C, ascending, at its own pace, each solution starting where
 /// the one before ended: a pass serves classes at several values of C.
 ///
-/// Newton's method with conjugate gradients, preconditioned alike, took 2 to 3 times the passes, as it begins each step
-/// afresh; dual coordinate descent over blocks of 500 rows, solved nearly exactly, was left with gaps of 10 % after 40
-/// passes, because all features are positive and so all rows alike.
+/// Tried on 10,000 × 12,288 features of CIFAR-10 and left: Newton's method with conjugate gradients, preconditioned alike,
+/// took 2 to 3 times the products, as it begins each step afresh. Dual coordinate descent over blocks of 500 rows, in 3 to 10
+/// sweeps each, was left with gaps of 13 to 82 % after 20 to 40 passes: features that are mostly positive make all rows alike.
 ///
 /// Memory: the features' view, up to 2000 sampled rows for the preconditioner while it is made, a quarter of that later, and
 /// some tens of vectors a class. As products are f32, a gap below what their rounding leaves (it grows with C·‖X‖²) ends in
