@@ -112,3 +112,67 @@ fn cuda_says_that_it_is_not_built_in() {
     assert!(told.contains("cuda:0"), "{told}");
     assert!(!place.path("runs").exists());
 }
+
+/// The bytes that `numpy.save` writes.
+fn npy(descr: &str, fortran_order: &str, shape: &str, data: &[u8]) -> Vec<u8> {
+    let mut bytes = b"\x93NUMPY\x01\x00\x76\x00".to_vec();
+    let header = format!("{{'descr': '{descr}', 'fortran_order': {fortran_order}, 'shape': {shape}, }}");
+    bytes.extend(header.bytes());
+    bytes.resize(127, b' ');
+    bytes.push(b'\n');
+    bytes.extend(data);
+    bytes
+}
+
+/// 6,000 rows of two features and two classes in a folder; the last number is `last`.
+fn save_features(place: &Place, folder: &str, descr: &str, fortran_order: &str, last: f64) {
+    let number = |row: usize, column: usize| match (row, column) {
+        (5_999, 1) => last,
+        (_, 0) => (row % 2) as f64,
+        _ => (row % 7) as f64 / 7.0,
+    };
+    let numbers = (0..6_000).flat_map(|row| [number(row, 0), number(row, 1)]);
+    let data: Vec<u8> = if descr == "<f8" {
+        numbers.flat_map(f64::to_le_bytes).collect()
+    } else {
+        numbers.flat_map(|number| (number as f32).to_le_bytes()).collect()
+    };
+    let labels: Vec<u8> = (0..6_000_i64).flat_map(|row| (row % 2).to_le_bytes()).collect();
+    std::fs::create_dir(place.path(folder)).unwrap();
+    std::fs::write(place.path(folder).join("features.npy"), npy(descr, fortran_order, "(6000, 2)", &data))
+        .unwrap();
+    std::fs::write(place.path(folder).join("labels.npy"), npy("<i8", "False", "(6000,)", &labels)).unwrap();
+}
+
+#[test]
+fn an_svm_is_fitted_on_what_numpy_wrote() {
+    let place = Place::new("");
+    save_features(&place, "single", "<f4", "False", 0.5);
+    save_features(&place, "double", "<f8", "False", 0.5);
+    save_features(&place, "columns", "<f4", "True", 0.5);
+    save_features(&place, "whole", "<i4", "False", 0.5);
+    save_features(&place, "with-nan", "<f4", "False", f64::NAN);
+    save_features(&place, "with-infinity", "<f8", "False", f64::INFINITY);
+    let fit = |train| {
+        ["stage", "fit_svm", "--out", "svm", "c=1", "test=single"]
+            .map(str::to_owned)
+            .into_iter()
+            .chain([format!("train={train}")])
+            .collect::<Vec<_>>()
+    };
+    let arguments = fit("double");
+    let out = place.stdout(&arguments.iter().map(String::as_str).collect::<Vec<_>>());
+    assert!(out.contains("\"accuracy\": 1.0"), "{out}");
+    std::fs::remove_dir_all(place.path("svm")).unwrap();
+    for (train, expected) in [
+        ("columns", "found Fortran order"),
+        ("whole", "expected numbers of type '<f4' or '<f8', found '<i4'"),
+        ("with-nan", "row 5999, column 1 is not finite: NaN"),
+        ("with-infinity", "row 5999, column 1 is not finite: inf"),
+    ] {
+        let arguments = fit(train);
+        let told = place.fails(1, &arguments.iter().map(String::as_str).collect::<Vec<_>>());
+        assert!(told.contains(expected) && told.contains("features.npy"), "{told}");
+        assert!(!place.path("svm").exists());
+    }
+}

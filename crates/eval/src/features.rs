@@ -3,6 +3,7 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 
+use half::bf16;
 use ndarray::{Array2, ArrayView2, aview2};
 use rayon::prelude::*;
 
@@ -40,7 +41,7 @@ impl fmt::Debug for FeatureSet {
 impl FeatureSet {
     /// Opens `features.npy` and `labels.npy` in the folder `dir`.
     ///
-    /// Features are f32 in C order and stay on disk; f64 and big-endian numbers are read into memory and converted.
+    /// Features are f32 in C order and stay on disk; f64 is converted into memory. Anything else is refused.
     /// Labels are of any integer type. The files must not be changed while the set is in use. Whether the numbers are
     /// finite is checked by [`check_finite`](Self::check_finite), which the protocols call.
     ///
@@ -150,6 +151,15 @@ impl FeatureSet {
         let Some((row, values)) = bad else { return Ok(()) };
         let column = values.iter().position(|value| !value.is_finite()).unwrap_or(0);
         Err(EvalError::NotFinite { path: self.path.clone(), row, column, found: values[column] })
+    }
+
+    /// The features rounded to bf16, (N, D), in memory: half the size of the file.
+    ///
+    /// # Errors
+    /// Where the file cannot be read again.
+    pub fn to_bf16(&self) -> Result<Array2<bf16>> {
+        let rounded = self.matrix.to_bf16(&self.path)?;
+        Ok(Array2::from_shape_vec((self.n_rows(), self.n_columns()), rounded)?)
     }
 
     /// Copies rows into a matrix, (`rows.len()`, D).

@@ -1,6 +1,9 @@
 //! Training on draws of rows, and measuring them on a test set with a C that was chosen before.
 
+use std::ops::ControlFlow;
+
 use dcgan_svm::{Certificate, LinearSvc, SharedGram};
+use linfa::ParamGuard;
 
 use crate::confusion::Confusion;
 use crate::draws::Draws;
@@ -63,7 +66,7 @@ impl<'a> Trainer<'a> {
     /// Makes ready for `n_draws` of `draws`.
     ///
     /// Where the rows that can be drawn are few, their inner products are computed once for all draws; where they are
-    /// many, each draw's own are less work.
+    /// many, fits of their own are less work.
     pub(crate) fn new(
         train: &'a FeatureSet,
         draws: &Draws,
@@ -87,15 +90,14 @@ impl<'a> Trainer<'a> {
     /// One machine a C, trained on `rows` of one draw.
     pub(crate) fn fit(&self, rows: &[u32], cs: &[f64]) -> Result<Vec<LinearSvc>> {
         let features = self.train.gather(rows)?;
-        let gram = match &self.shared {
-            Some((drawable, gram)) => {
-                let positions: Vec<usize> =
-                    rows.iter().map(|row| drawable.partition_point(|other| other < row)).collect();
-                gram.subset(&positions)?
-            }
-            None => SharedGram::new(features.view())?,
+        let labels = self.train.gather_labels(rows);
+        let Some((drawable, gram)) = &self.shared else {
+            let params = LinearSvc::params().relative_gap(self.relative_gap).check()?;
+            return Ok(params.fit_path(features.view(), &labels, cs, &mut |_| ControlFlow::Continue(()))?);
         };
-        Ok(gram.fit(features.view(), &self.train.gather_labels(rows), cs, self.relative_gap)?)
+        let positions: Vec<usize> =
+            rows.iter().map(|row| drawable.partition_point(|other| other < row)).collect();
+        Ok(gram.subset(&positions)?.fit(features.view(), &labels, cs, self.relative_gap)?)
     }
 }
 

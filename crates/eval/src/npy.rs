@@ -1,13 +1,15 @@
 //! NumPy's files: feature matrices mapped into memory, labels of any integer type, and a writer that does not know
 //! the number of rows until the end.
 
-use std::io::{BufWriter, Seek, SeekFrom, Write};
+use std::io::{BufWriter, Read, Seek, SeekFrom, Write};
 use std::path::Path;
 
 use fs_err::File;
+use half::bf16;
 use memmap2::Mmap;
-use ndarray::{Array1, Array2, ArrayView2};
+use ndarray::{Array1, ArrayView2};
 use ndarray_npy::{ReadNpyError, ReadNpyExt, ReadableElement, ViewNpyError, ViewNpyExt};
+use rayon::prelude::*;
 
 use crate::error::{EvalError, Result};
 
@@ -35,21 +37,19 @@ impl Matrix {
         Self { data: Data::Held(values), n_rows, n_columns }
     }
 
-    /// Maps a `.npy` file of f32 in C order; f64 and big-endian numbers are converted into memory instead.
+    /// Maps a `.npy` file of f32 in C order; f64 is converted into memory instead, as it is read.
     pub(crate) fn open(path: &Path) -> Result<Self> {
         let map = map(path)?;
         match ArrayView2::<f32>::view_npy(&map) {
             Ok(view) => {
-                if !view.is_standard_layout() {
-                    return Err(fortran_order(path));
-                }
-                let (n_rows, n_columns) = view.dim();
+                let (n_rows, n_columns) = c_order(path, &view)?;
                 let offset = map.len() - n_rows * n_columns * size_of::<f32>();
                 Ok(Self { data: Data::Mapped { map, offset }, n_rows, n_columns })
             }
-            Err(ViewNpyError::NonNativeEndian) => convert::<f32>(path, &map, |value| value),
-            Err(ViewNpyError::WrongDescriptor(found)) if is_f64(&found.to_string()) => {
-                convert::<f64>(path, &map, |value| value as f32)
+            Err(ViewNpyError::WrongDescriptor(found)) if found.to_string().contains("<f8") => {
+                let view = ArrayView2::<f64>::view_npy(&map).map_err(|error| matrix_error(path, &error))?;
+                let (n_rows, n_columns) = c_order(path, &view)?;
+                Ok(Self::held(view.iter().map(|&value| value as f32).collect(), n_rows, n_columns))
             }
             Err(error) => Err(matrix_error(path, &error)),
         }
@@ -61,6 +61,32 @@ impl Matrix {
             Data::Mapped { map, offset } => bytemuck::cast_slice(&map[*offset..]),
             Data::Held(values) => values,
         }
+    }
+}
+
+/// Bytes of a file that are read at a time where it is converted.
+const CHUNK_BYTES: usize = 64 << 20;
+
+impl Matrix {
+    /// All numbers rounded to bf16, row by row. `path` is the matrix's file, which is read rather than looked at through the
+    /// map, whose pages would count against the memory that this is to spare.
+    pub(crate) fn to_bf16(&self, path: &Path) -> Result<Vec<bf16>> {
+        let mut rounded = vec![bf16::ZERO; self.n_rows * self.n_columns];
+        let round = |(out, value): (&mut bf16, &f32)| *out = bf16::from_f32(*value);
+        match &self.data {
+            Data::Held(values) => rounded.par_iter_mut().zip(values).for_each(round),
+            Data::Mapped { offset, .. } => {
+                let mut file = File::open(path)?;
+                file.seek(SeekFrom::Start(*offset as u64))?;
+                let mut values = vec![0.0_f32; CHUNK_BYTES / size_of::<f32>()];
+                for out in rounded.chunks_mut(values.len()) {
+                    let values = &mut values[..out.len()];
+                    file.read_exact(bytemuck::cast_slice_mut(values))?;
+                    out.par_iter_mut().zip(values.par_iter()).for_each(round);
+                }
+            }
+        }
+        Ok(rounded)
     }
 }
 
@@ -81,34 +107,25 @@ fn map(path: &Path) -> Result<Mmap> {
     map.map_err(|error| unusable(error.to_string()))
 }
 
-fn is_f64(descriptor: &str) -> bool {
-    descriptor.contains("<f8") || descriptor.contains(">f8")
-}
-
-fn convert<T: ReadableElement + Copy>(path: &Path, bytes: &[u8], to_f32: fn(T) -> f32) -> Result<Matrix> {
-    let array = Array2::<T>::read_npy(bytes).map_err(|error| EvalError::Npy {
-        path: path.into(),
-        expected: "a matrix (N, D) of f32 or f64".into(),
-        found: error.to_string(),
-    })?;
-    if !array.is_standard_layout() {
-        return Err(fortran_order(path));
+/// The shape of a matrix whose rows stand one after another.
+fn c_order<T>(path: &Path, view: &ArrayView2<'_, T>) -> Result<(usize, usize)> {
+    if view.is_standard_layout() {
+        return Ok(view.dim());
     }
-    let (n_rows, n_columns) = array.dim();
-    Ok(Matrix::held(array.iter().map(|value| to_f32(*value)).collect(), n_rows, n_columns))
-}
-
-fn fortran_order(path: &Path) -> EvalError {
-    EvalError::Npy {
+    Err(EvalError::Npy {
         path: path.into(),
         expected: "rows one after another (C order)".into(),
         found: "Fortran order; save numpy.ascontiguousarray(features)".into(),
-    }
+    })
 }
 
 fn matrix_error(path: &Path, error: &ViewNpyError) -> EvalError {
     let (expected, found) = match error {
         ViewNpyError::WrongDescriptor(found) => ("numbers of type '<f4' or '<f8'".into(), found.to_string()),
+        ViewNpyError::NonNativeEndian => (
+            "little-endian numbers, '<f4' or '<f8'".into(),
+            "big-endian ones; save features.astype('<f4')".into(),
+        ),
         ViewNpyError::WrongNdim(_, found) => ("a matrix (N, D)".into(), format!("{found} dimension(s)")),
         ViewNpyError::MissingBytes(n) => (
             "all the data that its header announces".into(),

@@ -2,6 +2,8 @@
 
 use std::ops::ControlFlow;
 
+use dcgan_svm::FitProgress;
+
 use crate::error::{EvalError, Result};
 
 /// What long functions report to: units done and their total; [`ControlFlow::Break`] asks them to stop.
@@ -32,6 +34,11 @@ impl<'a> Progress<'a> {
             ControlFlow::Continue(()) => Ok(()),
             ControlFlow::Break(()) => Err(EvalError::Interrupted),
         }
+    }
+
+    /// Asks whether to go on, with the next `n` units done as far as a fit says.
+    pub(crate) fn ask_within(&mut self, n: u64, fit: &FitProgress) -> ControlFlow<()> {
+        (self.observe)(self.done + n * fit.n_done / fit.n_total.max(1), self.total)
     }
 
     /// Asks whether to go on.

@@ -26,8 +26,15 @@ impl Certificate {
     /// which matters far from the optimum only.
     pub(crate) fn new(objective: f64, gap: f64, sum: f64, quadratic: f64, n_steps: usize) -> Self {
         let scaled = if quadratic > 0.0 { 0.5 * sum * sum / quadratic } else { 0.0 };
-        let gap = gap.min(objective - scaled).max(0.0);
-        let relative_gap = if objective > 0.0 { gap / objective } else { 0.0 };
+        let relative_gap = if !(gap.is_finite() && objective.is_finite()) {
+            // Numbers have run over: this must not pass for a small gap.
+            f64::NAN
+        } else if objective > 0.0 {
+            gap.min(objective - scaled).max(0.0) / objective
+        } else {
+            0.0
+        };
+        let gap = relative_gap * objective;
         Self { objective, dual: objective - gap, relative_gap, n_steps }
     }
 

@@ -1,12 +1,16 @@
-//! Choosing C by k-fold cross-validation over a Gram matrix.
+//! Choosing C by k-fold cross-validation.
 
-use ndarray::{Array1, Array2, Axis};
+use std::ops::ControlFlow;
+
+use ndarray::{Array1, Array2, ArrayView2, Axis};
 use rand::SeedableRng;
 use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
 
-use crate::labels::OneVsRest;
-use crate::{Result, SharedGram, SvmError};
+use crate::labels::{OneVsRest, argmax};
+use crate::params::{FitProgress, ObserveFit};
+use crate::storage::{Feature, widened};
+use crate::{LinearSvcValidParams, Result, SharedGram, SvmError, rows};
 
 /// What cross-validation found for each value of C.
 #[derive(Clone, Debug, PartialEq)]
@@ -15,6 +19,8 @@ pub struct CrossValidation {
     pub cs: Vec<f64>,
     /// Share of held-out rows labelled wrongly, in 0..=1: (n_folds, n_cs).
     pub error_rates: Array2<f64>,
+    /// The largest relative duality gap that any machine was left with.
+    pub largest_gap: f64,
 }
 
 impl CrossValidation {
@@ -72,31 +78,106 @@ impl SharedGram {
         fold_of_row: &[usize],
         relative_gap: f64,
     ) -> Result<CrossValidation> {
-        if fold_of_row.len() != self.n_rows() {
-            return Err(SvmError::RowCount { expected: self.n_rows(), found: fold_of_row.len() });
-        }
-        let n_folds = fold_of_row.iter().max().map_or(0, |last| last + 1);
+        let params = LinearSvcValidParams { relative_gap, ..LinearSvcValidParams::default() };
+        self.cross_validate_with(labels, cs, fold_of_row, &params, &mut |_| ControlFlow::Continue(()))
+    }
+
+    fn cross_validate_with(
+        &self,
+        labels: &[usize],
+        cs: &[f64],
+        fold_of_row: &[usize],
+        params: &LinearSvcValidParams,
+        observe: ObserveFit<'_>,
+    ) -> Result<CrossValidation> {
+        let n_folds = check_folds(fold_of_row, self.n_rows())?;
         let mut error_rates = Array2::zeros((n_folds, cs.len()));
+        let mut largest_gap = 0.0_f64;
         for fold in 0..n_folds {
             let (held_out, train): (Vec<usize>, Vec<usize>) =
                 (0..self.n_rows()).partition(|&row| fold_of_row[row] == fold);
-            if held_out.is_empty() || train.is_empty() {
-                return Err(SvmError::FoldCount { n_rows: self.n_rows(), found: n_folds });
-            }
-            for (c_idx, model) in self.solve(&train, labels, cs, relative_gap)?.iter().enumerate() {
+            let mut ask = |n_done, n_total| {
+                let (n_done, n_total) = (fold as u64 * n_total + n_done, n_folds as u64 * n_total);
+                observe(&FitProgress { n_done, n_total, ..FitProgress::default() })
+            };
+            for (c_idx, model) in self.solve_with(&train, labels, cs, params, &mut ask)?.iter().enumerate() {
                 let predicted = model.predict(self, &held_out)?;
                 let n_wrong =
                     predicted.iter().zip(&held_out).filter(|(label, row)| **label != labels[**row]).count();
                 error_rates[[fold, c_idx]] = n_wrong as f64 / held_out.len() as f64;
+                let gaps = model.certificates().iter().map(|certificate| certificate.relative_gap);
+                largest_gap = gaps.fold(largest_gap, f64::max);
             }
         }
-        Ok(CrossValidation { cs: cs.to_vec(), error_rates })
+        Ok(CrossValidation { cs: cs.to_vec(), error_rates, largest_gap })
     }
+}
+
+impl LinearSvcValidParams {
+    /// Fits on all folds but one and tests on that one, for each fold and each C.
+    ///
+    /// Up to `max_gram_rows` rows, one Gram matrix serves all folds; beyond, all folds, classes and values of C share
+    /// each pass over the features, and what a pass gives for the rows that a fold leaves out is its test. Either way no row
+    /// of `features` is copied for a fold. The setting `c` is not used.
+    ///
+    /// # Errors
+    /// [`SvmError::FoldCount`], [`SvmError::RowCount`] as [`SharedGram::cross_validate`]; else as
+    /// [`fit_path`](Self::fit_path).
+    pub fn cross_validate<T: Feature>(
+        &self,
+        features: ArrayView2<'_, T>,
+        labels: &[usize],
+        cs: &[f64],
+        fold_of_row: &[usize],
+        observe: ObserveFit<'_>,
+    ) -> Result<CrossValidation> {
+        let n_rows = features.nrows();
+        let n_folds = check_folds(fold_of_row, n_rows)?;
+        let targets = OneVsRest::new(labels, n_rows)?;
+        if n_rows <= self.max_gram_rows {
+            let mut ask = |_, _| observe(&FitProgress::default());
+            let gram = SharedGram::new_observed(widened(features).view(), &mut ask)?;
+            return gram.cross_validate_with(labels, cs, fold_of_row, self, observe);
+        }
+        let (values, largest_gap) =
+            rows::held_out_values(features, &targets, cs, fold_of_row, self, observe)?;
+        let mut error_rates = Array2::zeros((n_folds, cs.len()));
+        for (c_idx, values) in values.iter().enumerate() {
+            for ((values, label), fold) in values.outer_iter().zip(labels).zip(fold_of_row) {
+                let is_wrong = targets.classes[argmax(values.iter().copied())] != *label;
+                error_rates[[*fold, c_idx]] += f64::from(u8::from(is_wrong));
+            }
+        }
+        for (fold, mut errors) in error_rates.outer_iter_mut().enumerate() {
+            let n_held_out = fold_of_row.iter().filter(|other| **other == fold).count();
+            errors /= n_held_out as f64;
+        }
+        Ok(CrossValidation { cs: cs.to_vec(), error_rates, largest_gap })
+    }
+}
+
+/// The number of folds, if each has a row.
+fn check_folds(fold_of_row: &[usize], n_rows: usize) -> Result<usize> {
+    if fold_of_row.len() != n_rows {
+        return Err(SvmError::RowCount { expected: n_rows, found: fold_of_row.len() });
+    }
+    let n_folds = fold_of_row.iter().max().map_or(0, |last| last + 1);
+    let mut used = vec![false; n_folds.min(n_rows)];
+    fold_of_row.iter().for_each(|&fold| {
+        if let Some(used) = used.get_mut(fold) {
+            *used = true;
+        }
+    });
+    if n_folds < 2 || n_folds > n_rows || used.contains(&false) {
+        return Err(SvmError::FoldCount { n_rows, found: n_folds });
+    }
+    Ok(n_folds)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use linfa::ParamGuard;
 
     #[test]
     fn folds_are_even_in_every_class() {
@@ -138,8 +219,28 @@ mod tests {
     }
 
     #[test]
+    fn rows_and_gram_matrix_agree() {
+        let features = Array2::from_shape_fn((90, 20), |(row, column)| {
+            let noise = ((row * 31 + column * 17 + row * column) % 23) as f32 / 23.0;
+            if column % 3 == row % 3 { noise + 0.2 } else { noise }
+        });
+        let labels: Vec<usize> = (0..90).map(|row| row % 3).collect();
+        let folds = stratified_folds(&labels, 4, 3).unwrap();
+        let on = |max_gram_rows| {
+            let params = crate::LinearSvc::params().relative_gap(1e-8).max_gram_rows(max_gram_rows).check();
+            let cs = [1.0, 1e-2, 1e-1];
+            let mut observe = |_: &FitProgress| ControlFlow::Continue(());
+            params.unwrap().cross_validate(features.view(), &labels, &cs, &folds, &mut observe).unwrap()
+        };
+        let (by_gram, by_rows) = (on(100), on(10));
+        assert_eq!(by_gram.error_rates, by_rows.error_rates);
+        assert!(by_gram.error_rates.iter().any(|&error| error > 0.0 && error < 0.6), "{by_gram:?}");
+        assert!(by_gram.largest_gap <= 1e-8 && by_rows.largest_gap <= 1e-8);
+    }
+
+    #[test]
     fn the_smaller_c_wins_a_tie() {
         let error_rates = Array2::from_shape_vec((1, 3), vec![0.2, 0.1, 0.1]).unwrap();
-        assert_eq!(CrossValidation { cs: vec![1.0, 10.0, 0.1], error_rates }.best_c(), 0.1);
+        assert_eq!(CrossValidation { cs: vec![1.0, 10.0, 0.1], error_rates, largest_gap: 0.0 }.best_c(), 0.1);
     }
 }

@@ -118,7 +118,7 @@ impl DualSvc {
 }
 
 /// B·X rounded to f32, for B row-major with one column for each row of X; summed in f64.
-fn combine(coefficients: &[f64], features: ArrayView2<'_, f32>) -> Array2<f32> {
+pub(crate) fn combine(coefficients: &[f64], features: ArrayView2<'_, f32>) -> Array2<f32> {
     let (n_rows, n_columns) = features.dim();
     let n_out = coefficients.len() / n_rows.max(1);
     let lhs = MatRef::from_row_major_slice(coefficients, n_out, n_rows);

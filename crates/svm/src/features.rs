@@ -3,13 +3,14 @@
 use ndarray::{ArrayView2, s};
 use rayon::prelude::*;
 
+use crate::storage::Feature;
 use crate::{Result, SvmError};
 
 /// Rows looked at by one task.
 const BAND: usize = 64;
 
 /// Fails if there is no row or column, or names the first value that is NaN or infinite.
-pub(crate) fn check(features: ArrayView2<'_, f32>) -> Result<()> {
+pub(crate) fn check<T: Feature>(features: ArrayView2<'_, T>) -> Result<()> {
     let (n_rows, n_columns) = features.dim();
     if n_rows == 0 || n_columns == 0 {
         return Err(SvmError::Empty { n_rows, n_columns });
@@ -17,10 +18,13 @@ pub(crate) fn check(features: ArrayView2<'_, f32>) -> Result<()> {
     let bad = (0..n_rows).into_par_iter().with_min_len(BAND).find_map_first(|row| {
         let values = features.row(row);
         // Zero times anything finite is zero, so one sum without a branch finds the rows worth a closer look.
-        if values.iter().map(|value| value * 0.0).sum::<f32>() == 0.0 {
+        if values.iter().map(|value| value.wide() * 0.0).sum::<f32>() == 0.0 {
             return None;
         }
-        values.iter().position(|value| !value.is_finite()).map(|column| (row, column, values[column]))
+        values
+            .iter()
+            .position(|value| !value.wide().is_finite())
+            .map(|column| (row, column, values[column].wide()))
     });
     match bad {
         Some((row, column, value)) => Err(SvmError::NonFinite { row, column, value }),
@@ -55,6 +59,6 @@ mod tests {
             Err(SvmError::NonFinite { row: 97, column: 8, value }) => assert_eq!(value, f32::NEG_INFINITY),
             other => panic!("{other:?}"),
         }
-        assert!(matches!(check(Array2::zeros((0, 4)).view()), Err(SvmError::Empty { .. })));
+        assert!(matches!(check(Array2::<f32>::zeros((0, 4)).view()), Err(SvmError::Empty { .. })));
     }
 }

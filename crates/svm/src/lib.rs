@@ -16,11 +16,11 @@
 //! and D ≤ P everywhere, so that P − D, which every fit stops on and returns in a [`Certificate`], bounds the distance from the
 //! optimum. Features are f32, sums f64.
 //!
-//! - Up to some thousands of rows everything follows from one matrix of inner products, a [`SharedGram`]: all classes, all
+//! - For up to some thousands of rows everything follows from one matrix of inner products, a [`SharedGram`]: all classes, all
 //!   values of C, subsets of the rows and cross-validation, without another look at the features. The optimum is
 //!   found by Newton's method on the set of rows inside the margin, in a handful of exact steps.
-//! - Beyond, all classes go together over the rows, by Newton's method with conjugate gradients; a memory-mapped file of
-//!   features is read from start to end in each pass.
+//! - Beyond, all classes, folds and several values of C go together over the rows, by preconditioned conjugate gradients; a
+//!   memory-mapped file of features is read from start to end in each pass, and a fit takes some tens of passes.
 //! - The hinge loss is `linfa-svm`'s, for few rows ([`Loss::Hinge`]).
 //!
 //! # Example
@@ -54,19 +54,22 @@
 
 mod certificate;
 mod cholesky;
-mod conjugate_gradients;
 mod cross_validation;
 mod dual;
 mod error;
 mod features;
 mod gram;
 mod hinge;
+mod kernels;
 mod labels;
 mod line_search;
 mod model;
 mod newton;
 mod params;
+mod path;
+mod preconditioner;
 mod rows;
+mod storage;
 mod sweep;
 
 pub use certificate::Certificate;
@@ -76,4 +79,5 @@ pub use error::{Result, SvmError};
 pub use gram::SharedGram;
 pub use hinge::{MAX_HINGE_ROWS, fit_hinge};
 pub use model::{LinearSvc, decision_functions};
-pub use params::{LinearSvcParams, LinearSvcValidParams, Loss};
+pub use params::{FitProgress, LinearSvcParams, LinearSvcValidParams, Loss, ObserveFit};
+pub use storage::Feature;

@@ -2,7 +2,7 @@
 
 /// The objective restricted to w + t·d: ½‖w + td‖² + C Σ max(0, 1 − yᵢ(fᵢ + t gᵢ))².
 pub(crate) struct Line<'a> {
-    /// +1 or −1 for each row.
+    /// +1 or −1 for each row; 0 for rows that do not take part.
     pub(crate) targets: &'a [f64],
     /// Decision values f at w.
     pub(crate) values: &'a [f64],
@@ -21,7 +21,8 @@ impl Line<'_> {
     fn derivatives(&self, t: f64) -> (f64, f64) {
         let (mut first, mut second) = (0.0, 0.0);
         for ((&y, &f), &g) in self.targets.iter().zip(self.values).zip(self.changes) {
-            let slack = 1.0 - y * (f + t * g);
+            // 1 − y(f + tg) for y = ±1, and nothing for y = 0.
+            let slack = y * (y - (f + t * g));
             if slack > 0.0 {
                 first -= slack * y * g;
                 second += g * g;

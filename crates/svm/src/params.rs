@@ -7,6 +7,7 @@ use linfa::{ParamGuard, traits::Fit};
 use ndarray::{ArrayBase, ArrayView2, Data, Ix2};
 
 use crate::gram::SharedGram;
+use crate::storage::{Feature, widened};
 use crate::{DualSvc, LinearSvc, Result, SvmError, hinge, rows};
 
 /// What a margin violation ξ = max(0, 1 − y f(x)) costs.
@@ -18,6 +19,22 @@ pub enum Loss {
     /// ξ: `linfa-svm`'s C-SVC with an unregularised bias, for few rows.
     Hinge,
 }
+
+/// How far a fit has come.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct FitProgress {
+    /// Units of work done; over the rows, an estimate from the gaps.
+    pub n_done: u64,
+    /// Units of work in all.
+    pub n_total: u64,
+    /// Passes over the features that were begun before.
+    pub n_passes: u64,
+    /// Over the rows: the widest relative gap of a class that is not done, and the C it is at.
+    pub widest: Option<(f64, f64)>,
+}
+
+/// What a fit reports to; [`ControlFlow::Break`] asks it to stop.
+pub type ObserveFit<'a> = &'a mut dyn FnMut(&FitProgress) -> ControlFlow<()>;
 
 /// Settings not yet checked; `fit` checks them.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -42,18 +59,19 @@ impl LinearSvcParams {
         self
     }
 
-    /// The Newton steps after which a class that is not done is an error; 200 unless set.
+    /// The steps at one C after which a class that is not done is an error: Newton's over a Gram matrix, conjugate gradients'
+    /// over the rows; 2,000 unless set.
     pub fn max_steps(mut self, max_steps: usize) -> Self {
         self.0.max_steps = max_steps;
         self
     }
 
     /// Up to this many rows the fit goes over an n×n Gram matrix of f64 (and takes about three times its memory), beyond it
-    /// over the rows; 6,000 unless set (288 MB for the matrix).
+    /// over the rows; 2,000 unless set (32 MB for the matrix).
     ///
     /// The Gram matrix costs more at first (n²·n_columns, then n³ for each class), but a further or a larger C hardly
-    /// adds to it, and it reaches any gap. Over the rows, passes multiply with C: at 12,288 columns, ten classes and a gap of
-    /// 1e-4, 10,000 rows took 138 passes at C = 1e-3, and 4,000 rows 1,500 passes for C = 1e-3, 1e-2 and 1e-1 together.
+    /// adds to it, and it reaches any gap. Over the rows, passes multiply with C: on 10,000 rows of 12,288 columns, ten
+    /// classes and a gap of 1e-4, 125 passes at C = 1e-3.
     pub fn max_gram_rows(mut self, max_gram_rows: usize) -> Self {
         self.0.max_gram_rows = max_gram_rows;
         self
@@ -72,7 +90,7 @@ pub struct LinearSvcValidParams {
 
 impl Default for LinearSvcValidParams {
     fn default() -> Self {
-        Self { c: 1.0, loss: Loss::SquaredHinge, relative_gap: 1e-4, max_steps: 200, max_gram_rows: 6_000 }
+        Self { c: 1.0, loss: Loss::SquaredHinge, relative_gap: 1e-4, max_steps: 2_000, max_gram_rows: 2_000 }
     }
 }
 
@@ -107,7 +125,7 @@ impl LinearSvcValidParams {
 
     /// One model for each of `cs`, in their order, all classes and all C sharing what can be shared.
     ///
-    /// `features` (n_rows, n_columns) may be a view of a memory-mapped file: they are read from start to end, once for the
+    /// `features` (n_rows, n_columns), f32 or bf16, may be a view of a memory-mapped file: they are read from start to end, once for the
     /// Gram matrix and once for the weights, or, beyond `max_gram_rows`, once for each pass of the solver over rows.
     /// The setting `c` is not used. `observe` hears of progress and may break it off.
     ///
@@ -115,25 +133,29 @@ impl LinearSvcValidParams {
     /// [`SvmError::Empty`], [`SvmError::NonFinite`], [`SvmError::LabelCount`], [`SvmError::SingleClass`],
     /// [`SvmError::InvalidC`], [`SvmError::NoC`], [`SvmError::NotConverged`], [`SvmError::Interrupted`], and for the hinge
     /// loss [`SvmError::TooManyRows`] and [`SvmError::LinfaSvm`].
-    pub fn fit_path(
+    pub fn fit_path<T: Feature>(
         &self,
-        features: ArrayView2<'_, f32>,
+        features: ArrayView2<'_, T>,
         labels: &[usize],
         cs: &[f64],
-        observe: &mut dyn FnMut(u64, u64) -> ControlFlow<()>,
+        observe: ObserveFit<'_>,
     ) -> Result<Vec<LinearSvc>> {
         // Labels are checked before the long work begins.
         crate::labels::OneVsRest::new(labels, features.nrows())?;
         crate::dual::ascending(cs)?;
+        if self.loss == Loss::SquaredHinge && features.nrows() > self.max_gram_rows {
+            return rows::fit(features, labels, cs, self, observe);
+        }
+        let wide = widened(features);
+        let features = wide.view();
         if self.loss == Loss::Hinge {
             return cs.iter().map(|&c| hinge::fit_hinge(features, labels, c)).collect();
         }
-        if features.nrows() > self.max_gram_rows {
-            return rows::fit(features, labels, cs, self, observe);
-        }
-        let gram = SharedGram::new_observed(features, observe)?;
+        let mut observe =
+            |n_done, n_total| observe(&FitProgress { n_done, n_total, ..FitProgress::default() });
+        let gram = SharedGram::new_observed(features, &mut observe)?;
         let rows: Vec<usize> = (0..gram.n_rows()).collect();
-        DualSvc::into_linear(gram.solve_with(&rows, labels, cs, self, observe)?, features)
+        DualSvc::into_linear(gram.solve_with(&rows, labels, cs, self, &mut observe)?, features)
     }
 }
 
@@ -144,7 +166,7 @@ impl<D: Data<Elem = f32>, T: AsSingleTargets<Elem = usize>> Fit<ArrayBase<D, Ix2
 
     fn fit(&self, dataset: &DatasetBase<ArrayBase<D, Ix2>, T>) -> Result<LinearSvc> {
         let labels = dataset.as_single_targets().to_vec();
-        let mut keep_on = |_, _| ControlFlow::Continue(());
+        let mut keep_on = |_: &FitProgress| ControlFlow::Continue(());
         let models = self.fit_path(dataset.records().view(), &labels, &[self.c], &mut keep_on)?;
         models.into_iter().next().ok_or(SvmError::NoC)
     }

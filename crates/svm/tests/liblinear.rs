@@ -44,7 +44,7 @@ fn params(relative_gap: f64, max_gram_rows: usize) -> LinearSvcValidParams {
 }
 
 fn fit(x: &Array2<f32>, labels: &[usize], cs: &[f64], params: &LinearSvcValidParams) -> Vec<LinearSvc> {
-    params.fit_path(x.view(), labels, cs, &mut |_, _| ControlFlow::Continue(())).unwrap()
+    params.fit_path(x.view(), labels, cs, &mut |_| ControlFlow::Continue(())).unwrap()
 }
 
 /// Objectives of the stored weights against LIBLINEAR's, both ways of solving. Over the rows, products are f32, which

@@ -12,7 +12,7 @@ use ndarray::{Array2, array};
 fn refused(params: LinearSvcParams, x: &Array2<f32>, labels: &[usize], cs: &[f64]) -> String {
     let fitted = params
         .check()
-        .and_then(|params| params.fit_path(x.view(), labels, cs, &mut |_, _| ControlFlow::Continue(())));
+        .and_then(|params| params.fit_path(x.view(), labels, cs, &mut |_| ControlFlow::Continue(())));
     fitted.unwrap_err().to_string()
 }
 
@@ -59,12 +59,12 @@ fn bad_data_either_way() {
 #[test]
 fn a_gap_beyond_reach_is_said() {
     let x =
-        Array2::from_shape_fn((30, 6), |(i, j)| ((i * 37 + j * 101 + i * j * 13) % 97) as f32 / 48.0 - 1.0);
+        Array2::from_shape_fn((30, 60), |(i, j)| ((i * 37 + j * 101 + i * j * 13) % 97) as f32 / 48.0 - 1.0);
     let labels: Vec<usize> = (0..30).map(|row| (row * row + row / 3) % 2).collect();
     for limit in [10, 1] {
         let params =
             LinearSvc::params().relative_gap(1e-9).max_steps(1).max_gram_rows(limit).check().unwrap();
-        let fitted = params.fit_path(x.view(), &labels, &[50.0], &mut |_, _| ControlFlow::Continue(()));
+        let fitted = params.fit_path(x.view(), &labels, &[50.0], &mut |_| ControlFlow::Continue(()));
         assert!(matches!(fitted, Err(SvmError::NotConverged { n_steps: 1, wanted: 1e-9, .. })), "{fitted:?}");
     }
 }
@@ -74,7 +74,7 @@ fn an_interrupted_fit_says_so() {
     let x = array![[0.0_f32, 1.0], [1.0, 0.0]];
     for limit in [10, 1] {
         let params = LinearSvc::params().max_gram_rows(limit).check().unwrap();
-        let fitted = params.fit_path(x.view(), &[0, 1], &[1.0], &mut |_, _| ControlFlow::Break(()));
+        let fitted = params.fit_path(x.view(), &[0, 1], &[1.0], &mut |_| ControlFlow::Break(()));
         assert!(matches!(fitted, Err(SvmError::Interrupted)));
     }
 }

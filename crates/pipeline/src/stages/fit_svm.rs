@@ -1,8 +1,9 @@
 //! `fit_svm`: one linear support vector machine.
 
+use anyhow::Context as _;
 use dcgan_eval::{Confusion, FeatureSet};
 use dcgan_nn::candle::{Device, Tensor};
-use dcgan_svm::{LinearSvc, LinearSvcParams, Loss};
+use dcgan_svm::{FitProgress, LinearSvc, LinearSvcParams, Loss};
 use linfa::ParamGuard as _;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -29,6 +30,20 @@ pub struct FitSvm {
     /// Relative duality gap at which a class counts as solved.
     #[serde(default = "relative_gap")]
     pub relative_gap: f64,
+    /// What the training features are held as.
+    #[serde(default)]
+    pub storage: Storage,
+}
+
+/// The numbers that features are held as.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Storage {
+    /// As in the file, which is mapped.
+    #[default]
+    F32,
+    /// Rounded to 8 significant bits, in memory.
+    Bf16,
 }
 
 /// The two losses by name.
@@ -70,6 +85,13 @@ pub(super) const INFO: KindInfo = KindInfo {
             "0.0001",
             "Duality gap at which a class counts as solved.",
         ),
+        optional(
+            "storage",
+            "\"f32\" or \"bf16\"",
+            "\"f32\"",
+            "f32 reads the mapped file. bf16 rounds the training features to 8 significant bits in memory, half the \
+             size of the file. The test features stay f32.",
+        ),
     ],
     example: &["train=runs/cifar10/train-features", "test=runs/cifar10/test-features", "c=1e-4"],
     is_resumable: false,
@@ -103,18 +125,32 @@ impl Stage for FitSvm {
     fn run(&self, ctx: &Context<'_>) -> anyhow::Result<Outcome> {
         let train = FeatureSet::open(&ctx.input(&self.train))?;
         let test = FeatureSet::open(&ctx.input(&self.test))?;
-        train.check_finite()?;
         test.check_finite()?;
         let params = self.params().check()?;
-        let mut task = ctx.task("training", "steps");
-        let models = params.fit_path(train.features(), train.labels(), &[self.c], &mut |done, total| {
-            task.observe(done, total)
-        })?;
+        let (n_rows, n_columns, n_classes) = (train.n_rows(), train.n_columns(), train.n_classes());
+        let (labels, path) = (train.labels().to_vec(), train.path().to_owned());
+        let mut task = ctx.task("training", "units");
+        let mut observe = |fit: &FitProgress| {
+            if let Some((_, gap)) = fit.widest {
+                task.describe(format!("training, duality gap {gap:.0e} of {:.0e}", self.relative_gap));
+            }
+            task.observe(fit.n_done, fit.n_total)
+        };
+        let models = match self.storage {
+            Storage::F32 => params.fit_path(train.features(), &labels, &[self.c], &mut observe),
+            Storage::Bf16 => {
+                let rounded = train.to_bf16()?;
+                drop(train);
+                params.fit_path(rounded.view(), &labels, &[self.c], &mut observe)
+            }
+        };
+        // The fit finds numbers that are not finite itself, but does not know the file they stand in.
+        let models = models.with_context(|| path.display().to_string())?;
         drop(task);
         let model = models.into_iter().next().ok_or_else(|| anyhow::anyhow!("no model was trained"))?;
         save(&model, &ctx.out.join("model.safetensors"))?;
 
-        let mut confusion = Confusion::new(train.n_classes().max(test.n_classes()));
+        let mut confusion = Confusion::new(n_classes.max(test.n_classes()));
         for (truth, prediction) in test.labels().iter().zip(model.predict_labels(test.features())?) {
             confusion.add(*truth, prediction);
         }
@@ -132,17 +168,12 @@ impl Stage for FitSvm {
                     self.c,
                     if self.loss == LossName::Hinge { "hinge" } else { "squared hinge" }
                 ),
-                format!(
-                    "{} training and {} test rows of {} features",
-                    train.n_rows(),
-                    test.n_rows(),
-                    train.n_columns()
-                ),
+                format!("{} training and {} test rows of {} features", n_rows, test.n_rows(), n_columns),
             ],
             searches: Vec::new(),
         };
         ctx.write_json(Entry::FILE, &entry)?;
-        let metrics = json!({"accuracy": accuracy, "largest_gap": gap, "n_features": train.n_columns()});
+        let metrics = json!({"accuracy": accuracy, "largest_gap": gap, "n_features": n_columns});
         Ok(Outcome { metrics, differences: vec!["C was given, not chosen on validation rows".to_owned()] })
     }
 }
