@@ -1,0 +1,8 @@
+//! Semantic hashing.
+
+mod code;
+pub mod group;
+#[cfg(test)]
+mod testing;
+
+pub use code::Code;
