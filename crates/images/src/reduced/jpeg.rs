@@ -1,0 +1,110 @@
+//! JPEG through mozjpeg's DCT scaling.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use image::DynamicImage;
+use image::metadata::Orientation;
+
+use super::{Reduced, check_size};
+use crate::decode::{has_end_of_image, to_picture};
+use crate::{ImagesError, Result};
+
+/// What the markers before the first scan say.
+struct Header {
+    height: usize,
+    width: usize,
+    n_components: u8,
+    bits: u8,
+    orientation: Orientation,
+}
+
+/// The picture; none where it is of a kind that is not decoded here.
+pub(super) fn decode(bytes: &[u8], least_side: usize, max_pixels: u64) -> Result<Option<Reduced>> {
+    let Some(header) = header(bytes) else { return Ok(None) };
+    if header.bits != 8 || !matches!(header.n_components, 1 | 3) {
+        return Ok(None);
+    }
+    check_size(header.height, header.width, max_pixels)?;
+    if !has_end_of_image(bytes) {
+        return Err(ImagesError::bad("breaks off: a JPEG without its end-of-image marker"));
+    }
+    let mut image = scaled(bytes, eighths(&header, least_side), header.n_components == 1)?;
+    image.apply_orientation(header.orientation);
+    let is_turned = matches!(
+        header.orientation,
+        Orientation::Rotate90 | Orientation::Rotate270 | Orientation::Rotate90FlipH | Orientation::Rotate270FlipH
+    );
+    let (height, width) =
+        if is_turned { (header.width, header.height) } else { (header.height, header.width) };
+    Ok(Some(Reduced { picture: to_picture(image)?, height, width }))
+}
+
+/// The smallest scale, in eighths, that leaves the shorter side at least `least_side` pixels.
+fn eighths(header: &Header, least_side: usize) -> u8 {
+    let shorter = header.height.min(header.width);
+    [1, 2, 4].into_iter().find(|&n| (shorter * usize::from(n)).div_ceil(8) >= least_side).unwrap_or(8)
+}
+
+fn scaled(bytes: &[u8], eighths: u8, is_grey: bool) -> Result<DynamicImage> {
+    let decode = || -> std::io::Result<Option<DynamicImage>> {
+        let mut decoder = mozjpeg::Decompress::new_mem(bytes)?;
+        decoder.scale(eighths);
+        let mut started = if is_grey { decoder.grayscale()? } else { decoder.rgb()? };
+        let (width, height) = (started.width() as u32, started.height() as u32);
+        let values = started.read_scanlines_flat()?;
+        Ok(match is_grey {
+            true => image::GrayImage::from_raw(width, height, values).map(Into::into),
+            false => image::RgbImage::from_raw(width, height, values).map(Into::into),
+        })
+    };
+    // mozjpeg hands the C library's errors on by unwinding, without the panic hook.
+    let reason = match catch_unwind(AssertUnwindSafe(decode)) {
+        Ok(Ok(Some(image))) => return Ok(image),
+        Ok(Ok(None)) => "fewer values than pixels".to_owned(),
+        Ok(Err(e)) => e.to_string(),
+        Err(payload) => match payload.downcast::<String>() {
+            Ok(message) => *message,
+            Err(_) => "mozjpeg gave up".to_owned(),
+        },
+    };
+    Err(ImagesError::bad(format!("cannot be decoded: {reason}")))
+}
+
+/// Walks the markers up to the first scan.
+fn header(bytes: &[u8]) -> Option<Header> {
+    let mut rest = bytes.get(2..)?;
+    let mut orientation = Orientation::NoTransforms;
+    let mut frame = None;
+    loop {
+        // Any number of 0xff may stand before a marker.
+        let marker = match rest {
+            [0xff, 0xff, ..] => {
+                rest = &rest[1..];
+                continue;
+            }
+            [0xff, marker, ..] => *marker,
+            _ => return None,
+        };
+        let length = usize::from(u16::from_be_bytes([*rest.get(2)?, *rest.get(3)?]));
+        let body = rest.get(4..2 + length)?;
+        match marker {
+            // Start of frame, but for tables of Huffman and arithmetic codes that lie between.
+            0xc0..=0xcf if !matches!(marker, 0xc4 | 0xc8 | 0xcc) => frame = Some(body),
+            0xe1 if body.starts_with(b"Exif\0\0") => {
+                orientation = Orientation::from_exif_chunk(&body[6..]).unwrap_or(orientation);
+            }
+            0xda => break,
+            _ => {}
+        }
+        rest = &rest[2 + length..];
+    }
+    let frame = frame?;
+    let side = |at: usize| Some(usize::from(u16::from_be_bytes([*frame.get(at)?, *frame.get(at + 1)?])));
+    Some(Header {
+        bits: *frame.first()?,
+        height: side(1)?,
+        width: side(3)?,
+        n_components: *frame.get(5)?,
+        orientation,
+    })
+}
