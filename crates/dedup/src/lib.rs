@@ -1,10 +1,14 @@
 //! Semantic hashing.
 
 mod code;
+mod columns;
 mod error;
+pub mod evaluate;
 pub mod group;
+pub mod hash;
 mod model;
 mod preprocess;
+pub mod regenerate;
 #[cfg(test)]
 mod testing;
 pub mod train;

@@ -1,6 +1,6 @@
 //! From a 32×32 picture to the autoencoder's input.
 
-use dcgan_images::{Filter, Resize};
+use dcgan_images::Filter;
 use serde::{Deserialize, Serialize};
 
 /// Side of the pictures that are hashed (section 3.1).
@@ -23,10 +23,8 @@ pub struct Preprocessing {
     pub standardise: bool,
 }
 
-/// How pictures are brought to 32×32: the middle square, scaled (section 3.1).
-pub fn resize() -> (Resize, Filter) {
-    (Resize::MinResizeCentreCrop(SIDE), Filter::default())
-}
+/// The filter with which the middle square of a picture is scaled to 32×32 (section 3.1; the filter is unstated).
+pub(crate) const FILTER: Filter = Filter::CatmullRom;
 
 impl Preprocessing {
     /// Writes the inputs of one picture (3072 values in [0, 1], planes first) over it.
@@ -59,7 +57,7 @@ mod tests {
     #[test]
     fn brightness_and_contrast_do_not_matter_when_standardised() {
         let pixels: Vec<u8> = (0..N_INPUTS).map(|i| (40 + i * 31 % 90) as u8).collect();
-        let other: Vec<u8> = pixels.iter().map(|&p| p * 3 / 2 + 10).collect();
+        let other: Vec<u8> = pixels.iter().map(|&p| (u32::from(p) * 3 / 2 + 10) as u8).collect();
         let preprocessing = Preprocessing { standardise: true };
         let (mut a, mut b) = (vec![0.0; N_INPUTS], vec![0.0; N_INPUTS]);
         preprocessing.inputs(&pixels, &mut a);

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use crate::decode::decode;
+use crate::reduced::{Thumbnail, decode_thumbnail, thumbnail};
 use crate::resize::Filter;
 use crate::{ImagesError, Picture, Resize, Result};
 
@@ -61,6 +62,31 @@ impl Payload {
             Self::File(path) => decode(&read_file(&path)?, max_pixels)?,
         };
         resize.apply(picture, filter)?.with_channels(channels)
+    }
+
+    /// The central square scaled to n×n in colour, decoded at reduced size where that can be: see [`decode_thumbnail`].
+    ///
+    /// # Errors
+    /// As [`Payload::into_picture`].
+    pub fn into_thumbnail(self, n: usize, filter: Filter, max_pixels: u64) -> Result<Thumbnail> {
+        let thumbnail = match self {
+            Self::Pixels(picture) => thumbnail(picture, n, filter)?,
+            Self::Encoded(bytes) => decode_thumbnail(&bytes, n, filter, max_pixels)?,
+            Self::File(path) => decode_thumbnail(&read_file(&path)?, n, filter, max_pixels)?,
+        };
+        Ok(Thumbnail { picture: thumbnail.picture.with_channels(3)?, ..thumbnail })
+    }
+
+    /// The encoded file's bytes; none where the record holds pixels.
+    ///
+    /// # Errors
+    /// [`ImagesError::BadPicture`] where it cannot be read.
+    pub fn into_bytes(self) -> Result<Option<Vec<u8>>> {
+        match self {
+            Self::Pixels(_) => Ok(None),
+            Self::Encoded(bytes) => Ok(Some(bytes)),
+            Self::File(path) => Ok(Some(read_file(&path)?)),
+        }
     }
 }
 

@@ -88,18 +88,37 @@ impl Resize {
 }
 
 fn scale_central_square(picture: &Picture, n: usize, filter: Filter) -> Result<Picture> {
+    let side = picture.height.min(picture.width) as f64;
+    let [left, top] = [picture.width, picture.height].map(|length| (length as f64 - side) / 2.0);
+    scale_window(picture, Window { left, top, width: side, height: side }, n, filter)
+}
+
+/// A part of a picture, in pixels; it must lie inside.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Window {
+    pub(crate) left: f64,
+    pub(crate) top: f64,
+    pub(crate) width: f64,
+    pub(crate) height: f64,
+}
+
+/// The window, scaled to n×n.
+pub(crate) fn scale_window(picture: &Picture, window: Window, n: usize, filter: Filter) -> Result<Picture> {
     let refused = |reason: String| ImagesError::bad(format!("cannot be resized: {reason}"));
     let side_u32 = |side: usize| u32::try_from(side).map_err(|e| refused(e.to_string()));
     let (height, width, n_u32) = (side_u32(picture.height)?, side_u32(picture.width)?, side_u32(n)?);
-    let side = f64::from(height.min(width));
-    let (left, top) = ((f64::from(width) - side) / 2.0, (f64::from(height) - side) / 2.0);
     let kernel = match filter {
         Filter::Box => FilterType::Box,
         Filter::Bilinear => FilterType::Bilinear,
         Filter::CatmullRom => FilterType::CatmullRom,
         Filter::Lanczos3 => FilterType::Lanczos3,
     };
-    let options = ResizeOptions::new().resize_alg(ResizeAlg::Convolution(kernel)).crop(left, top, side, side);
+    let options = ResizeOptions::new().resize_alg(ResizeAlg::Convolution(kernel)).crop(
+        window.left,
+        window.top,
+        window.width,
+        window.height,
+    );
     let mut resizer = Resizer::new();
     let mut pixels = Vec::with_capacity(picture.channels * n * n);
     for plane in picture.pixels.chunks_exact(picture.height * picture.width) {

@@ -15,28 +15,24 @@ struct Header {
     width: usize,
     n_components: u8,
     bits: u8,
-    orientation: Orientation,
+    /// EXIF says that the picture is not upright.
+    is_turned: bool,
 }
 
 /// The picture; none where it is of a kind that is not decoded here.
 pub(super) fn decode(bytes: &[u8], least_side: usize, max_pixels: u64) -> Result<Option<Reduced>> {
     let Some(header) = header(bytes) else { return Ok(None) };
-    if header.bits != 8 || !matches!(header.n_components, 1 | 3) {
+    if header.bits != 8 || !matches!(header.n_components, 1 | 3) || header.is_turned {
         return Ok(None);
     }
     check_size(header.height, header.width, max_pixels)?;
     if !has_end_of_image(bytes) {
         return Err(ImagesError::bad("breaks off: a JPEG without its end-of-image marker"));
     }
-    let mut image = scaled(bytes, eighths(&header, least_side), header.n_components == 1)?;
-    image.apply_orientation(header.orientation);
-    let is_turned = matches!(
-        header.orientation,
-        Orientation::Rotate90 | Orientation::Rotate270 | Orientation::Rotate90FlipH | Orientation::Rotate270FlipH
-    );
-    let (height, width) =
-        if is_turned { (header.width, header.height) } else { (header.height, header.width) };
-    Ok(Some(Reduced { picture: to_picture(image)?, height, width }))
+    let eighths = eighths(&header, least_side);
+    let image = scaled(bytes, eighths, header.n_components == 1)?;
+    let Header { height, width, .. } = header;
+    Ok(Some(Reduced { picture: to_picture(image)?, height, width, scale: [f64::from(eighths) / 8.0; 2] }))
 }
 
 /// The smallest scale, in eighths, that leaves the shorter side at least `least_side` pixels.
@@ -51,7 +47,7 @@ fn scaled(bytes: &[u8], eighths: u8, is_grey: bool) -> Result<DynamicImage> {
         decoder.scale(eighths);
         let mut started = if is_grey { decoder.grayscale()? } else { decoder.rgb()? };
         let (width, height) = (started.width() as u32, started.height() as u32);
-        let values = started.read_scanlines_flat()?;
+        let values = started.read_scanlines::<u8>()?;
         Ok(match is_grey {
             true => image::GrayImage::from_raw(width, height, values).map(Into::into),
             false => image::RgbImage::from_raw(width, height, values).map(Into::into),
@@ -73,7 +69,7 @@ fn scaled(bytes: &[u8], eighths: u8, is_grey: bool) -> Result<DynamicImage> {
 /// Walks the markers up to the first scan.
 fn header(bytes: &[u8]) -> Option<Header> {
     let mut rest = bytes.get(2..)?;
-    let mut orientation = Orientation::NoTransforms;
+    let mut is_turned = false;
     let mut frame = None;
     loop {
         // Any number of 0xff may stand before a marker.
@@ -91,7 +87,8 @@ fn header(bytes: &[u8]) -> Option<Header> {
             // Start of frame, but for tables of Huffman and arithmetic codes that lie between.
             0xc0..=0xcf if !matches!(marker, 0xc4 | 0xc8 | 0xcc) => frame = Some(body),
             0xe1 if body.starts_with(b"Exif\0\0") => {
-                orientation = Orientation::from_exif_chunk(&body[6..]).unwrap_or(orientation);
+                let orientation = Orientation::from_exif_chunk(&body[6..]);
+                is_turned = orientation.is_some_and(|o| o != Orientation::NoTransforms);
             }
             0xda => break,
             _ => {}
@@ -105,6 +102,6 @@ fn header(bytes: &[u8]) -> Option<Header> {
         height: side(1)?,
         width: side(3)?,
         n_components: *frame.get(5)?,
-        orientation,
+        is_turned,
     })
 }

@@ -3,40 +3,70 @@
 mod jpeg;
 mod webp;
 
-use crate::{Picture, Result, decode};
+use crate::resize::{Window, scale_window};
+use crate::{Filter, Picture, Resize, Result, decode};
 
-/// A picture decoded at reduced size.
+/// The middle of a picture, made small.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Reduced {
-    /// The picture, upright, 1 or 3 channels.
+pub struct Thumbnail {
+    /// n×n pixels, 1 or 3 channels.
     pub picture: Picture,
-    /// Rows of the file's picture, upright.
+    /// Rows of the whole picture at its full size.
     pub height: usize,
-    /// Columns of the file's picture, upright.
+    /// Columns of the whole picture at its full size.
     pub width: usize,
 }
 
-/// Decodes like [`decode`], but no larger than it takes for a shorter side of at least `least_side` pixels (smaller
-/// pictures keep their size): of a JPEG only the low frequencies of each block are transformed (to 1/8, 1/4 or 1/2 of the
-/// size), a WebP is shrunk before it becomes RGB. What neither can do (CMYK, animations, WebP with EXIF) and PNG
-/// are decoded in full.
+/// A picture decoded at reduced size.
+struct Reduced {
+    picture: Picture,
+    /// Size of the picture in the file.
+    height: usize,
+    width: usize,
+    /// Rows and columns of `picture` for one of the file's.
+    scale: [f64; 2],
+}
+
+/// Decodes as [`decode`] does and scales the central square to n×n, as [`Resize::MinResizeCentreCrop`] does, but decodes no
+/// more than that takes: of a JPEG only the low frequencies of each block are transformed (to 1/8, 1/4 or 1/2 of the size,
+/// never to less than n), and a WebP is shrunk before it becomes RGB. PNG, and what neither can do (CMYK, pictures to be
+/// turned upright, animations), are decoded in full.
 ///
 /// # Errors
 /// As [`decode`].
-pub fn decode_reduced(bytes: &[u8], least_side: usize, max_pixels: u64) -> Result<Reduced> {
+pub fn decode_thumbnail(bytes: &[u8], n: usize, filter: Filter, max_pixels: u64) -> Result<Thumbnail> {
     let reduced = if bytes.starts_with(b"\xff\xd8\xff") {
-        jpeg::decode(bytes, least_side, max_pixels)?
+        jpeg::decode(bytes, n, max_pixels)?
     } else if webp::is_simple(bytes) {
-        webp::decode(bytes, least_side, max_pixels)?
+        Some(webp::decode(bytes, 2 * n, max_pixels)?)
     } else {
         None
     };
     match reduced {
-        Some(reduced) => Ok(reduced),
-        None => {
-            let picture = decode(bytes, max_pixels)?;
-            Ok(Reduced { height: picture.height, width: picture.width, picture })
-        }
+        Some(reduced) => reduced.thumbnail(n, filter),
+        None => thumbnail(decode(bytes, max_pixels)?, n, filter),
+    }
+}
+
+/// The thumbnail of a picture of full size.
+pub(crate) fn thumbnail(picture: Picture, n: usize, filter: Filter) -> Result<Thumbnail> {
+    let (height, width) = (picture.height, picture.width);
+    Ok(Thumbnail { picture: Resize::MinResizeCentreCrop(n).apply(picture, filter)?, height, width })
+}
+
+impl Reduced {
+    fn thumbnail(self, n: usize, filter: Filter) -> Result<Thumbnail> {
+        let Self { picture, height, width, scale } = self;
+        let side = height.min(width) as f64;
+        // A picture whose sides are no multiples of the blocks covers a little less than its last row and column.
+        let span = |length: usize, scale: f64, reduced: usize| {
+            let start = (length as f64 - side) / 2.0 * scale;
+            (start, (side * scale).min(reduced as f64 - start))
+        };
+        let (top, window_height) = span(height, scale[0], picture.height);
+        let (left, window_width) = span(width, scale[1], picture.width);
+        let window = Window { left, top, width: window_width, height: window_height };
+        Ok(Thumbnail { picture: scale_window(&picture, window, n, filter)?, height, width })
     }
 }
 

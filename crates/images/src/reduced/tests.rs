@@ -37,39 +37,30 @@ fn webp() -> Vec<u8> {
 }
 
 fn reason(bytes: &[u8], max_pixels: u64) -> String {
-    match decode_reduced(bytes, 64, max_pixels) {
+    match decode_thumbnail(bytes, 32, Filter::default(), max_pixels) {
         Err(ImagesError::BadPicture { reason }) => reason,
         other => panic!("{other:?}"),
     }
 }
 
-/// The root mean square difference of the two 32×32 centre crops.
-fn difference(a: Picture, b: Picture) -> f64 {
-    let small = |p| Resize::MinResizeCentreCrop(32).apply(p, Filter::default()).unwrap().pixels;
-    let (a, b) = (small(a), small(b));
-    let sum: f64 = a.iter().zip(&b).map(|(&a, &b)| (f64::from(a) - f64::from(b)).powi(2)).sum();
-    (sum / a.len() as f64).sqrt()
+/// The root mean square difference of two pictures.
+fn difference(a: &Picture, b: &Picture) -> f64 {
+    let sum: f64 = a.pixels.iter().zip(&b.pixels).map(|(&a, &b)| (f64::from(a) - f64::from(b)).powi(2)).sum();
+    (sum / a.pixels.len() as f64).sqrt()
 }
 
 #[test]
-fn a_reduced_picture_is_the_full_one_made_small() {
-    for bytes in [jpeg(1), jpeg(6), jpeg(7), webp()] {
-        let full = decode(&bytes, MAX_PIXELS).unwrap();
-        let reduced = decode_reduced(&bytes, 64, MAX_PIXELS).unwrap();
-        assert_eq!((reduced.height, reduced.width), (full.height, full.width));
-        let shorter = reduced.picture.height.min(reduced.picture.width);
-        assert!((64..=106).contains(&shorter), "{shorter}");
-        let off = difference(full, reduced.picture);
-        assert!(off < 3.0, "{off}");
-    }
-}
-
-#[test]
-fn a_small_picture_keeps_its_size() {
-    for bytes in [jpeg(1), webp()] {
-        let full = decode(&bytes, MAX_PIXELS).unwrap();
-        let reduced = decode_reduced(&bytes, 300, MAX_PIXELS).unwrap();
-        assert_eq!((reduced.picture.height, reduced.picture.width), (full.height, full.width));
+fn a_thumbnail_is_the_full_picture_made_small() {
+    for (bytes, n) in
+        [(jpeg(1), 24), (jpeg(1), 32), (jpeg(1), 100), (jpeg(6), 32), (webp(), 32), (webp(), 150)]
+    {
+        let whole = decode(&bytes, MAX_PIXELS).unwrap();
+        let (height, width) = (whole.height, whole.width);
+        let expected = Resize::MinResizeCentreCrop(n).apply(whole, Filter::default()).unwrap();
+        let found = decode_thumbnail(&bytes, n, Filter::default(), MAX_PIXELS).unwrap();
+        assert_eq!((found.height, found.width), (height, width));
+        let off = difference(&expected, &found.picture);
+        assert!(off < 2.0, "{n}: {off}");
     }
 }
 
@@ -77,11 +68,12 @@ fn a_small_picture_keeps_its_size() {
 fn grey_and_png_are_decoded_too() {
     let mut bytes = Vec::new();
     JpegEncoder::new(&mut bytes).write_image(&[90; 70 * 70], 70, 70, ExtendedColorType::L8).unwrap();
-    let grey = decode_reduced(&bytes, 16, MAX_PIXELS).unwrap();
-    assert_eq!((grey.picture.channels, grey.picture.height, grey.height), (1, 18, 70));
+    let grey = decode_thumbnail(&bytes, 16, Filter::default(), MAX_PIXELS).unwrap();
+    assert_eq!((grey.picture.channels, grey.picture.height, grey.height), (1, 16, 70));
     let mut bytes = Vec::new();
     PngEncoder::new(&mut bytes).write_image(&[1, 2, 3], 1, 1, ExtendedColorType::Rgb8).unwrap();
-    assert_eq!(decode_reduced(&bytes, 16, MAX_PIXELS).unwrap().picture.pixels, [1, 2, 3]);
+    let png = decode_thumbnail(&bytes, 1, Filter::default(), MAX_PIXELS).unwrap();
+    assert_eq!(png.picture.pixels, [1, 2, 3]);
 }
 
 #[test]
@@ -101,6 +93,6 @@ fn broken_and_large_files_are_refused() {
     for i in (0..jpeg.len()).step_by(7) {
         let mut broken = jpeg.clone();
         broken[i] ^= 0x55;
-        let _ = decode_reduced(&broken, 64, MAX_PIXELS);
+        let _ = decode_thumbnail(&broken, 32, Filter::default(), MAX_PIXELS);
     }
 }

@@ -19,8 +19,9 @@ pub(super) fn is_simple(bytes: &[u8]) -> bool {
 }
 
 /// The picture in three channels; an alpha channel is dropped.
-pub(super) fn decode(bytes: &[u8], least_side: usize, max_pixels: u64) -> Result<Option<Reduced>> {
-    let refused = |status: VP8StatusCode| ImagesError::bad(format!("cannot be decoded: libwebp says {status:?}"));
+pub(super) fn decode(bytes: &[u8], least_side: usize, max_pixels: u64) -> Result<Reduced> {
+    let refused =
+        |status: VP8StatusCode| ImagesError::bad(format!("cannot be decoded: libwebp says {status:?}"));
     let Ok(mut config) = WebPDecoderConfig::new() else {
         return Err(ImagesError::bad("cannot be decoded: libwebp of another version"));
     };
@@ -61,5 +62,7 @@ pub(super) fn decode(bytes: &[u8], least_side: usize, max_pixels: u64) -> Result
         WebPFreeDecBuffer(&mut config.output);
         picture
     };
-    Ok(Some(Reduced { picture: picture?, height, width }))
+    let picture = picture?;
+    let scale = [picture.height as f64 / height as f64, picture.width as f64 / width as f64];
+    Ok(Reduced { picture, height, width, scale })
 }
