@@ -152,7 +152,7 @@ pub fn evaluate(
         evaluated,
         config,
         background: vec![[0; 2]; n],
-        copies: vec![None; sample.len()],
+        copies: sample.iter().map(|_| None).collect(),
         originals: sample.iter().map(|&i| i as usize).collect(),
     };
     let n_total = evaluated.source.n_images()?.unwrap_or(0);

@@ -41,8 +41,6 @@ pub mod files {
 
 /// Images that are decoded and hashed together, and after which the journal is whole.
 const CHUNK: usize = 1024;
-/// Bytes of encoded images that are read ahead, at most (one record may be longer).
-const CHUNK_BYTES: usize = 1 << 26;
 
 /// Settings of [`hash`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
