@@ -7,7 +7,7 @@
 use std::time::Instant;
 
 use dcgan_dedup::Code;
-use dcgan_dedup::group::{UnionFind, equal_codes, near_pairs};
+use dcgan_dedup::group::{GroupConfig, UnionFind, equal_codes, near_pairs};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
@@ -30,7 +30,7 @@ fn main() {
         let clock = Instant::now();
         let mut sets = UnionFind::new(n_images as u32);
         let mut n_pairs = 0;
-        let report = near_pairs(&codes, radius as u32, 4096, &mut |pairs| {
+        let report = near_pairs(&codes, radius as u32, GroupConfig::default().bucket_cap, &mut |pairs| {
             n_pairs += pairs.len();
             pairs.iter().for_each(|pair| {
                 sets.join(pair.first, pair.second);

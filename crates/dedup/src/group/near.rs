@@ -116,8 +116,9 @@ impl Search<'_> {
             bucket.sort_unstable_by_key(|&i| (self.codes[i as usize].rotated(behind), i));
             report.n_hot_buckets = 1;
         }
-        let low: Vec<u64> = bucket.iter().map(|&i| self.codes[i as usize].0[0]).collect();
-        let high: Vec<u64> = bucket.iter().map(|&i| self.codes[i as usize].0[1]).collect();
+        // Nearly all pairs are already too far apart in the word that the band, on which they agree, does not begin in.
+        let word = usize::from(self.bands[self.band_idx].0 < 64);
+        let words: Vec<u64> = bucket.iter().map(|&i| self.codes[i as usize].0[word]).collect();
         let mut pairs = Vec::new();
         // The closure is compiled for the vector instructions at hand.
         Arch::new().dispatch(|| {
@@ -127,7 +128,7 @@ impl Search<'_> {
                 report.n_skipped += (n - end) as u64;
                 for start in (i + 1..end).step_by(LANES) {
                     let lanes = start..end.min(start + LANES);
-                    if any_within(&low[lanes.clone()], &high[lanes.clone()], [low[i], high[i]], self.radius) {
+                    if any_within(&words[lanes.clone()], words[i], self.radius) {
                         pairs.extend(lanes.filter_map(|j| self.pair(bucket[i], bucket[j])));
                     }
                 }
@@ -147,12 +148,8 @@ impl Search<'_> {
 }
 
 #[inline(always)]
-fn any_within(low: &[u64], high: &[u64], code: [u64; 2], radius: u32) -> bool {
-    let mut n_within = 0u64;
-    for (&l, &h) in low.iter().zip(high) {
-        let distance = (l ^ code[0]).count_ones() + (h ^ code[1]).count_ones();
-        n_within += u64::from(distance <= radius);
-    }
+fn any_within(words: &[u64], word: u64, radius: u32) -> bool {
+    let n_within: u64 = words.iter().map(|w| u64::from((w ^ word).count_ones() <= radius)).sum();
     n_within > 0
 }
 

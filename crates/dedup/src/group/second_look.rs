@@ -3,8 +3,10 @@
 use crate::preprocess::{N_INPUTS, Preprocessing, SIDE};
 
 const PLANE: usize = SIDE * SIDE;
+/// Smoothings before pictures are compared: a copy that was blurred or enlarged has lost what is finer.
+const COMPARED: usize = 1;
 /// Steps of the alignment on strongly smoothed pictures, then on lightly smoothed ones.
-const STEPS: [(usize, usize); 2] = [(4, 8), (1, 6)];
+const STEPS: [(usize, usize); 2] = [(3, 8), (0, 6)];
 /// Largest change of size that is followed, as a share.
 const MAX_ZOOM: f32 = 0.2;
 /// Largest shift that is followed, in pixels of 32.
@@ -25,14 +27,14 @@ impl Alignment {
     }
 }
 
-/// The root mean square difference of two pictures (3072 bytes each), each standardised, where they overlap after the
+/// The root mean square difference of two pictures (3072 bytes each), slightly smoothed and standardised, where they overlap after the
 /// best small change of size and place has been found: 0 for the same picture, √2 for unrelated ones. A crop of the same
 /// photo moves everything by a pixel or two of 32, which alone makes a large difference.
 ///
 /// The alignment is found by Gauss-Newton steps (Lucas and Kanade 1981; the template's gradients serve for all steps, as in
 /// Baker and Matthews 2004), from coarse to fine. The smaller of the distances with and without it is returned.
 pub fn pixel_distance(a: &[u8], b: &[u8]) -> f32 {
-    let (a, b) = (Standardised::new(a), Standardised::new(b));
+    let (a, b) = (Standardised::new(a).smoothed(COMPARED), Standardised::new(b).smoothed(COMPARED));
     let plain = a.distance(&b, Alignment::NONE);
     let mut alignment = Alignment::NONE;
     for (n_smoothings, n_steps) in STEPS {

@@ -55,6 +55,9 @@ pub struct TrainConfig {
 }
 
 impl Default for TrainConfig {
+    /// Chosen by measurement on 3,012 bedrooms. `together` 0 finds 82 % of 2 % crops and 22 % of 5 % crops within 8 bits; 1
+    /// finds 96 % and 68 %. Without `balance` 71 % of the bits are set and ten times as many unrelated pairs lie within 12 bits
+    /// (611 instead of 40 of 4.5 million). Both threshold rules then find the same, as the bits are balanced either way.
     fn default() -> Self {
         Self {
             standardise: true,

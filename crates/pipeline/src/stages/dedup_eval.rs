@@ -62,9 +62,9 @@ const KEYS: [KeyInfo; 17] = [
     optional("source.store.path", "folder", "", "An image store. `import_images` lists the other data sets."),
     required("codes", "stage", "The codes that `hash_images` made."),
     optional("grouping.rule", "\"exact\" or \"near\"", "\"exact\"", "Of no effect here: both are measured."),
-    optional("grouping.radius", "0 to 24", "8", "As for `group_duplicates`."),
-    optional("grouping.pixel_distance", "number from 0 to 2", "0.35", "As for `group_duplicates`."),
-    optional("grouping.bucket_cap", "count", "4096", "As for `group_duplicates`."),
+    optional("grouping.radius", "0 to 24", "12", "As for `group_duplicates`."),
+    optional("grouping.pixel_distance", "number from 0 to 2", "0.3", "As for `group_duplicates`."),
+    optional("grouping.bucket_cap", "count", "16384", "As for `group_duplicates`."),
     optional("grouping.keep", "\"largest\" or \"lowest_key\"", "\"largest\"", "As for `group_duplicates`."),
     optional("evaluation.n_changed", "count", "1000", "Pictures that are changed, drawn at random."),
     optional(

@@ -47,18 +47,18 @@ const KEYS: [KeyInfo; 6] = [
         "\"exact\"",
         "exact: equal codes, as in the paper. near: codes within the radius whose pictures are alike.",
     ),
-    optional("grouping.radius", "0 to 24", "8", "Bits in which two codes may differ, for `near`."),
+    optional("grouping.radius", "0 to 24", "12", "Bits in which two codes may differ, for `near`."),
     optional(
         "grouping.pixel_distance",
         "number from 0 to 2",
-        "0.35",
+        "0.3",
         "For `near`: largest root mean square difference of the two 32×32 pictures, standardised and aligned; 1.41 is what \
          unrelated ones have.",
     ),
     optional(
         "grouping.bucket_cap",
         "count",
-        "4096",
+        "16384",
         "For `near`: pictures that agree on a band of bits are each compared with so many others of them at most.",
     ),
     optional(
