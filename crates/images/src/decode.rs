@@ -42,7 +42,7 @@ pub fn decode(bytes: &[u8], max_pixels: u64) -> Result<Picture> {
     to_picture(image)
 }
 
-pub(crate) fn to_picture(image: DynamicImage) -> Result<Picture> {
+fn to_picture(image: DynamicImage) -> Result<Picture> {
     let (height, width) = (image.height() as usize, image.width() as usize);
     match image {
         DynamicImage::ImageLuma8(_)

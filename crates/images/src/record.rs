@@ -1,5 +1,6 @@
 //! What a reader yields: one image, still encoded.
 
+use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use crate::decode::decode;
@@ -92,9 +93,13 @@ impl Payload {
 
 fn read_file(path: &Path) -> Result<Vec<u8>> {
     let unreadable = |e: std::io::Error| ImagesError::bad(format!("cannot be read: {e}"));
-    let n_bytes = fs_err::metadata(path).map_err(unreadable)?.len();
+    let mut file = fs_err::File::open(path).map_err(unreadable)?;
+    let n_bytes = file.metadata().map_err(unreadable)?.len();
     if n_bytes > MAX_FILE_BYTES {
         return Err(ImagesError::bad(format!("expected at most {MAX_FILE_BYTES} bytes, found {n_bytes}")));
     }
-    fs_err::read(path).map_err(unreadable)
+    // One more, so that the end is seen without growing.
+    let mut bytes = Vec::with_capacity(n_bytes as usize + 1);
+    file.read_to_end(&mut bytes).map_err(unreadable)?;
+    Ok(bytes)
 }

@@ -103,10 +103,39 @@ pub(crate) struct Window {
 }
 
 /// The window, scaled to n×n.
-pub(crate) fn scale_window(picture: &Picture, window: Window, n: usize, filter: Filter) -> Result<Picture> {
+fn scale_window(picture: &Picture, window: Window, n: usize, filter: Filter) -> Result<Picture> {
+    let size = [picture.height, picture.width];
+    let mut pixels = Vec::with_capacity(picture.channels * n * n);
+    for plane in picture.pixels.chunks_exact(picture.height * picture.width) {
+        pixels.extend(scale(plane, size, PixelType::U8, window, n, filter)?);
+    }
+    Ok(Picture { channels: picture.channels, height: n, width: n, pixels })
+}
+
+/// The window of a picture of `size` (height, width) whose values are interleaved, scaled to n×n in one pass.
+pub(crate) fn scale_interleaved(
+    values: &[u8],
+    size: [usize; 2],
+    channels: usize,
+    window: Window,
+    n: usize,
+    filter: Filter,
+) -> Result<Picture> {
+    let kind = if channels == 1 { PixelType::U8 } else { PixelType::U8x3 };
+    Picture::from_interleaved(channels, n, n, &scale(values, size, kind, window, n, filter)?)
+}
+
+fn scale(
+    values: &[u8],
+    size: [usize; 2],
+    kind: PixelType,
+    window: Window,
+    n: usize,
+    filter: Filter,
+) -> Result<Vec<u8>> {
     let refused = |reason: String| ImagesError::bad(format!("cannot be resized: {reason}"));
     let side_u32 = |side: usize| u32::try_from(side).map_err(|e| refused(e.to_string()));
-    let (height, width, n_u32) = (side_u32(picture.height)?, side_u32(picture.width)?, side_u32(n)?);
+    let (height, width, n) = (side_u32(size[0])?, side_u32(size[1])?, side_u32(n)?);
     let kernel = match filter {
         Filter::Box => FilterType::Box,
         Filter::Bilinear => FilterType::Bilinear,
@@ -119,16 +148,10 @@ pub(crate) fn scale_window(picture: &Picture, window: Window, n: usize, filter: 
         window.width,
         window.height,
     );
-    let mut resizer = Resizer::new();
-    let mut pixels = Vec::with_capacity(picture.channels * n * n);
-    for plane in picture.pixels.chunks_exact(picture.height * picture.width) {
-        let source =
-            ImageRef::new(width, height, plane, PixelType::U8).map_err(|e| refused(e.to_string()))?;
-        let mut scaled = Image::new(n_u32, n_u32, PixelType::U8);
-        resizer.resize(&source, &mut scaled, &options).map_err(|e| refused(e.to_string()))?;
-        pixels.extend_from_slice(scaled.buffer());
-    }
-    Ok(Picture { channels: picture.channels, height: n, width: n, pixels })
+    let source = ImageRef::new(width, height, values, kind).map_err(|e| refused(e.to_string()))?;
+    let mut scaled = Image::new(n, n, kind);
+    Resizer::new().resize(&source, &mut scaled, &options).map_err(|e| refused(e.to_string()))?;
+    Ok(scaled.into_vec())
 }
 
 impl fmt::Display for Resize {

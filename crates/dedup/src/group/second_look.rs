@@ -5,6 +5,8 @@ use crate::preprocess::{N_INPUTS, Preprocessing, SIDE};
 const PLANE: usize = SIDE * SIDE;
 /// Smoothings before pictures are compared: a copy that was blurred or enlarged has lost what is finer.
 const COMPARED: usize = 1;
+/// Pictures of a smaller distance than this are not aligned any better: they are the same.
+const ALIKE: f32 = 0.1;
 /// Steps of the alignment on strongly smoothed pictures, then on lightly smoothed ones.
 const STEPS: [(usize, usize); 2] = [(3, 8), (0, 6)];
 /// Largest change of size that is followed, as a share.
@@ -36,6 +38,9 @@ impl Alignment {
 pub fn pixel_distance(a: &[u8], b: &[u8]) -> f32 {
     let (a, b) = (Standardised::new(a).smoothed(COMPARED), Standardised::new(b).smoothed(COMPARED));
     let plain = a.distance(&b, Alignment::NONE);
+    if plain < ALIKE {
+        return plain;
+    }
     let mut alignment = Alignment::NONE;
     for (n_smoothings, n_steps) in STEPS {
         alignment = align(&a.smoothed(n_smoothings), &b.smoothed(n_smoothings), alignment, n_steps);

@@ -109,10 +109,12 @@ pub fn hash(
     let n_resumed = journal.n_rows();
     let records: Records = Box::new(source.records()?.take(limit).skip(n_resumed as usize));
     std::thread::scope(|scope| {
-        // Reading overlaps decoding.
-        let (sender, receiver) = sync_channel(1);
-        scope.spawn(move || send_chunks(records, &sender));
-        take_all(receiver, model, config, &mut journal, &mut |done| observe(done, n_total))
+        // Reading overlaps decoding, and decoding overlaps hashing and writing.
+        let (to_decode, chunks) = sync_channel(1);
+        let (to_hash, decoded) = sync_channel(1);
+        scope.spawn(move || send_chunks(records, &to_decode));
+        scope.spawn(move || decode_chunks(chunks, config.max_pixels, &to_hash));
+        take_all(decoded, model, &mut journal, &mut |done| observe(done, n_total))
     })?;
     let summary = journal.finish()?;
     if summary.n_images == 0 {
@@ -145,10 +147,32 @@ fn send_chunks(mut records: Records, sender: &SyncSender<Chunk>) {
     }
 }
 
-fn take_all(
+/// A key, and its picture or what is wrong with it.
+type Decoded = (String, std::result::Result<Thumbnail, ImagesError>);
+
+/// Decodes chunks on all cores until they end, one holds an error of the set itself, or nobody listens any more.
+fn decode_chunks(
     chunks: Receiver<Chunk>,
+    max_pixels: u64,
+    sender: &SyncSender<std::result::Result<Vec<Decoded>, ImagesError>>,
+) {
+    for chunk in chunks {
+        let decoded = chunk
+            .into_par_iter()
+            .map(|record| {
+                let Record { key, payload, .. } = record?;
+                Ok((key, payload.into_thumbnail(SIDE, FILTER, max_pixels)))
+            })
+            .collect();
+        if sender.send(decoded).is_err() {
+            return;
+        }
+    }
+}
+
+fn take_all(
+    chunks: Receiver<std::result::Result<Vec<Decoded>, ImagesError>>,
     model: &Autoencoder,
-    config: &HashConfig,
     journal: &mut Journal,
     observe: &mut dyn FnMut(u64) -> ControlFlow<()>,
 ) -> Result<()> {
@@ -157,9 +181,9 @@ fn take_all(
         if observe(n_done).is_break() {
             return Err(DedupError::Interrupted);
         }
-        let records = chunk.into_iter().collect::<std::result::Result<Vec<Record>, ImagesError>>()?;
-        n_done += records.len() as u64;
-        let (rows, pictures) = hash_chunk(records, model, config.max_pixels)?;
+        let decoded = chunk?;
+        n_done += decoded.len() as u64;
+        let (rows, pictures) = hash_chunk(decoded, model)?;
         journal.append(&rows, &pictures)?;
     }
     let _ = observe(n_done);
@@ -167,11 +191,7 @@ fn take_all(
 }
 
 /// The rows of a chunk, and the pictures of those that are not bad.
-fn hash_chunk(records: Vec<Record>, model: &Autoencoder, max_pixels: u64) -> Result<(Vec<Row>, Vec<u8>)> {
-    let decoded: Vec<(String, std::result::Result<Thumbnail, ImagesError>)> = records
-        .into_par_iter()
-        .map(|Record { key, payload, .. }| (key, payload.into_thumbnail(SIDE, FILTER, max_pixels)))
-        .collect();
+fn hash_chunk(decoded: Vec<Decoded>, model: &Autoencoder) -> Result<(Vec<Row>, Vec<u8>)> {
     let mut pictures = Vec::with_capacity(decoded.len() * crate::PICTURE_BYTES);
     for (_, thumbnail) in &decoded {
         if let Ok(thumbnail) = thumbnail {

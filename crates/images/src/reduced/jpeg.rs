@@ -2,11 +2,10 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use image::DynamicImage;
 use image::metadata::Orientation;
 
 use super::{Reduced, check_size};
-use crate::decode::{has_end_of_image, to_picture};
+use crate::decode::has_end_of_image;
 use crate::{ImagesError, Result};
 
 /// What the markers before the first scan say.
@@ -30,9 +29,10 @@ pub(super) fn decode(bytes: &[u8], least_side: usize, max_pixels: u64) -> Result
         return Err(ImagesError::bad("breaks off: a JPEG without its end-of-image marker"));
     }
     let eighths = eighths(&header, least_side);
-    let image = scaled(bytes, eighths, header.n_components == 1)?;
+    let channels = usize::from(header.n_components);
+    let (values, size) = scaled(bytes, eighths, channels == 1)?;
     let Header { height, width, .. } = header;
-    Ok(Some(Reduced { picture: to_picture(image)?, height, width, scale: [f64::from(eighths) / 8.0; 2] }))
+    Ok(Some(Reduced { values, channels, size, height, width, scale: [f64::from(eighths) / 8.0; 2] }))
 }
 
 /// The smallest scale, in eighths, that leaves the shorter side at least `least_side` pixels.
@@ -41,22 +41,18 @@ fn eighths(header: &Header, least_side: usize) -> u8 {
     [1, 2, 4].into_iter().find(|&n| (shorter * usize::from(n)).div_ceil(8) >= least_side).unwrap_or(8)
 }
 
-fn scaled(bytes: &[u8], eighths: u8, is_grey: bool) -> Result<DynamicImage> {
-    let decode = || -> std::io::Result<Option<DynamicImage>> {
+/// Interleaved values, height and width.
+fn scaled(bytes: &[u8], eighths: u8, is_grey: bool) -> Result<(Vec<u8>, [usize; 2])> {
+    let decode = || -> std::io::Result<(Vec<u8>, [usize; 2])> {
         let mut decoder = mozjpeg::Decompress::new_mem(bytes)?;
         decoder.scale(eighths);
         let mut started = if is_grey { decoder.grayscale()? } else { decoder.rgb()? };
-        let (width, height) = (started.width() as u32, started.height() as u32);
-        let values = started.read_scanlines::<u8>()?;
-        Ok(match is_grey {
-            true => image::GrayImage::from_raw(width, height, values).map(Into::into),
-            false => image::RgbImage::from_raw(width, height, values).map(Into::into),
-        })
+        let size = [started.height(), started.width()];
+        Ok((started.read_scanlines::<u8>()?, size))
     };
     // mozjpeg hands the C library's errors on by unwinding, without the panic hook.
     let reason = match catch_unwind(AssertUnwindSafe(decode)) {
-        Ok(Ok(Some(image))) => return Ok(image),
-        Ok(Ok(None)) => "fewer values than pixels".to_owned(),
+        Ok(Ok(decoded)) => return Ok(decoded),
         Ok(Err(e)) => e.to_string(),
         Err(payload) => match payload.downcast::<String>() {
             Ok(message) => *message,

@@ -3,7 +3,7 @@
 mod jpeg;
 mod webp;
 
-use crate::resize::{Window, scale_window};
+use crate::resize::{Window, scale_interleaved};
 use crate::{Filter, Picture, Resize, Result, decode};
 
 /// The middle of a picture, made small.
@@ -19,11 +19,16 @@ pub struct Thumbnail {
 
 /// A picture decoded at reduced size.
 struct Reduced {
-    picture: Picture,
+    /// Interleaved values of the picture at reduced size.
+    values: Vec<u8>,
+    /// 1 or 3.
+    channels: usize,
+    /// Rows and columns at reduced size.
+    size: [usize; 2],
     /// Size of the picture in the file.
     height: usize,
     width: usize,
-    /// Rows and columns of `picture` for one of the file's.
+    /// Rows and columns at reduced size for one of the file's.
     scale: [f64; 2],
 }
 
@@ -56,17 +61,18 @@ pub(crate) fn thumbnail(picture: Picture, n: usize, filter: Filter) -> Result<Th
 
 impl Reduced {
     fn thumbnail(self, n: usize, filter: Filter) -> Result<Thumbnail> {
-        let Self { picture, height, width, scale } = self;
+        let Self { values, channels, size, height, width, scale } = self;
         let side = height.min(width) as f64;
         // A picture whose sides are no multiples of the blocks covers a little less than its last row and column.
         let span = |length: usize, scale: f64, reduced: usize| {
             let start = (length as f64 - side) / 2.0 * scale;
             (start, (side * scale).min(reduced as f64 - start))
         };
-        let (top, window_height) = span(height, scale[0], picture.height);
-        let (left, window_width) = span(width, scale[1], picture.width);
+        let (top, window_height) = span(height, scale[0], size[0]);
+        let (left, window_width) = span(width, scale[1], size[1]);
         let window = Window { left, top, width: window_width, height: window_height };
-        Ok(Thumbnail { picture: scale_window(&picture, window, n, filter)?, height, width })
+        let picture = scale_interleaved(&values, size, channels, window, n, filter)?;
+        Ok(Thumbnail { picture, height, width })
     }
 }
 

@@ -5,7 +5,7 @@ use libwebp_sys::{
 };
 
 use super::{Reduced, check_size};
-use crate::{ImagesError, Picture, Result};
+use crate::{ImagesError, Result};
 
 /// Flags of an extended file's header: an animation, EXIF metadata.
 const ANIMATION: u8 = 0x02;
@@ -43,26 +43,21 @@ pub(super) fn decode(bytes: &[u8], least_side: usize, max_pixels: u64) -> Result
     // SAFETY: as above; the output buffer is allocated by libwebp, is valid for `stride · height` bytes when it says so,
     // and is freed below, once, whatever the status.
     #[allow(unsafe_code)]
-    let picture = unsafe {
+    let decoded = unsafe {
         let status = WebPDecode(bytes.as_ptr(), bytes.len(), &mut config);
-        let picture = if status == VP8StatusCode::VP8_STATUS_OK {
+        let decoded = if status == VP8StatusCode::VP8_STATUS_OK {
             let buffer = config.output.u.RGBA;
             let rows = std::slice::from_raw_parts(buffer.rgba, buffer.size);
-            let (height, width) = (config.output.height as usize, config.output.width as usize);
-            let row_bytes = 3 * width;
-            let values: Vec<u8> = rows
-                .chunks(buffer.stride as usize)
-                .take(height)
-                .flat_map(|row| row[..row_bytes].iter().copied())
-                .collect();
-            Picture::from_interleaved(3, height, width, &values)
+            let size = [config.output.height as usize, config.output.width as usize];
+            let rows = rows.chunks(buffer.stride as usize).take(size[0]);
+            Ok((rows.flat_map(|row| row[..3 * size[1]].iter().copied()).collect(), size))
         } else {
             Err(refused(status))
         };
         WebPFreeDecBuffer(&mut config.output);
-        picture
+        decoded
     };
-    let picture = picture?;
-    let scale = [picture.height as f64 / height as f64, picture.width as f64 / width as f64];
-    Ok(Reduced { picture, height, width, scale })
+    let (values, size): (Vec<u8>, [usize; 2]) = decoded?;
+    let scale = [size[0] as f64 / height as f64, size[1] as f64 / width as f64];
+    Ok(Reduced { values, channels: 3, size, height, width, scale })
 }
