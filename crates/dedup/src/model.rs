@@ -14,7 +14,7 @@ use crate::preprocess::{N_INPUTS, Preprocessing};
 use crate::{Code, DedupError, Result};
 
 /// Pictures a matrix product takes at once. Codes do not depend on what else is in a call, as it is always cut alike.
-const BATCH: usize = 256;
+pub(crate) const BATCH: usize = 64;
 
 /// x̂ = V·relu(W·x + b) + c, over pictures that [`Preprocessing`] prepared.
 #[derive(Clone, Debug)]
@@ -97,12 +97,10 @@ impl Autoencoder {
     }
 
     fn inputs(&self, pictures: &[u8]) -> Result<Tensor> {
-        use rayon::prelude::*;
         let mut inputs = vec![0.0; pictures.len()];
-        inputs
-            .par_chunks_exact_mut(N_INPUTS)
-            .zip(pictures.par_chunks_exact(N_INPUTS))
-            .for_each(|(inputs, pixels)| self.preprocessing.inputs(pixels, inputs));
+        for (inputs, pixels) in inputs.chunks_exact_mut(N_INPUTS).zip(pictures.chunks_exact(N_INPUTS)) {
+            self.preprocessing.inputs(pixels, inputs);
+        }
         Ok(Tensor::from_vec(inputs, (pictures.len() / N_INPUTS, N_INPUTS), &Device::Cpu)?)
     }
 

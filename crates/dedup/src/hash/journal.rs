@@ -26,8 +26,17 @@ pub(super) struct Row {
 }
 
 impl Row {
-    pub(super) fn good(key: String, code: Code, size: [usize; 2]) -> Self {
-        Self { key, code: Some(code.0), size, reason: None }
+    /// One whose code is yet to be set.
+    pub(super) fn good(key: String, size: [usize; 2]) -> Self {
+        Self { key, code: None, size, reason: None }
+    }
+
+    pub(super) fn is_good(&self) -> bool {
+        self.reason.is_none()
+    }
+
+    pub(super) fn set_code(&mut self, code: Code) {
+        self.code = Some(code.0);
     }
 
     pub(super) fn bad(key: String, reason: String) -> Self {

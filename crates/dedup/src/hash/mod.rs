@@ -24,7 +24,8 @@ pub use pictures::Pictures;
 
 use self::journal::{Journal, Row};
 use crate::error::check;
-use crate::preprocess::{FILTER, SIDE};
+use crate::model::BATCH;
+use crate::preprocess::{FILTER, PICTURE_BYTES, SIDE};
 use crate::{Autoencoder, DedupError, Result};
 
 /// Names of what [`hash`] writes into its folder.
@@ -109,12 +110,12 @@ pub fn hash(
     let n_resumed = journal.n_rows();
     let records: Records = Box::new(source.records()?.take(limit).skip(n_resumed as usize));
     std::thread::scope(|scope| {
-        // Reading overlaps decoding, and decoding overlaps hashing and writing.
-        let (to_decode, chunks) = sync_channel(1);
-        let (to_hash, decoded) = sync_channel(1);
-        scope.spawn(move || send_chunks(records, &to_decode));
-        scope.spawn(move || decode_chunks(chunks, config.max_pixels, &to_hash));
-        take_all(decoded, model, &mut journal, &mut |done| observe(done, n_total))
+        // Reading overlaps decoding and hashing, and those overlap writing.
+        let (to_hash, chunks) = sync_channel(1);
+        let (to_write, hashed) = sync_channel(1);
+        scope.spawn(move || send_chunks(records, &to_hash));
+        scope.spawn(move || hash_chunks(chunks, model, config.max_pixels, &to_write));
+        write_all(hashed, &mut journal, &mut |done| observe(done, n_total))
     })?;
     let summary = journal.finish()?;
     if summary.n_images == 0 {
@@ -147,69 +148,64 @@ fn send_chunks(mut records: Records, sender: &SyncSender<Chunk>) {
     }
 }
 
-/// A key, and its picture or what is wrong with it.
-type Decoded = (String, std::result::Result<Thumbnail, ImagesError>);
+/// The rows of a chunk, and the pictures of those that are not bad.
+type Hashed = (Vec<Row>, Vec<u8>);
 
-/// Decodes chunks on all cores until they end, one holds an error of the set itself, or nobody listens any more.
-fn decode_chunks(
+/// Decodes and hashes chunks on all cores until they end, one holds an error of the set itself, or nobody listens any more.
+fn hash_chunks(
     chunks: Receiver<Chunk>,
+    model: &Autoencoder,
     max_pixels: u64,
-    sender: &SyncSender<std::result::Result<Vec<Decoded>, ImagesError>>,
+    sender: &SyncSender<Result<Hashed>>,
 ) {
     for chunk in chunks {
-        let decoded = chunk
-            .into_par_iter()
-            .map(|record| {
-                let Record { key, payload, .. } = record?;
-                Ok((key, payload.into_thumbnail(SIDE, FILTER, max_pixels)))
-            })
-            .collect();
-        if sender.send(decoded).is_err() {
+        let records: std::result::Result<Vec<Record>, ImagesError> = chunk.into_iter().collect();
+        let hashed = records.map_err(DedupError::from).and_then(|records| {
+            let parts = records.into_par_iter().chunks(BATCH).map(|part| hash_part(part, model, max_pixels));
+            let parts: Vec<Hashed> = parts.collect::<Result<_>>()?;
+            let (rows, pictures): (Vec<_>, Vec<_>) = parts.into_iter().unzip();
+            Ok((rows.concat(), pictures.concat()))
+        });
+        if sender.send(hashed).is_err() {
             return;
         }
     }
 }
 
-fn take_all(
-    chunks: Receiver<std::result::Result<Vec<Decoded>, ImagesError>>,
-    model: &Autoencoder,
+fn hash_part(records: Vec<Record>, model: &Autoencoder, max_pixels: u64) -> Result<Hashed> {
+    let mut pictures = Vec::with_capacity(records.len() * PICTURE_BYTES);
+    let mut rows = Vec::with_capacity(records.len());
+    for Record { key, payload, .. } in records {
+        match payload.into_thumbnail(SIDE, FILTER, max_pixels) {
+            Ok(Thumbnail { picture, width, height }) => {
+                pictures.extend(picture.pixels);
+                rows.push(Row::good(key, [width, height]));
+            }
+            Err(ImagesError::BadPicture { reason }) => rows.push(Row::bad(key, reason)),
+            Err(e) => return Err(e.into()),
+        }
+    }
+    let codes = model.codes(&pictures)?;
+    for (row, code) in rows.iter_mut().filter(|row| row.is_good()).zip(codes) {
+        row.set_code(code);
+    }
+    Ok((rows, pictures))
+}
+
+fn write_all(
+    chunks: Receiver<Result<Hashed>>,
     journal: &mut Journal,
     observe: &mut dyn FnMut(u64) -> ControlFlow<()>,
 ) -> Result<()> {
-    let mut n_done = journal.n_rows();
     for chunk in chunks {
-        if observe(n_done).is_break() {
+        if observe(journal.n_rows()).is_break() {
             return Err(DedupError::Interrupted);
         }
-        let decoded = chunk?;
-        n_done += decoded.len() as u64;
-        let (rows, pictures) = hash_chunk(decoded, model)?;
+        let (rows, pictures) = chunk?;
         journal.append(&rows, &pictures)?;
     }
-    let _ = observe(n_done);
+    let _ = observe(journal.n_rows());
     Ok(())
-}
-
-/// The rows of a chunk, and the pictures of those that are not bad.
-fn hash_chunk(decoded: Vec<Decoded>, model: &Autoencoder) -> Result<(Vec<Row>, Vec<u8>)> {
-    let mut pictures = Vec::with_capacity(decoded.len() * crate::PICTURE_BYTES);
-    for (_, thumbnail) in &decoded {
-        if let Ok(thumbnail) = thumbnail {
-            pictures.extend_from_slice(&thumbnail.picture.pixels);
-        }
-    }
-    let mut codes = model.codes(&pictures)?.into_iter();
-    let rows = decoded
-        .into_iter()
-        .map(|(key, thumbnail)| match thumbnail {
-            Ok(Thumbnail { width, height, .. }) => {
-                Ok(Row::good(key, codes.next().unwrap_or_default(), [width, height]))
-            }
-            Err(ImagesError::BadPicture { reason }) => Ok(Row::bad(key, reason)),
-            Err(e) => Err(e.into()),
-        })
-        .collect::<Result<_>>()?;
-    Ok((rows, pictures))
 }
 
 #[cfg(test)]

@@ -60,7 +60,7 @@ fn a_thumbnail_is_the_full_picture_made_small() {
         let found = decode_thumbnail(&bytes, n, Filter::default(), MAX_PIXELS).unwrap();
         assert_eq!((found.height, found.width), (height, width));
         let off = difference(&expected, &found.picture);
-        assert!(off < 2.0, "{n}: {off}");
+        assert!(off < 2.5, "{n}: {off}");
     }
 }
 
