@@ -181,7 +181,7 @@ mod tests {
         let codes = model.codes(&pictures).unwrap();
         let weight = model.parameters[0].1.to_vec2::<f32>().unwrap();
         let bias = model.parameters[1].1.to_vec1::<f32>().unwrap();
-        for image in [0, 100, BATCH + 2] {
+        for image in [0, 60, BATCH + 2] {
             let pixels = &pictures[image * N_INPUTS..(image + 1) * N_INPUTS];
             let mut inputs = vec![0.0; N_INPUTS];
             model.preprocessing.inputs(pixels, &mut inputs);

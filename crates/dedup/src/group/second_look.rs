@@ -29,7 +29,8 @@ impl Alignment {
     }
 }
 
-/// The root mean square difference of two pictures (3072 bytes each), slightly smoothed and standardised, where they overlap after the
+/// The root mean square difference of two pictures (3072 bytes each), without
+/// their slopes from one side to the other, slightly smoothed and standardised, where they overlap after the
 /// best small change of size and place has been found: 0 for the same picture, √2 for unrelated ones. A crop of the same
 /// photo moves everything by a pixel or two of 32, which alone makes a large difference.
 ///
@@ -55,7 +56,11 @@ struct Standardised {
 impl Standardised {
     fn new(pixels: &[u8]) -> Self {
         let mut values = vec![0.0; N_INPUTS];
-        Preprocessing { standardise: true }.inputs(pixels, &mut values);
+        for (value, &pixel) in values.iter_mut().zip(pixels) {
+            *value = f32::from(pixel) / 255.0;
+        }
+        values.chunks_exact_mut(PLANE).for_each(remove_slope);
+        Preprocessing { standardise: true }.apply(&mut values);
         Self { values }
     }
 
@@ -133,6 +138,27 @@ impl Standardised {
             _ => 0.0,
         };
         (2.0 * (1.0 - correlation)).max(0.0).sqrt() as f32
+    }
+}
+
+/// Takes the mean and the best linear slope out of a channel: skies and walls of one shade running into another are alike
+/// whatever stands before them.
+fn remove_slope(channel: &mut [f32]) {
+    let middle = (SIDE as f32 - 1.0) / 2.0;
+    let place = |i: usize| ((i % SIDE) as f32 - middle, (i / SIDE) as f32 - middle);
+    let (mut mean, mut along_x, mut along_y) = (0.0, 0.0, 0.0);
+    for (i, &value) in channel.iter().enumerate() {
+        let (x, y) = place(i);
+        mean += value;
+        along_x += value * x;
+        along_y += value * y;
+    }
+    let n = PLANE as f32;
+    // The mean square of a place along one direction.
+    let spread = n * ((SIDE * SIDE) as f32 - 1.0) / 12.0;
+    for (i, value) in channel.iter_mut().enumerate() {
+        let (x, y) = place(i);
+        *value -= mean / n + x * along_x / spread + y * along_y / spread;
     }
 }
 
@@ -228,9 +254,20 @@ mod tests {
             let crop = scene(1.0, left, top, side);
             let plain = Standardised::new(&whole).distance(&Standardised::new(&crop), Alignment::NONE);
             let (found, other) = (pixel_distance(&whole, &crop), pixel_distance(&crop, &whole));
-            assert!(found < 0.12 && other < 0.12, "{side}: {found} {other} instead of {plain}");
+            assert!(found < 0.2 && other < 0.2, "{side}: {found} {other} instead of {plain}");
             assert!(side > 0.95 || plain > 0.25, "{plain}");
         }
+    }
+
+    #[test]
+    fn slopes_are_removed() {
+        let mut channel: Vec<f32> =
+            (0..PLANE).map(|i| 0.3 + 0.01 * (i % SIDE) as f32 - 0.02 * (i / SIDE) as f32).collect();
+        channel[5 * SIDE + 7] += 1.0;
+        remove_slope(&mut channel);
+        let others = channel.iter().enumerate().filter(|(i, _)| *i != 5 * SIDE + 7);
+        let largest = others.map(|(_, value)| value.abs()).fold(0.0, f32::max);
+        assert!(largest < 0.02 && channel[5 * SIDE + 7] > 0.98, "{largest}");
     }
 
     #[test]
