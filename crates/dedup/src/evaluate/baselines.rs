@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Baseline {
-    /// pHash: the low frequencies of the cosine transform, against their mean.
+    /// pHash: the low frequencies of the cosine transform, against their median.
     PHash,
     /// dHash: each pixel of a small grey picture against its neighbour.
     DHash,
@@ -21,7 +21,7 @@ impl Baseline {
     pub(super) fn hasher(self) -> Hasher {
         let config = HasherConfig::new().hash_size(8, 8);
         match self {
-            Self::PHash => config.preproc_dct().hash_alg(HashAlg::Mean).to_hasher(),
+            Self::PHash => config.preproc_dct().hash_alg(HashAlg::Median).to_hasher(),
             Self::DHash => config.hash_alg(HashAlg::Gradient).to_hasher(),
         }
     }

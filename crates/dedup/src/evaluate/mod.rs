@@ -118,6 +118,13 @@ pub struct Evaluated<'a> {
     pub grouping: &'a GroupConfig,
 }
 
+/// For each background picture in a group the images of the group.
+type Related = HashMap<usize, HashSet<usize>>;
+/// The background pictures that a method finds for a copy, of which the number of its change is given.
+type Finds<'a> = dyn Fn(&Hashed, usize) -> Result<Vec<u32>> + Sync + 'a;
+/// Copies, copies whose original was found, false pairs, pairs with other pictures.
+type Counts = [u64; 4];
+
 /// Copies and background pictures, hashed by every method.
 struct Hashed {
     codes: Vec<Code>,
@@ -269,14 +276,12 @@ impl Walk<'_> {
         let pictures = Pictures::open(&self.evaluated.hashed.join(hash::files::PICTURES), n_pictures as u64)?;
         let related = related(self.evaluated.groups, keys);
         let GroupConfig { radius, pixel_distance: threshold, .. } = *self.evaluated.grouping;
-        let tally = |is_found: &(dyn Fn(usize, &Hashed, usize) -> Result<Vec<u32>> + Sync)| {
-            self.tally(&related, codes.len(), is_found)
-        };
-        let exact = tally(&|_, copies, change| {
+        let tally = |finds: &Finds<'_>| self.tally(&related, codes.len(), finds);
+        let exact = tally(&|copies, change| {
             let found = codes.iter().zip(0..).filter(|(code, _)| **code == copies.codes[change]);
             Ok(found.map(|(_, image)| image).collect())
         })?;
-        let near = tally(&|_, copies, change| {
+        let near = tally(&|copies, change| {
             let near =
                 codes.iter().zip(0..).filter(|(code, _)| code.distance(copies.codes[change]) <= radius);
             let near: Vec<u32> = near.map(|(_, image)| image).collect();
@@ -288,7 +293,7 @@ impl Walk<'_> {
                 .filter(|(_, picture)| f64::from(pixel_distance(picture, copy)) <= threshold);
             Ok(alike.map(|(&image, _)| image).collect())
         })?;
-        let radius_alone = tally(&|_, copies, change| {
+        let radius_alone = tally(&|copies, change| {
             let near =
                 codes.iter().zip(0..).filter(|(code, _)| code.distance(copies.codes[change]) <= radius);
             Ok(near.map(|(_, image)| image).collect())
@@ -321,10 +326,10 @@ impl Walk<'_> {
         name: &str,
         note: &str,
         rate: f64,
-        related: &HashMap<usize, HashSet<usize>>,
+        related: &Related,
     ) -> Result<MethodResult> {
         let at = |radius: u32| -> Result<MethodResult> {
-            let found = self.tally(related, self.background.len(), &|_, copies: &Hashed, change| {
+            let found = self.tally(related, self.background.len(), &|copies, change| {
                 let word = copies.baselines[k][change];
                 let near = self.background.iter().zip(0..);
                 let near = near.filter(|(words, _)| (words[k] ^ word).count_ones() <= radius);
@@ -343,17 +348,12 @@ impl Walk<'_> {
         Ok(best)
     }
 
-    /// For each change: copies, copies whose original was found, false pairs, pairs with other pictures.
-    fn tally(
-        &self,
-        related: &HashMap<usize, HashSet<usize>>,
-        n_background: usize,
-        found: &(dyn Fn(usize, &Hashed, usize) -> Result<Vec<u32>> + Sync),
-    ) -> Result<Vec<[u64; 4]>> {
+    /// For each change the counts over all copies.
+    fn tally(&self, related: &Related, n_background: usize, finds: &Finds<'_>) -> Result<Vec<Counts>> {
         let counts = |change: usize| {
-            let count = |(&original, copies): (&usize, &Option<Hashed>)| -> Result<[u64; 4]> {
+            let count = |(&original, copies): (&usize, &Option<Hashed>)| -> Result<Counts> {
                 let Some(copies) = copies else { return Ok([0; 4]) };
-                let images = found(original, copies, change)?;
+                let images = finds(copies, change)?;
                 let is_related =
                     |image: usize| related.get(&original).is_some_and(|set| set.contains(&image));
                 let is_false = |image: usize| image != original && !is_related(image);
@@ -361,16 +361,16 @@ impl Walk<'_> {
                 let n_false = images.iter().filter(|&&image| is_false(image as usize)).count() as u64;
                 Ok([1, n_true, n_false, n_background as u64 - 1])
             };
-            let rows: Vec<[u64; 4]> =
+            let rows: Vec<Counts> =
                 self.originals.par_iter().zip(&self.copies).map(count).collect::<Result<_>>()?;
             Ok(rows.iter().fold([0; 4], |sum, row| [0, 1, 2, 3].map(|k| sum[k] + row[k])))
         };
         (0..self.config.changes.len()).map(counts).collect()
     }
 
-    fn row(&self, method: String, counts: Vec<[u64; 4]>) -> MethodResult {
+    fn row(&self, method: String, counts: Vec<Counts>) -> MethodResult {
         let judged = self.config.changes.iter().zip(&counts).filter(|(change, _)| **change != Change::Flip);
-        let sum = judged.fold([0; 4], |sum: [u64; 4], (_, row)| [0, 1, 2, 3].map(|k| sum[k] + row[k]));
+        let sum = judged.fold([0; 4], |sum: Counts, (_, row)| [0, 1, 2, 3].map(|k| sum[k] + row[k]));
         MethodResult {
             method,
             recall: counts.iter().map(|row| Share::new(row[1], row[0])).collect(),
@@ -380,10 +380,10 @@ impl Walk<'_> {
     }
 }
 
-/// For each background picture in a group the others of the group.
-fn related(groups: &[Vec<Member>], keys: &[(u32, String)]) -> HashMap<usize, HashSet<usize>> {
+/// The groups, by the indices of background pictures.
+fn related(groups: &[Vec<Member>], keys: &[(u32, String)]) -> Related {
     let index_of: HashMap<&str, usize> = keys.iter().map(|(i, key)| (key.as_str(), *i as usize)).collect();
-    let mut related = HashMap::new();
+    let mut related = Related::new();
     for group in groups {
         let images: HashSet<usize> =
             group.iter().filter_map(|member| index_of.get(member.key.as_str()).copied()).collect();

@@ -79,7 +79,7 @@ impl Sheet {
             title = escaped(title)
         );
         page += &table(evaluation);
-        let _ = write!(page, "<h2>{} groups, drawn at random</h2>\n", self.groups.len());
+        let _ = writeln!(page, "<h2>{} groups, drawn at random</h2>", self.groups.len());
         page += "<p>The first picture stays; the others are removed.</p>\n";
         for group in &self.groups {
             page += "<div class=\"row\">";
@@ -90,7 +90,7 @@ impl Sheet {
             page += "</div>\n";
         }
         let _ =
-            write!(page, "<h2>{} pairs nearest to the threshold of the second look</h2>\n", self.pairs.len());
+            writeln!(page, "<h2>{} pairs nearest to the threshold of the second look</h2>", self.pairs.len());
         for pair in &self.pairs {
             page += "<div class=\"row\">";
             let caption = format!("{} bits, {:.3}", pair.distance, pair.pixel_distance);

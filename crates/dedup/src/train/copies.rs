@@ -12,6 +12,9 @@ use super::window::Window;
 use crate::Result;
 use crate::preprocess::{N_INPUTS, Preprocessing};
 
+/// From a picture's bytes and the row it gets to that row of inputs.
+type Make<'a> = dyn Fn(&[u8], usize, &mut [f32]) + Sync + 'a;
+
 /// Makes minibatches of one training.
 pub(super) struct Copies<'a> {
     pub(super) store: &'a ImageStore,
@@ -57,7 +60,7 @@ impl Copies<'_> {
     }
 
     /// One row of inputs an image, made by `make(pixels, row, inputs)` on all threads.
-    fn batch(&self, indices: &[u32], make: &(dyn Fn(&[u8], usize, &mut [f32]) + Sync)) -> Result<Tensor> {
+    fn batch(&self, indices: &[u32], make: &Make<'_>) -> Result<Tensor> {
         let mut inputs = vec![0.0; indices.len() * N_INPUTS];
         inputs.par_chunks_exact_mut(N_INPUTS).enumerate().for_each(|(row, inputs)| {
             make(self.store.image(indices[row] as usize), row, inputs);

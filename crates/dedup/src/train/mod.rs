@@ -177,7 +177,7 @@ fn reconstruction_error(model: &Autoencoder, copies: &Copies<'_>, indices: &[u32
 /// Sets the thresholds by the rule, and returns for each bit the share of training pictures that set it.
 fn set_thresholds(model: &mut Autoencoder, copies: &Copies<'_>, training: &[u32]) -> Result<Vec<f64>> {
     let measured = &training[..training.len().min(MAX_MEASURED)];
-    let mut by_unit: Vec<Vec<f32>> = vec![Vec::with_capacity(measured.len()); CODE_BITS];
+    let mut by_unit: Vec<Vec<f32>> = vec![Vec::new(); CODE_BITS];
     for indices in measured.chunks(1_000) {
         let activations = model.pre_activations(&copies.clean(indices)?)?.relu()?;
         for row in activations.to_vec2::<f32>()? {
