@@ -57,7 +57,7 @@ fn to_picture(image: DynamicImage) -> Result<Picture> {
 
 /// Whether an end-of-image marker follows the last start of a scan. Both markers are impossible inside a scan, and the
 /// decoder fills what is missing of a broken-off file with grey instead of refusing it.
-fn has_end_of_image(jpeg: &[u8]) -> bool {
+pub(crate) fn has_end_of_image(jpeg: &[u8]) -> bool {
     let last_marker = jpeg.windows(2).rev().find(|pair| pair[0] == 0xff && matches!(pair[1], 0xd9 | 0xda));
     last_marker.is_some_and(|pair| pair[1] == 0xd9)
 }

@@ -98,10 +98,25 @@ pub fn import(
     out: &Path,
     observe: &mut dyn FnMut(u64, u64) -> ControlFlow<()>,
 ) -> Result<ImportSummary> {
+    let n_images = source.n_images()?;
+    import_records(source, source.records()?, n_images, config, out, observe)
+}
+
+/// [`import`] of some of a source's records: `records`, of which there are `n_images`, where that is known.
+///
+/// # Errors
+/// As [`import`].
+pub fn import_records(
+    source: &Source,
+    records: Records,
+    n_images: Option<u64>,
+    config: &ImportConfig,
+    out: &Path,
+    observe: &mut dyn FnMut(u64, u64) -> ControlFlow<()>,
+) -> Result<ImportSummary> {
     config.validate()?;
-    let n_total = source.n_images()?.map_or(0, |n| config.limit.map_or(n, |limit| n.min(limit as u64)));
+    let n_total = n_images.map_or(0, |n| config.limit.map_or(n, |limit| n.min(limit as u64)));
     let class_names = source.class_names()?;
-    let records = source.records()?;
     let mut importer = Importer::new(config, StoreWriter::create(out)?, n_total, observe);
     std::thread::scope(|scope| {
         // Reading overlaps decoding; without room in the channel the next chunk waits in the reader's hands.

@@ -1,8 +1,10 @@
 //! What a reader yields: one image, still encoded.
 
+use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use crate::decode::decode;
+use crate::reduced::{Thumbnail, decode_thumbnail, thumbnail};
 use crate::resize::Filter;
 use crate::{ImagesError, Picture, Resize, Result};
 
@@ -62,13 +64,42 @@ impl Payload {
         };
         resize.apply(picture, filter)?.with_channels(channels)
     }
+
+    /// The central square scaled to n×n in colour, decoded at reduced size where that can be: see [`decode_thumbnail`].
+    ///
+    /// # Errors
+    /// As [`Payload::into_picture`].
+    pub fn into_thumbnail(self, n: usize, filter: Filter, max_pixels: u64) -> Result<Thumbnail> {
+        let thumbnail = match self {
+            Self::Pixels(picture) => thumbnail(picture, n, filter)?,
+            Self::Encoded(bytes) => decode_thumbnail(&bytes, n, filter, max_pixels)?,
+            Self::File(path) => decode_thumbnail(&read_file(&path)?, n, filter, max_pixels)?,
+        };
+        Ok(Thumbnail { picture: thumbnail.picture.with_channels(3)?, ..thumbnail })
+    }
+
+    /// The encoded file's bytes; none where the record holds pixels.
+    ///
+    /// # Errors
+    /// [`ImagesError::BadPicture`] where it cannot be read.
+    pub fn into_bytes(self) -> Result<Option<Vec<u8>>> {
+        match self {
+            Self::Pixels(_) => Ok(None),
+            Self::Encoded(bytes) => Ok(Some(bytes)),
+            Self::File(path) => Ok(Some(read_file(&path)?)),
+        }
+    }
 }
 
 fn read_file(path: &Path) -> Result<Vec<u8>> {
     let unreadable = |e: std::io::Error| ImagesError::bad(format!("cannot be read: {e}"));
-    let n_bytes = fs_err::metadata(path).map_err(unreadable)?.len();
+    let mut file = fs_err::File::open(path).map_err(unreadable)?;
+    let n_bytes = file.metadata().map_err(unreadable)?.len();
     if n_bytes > MAX_FILE_BYTES {
         return Err(ImagesError::bad(format!("expected at most {MAX_FILE_BYTES} bytes, found {n_bytes}")));
     }
-    fs_err::read(path).map_err(unreadable)
+    // One more, so that the end is seen without growing.
+    let mut bytes = Vec::with_capacity(n_bytes as usize + 1);
+    file.read_to_end(&mut bytes).map_err(unreadable)?;
+    Ok(bytes)
 }

@@ -88,28 +88,70 @@ impl Resize {
 }
 
 fn scale_central_square(picture: &Picture, n: usize, filter: Filter) -> Result<Picture> {
+    let side = picture.height.min(picture.width) as f64;
+    let [left, top] = [picture.width, picture.height].map(|length| (length as f64 - side) / 2.0);
+    scale_window(picture, Window { left, top, width: side, height: side }, n, filter)
+}
+
+/// A part of a picture, in pixels; it must lie inside.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Window {
+    pub(crate) left: f64,
+    pub(crate) top: f64,
+    pub(crate) width: f64,
+    pub(crate) height: f64,
+}
+
+/// The window, scaled to n×n.
+fn scale_window(picture: &Picture, window: Window, n: usize, filter: Filter) -> Result<Picture> {
+    let size = [picture.height, picture.width];
+    let mut pixels = Vec::with_capacity(picture.channels * n * n);
+    for plane in picture.pixels.chunks_exact(picture.height * picture.width) {
+        pixels.extend(scale(plane, size, PixelType::U8, window, n, filter)?);
+    }
+    Ok(Picture { channels: picture.channels, height: n, width: n, pixels })
+}
+
+/// The window of a picture of `size` (height, width) whose values are interleaved, scaled to n×n in one pass.
+pub(crate) fn scale_interleaved(
+    values: &[u8],
+    size: [usize; 2],
+    channels: usize,
+    window: Window,
+    n: usize,
+    filter: Filter,
+) -> Result<Picture> {
+    let kind = if channels == 1 { PixelType::U8 } else { PixelType::U8x3 };
+    Picture::from_interleaved(channels, n, n, &scale(values, size, kind, window, n, filter)?)
+}
+
+fn scale(
+    values: &[u8],
+    size: [usize; 2],
+    kind: PixelType,
+    window: Window,
+    n: usize,
+    filter: Filter,
+) -> Result<Vec<u8>> {
     let refused = |reason: String| ImagesError::bad(format!("cannot be resized: {reason}"));
     let side_u32 = |side: usize| u32::try_from(side).map_err(|e| refused(e.to_string()));
-    let (height, width, n_u32) = (side_u32(picture.height)?, side_u32(picture.width)?, side_u32(n)?);
-    let side = f64::from(height.min(width));
-    let (left, top) = ((f64::from(width) - side) / 2.0, (f64::from(height) - side) / 2.0);
+    let (height, width, n) = (side_u32(size[0])?, side_u32(size[1])?, side_u32(n)?);
     let kernel = match filter {
         Filter::Box => FilterType::Box,
         Filter::Bilinear => FilterType::Bilinear,
         Filter::CatmullRom => FilterType::CatmullRom,
         Filter::Lanczos3 => FilterType::Lanczos3,
     };
-    let options = ResizeOptions::new().resize_alg(ResizeAlg::Convolution(kernel)).crop(left, top, side, side);
-    let mut resizer = Resizer::new();
-    let mut pixels = Vec::with_capacity(picture.channels * n * n);
-    for plane in picture.pixels.chunks_exact(picture.height * picture.width) {
-        let source =
-            ImageRef::new(width, height, plane, PixelType::U8).map_err(|e| refused(e.to_string()))?;
-        let mut scaled = Image::new(n_u32, n_u32, PixelType::U8);
-        resizer.resize(&source, &mut scaled, &options).map_err(|e| refused(e.to_string()))?;
-        pixels.extend_from_slice(scaled.buffer());
-    }
-    Ok(Picture { channels: picture.channels, height: n, width: n, pixels })
+    let options = ResizeOptions::new().resize_alg(ResizeAlg::Convolution(kernel)).crop(
+        window.left,
+        window.top,
+        window.width,
+        window.height,
+    );
+    let source = ImageRef::new(width, height, values, kind).map_err(|e| refused(e.to_string()))?;
+    let mut scaled = Image::new(n, n, kind);
+    Resizer::new().resize(&source, &mut scaled, &options).map_err(|e| refused(e.to_string()))?;
+    Ok(scaled.into_vec())
 }
 
 impl fmt::Display for Resize {

@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use crate::Result;
-use crate::readers::{Records, cifar10, folder, imagenet, lsun, mnist, name_of, svhn};
+use crate::readers::{Records, cifar10, folder, imagenet, lsun, mnist, name_of, store, svhn, tar_shards};
+use crate::{ImageStore, Result};
 
 /// A data set on disk, in the layout it is distributed in.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -57,6 +57,16 @@ pub enum Source {
         /// The folder that holds `data.mdb`.
         path: PathBuf,
     },
+    /// JPEG, PNG and WebP files (by their endings) in tar archives, as WebDataset writes them; other files are passed over.
+    Tar {
+        /// An archive, or a folder of archives (`*.tar`), which are read in the order of their names.
+        path: PathBuf,
+    },
+    /// An image store.
+    Store {
+        /// The folder that holds `images.npy`.
+        path: PathBuf,
+    },
 }
 
 /// A part of CIFAR-10.
@@ -88,10 +98,12 @@ impl Source {
                 folder::records_of_classes(path, imagenet::folder_classes(path)?)
             }
             Self::Lsun { path } => lsun::records(path),
+            Self::Tar { path } => tar_shards::records(path),
+            Self::Store { path } => store::records(path),
         }
     }
 
-    /// The number of images, where it can be told without reading them: not for a tar.
+    /// The number of images, where it can be told without reading them: not for tars.
     ///
     /// # Errors
     /// As [`Source::records`].
@@ -101,8 +113,9 @@ impl Source {
             Self::Svhn { path } => Some(svhn::n_images(path)?),
             Self::Mnist { images, .. } => Some(mnist::n_images(images)?),
             Self::Folder { path, .. } | Self::ImageNetFolder { path } => Some(folder::n_images(path)?),
-            Self::ImageNetTar { .. } => None,
+            Self::ImageNetTar { .. } | Self::Tar { .. } => None,
             Self::Lsun { path } => Some(lsun::n_images(path)?),
+            Self::Store { path } => Some(store::n_images(path)?),
         })
     }
 
@@ -116,7 +129,8 @@ impl Source {
             Self::Svhn { .. } => Some(svhn::class_names()),
             Self::Mnist { labels, .. } => labels.is_some().then(mnist::class_names),
             Self::Folder { path, classes: true } => Some(folder::classes(path)?),
-            Self::Folder { classes: false, .. } | Self::Lsun { .. } => None,
+            Self::Folder { classes: false, .. } | Self::Lsun { .. } | Self::Tar { .. } => None,
+            Self::Store { path } => ImageStore::open(path)?.meta().class_names.clone(),
             Self::ImageNetTar { path } => Some(imagenet::tar_classes(path)?),
             Self::ImageNetFolder { path } => Some(imagenet::folder_classes(path)?),
         })
@@ -130,7 +144,9 @@ impl Source {
             | Self::Folder { path, .. }
             | Self::ImageNetTar { path }
             | Self::ImageNetFolder { path }
-            | Self::Lsun { path } => vec![path],
+            | Self::Lsun { path }
+            | Self::Tar { path }
+            | Self::Store { path } => vec![path],
             Self::Mnist { images, labels } => {
                 std::iter::once(images).chain(labels).map(PathBuf::as_path).collect()
             }
@@ -156,6 +172,8 @@ impl fmt::Display for Source {
             Self::ImageNetTar { .. } => ("imagenet_tar", ""),
             Self::ImageNetFolder { .. } => ("imagenet_folder", ""),
             Self::Lsun { .. } => ("lsun", ""),
+            Self::Tar { .. } => ("tar", ""),
+            Self::Store { .. } => ("store", ""),
         };
         write!(f, "{kind} {}{detail}", name_of(self.path()))
     }
@@ -177,6 +195,8 @@ mod tests {
             r#"{"imagenet_tar": {"path": "a"}}"#,
             r#"{"imagenet_folder": {"path": "a"}}"#,
             r#"{"lsun": {"path": "a"}}"#,
+            r#"{"tar": {"path": "a"}}"#,
+            r#"{"store": {"path": "a"}}"#,
         ] {
             assert_eq!(serde_json::from_str::<Source>(text).unwrap().paths(), [Path::new("a")]);
         }

@@ -95,6 +95,11 @@ impl Adam {
         Ok(())
     }
 
+    /// Changes the learning rate of the steps to come.
+    pub fn set_learning_rate(&mut self, learning_rate: f64) {
+        self.config.learning_rate = learning_rate;
+    }
+
     /// Updates made so far.
     pub fn n_steps(&self) -> u64 {
         self.n_steps

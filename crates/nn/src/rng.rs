@@ -18,6 +18,10 @@ pub enum Purpose {
     DiscriminatorZ = 3,
     /// z of sample grids.
     SampleZ = 4,
+    /// What corrupts an autoencoder's inputs; the counter is the copy, over all steps.
+    Corruption = 5,
+    /// Dropout; the counter is the step.
+    Dropout = 6,
 }
 
 /// The generator of draw number `counter` (below 2⁵⁶) for `purpose` under `seed`.

@@ -7,7 +7,9 @@ pub(crate) mod imagenet;
 pub(crate) mod lsun;
 pub(crate) mod mat5;
 pub(crate) mod mnist;
+pub(crate) mod store;
 pub(crate) mod svhn;
+pub(crate) mod tar_shards;
 
 use std::io::Read;
 use std::path::Path;

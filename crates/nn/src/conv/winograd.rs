@@ -187,7 +187,7 @@ pub(super) struct Winograd {
 impl Winograd {
     /// Whether it pays: channels fill whole vectors, and there are enough to hide the transforms.
     pub(super) fn pays(kernel: [usize; 2], stride: usize, padding: usize, channels: [usize; 2]) -> bool {
-        let fills = |c: usize| c % LANES == 0 && c >= 2 * LANES;
+        let fills = |c: usize| c.is_multiple_of(LANES) && c >= 2 * LANES;
         kernel == [3, 3] && stride == 1 && padding <= 2 && channels.into_iter().all(fills)
     }
 

@@ -1,13 +1,11 @@
 //! `import_images`: any data set into an image store.
 
-use std::path::{Component, Path, PathBuf};
-
 use dcgan_images::{Filter, ImportConfig, Resize, Source, import};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::info::{KindInfo, optional};
-use super::{Artifact, ConfigProblem, External, Input, InputRef, Outcome, Stage};
+use super::{Artifact, ConfigProblem, External, Input, InputRef, Outcome, Stage, data_source};
 use crate::context::Context;
 
 /// Which data set, and how its pictures are made one size.
@@ -89,6 +87,13 @@ pub(super) const INFO: KindInfo = KindInfo {
         ),
         optional("source.lsun.path", "folder", "", "An LSUN LMDB, such as bedroom_train_lmdb."),
         optional(
+            "source.tar.path",
+            "file or folder",
+            "",
+            "A tar of pictures, or a folder of such (WebDataset).",
+        ),
+        optional("source.store.path", "folder", "", "An image store."),
+        optional(
             "resize",
             "\"keep\", \"centre_crop(N)\" or \"min_resize_centre_crop(N)\"",
             "\"keep\"",
@@ -125,35 +130,11 @@ impl ImportImages {
             max_pixels: self.max_pixels,
         }
     }
-
-    /// The source with its paths put under the folder of the stage that made it.
-    fn source(&self, ctx: &Context<'_>) -> Source {
-        match &self.from {
-            Some(from) => within(&self.source, &ctx.input(from)),
-            None => self.source.clone(),
-        }
-    }
-}
-
-fn within(source: &Source, folder: &Path) -> Source {
-    let join = |path: &PathBuf| folder.join(path);
-    match source {
-        Source::Cifar10 { path, split } => Source::Cifar10 { path: join(path), split: *split },
-        Source::Svhn { path } => Source::Svhn { path: join(path) },
-        Source::Mnist { images, labels } => {
-            Source::Mnist { images: join(images), labels: labels.as_ref().map(join) }
-        }
-        Source::Folder { path, classes } => Source::Folder { path: join(path), classes: *classes },
-        Source::ImageNetTar { path } => Source::ImageNetTar { path: join(path) },
-        Source::ImageNetFolder { path } => Source::ImageNetFolder { path: join(path) },
-        Source::Lsun { path } => Source::Lsun { path: join(path) },
-    }
 }
 
 impl Stage for ImportImages {
     fn inputs(&self) -> Vec<InputRef<'_>> {
-        let from = self.from.iter();
-        from.map(|name| InputRef { key: "from", name, needs: Artifact::Dataset }).collect()
+        data_source::inputs(self.from.as_ref())
     }
 
     fn yields(&self) -> Vec<Artifact> {
@@ -161,27 +142,18 @@ impl Stage for ImportImages {
     }
 
     fn external_paths(&self) -> Vec<External> {
-        if self.from.is_some() {
-            return Vec::new();
-        }
-        let paths = self.source.paths();
-        paths.into_iter().map(|path| External { key: "source", path: path.to_owned() }).collect()
+        data_source::externals(self.from.as_ref(), &self.source)
     }
 
     fn problems(&self) -> Vec<ConfigProblem> {
         let mut problems = ConfigProblem::of("", self.config().validate());
-        // What lies outside the stage's folder would be neither checked nor fingerprinted.
-        let is_inside = |path: &Path| path.components().all(|part| matches!(part, Component::Normal(_)));
-        if self.from.is_some() && !self.source.paths().into_iter().all(is_inside) {
-            let message = "with `from`, expected a path within that stage's folder, without `..`".to_owned();
-            problems.push(ConfigProblem { key: "source".to_owned(), message });
-        }
+        problems.extend(data_source::problems(self.from.as_ref(), &self.source));
         problems
     }
 
     fn run(&self, ctx: &Context<'_>) -> anyhow::Result<Outcome> {
         let mut task = ctx.task("reading", "pictures");
-        let source = self.source(ctx);
+        let source = data_source::resolve(self.from.as_ref(), &self.source, ctx);
         let summary = import(&source, &self.config(), ctx.out, &mut |done, total| task.observe(done, total))?;
         drop(task);
         if summary.n_bad > 0 {

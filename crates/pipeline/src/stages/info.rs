@@ -3,8 +3,9 @@
 use std::fmt::Write as _;
 
 use super::{
-    cifar10_protocol, extract_features, fit_svm, import_images, import_weights, report, sample,
-    svhn_protocol, synthesize, train_gan,
+    cifar10_protocol, dedup_eval, extract_features, fit_svm, group_duplicates, hash_images, import_images,
+    import_weights, remove_duplicates, report, sample, svhn_protocol, synthesize, train_autoencoder,
+    train_gan,
 };
 
 /// A stage kind, as far as it does not depend on a configuration.
@@ -59,9 +60,14 @@ pub(super) const fn optional(
 }
 
 /// All kinds, in the order in which a pipeline uses them.
-pub const KINDS: [&KindInfo; 10] = [
+pub const KINDS: [&KindInfo; 15] = [
     &synthesize::INFO,
     &import_images::INFO,
+    &train_autoencoder::INFO,
+    &hash_images::INFO,
+    &group_duplicates::INFO,
+    &remove_duplicates::INFO,
+    &dedup_eval::INFO,
     &train_gan::INFO,
     &import_weights::INFO,
     &sample::INFO,

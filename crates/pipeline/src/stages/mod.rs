@@ -9,16 +9,22 @@ use crate::context::Context;
 use crate::stages::info::KindInfo;
 
 mod cifar10_protocol;
+mod data_source;
+mod dedup_eval;
 mod extract_features;
 mod fit_svm;
+mod group_duplicates;
+mod hash_images;
 mod import_images;
 mod import_weights;
 pub mod info;
 mod lineage;
+mod remove_duplicates;
 mod report;
 mod sample;
 mod svhn_protocol;
 mod synthesize;
+mod train_autoencoder;
 mod train_gan;
 
 /// What a stage's folder holds, as far as other stages can use it.
@@ -32,6 +38,12 @@ pub enum Artifact {
     Generator,
     /// `discriminator.safetensors`.
     Discriminator,
+    /// `autoencoder.safetensors`.
+    Autoencoder,
+    /// `codes.parquet`, `pictures.npy` and the `autoencoder.safetensors` they come from.
+    Codes,
+    /// `groups.parquet`.
+    Groups,
     /// `features.npy` and `labels.npy`.
     Features,
     /// `result.json`, a row of one of the paper's tables or a figure of our own.
@@ -49,6 +61,9 @@ impl fmt::Display for Artifact {
             Self::Images => "images",
             Self::Generator => "a generator",
             Self::Discriminator => "a discriminator",
+            Self::Autoencoder => "an autoencoder",
+            Self::Codes => "codes",
+            Self::Groups => "groups of near-duplicates",
             Self::Features => "features",
             Self::Result => "a result",
             Self::Samples => "samples",
@@ -160,6 +175,16 @@ pub enum StageConfig {
     Synthesize(synthesize::Synthesize),
     /// A data set into an image store.
     ImportImages(import_images::ImportImages),
+    /// Training the autoencoder of the semantic hash.
+    TrainAutoencoder(train_autoencoder::TrainAutoencoder),
+    /// Codes of pictures.
+    HashImages(hash_images::HashImages),
+    /// Groups of near-duplicates.
+    GroupDuplicates(group_duplicates::GroupDuplicates),
+    /// A set without its near-duplicates.
+    RemoveDuplicates(remove_duplicates::RemoveDuplicates),
+    /// How many near-duplicates are found.
+    DedupEval(dedup_eval::DedupEval),
     /// Training a generator and a discriminator.
     TrainGan(train_gan::TrainGan),
     /// The weights the paper's authors released.
@@ -184,6 +209,11 @@ impl StageConfig {
         match self {
             Self::Synthesize(stage) => stage,
             Self::ImportImages(stage) => stage,
+            Self::TrainAutoencoder(stage) => stage,
+            Self::HashImages(stage) => stage,
+            Self::GroupDuplicates(stage) => stage,
+            Self::RemoveDuplicates(stage) => stage,
+            Self::DedupEval(stage) => stage,
             Self::TrainGan(stage) => stage,
             Self::ImportWeights(stage) => stage,
             Self::Sample(stage) => stage,
@@ -200,6 +230,11 @@ impl StageConfig {
         match self {
             Self::Synthesize(_) => &synthesize::INFO,
             Self::ImportImages(_) => &import_images::INFO,
+            Self::TrainAutoencoder(_) => &train_autoencoder::INFO,
+            Self::HashImages(_) => &hash_images::INFO,
+            Self::GroupDuplicates(_) => &group_duplicates::INFO,
+            Self::RemoveDuplicates(_) => &remove_duplicates::INFO,
+            Self::DedupEval(_) => &dedup_eval::INFO,
             Self::TrainGan(_) => &train_gan::INFO,
             Self::ImportWeights(_) => &import_weights::INFO,
             Self::Sample(_) => &sample::INFO,

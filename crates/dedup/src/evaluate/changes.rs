@@ -1,0 +1,192 @@
+//! Changes that make near-duplicates.
+
+use std::fmt;
+use std::str::FromStr;
+
+use dcgan_images::{ImagesError, Payload, Picture};
+use image::codecs::jpeg::JpegEncoder;
+use image::imageops::{self, FilterType};
+use image::{DynamicImage, RgbImage};
+use rand::Rng;
+use serde::{Deserialize, Serialize};
+
+use crate::{DedupError, Result};
+
+/// A change; written `jpeg(30)`, `resize(50)`, `crop(2)`, `brightness(-10)`, `blur(1)`, `flip`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub enum Change {
+    /// Through JPEG at this quality, 1 to 100.
+    Jpeg(u8),
+    /// Both sides scaled to this percentage of their length.
+    Resize(u32),
+    /// This percentage of both sides cut off, shared at random between the opposite edges.
+    Crop(u32),
+    /// Every value raised by this percentage, clipped at white.
+    Brightness(i32),
+    /// A Gaussian blur of this standard deviation in pixels.
+    Blur(u32),
+    /// Mirrored, left to right. Neither the paper's hash nor the others are made to find it.
+    Flip,
+}
+
+impl Change {
+    /// The changes that are measured where nothing else is asked for.
+    pub const ALL: [Self; 17] = [
+        Self::Jpeg(95),
+        Self::Jpeg(75),
+        Self::Jpeg(50),
+        Self::Jpeg(30),
+        Self::Resize(75),
+        Self::Resize(50),
+        Self::Brightness(-10),
+        Self::Brightness(5),
+        Self::Brightness(10),
+        Self::Blur(1),
+        Self::Blur(2),
+        Self::Crop(1),
+        Self::Crop(2),
+        Self::Crop(3),
+        Self::Crop(5),
+        Self::Crop(10),
+        Self::Flip,
+    ];
+
+    /// The changed picture: as JPEG where that is the change, else as pixels.
+    pub(super) fn apply(self, picture: &RgbImage, rng: &mut impl Rng) -> Result<Payload> {
+        let (width, height) = picture.dimensions();
+        let changed = match self {
+            Self::Jpeg(quality) => {
+                let mut bytes = Vec::new();
+                let encoded = JpegEncoder::new_with_quality(&mut bytes, quality).encode_image(picture);
+                encoded.map_err(|e| ImagesError::BadPicture { reason: e.to_string() })?;
+                return Ok(Payload::Encoded(bytes));
+            }
+            Self::Resize(percent) => {
+                let scaled = |side: u32| (side * percent / 100).max(1);
+                imageops::resize(picture, scaled(width), scaled(height), FilterType::CatmullRom)
+            }
+            Self::Crop(percent) => {
+                let cut = [width, height].map(|side| (side * percent).div_ceil(100).min(side - 1));
+                let [x, y] = cut.map(|cut| rng.random_range(0..=cut));
+                imageops::crop_imm(picture, x, y, width - cut[0], height - cut[1]).to_image()
+            }
+            Self::Brightness(percent) => {
+                let mut brighter = picture.clone();
+                for value in brighter.iter_mut() {
+                    *value = (i32::from(*value) * (100 + percent) / 100).clamp(0, 255) as u8;
+                }
+                brighter
+            }
+            Self::Blur(sigma) => imageops::blur(picture, sigma as f32),
+            Self::Flip => imageops::flip_horizontal(picture),
+        };
+        Ok(Payload::Pixels(to_picture(&changed)?))
+    }
+}
+
+/// A picture of the `image` crate in planes.
+fn to_picture(picture: &RgbImage) -> Result<Picture> {
+    let (height, width) = (picture.height() as usize, picture.width() as usize);
+    Ok(Picture::from_interleaved(3, height, width, picture.as_raw())?)
+}
+
+/// The picture as the `image` crate holds it.
+pub(super) fn to_image(picture: &Picture) -> Option<RgbImage> {
+    let (width, height) = (picture.width as u32, picture.height as u32);
+    match picture.channels {
+        1 => Some(
+            DynamicImage::ImageLuma8(image::GrayImage::from_raw(width, height, picture.to_interleaved())?)
+                .to_rgb8(),
+        ),
+        _ => RgbImage::from_raw(width, height, picture.to_interleaved()),
+    }
+}
+
+impl fmt::Display for Change {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Jpeg(quality) => write!(f, "jpeg({quality})"),
+            Self::Resize(percent) => write!(f, "resize({percent})"),
+            Self::Crop(percent) => write!(f, "crop({percent})"),
+            Self::Brightness(percent) => write!(f, "brightness({percent})"),
+            Self::Blur(sigma) => write!(f, "blur({sigma})"),
+            Self::Flip => f.write_str("flip"),
+        }
+    }
+}
+
+impl FromStr for Change {
+    type Err = DedupError;
+
+    fn from_str(text: &str) -> Result<Self> {
+        let (name, amount) = text.strip_suffix(')').and_then(|t| t.split_once('(')).unwrap_or((text, "0"));
+        let amount: Option<i32> = amount.parse().ok();
+        match (name, amount) {
+            ("jpeg", Some(quality @ 1..=100)) => Ok(Self::Jpeg(quality as u8)),
+            ("resize", Some(percent @ 1..=400)) => Ok(Self::Resize(percent as u32)),
+            ("crop", Some(percent @ 1..=50)) => Ok(Self::Crop(percent as u32)),
+            ("brightness", Some(percent @ -90..=400)) => Ok(Self::Brightness(percent)),
+            ("blur", Some(sigma @ 1..=20)) => Ok(Self::Blur(sigma as u32)),
+            ("flip", Some(0)) => Ok(Self::Flip),
+            _ => Err(DedupError::Setting {
+                key: "changes",
+                expected: "jpeg(1–100), resize(1–400), crop(1–50), brightness(-90–400), blur(1–20) or flip"
+                    .into(),
+                found: format!("{text:?}"),
+            }),
+        }
+    }
+}
+
+impl TryFrom<String> for Change {
+    type Error = DedupError;
+
+    fn try_from(text: String) -> Result<Self> {
+        text.parse()
+    }
+}
+
+impl From<Change> for String {
+    fn from(change: Change) -> Self {
+        change.to_string()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rand::SeedableRng;
+    use rand_chacha::ChaCha8Rng;
+
+    use super::*;
+
+    #[test]
+    fn each_change_does_what_it_says() {
+        let mut rng = ChaCha8Rng::seed_from_u64(1);
+        let picture = RgbImage::from_fn(100, 80, |x, y| image::Rgb([x as u8, 2 * y as u8, 200]));
+        let mut pixels = |change: Change| match change.apply(&picture, &mut rng).unwrap() {
+            Payload::Pixels(picture) => picture,
+            other => panic!("{other:?}"),
+        };
+        let half = pixels(Change::Resize(50));
+        assert_eq!((half.width, half.height), (50, 40));
+        let crop = pixels(Change::Crop(5));
+        assert_eq!((crop.width, crop.height), (95, 76));
+        assert!(crop.pixels[0] <= 5 && crop.pixels[95 * 76] <= 8);
+        let bright = pixels(Change::Brightness(10));
+        assert_eq!([0, 1, 2].map(|c| bright.pixels[c * 8000 + 60 * 100 + 50]), [55, 132, 220]);
+        let flipped = pixels(Change::Flip);
+        assert_eq!(flipped.pixels[..3], [99, 98, 97]);
+        assert!(matches!(Change::Jpeg(30).apply(&picture, &mut rng), Ok(Payload::Encoded(_))));
+    }
+
+    #[test]
+    fn names_are_parsed_and_written() {
+        for change in Change::ALL {
+            assert_eq!(change.to_string().parse::<Change>().unwrap(), change);
+        }
+        for text in ["", "jpeg", "jpeg(0)", "crop(99)", "flip(1)", "blur(x)"] {
+            assert!(text.parse::<Change>().is_err(), "{text}");
+        }
+    }
+}

@@ -1,0 +1,18 @@
+//! Groups of near-duplicates.
+
+mod buckets;
+mod config;
+mod exact;
+mod groups_file;
+mod images;
+mod near;
+mod second_look;
+mod union_find;
+
+pub use config::{GroupConfig, Keep, Rule};
+pub use exact::equal_codes;
+pub use groups_file::{GROUPS, Member, read_groups, removed_keys};
+pub use images::{GroupSummary, LookedAt, RuleCounts, group_images};
+pub use near::{Pair, SearchReport, near_pairs};
+pub use second_look::pixel_distance;
+pub use union_find::UnionFind;

@@ -1,0 +1,212 @@
+//! From a data set to codes: streaming, on all cores, resumable.
+//!
+//! | file | holds |
+//! | --- | --- |
+//! | `codes.parquet` | a row an image: `key`, the code's lower and upper 64 bits `word0` and `word1`, `width` and `height` of the picture in pixels |
+//! | `pictures.npy` | the 32×32 pictures that were hashed, uint8, (N, 3, 32, 32), in the same order |
+//! | `bad.csv` | `key`, `reason` of what could not be hashed |
+//! | `autoencoder.safetensors` | the autoencoder that hashed them |
+
+mod codes;
+mod journal;
+mod pictures;
+
+use std::ops::ControlFlow;
+use std::path::Path;
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+
+use dcgan_images::{ImagesError, Record, Records, Source, Thumbnail};
+use rayon::prelude::*;
+use serde::{Deserialize, Serialize};
+
+pub use codes::{Codes, read_keys};
+pub use pictures::Pictures;
+
+use self::journal::{Journal, Row};
+use crate::error::check;
+use crate::model::BATCH;
+use crate::preprocess::{FILTER, PICTURE_BYTES, SIDE};
+use crate::{Autoencoder, DedupError, Result};
+
+/// Names of what [`hash`] writes into its folder.
+pub mod files {
+    /// Keys and codes.
+    pub const CODES: &str = "codes.parquet";
+    /// The 32×32 pictures.
+    pub const PICTURES: &str = "pictures.npy";
+    /// What could not be hashed.
+    pub const BAD: &str = "bad.csv";
+    /// What is hashed so far, while it runs.
+    pub const JOURNAL: &str = "codes.jsonl.partial";
+}
+
+/// Images that are decoded and hashed together, and after which the journal is whole.
+const CHUNK: usize = 1024;
+
+/// Settings of [`hash`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct HashConfig {
+    /// A picture of more pixels than this is bad, and is not decoded.
+    pub max_pixels: u64,
+    /// Stop after this many images, bad ones included.
+    pub limit: Option<usize>,
+}
+
+impl Default for HashConfig {
+    fn default() -> Self {
+        Self { max_pixels: 1 << 26, limit: None }
+    }
+}
+
+impl HashConfig {
+    /// Checks every range.
+    ///
+    /// # Errors
+    /// [`DedupError::Setting`].
+    pub fn validate(&self) -> Result<()> {
+        check("max_pixels", (1..=1 << 32).contains(&self.max_pixels), "1 to 2³²", self.max_pixels)?;
+        check("limit", self.limit != Some(0), "at least 1", 0)
+    }
+}
+
+/// What a hashing did.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct HashSummary {
+    /// Images with a code.
+    pub n_images: u64,
+    /// Images that could not be hashed; `bad.csv` lists them.
+    pub n_bad: u64,
+    /// Images that an earlier, interrupted run had done.
+    pub n_resumed: u64,
+    /// Share of set bits: mean over images and bits.
+    pub bits_set: f64,
+    /// The same of the bit that is set least often.
+    pub least_set: f64,
+    /// The same of the bit that is set most often.
+    pub most_set: f64,
+}
+
+/// Hashes the images of `source` into `dir`, which must exist. A run that was killed, at any point, is continued where its
+/// journal in `dir` ends, to the bits of an uninterrupted one. Memory does not grow with the number of images.
+///
+/// An image that cannot be decoded or has more than `max_pixels` pixels is listed in `bad.csv` and passed over. `observe` is
+/// told how many images are done and how many there are (0: unknown).
+///
+/// # Errors
+/// Those of [`Source::records`] and of writing; [`DedupError::File`] where no image can be hashed;
+/// [`DedupError::Interrupted`] where `observe` breaks.
+pub fn hash(
+    source: &Source,
+    model: &Autoencoder,
+    config: &HashConfig,
+    dir: &Path,
+    observe: &mut dyn FnMut(u64, u64) -> ControlFlow<()>,
+) -> Result<HashSummary> {
+    config.validate()?;
+    let limit = config.limit.unwrap_or(usize::MAX);
+    let n_total = source.n_images()?.map_or(0, |n| n.min(limit as u64));
+    let mut journal = Journal::resume(dir, CHUNK)?;
+    let n_resumed = journal.n_rows();
+    let records: Records = Box::new(source.records()?.take(limit).skip(n_resumed as usize));
+    std::thread::scope(|scope| {
+        // Reading overlaps decoding and hashing, and those overlap writing.
+        let (to_hash, chunks) = sync_channel(1);
+        let (to_write, hashed) = sync_channel(1);
+        scope.spawn(move || send_chunks(records, &to_hash));
+        scope.spawn(move || hash_chunks(chunks, model, config.max_pixels, &to_write));
+        write_all(hashed, &mut journal, &mut |done| observe(done, n_total))
+    })?;
+    let summary = journal.finish()?;
+    if summary.n_images == 0 {
+        let found = format!("{} that cannot (bad.csv says why)", summary.n_bad);
+        return Err(DedupError::file(
+            dir,
+            format!("at least one image of {source} that can be hashed"),
+            found,
+        ));
+    }
+    Ok(HashSummary { n_resumed, ..summary })
+}
+
+type Chunk = Vec<std::result::Result<Record, ImagesError>>;
+
+/// Sends the records in chunks of [`CHUNK`], until they end, one is an error, or nobody listens any more.
+fn send_chunks(mut records: Records, sender: &SyncSender<Chunk>) {
+    loop {
+        let mut chunk = Chunk::new();
+        while chunk.len() < CHUNK && chunk.last().is_none_or(std::result::Result::is_ok) {
+            match records.next() {
+                Some(record) => chunk.push(record),
+                None => break,
+            }
+        }
+        let is_last = chunk.len() < CHUNK;
+        if chunk.is_empty() || sender.send(chunk).is_err() || is_last {
+            return;
+        }
+    }
+}
+
+/// The rows of a chunk, and the pictures of those that are not bad.
+type Hashed = (Vec<Row>, Vec<u8>);
+
+/// Decodes and hashes chunks on all cores until they end, one holds an error of the set itself, or nobody listens any more.
+fn hash_chunks(
+    chunks: Receiver<Chunk>,
+    model: &Autoencoder,
+    max_pixels: u64,
+    sender: &SyncSender<Result<Hashed>>,
+) {
+    for chunk in chunks {
+        let records: std::result::Result<Vec<Record>, ImagesError> = chunk.into_iter().collect();
+        let hashed = records.map_err(DedupError::from).and_then(|records| {
+            let parts = records.into_par_iter().chunks(BATCH).map(|part| hash_part(part, model, max_pixels));
+            let parts: Vec<Hashed> = parts.collect::<Result<_>>()?;
+            let (rows, pictures): (Vec<_>, Vec<_>) = parts.into_iter().unzip();
+            Ok((rows.concat(), pictures.concat()))
+        });
+        if sender.send(hashed).is_err() {
+            return;
+        }
+    }
+}
+
+fn hash_part(records: Vec<Record>, model: &Autoencoder, max_pixels: u64) -> Result<Hashed> {
+    let mut pictures = Vec::with_capacity(records.len() * PICTURE_BYTES);
+    let mut rows = Vec::with_capacity(records.len());
+    for Record { key, payload, .. } in records {
+        match payload.into_thumbnail(SIDE, FILTER, max_pixels) {
+            Ok(Thumbnail { picture, width, height }) => {
+                pictures.extend(picture.pixels);
+                rows.push(Row::good(key, [width, height]));
+            }
+            Err(ImagesError::BadPicture { reason }) => rows.push(Row::bad(key, reason)),
+            Err(e) => return Err(e.into()),
+        }
+    }
+    let codes = model.codes(&pictures)?;
+    for (row, code) in rows.iter_mut().filter(|row| row.is_good()).zip(codes) {
+        row.set_code(code);
+    }
+    Ok((rows, pictures))
+}
+
+fn write_all(
+    chunks: Receiver<Result<Hashed>>,
+    journal: &mut Journal,
+    observe: &mut dyn FnMut(u64) -> ControlFlow<()>,
+) -> Result<()> {
+    for chunk in chunks {
+        if observe(journal.n_rows()).is_break() {
+            return Err(DedupError::Interrupted);
+        }
+        let (rows, pictures) = chunk?;
+        journal.append(&rows, &pictures)?;
+    }
+    let _ = observe(journal.n_rows());
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,75 @@
+//! `pictures.npy`: the 32×32 pictures, uint8, (N, 3, 32, 32).
+
+use std::path::Path;
+use std::sync::Mutex;
+
+use std::io::{Read, Seek, SeekFrom};
+
+use crate::preprocess::{PICTURE_BYTES, SIDE};
+use crate::{DedupError, Result};
+
+/// The header is padded to this length whatever N is, so that N can be written at the end.
+pub(super) const HEADER_BYTES: usize = 128;
+
+/// The header of `.npy`, version 1.0.
+pub(super) fn header(n: u64) -> Vec<u8> {
+    let text = format!("{{'descr': '|u1', 'fortran_order': False, 'shape': ({n}, 3, {SIDE}, {SIDE}), }}");
+    let mut bytes = b"\x93NUMPY\x01\x00\x76\x00".to_vec();
+    bytes.extend(text.bytes());
+    bytes.resize(HEADER_BYTES - 1, b' ');
+    bytes.push(b'\n');
+    bytes
+}
+
+/// The pictures of a hashed set, read as they are asked for.
+#[derive(Debug)]
+pub struct Pictures {
+    file: Mutex<fs_err::File>,
+    n: u64,
+}
+
+impl Pictures {
+    /// Opens a `pictures.npy` of `n` pictures.
+    ///
+    /// # Errors
+    /// [`DedupError::File`] where it holds another number.
+    pub fn open(path: &Path, n: u64) -> Result<Self> {
+        let mut file = fs_err::File::open(path)?;
+        let mut found = Vec::new();
+        Read::by_ref(&mut file).take(HEADER_BYTES as u64).read_to_end(&mut found)?;
+        let (n_bytes, expected) = (file.metadata()?.len(), HEADER_BYTES as u64 + n * PICTURE_BYTES as u64);
+        if found != header(n) || n_bytes != expected {
+            let expected = format!("{n} pictures of 3×{SIDE}×{SIDE} in {expected} bytes");
+            return Err(DedupError::file(
+                path,
+                expected,
+                format!("{n_bytes} bytes of them or of another shape"),
+            ));
+        }
+        Ok(Self { file: Mutex::new(file), n })
+    }
+
+    /// The number of pictures.
+    pub fn len(&self) -> u64 {
+        self.n
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.n == 0
+    }
+
+    /// The 3072 bytes of each of `images`, in that order.
+    ///
+    /// # Errors
+    /// [`DedupError::Io`], also where an index is not below [`Self::len`].
+    pub fn read(&self, images: &[u32]) -> Result<Vec<u8>> {
+        let mut bytes = vec![0; images.len() * PICTURE_BYTES];
+        let mut file = self.file.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        for (&image, picture) in images.iter().zip(bytes.chunks_exact_mut(PICTURE_BYTES)) {
+            file.seek(SeekFrom::Start(HEADER_BYTES as u64 + u64::from(image) * PICTURE_BYTES as u64))?;
+            file.read_exact(picture)?;
+        }
+        Ok(bytes)
+    }
+}

@@ -1,0 +1,89 @@
+use dcgan_images::grid::write_grid;
+
+use super::*;
+use crate::Preprocessing;
+
+/// A folder of `n` PNG files of 40×56, with an empty file, a text and a broken picture among them.
+fn folder(dir: &Path, n: usize) -> Source {
+    for i in 0..n {
+        let pixels: Vec<u8> = (0..3 * 40 * 56).map(|k| ((k * (i + 3)) / 7 % 256) as u8).collect();
+        write_grid(&dir.join(format!("{i:05}.png")), &pixels, [1, 3, 40, 56], 1).unwrap();
+    }
+    fs_err::write(dir.join("00001x.jpg"), "").unwrap();
+    fs_err::write(dir.join("00001y.png"), "text, not pixels").unwrap();
+    let whole = fs_err::read(dir.join("00000.png")).unwrap();
+    fs_err::write(dir.join("zz.png"), &whole[..whole.len() / 2]).unwrap();
+    Source::Folder { path: dir.to_path_buf(), classes: false }
+}
+
+fn model() -> Autoencoder {
+    Autoencoder::random(Preprocessing { standardise: true }, 1).unwrap()
+}
+
+fn run(source: &Source, out: &Path, stop: u64) -> Result<HashSummary> {
+    fs_err::create_dir_all(out).unwrap();
+    hash(source, &model(), &HashConfig::default(), out, &mut |done, _| match done >= stop {
+        true => ControlFlow::Break(()),
+        false => ControlFlow::Continue(()),
+    })
+}
+
+#[test]
+fn a_run_that_broke_off_anywhere_is_continued_to_the_same_bits() {
+    let dir = tempfile::tempdir().unwrap();
+    let pictures = dir.path().join("pictures");
+    fs_err::create_dir(&pictures).unwrap();
+    let source = folder(&pictures, 2 * CHUNK + 300);
+    let (whole, parts) = (dir.path().join("whole"), dir.path().join("parts"));
+    let summary = run(&source, &whole, u64::MAX).unwrap();
+    assert_eq!((summary.n_images, summary.n_bad, summary.n_resumed), (2 * CHUNK as u64 + 300, 3, 0));
+    let bad = fs_err::read_to_string(whole.join(files::BAD)).unwrap();
+    assert!(bad.contains("\n00001x.jpg,\"neither JPEG, PNG nor WebP: the file is empty\"\n"), "{bad}");
+
+    assert!(matches!(run(&source, &parts, 2 * CHUNK as u64), Err(DedupError::Interrupted)));
+    // As a kill may leave them: a line that breaks off, and pictures without lines.
+    let append = |name: &str, bytes: &[u8]| {
+        use std::io::Write as _;
+        let mut file = fs_err::OpenOptions::new().append(true).open(parts.join(name)).unwrap();
+        file.write_all(bytes).unwrap();
+    };
+    append(files::JOURNAL, b"{\"key\":\"a\",\"code\":[1,2],\"size\":[3,4]}\n{\"key\":\"b\",\"co");
+    append(files::PICTURES, &[7; 5_000]);
+    let resumed = run(&source, &parts, u64::MAX).unwrap();
+    assert_eq!(resumed.n_resumed, 2 * CHUNK as u64);
+    for file in [files::CODES, files::PICTURES, files::BAD] {
+        assert!(fs_err::read(whole.join(file)).unwrap() == fs_err::read(parts.join(file)).unwrap(), "{file}");
+    }
+    assert!(!parts.join(files::JOURNAL).exists());
+}
+
+#[test]
+fn codes_and_pictures_belong_together() {
+    let dir = tempfile::tempdir().unwrap();
+    let pictures = dir.path().join("pictures");
+    fs_err::create_dir(&pictures).unwrap();
+    let source = folder(&pictures, 20);
+    let out = dir.path().join("out");
+    run(&source, &out, u64::MAX).unwrap();
+    let set = Codes::read(&out.join(files::CODES)).unwrap();
+    assert_eq!((set.codes.len(), set.sizes[3]), (20, [56, 40]));
+    let pictures = Pictures::open(&out.join(files::PICTURES), 20).unwrap();
+    let some = pictures.read(&[19, 4]).unwrap();
+    assert_eq!(model().codes(&some).unwrap(), [set.codes[19], set.codes[4]]);
+    let keys = read_keys(&out.join(files::CODES), |image| image == 2).unwrap();
+    assert_eq!(keys, [(2, "00002.png".to_owned())]);
+    assert!(pictures.read(&[20]).is_err());
+    let message = Pictures::open(&out.join(files::PICTURES), 21).unwrap_err().to_string();
+    assert!(message.contains("pictures.npy: expected 21 pictures"), "{message}");
+}
+
+#[test]
+fn a_set_without_a_usable_image_is_an_error() {
+    let dir = tempfile::tempdir().unwrap();
+    let pictures = dir.path().join("pictures");
+    fs_err::create_dir(&pictures).unwrap();
+    fs_err::write(pictures.join("a.jpg"), "").unwrap();
+    let source = Source::Folder { path: pictures, classes: false };
+    let message = run(&source, &dir.path().join("out"), u64::MAX).unwrap_err().to_string();
+    assert!(message.ends_with("found 1 that cannot (bad.csv says why)"), "{message}");
+}

@@ -1,0 +1,102 @@
+//! The whole way on made-up rooms with planted near-duplicates: training, hashing, grouping, judging, writing again.
+
+#![allow(clippy::unwrap_used)]
+
+use std::collections::HashSet;
+use std::ops::ControlFlow;
+use std::path::Path;
+
+use dcgan_dedup::evaluate::{Change, EvaluateConfig, Evaluated, evaluate};
+use dcgan_dedup::group::{GROUPS, GroupConfig, Keep, Rule, group_images, read_groups};
+use dcgan_dedup::hash::{HashConfig, hash};
+use dcgan_dedup::regenerate::{Target, regenerate};
+use dcgan_dedup::train::{TrainConfig, files::AUTOENCODER, train};
+use dcgan_dedup::{Autoencoder, DedupError};
+use dcgan_images::synthetic::{RoomsConfig, write_rooms};
+use dcgan_images::{ImageStore, ImportConfig, Source, import};
+
+fn go(_done: u64, _total: u64) -> ControlFlow<()> {
+    ControlFlow::Continue(())
+}
+
+/// The planted pairs: (original, duplicate, change).
+fn planted(dir: &Path) -> Vec<(String, String, String)> {
+    let text = std::fs::read_to_string(dir.join("planted.csv")).unwrap();
+    let row = |line: &str| {
+        let mut fields = line.split(',').map(str::to_owned);
+        (fields.next().unwrap(), fields.next().unwrap(), fields.next().unwrap())
+    };
+    text.lines().skip(1).map(row).collect()
+}
+
+#[test]
+fn planted_near_duplicates_are_found_and_removed() {
+    let dir = tempfile::tempdir().unwrap();
+    let at = |name: &str| {
+        let path = dir.path().join(name);
+        std::fs::create_dir_all(&path).unwrap();
+        path
+    };
+    let rooms = RoomsConfig { n_scenes: 120, n_planted: 40, size: 80, seed: 3 };
+    write_rooms(&dir.path().join("rooms"), &rooms).unwrap();
+    let source = Source::Lsun { path: dir.path().join("rooms/rooms_lmdb") };
+    let import_config =
+        ImportConfig { resize: "min_resize_centre_crop(64)".parse().unwrap(), ..Default::default() };
+    import(&source, &import_config, &at("images"), &mut go).unwrap();
+    let store = ImageStore::open(&at("images")).unwrap();
+    let config = TrainConfig { epochs: 25, batch_size: 40, ..Default::default() };
+    train(&store, &config, &at("model"), &mut go).unwrap();
+    let model = Autoencoder::load(&at("model").join(AUTOENCODER)).unwrap();
+
+    let summary = hash(&source, &model, &HashConfig::default(), &at("codes"), &mut go).unwrap();
+    assert_eq!((summary.n_images, summary.n_bad), (160, 0));
+    let grouping = GroupConfig { rule: Rule::Near, keep: Keep::LowestKey, ..Default::default() };
+    let found = group_images(&at("codes"), &grouping, &at("groups"), &mut go).unwrap();
+    assert!(found.exact.n_grouped <= found.near.n_grouped, "{found:?}");
+    let groups = read_groups(&at("groups").join(GROUPS)).unwrap();
+    assert_eq!(groups.len() as u64, found.near.n_groups);
+
+    // Groups hold planted pairs alone, and most of them.
+    let planted = planted(&dir.path().join("rooms"));
+    let pairs: HashSet<(String, String)> =
+        planted.iter().flat_map(|(a, b, _)| [(a.clone(), b.clone()), (b.clone(), a.clone())]).collect();
+    for group in &groups {
+        assert_eq!(group[0].key, group[0].representative);
+        assert!(group[1..].iter().all(|member| member.key > group[0].key), "the lowest key stays");
+        assert!(
+            group.len() == 2 && pairs.contains(&(group[0].key.clone(), group[1].key.clone())),
+            "{group:?}"
+        );
+    }
+    assert!(groups.len() * 10 >= planted.len() * 8, "{} of {}", groups.len(), planted.len());
+    let again = group_images(&at("codes"), &grouping, &at("groups-again"), &mut go).unwrap();
+    assert_eq!(again, found);
+    let bytes = |name: &str| std::fs::read(at(name).join(GROUPS)).unwrap();
+    assert!(bytes("groups") == bytes("groups-again"));
+
+    let changes = vec![Change::Jpeg(50), Change::Resize(50), Change::Crop(2), Change::Flip];
+    let config = EvaluateConfig { n_changed: 30, changes, n_on_sheet: 5, ..Default::default() };
+    let codes = at("codes");
+    let evaluated =
+        Evaluated { source: &source, model: &model, hashed: &codes, groups: &groups, grouping: &grouping };
+    let (evaluation, sheet) = evaluate(evaluated, &config, &[], &mut go).unwrap();
+    let near = &evaluation.methods[2];
+    assert!(near.method.contains("near") && near.recall[0].n == 30, "{near:?}");
+    assert!(near.recall[0].share > 0.9 && near.recall[1].share > 0.9, "{near:?}");
+    assert!(near.recall[3].share < 0.2 && near.false_positives.share < 0.05, "{near:?}");
+    assert!(evaluation.methods[0].recall[0].share <= near.recall[0].share);
+    let page = sheet.html("Rooms <&>", &evaluation);
+    assert!(
+        page.contains("Rooms &lt;&amp;&gt;") && page.matches("data:image/jpeg;base64,").count() == 10,
+        "{page}"
+    );
+    assert_eq!(evaluation.markdown().lines().count(), 2 + 4 + 2);
+
+    let target = Target::Store { resize: "min_resize_centre_crop(32)".parse().unwrap() };
+    let written = regenerate(&source, &groups, target, &at("clean"), &mut go).unwrap();
+    assert_eq!(written.n_kept as usize, 160 - groups.len());
+    assert_eq!(ImageStore::open(&at("clean")).unwrap().len(), 160 - groups.len());
+
+    let stopped = group_images(&codes, &grouping, &at("stopped"), &mut |_, _| ControlFlow::Break(()));
+    assert!(matches!(stopped, Err(DedupError::Interrupted)));
+}

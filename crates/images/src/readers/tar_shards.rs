@@ -1,0 +1,127 @@
+//! Tar archives of JPEG, PNG and WebP files, as WebDataset writes them: one archive, or a folder of shards.
+//!
+//! Format: <https://github.com/webdataset/webdataset>.
+
+use std::io::{BufReader, Read};
+use std::path::{Path, PathBuf};
+use std::sync::mpsc::{SyncSender, sync_channel};
+
+use super::{Records, folder, name_of};
+use crate::record::MAX_FILE_BYTES;
+use crate::{ImagesError, Payload, Record, Result};
+
+/// Records that the reading thread is ahead, at most.
+const N_AHEAD: usize = 64;
+
+/// All images, archive by archive in the order of their names, each read once from front to back on a thread of its own.
+/// The key is `shard.tar/path/in/it.jpg`.
+pub(crate) fn records(path: &Path) -> Result<Records> {
+    let shards = shards(path)?;
+    let (sender, receiver) = sync_channel(N_AHEAD);
+    std::thread::Builder::new().name("tar-shards".into()).spawn(move || {
+        for shard in shards {
+            match send_all(&shard, &sender) {
+                Ok(true) => {}
+                Ok(false) => return,
+                Err(e) => {
+                    // A receiver that is gone has no use for the error.
+                    let _ = sender.send(Err(e));
+                    return;
+                }
+            }
+        }
+    })?;
+    Ok(Box::new(receiver.into_iter()))
+}
+
+fn shards(path: &Path) -> Result<Vec<PathBuf>> {
+    if !fs_err::metadata(path)?.is_dir() {
+        return Ok(vec![path.to_path_buf()]);
+    }
+    let mut shards = Vec::new();
+    for entry in fs_err::read_dir(path)? {
+        let file = entry?.path();
+        if file.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("tar")) {
+            shards.push(file);
+        }
+    }
+    if shards.is_empty() {
+        return Err(ImagesError::NoImages { path: path.to_path_buf(), expected: "tar archives".into() });
+    }
+    shards.sort();
+    Ok(shards)
+}
+
+/// Sends every image of an archive; false if nobody listens any more.
+fn send_all(path: &Path, sender: &SyncSender<Result<Record>>) -> Result<bool> {
+    let broken = |e: std::io::Error| ImagesError::layout(path, "a tar archive", e.to_string());
+    let source = name_of(path);
+    let file = BufReader::with_capacity(1 << 20, fs_err::File::open(path)?);
+    for entry in tar::Archive::new(file).entries().map_err(broken)? {
+        let mut entry = entry.map_err(broken)?;
+        let name = entry.path().map_err(broken)?.into_owned();
+        if !entry.header().entry_type().is_file() || !folder::has_image_ending(&name) {
+            continue;
+        }
+        let key = format!("{source}/{}", name.to_string_lossy());
+        let n_bytes = entry.size();
+        if n_bytes > MAX_FILE_BYTES {
+            let expected = format!("an image {key} of at most {MAX_FILE_BYTES} bytes");
+            return Err(ImagesError::layout(path, expected, n_bytes.to_string()));
+        }
+        let mut bytes = Vec::with_capacity(n_bytes as usize);
+        entry.read_to_end(&mut bytes).map_err(broken)?;
+        if bytes.len() as u64 != n_bytes {
+            let found = format!("{} and the end of the archive", bytes.len());
+            return Err(ImagesError::layout(path, format!("an image {key} of {n_bytes} bytes"), found));
+        }
+        let record = Record { key, label: None, source: source.clone(), payload: Payload::Encoded(bytes) };
+        if sender.send(Ok(record)).is_err() {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shard(path: &Path, names: &[&str]) {
+        let mut archive = tar::Builder::new(fs_err::File::create(path).unwrap());
+        for name in names {
+            let mut header = tar::Header::new_gnu();
+            header.set_size(name.len() as u64);
+            header.set_cksum();
+            archive.append_data(&mut header, name, name.as_bytes()).unwrap();
+        }
+        archive.finish().unwrap();
+    }
+
+    #[test]
+    fn images_of_all_shards_in_order() {
+        let folder = tempfile::tempdir().unwrap();
+        shard(&folder.path().join("b.tar"), &["3.webp"]);
+        shard(&folder.path().join("a.tar"), &["1.jpg", "1.json", "x/2.PNG"]);
+        fs_err::write(folder.path().join("readme.txt"), "").unwrap();
+        let found: Vec<(String, Payload)> =
+            records(folder.path()).unwrap().map(|r| r.unwrap()).map(|r| (r.key, r.payload)).collect();
+        let keys: Vec<&str> = found.iter().map(|(key, _)| key.as_str()).collect();
+        assert_eq!(keys, ["a.tar/1.jpg", "a.tar/x/2.PNG", "b.tar/3.webp"]);
+        assert_eq!(found[1].1, Payload::Encoded(b"x/2.PNG".to_vec()));
+        assert_eq!(records(&folder.path().join("b.tar")).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn an_archive_that_breaks_off_is_an_error_with_its_name() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.tar");
+        shard(&path, &["1.jpg", "2.jpg"]);
+        let bytes = fs_err::read(&path).unwrap();
+        fs_err::write(&path, &bytes[..1100]).unwrap();
+        let last = records(&path).unwrap().last().unwrap();
+        assert!(last.unwrap_err().to_string().contains("a.tar"));
+        let empty = tempfile::tempdir().unwrap();
+        assert!(records(empty.path()).is_err());
+    }
+}

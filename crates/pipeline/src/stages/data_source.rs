@@ -1,0 +1,55 @@
+//! A data set that a stage reads: outside the pipeline, or within the folder of the stage that made it.
+
+use std::path::{Component, Path, PathBuf};
+
+use dcgan_images::Source;
+
+use super::{Artifact, ConfigProblem, External, Input, InputRef};
+use crate::context::Context;
+
+/// The stage that made the data set, as an input.
+pub(super) fn inputs(from: Option<&Input>) -> Vec<InputRef<'_>> {
+    from.into_iter().map(|name| InputRef { key: "from", name, needs: Artifact::Dataset }).collect()
+}
+
+/// The data set's files, where no stage made it.
+pub(super) fn externals(from: Option<&Input>, source: &Source) -> Vec<External> {
+    if from.is_some() {
+        return Vec::new();
+    }
+    source.paths().into_iter().map(|path| External { key: "source", path: path.to_owned() }).collect()
+}
+
+/// Refuses a path out of the folder of the stage that made the data set.
+pub(super) fn problems(from: Option<&Input>, source: &Source) -> Option<ConfigProblem> {
+    // What lies outside the stage's folder would be neither checked nor fingerprinted.
+    let is_inside = |path: &Path| path.components().all(|part| matches!(part, Component::Normal(_)));
+    let is_wrong = from.is_some() && !source.paths().into_iter().all(is_inside);
+    let message = "with `from`, expected a path within that stage's folder, without `..`".to_owned();
+    is_wrong.then(|| ConfigProblem { key: "source".to_owned(), message })
+}
+
+/// The source with its paths put under the folder of the stage that made it.
+pub(super) fn resolve(from: Option<&Input>, source: &Source, ctx: &Context<'_>) -> Source {
+    match from {
+        Some(from) => within(source, &ctx.input(from)),
+        None => source.clone(),
+    }
+}
+
+fn within(source: &Source, folder: &Path) -> Source {
+    let join = |path: &PathBuf| folder.join(path);
+    match source {
+        Source::Cifar10 { path, split } => Source::Cifar10 { path: join(path), split: *split },
+        Source::Svhn { path } => Source::Svhn { path: join(path) },
+        Source::Mnist { images, labels } => {
+            Source::Mnist { images: join(images), labels: labels.as_ref().map(join) }
+        }
+        Source::Folder { path, classes } => Source::Folder { path: join(path), classes: *classes },
+        Source::ImageNetTar { path } => Source::ImageNetTar { path: join(path) },
+        Source::ImageNetFolder { path } => Source::ImageNetFolder { path: join(path) },
+        Source::Lsun { path } => Source::Lsun { path: join(path) },
+        Source::Tar { path } => Source::Tar { path: join(path) },
+        Source::Store { path } => Source::Store { path: join(path) },
+    }
+}

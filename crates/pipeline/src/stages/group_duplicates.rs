@@ -1,0 +1,126 @@
+//! `group_duplicates`: groups of near-duplicates by their codes.
+
+use std::collections::{HashMap, HashSet};
+use std::path::Path;
+
+use dcgan_dedup::evaluate::PairToJudge;
+use dcgan_dedup::group::{GroupConfig, GroupSummary, Rule, group_images};
+use dcgan_dedup::hash::{files::CODES, read_keys};
+use serde::{Deserialize, Serialize};
+
+use super::info::{KeyInfo, KindInfo, optional, required};
+use super::{Artifact, ConfigProblem, Input, InputRef, Outcome, Stage};
+use crate::context::Context;
+
+/// What to group, and by which rule.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct GroupDuplicates {
+    /// The codes.
+    pub codes: Input,
+    /// The rules.
+    #[serde(default)]
+    pub grouping: GroupConfig,
+}
+
+/// The kind.
+pub(super) const INFO: KindInfo = KindInfo {
+    name: "group_duplicates",
+    version: 1,
+    summary: "find groups of near-duplicates by their codes: equal ones, or near ones that a second look confirms",
+    details: "Writes groups.parquet (group, key, representative, distance, pixel_distance) by the rule that is set, and \
+              groups.json with the counts of both rules side by side and what the search met (hot buckets). borderline.json \
+              lists the pairs nearest to the threshold of the second look. `exact` is the paper's rule and finds little more \
+              than re-encodings; `near` also finds crops, other sizes and other brightness.",
+    keys: &KEYS,
+    example: &["codes=runs/lsun/codes"],
+    is_resumable: false,
+    reads_records: false,
+    uses_device: false,
+};
+
+const KEYS: [KeyInfo; 6] = [
+    required("codes", "stage", "The codes that `hash_images` made."),
+    optional(
+        "grouping.rule",
+        "\"exact\" or \"near\"",
+        "\"exact\"",
+        "exact: equal codes, as in the paper. near: codes within the radius whose pictures are alike.",
+    ),
+    optional("grouping.radius", "0 to 24", "12", "Bits in which two codes may differ, for `near`."),
+    optional(
+        "grouping.pixel_distance",
+        "number from 0 to 2",
+        "0.3",
+        "For `near`: largest root mean square difference of the two 32×32 pictures, standardised and aligned; 1.41 is what \
+         unrelated ones have.",
+    ),
+    optional(
+        "grouping.bucket_cap",
+        "count",
+        "16384",
+        "For `near`: pictures that agree on a band of bits are each compared with so many others of them at most.",
+    ),
+    optional(
+        "grouping.keep",
+        "\"largest\" or \"lowest_key\"",
+        "\"largest\"",
+        "Which picture of a group stays: the one with the most pixels, then the lowest key; or the lowest key alone.",
+    ),
+];
+
+/// Pairs for people to look at.
+pub(super) const BORDERLINE: &str = "borderline.json";
+
+impl Stage for GroupDuplicates {
+    fn inputs(&self) -> Vec<InputRef<'_>> {
+        vec![InputRef { key: "codes", name: &self.codes, needs: Artifact::Codes }]
+    }
+
+    fn yields(&self) -> Vec<Artifact> {
+        vec![Artifact::Groups]
+    }
+
+    fn problems(&self) -> Vec<ConfigProblem> {
+        ConfigProblem::of("grouping", self.grouping.validate())
+    }
+
+    fn run(&self, ctx: &Context<'_>) -> anyhow::Result<Outcome> {
+        let hashed = ctx.input(&self.codes);
+        let mut task = ctx.task("comparing", "pairs");
+        let summary =
+            group_images(&hashed, &self.grouping, ctx.out, &mut |done, total| task.observe(done, total))?;
+        drop(task);
+        if summary.search.n_skipped > 0 {
+            ctx.progress().warn(format_args!(
+                "{} hot buckets, the largest of {} pictures: {} pairs in them were not compared",
+                summary.search.n_hot_buckets, summary.search.largest_bucket, summary.search.n_skipped
+            ));
+        }
+        ctx.write_json("groups.json", &summary)?;
+        ctx.write_json(BORDERLINE, &pairs_to_judge(&hashed, &summary)?)?;
+        let differences = match self.grouping.rule {
+            Rule::Exact => Vec::new(),
+            Rule::Near => vec![format!(
+                "near-duplicates by codes within {} bits and a second look, not by equal codes",
+                self.grouping.radius
+            )],
+        };
+        Ok(Outcome { metrics: serde_json::to_value(&summary)?, differences })
+    }
+}
+
+/// The borderline pairs with their keys.
+pub(super) fn pairs_to_judge(hashed: &Path, summary: &GroupSummary) -> anyhow::Result<Vec<PairToJudge>> {
+    let images: HashSet<u32> = summary.borderline.iter().flat_map(|pair| [pair.first, pair.second]).collect();
+    let keys: HashMap<u32, String> =
+        read_keys(&hashed.join(CODES), |image| images.contains(&image))?.into_iter().collect();
+    let key = |image: u32| keys.get(&image).cloned().unwrap_or_default();
+    let pairs = summary.borderline.iter().map(|pair| PairToJudge {
+        first: key(pair.first),
+        second: key(pair.second),
+        distance: pair.distance,
+        pixel_distance: pair.pixel_distance,
+    });
+    Ok(pairs.collect())
+}

@@ -1,0 +1,133 @@
+//! `hash_images`: the semantic hash of every picture of a set.
+
+use dcgan_dedup::Autoencoder;
+use dcgan_dedup::hash::{HashConfig, hash};
+use dcgan_dedup::train::files::AUTOENCODER;
+use dcgan_images::Source;
+use serde::{Deserialize, Serialize};
+
+use super::info::{KindInfo, optional, required};
+use super::{Artifact, ConfigProblem, External, Input, InputRef, Outcome, Stage, data_source};
+use crate::context::Context;
+
+/// What to hash, and with what.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct HashImages {
+    /// The stage that made the data set, if one did; the paths in `source` are then within its folder.
+    #[serde(default)]
+    pub from: Option<Input>,
+    /// The data set.
+    pub source: Source,
+    /// The autoencoder.
+    pub autoencoder: Input,
+    /// Only so many pictures, the first ones.
+    #[serde(default)]
+    pub limit: Option<usize>,
+    /// Pictures that claim more pixels are passed over.
+    #[serde(default = "max_pixels")]
+    pub max_pixels: u64,
+}
+
+fn max_pixels() -> u64 {
+    HashConfig::default().max_pixels
+}
+
+/// The kind.
+pub(super) const INFO: KindInfo = KindInfo {
+    name: "hash_images",
+    version: 1,
+    summary: "hash every picture of a set to 128 bits, from an LMDB, a folder, tars or an image store",
+    details: "Writes codes.parquet (key, word0, word1, width, height), pictures.npy (the 32×32 pictures that were hashed), \
+              bad.csv (what could not be hashed, with the reason) and a copy of the autoencoder. Pictures are streamed and \
+              decoded at reduced size on all cores; memory does not grow with their number. Interrupted or killed, it goes on \
+              where it stopped and ends with the bits of an uninterrupted run.",
+    keys: &[
+        optional(
+            "from",
+            "stage",
+            "",
+            "The stage that made the data set; paths in `source` are then within its folder.",
+        ),
+        optional("source.lsun.path", "folder", "", "An LSUN LMDB, such as bedroom_train_lmdb."),
+        optional("source.folder.path", "folder", "", "JPEG, PNG and WebP pictures, also in folders below."),
+        optional(
+            "source.tar.path",
+            "file or folder",
+            "",
+            "A tar of pictures, or a folder of such (WebDataset).",
+        ),
+        optional(
+            "source.store.path",
+            "folder",
+            "",
+            "An image store. `import_images` lists the other data sets.",
+        ),
+        required("autoencoder", "stage", "The autoencoder that `train_autoencoder` made."),
+        optional("limit", "count", "", "Only so many pictures, the first ones."),
+        optional(
+            "max_pixels",
+            "count",
+            "67108864",
+            "Pictures that claim more pixels are passed over before they are decoded.",
+        ),
+    ],
+    example: &["source.lsun.path=data/bedroom_train_lmdb", "autoencoder=runs/lsun/autoencoder"],
+    is_resumable: true,
+    reads_records: false,
+    uses_device: false,
+};
+
+impl HashImages {
+    fn config(&self) -> HashConfig {
+        HashConfig { max_pixels: self.max_pixels, limit: self.limit }
+    }
+}
+
+impl Stage for HashImages {
+    fn inputs(&self) -> Vec<InputRef<'_>> {
+        let mut inputs = data_source::inputs(self.from.as_ref());
+        inputs.push(InputRef { key: "autoencoder", name: &self.autoencoder, needs: Artifact::Autoencoder });
+        inputs
+    }
+
+    fn yields(&self) -> Vec<Artifact> {
+        vec![Artifact::Codes]
+    }
+
+    fn external_paths(&self) -> Vec<External> {
+        data_source::externals(self.from.as_ref(), &self.source)
+    }
+
+    fn problems(&self) -> Vec<ConfigProblem> {
+        let mut problems = ConfigProblem::of("", self.config().validate());
+        problems.extend(data_source::problems(self.from.as_ref(), &self.source));
+        problems
+    }
+
+    fn run(&self, ctx: &Context<'_>) -> anyhow::Result<Outcome> {
+        let source = data_source::resolve(self.from.as_ref(), &self.source, ctx);
+        let path = ctx.input(&self.autoencoder).join(AUTOENCODER);
+        let model = Autoencoder::load(&path)?;
+        let mut task = ctx.task("hashing", "pictures");
+        let summary =
+            hash(&source, &model, &self.config(), ctx.out, &mut |done, total| task.observe(done, total))?;
+        drop(task);
+        fs_err::copy(&path, ctx.out.join(AUTOENCODER))?;
+        if summary.n_bad > 0 {
+            ctx.progress().warn(format_args!(
+                "{} pictures could not be hashed; bad.csv in the stage's folder says why",
+                summary.n_bad
+            ));
+        }
+        // A code of which hardly any bit tells pictures apart finds thousands that are not alike.
+        if summary.least_set < 0.02 || summary.most_set > 0.98 {
+            ctx.progress().warn(format_args!(
+                "the bits are not balanced: one is set for {:.1} % of the pictures, another for {:.1} %",
+                100.0 * summary.least_set,
+                100.0 * summary.most_set
+            ));
+        }
+        Ok(Outcome { metrics: serde_json::to_value(&summary)?, differences: Vec::new() })
+    }
+}

@@ -1,0 +1,156 @@
+//! `remove_duplicates`: a set written again without its near-duplicates.
+
+use dcgan_dedup::group::{GROUPS, read_groups};
+use dcgan_dedup::regenerate::{Target, Way, regenerate};
+use dcgan_images::{Resize, Source};
+use serde::{Deserialize, Serialize};
+
+use super::info::{KindInfo, optional, required};
+use super::{Artifact, ConfigProblem, External, Input, InputRef, Outcome, Stage, data_source};
+use crate::context::Context;
+
+/// Which set, and as what it is written.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RemoveDuplicates {
+    /// The stage that made the data set, if one did; the paths in `source` are then within its folder.
+    #[serde(default)]
+    pub from: Option<Input>,
+    /// The data set.
+    pub source: Source,
+    /// The groups.
+    pub groups: Input,
+    /// As what it is written.
+    #[serde(default)]
+    pub target: TargetKind,
+    /// How files get into a folder.
+    #[serde(default = "copy")]
+    pub by: Way,
+    /// How pictures of an image store are made one size.
+    #[serde(default)]
+    pub resize: Resize,
+}
+
+fn copy() -> Way {
+    Way::Copy
+}
+
+/// As what a set is written.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TargetKind {
+    /// Two lists of keys.
+    #[default]
+    Lists,
+    /// An LSUN LMDB.
+    Lmdb,
+    /// A folder of files.
+    Folder,
+    /// An image store.
+    Store,
+}
+
+/// The kind.
+pub(super) const INFO: KindInfo = KindInfo {
+    name: "remove_duplicates",
+    version: 1,
+    summary: "write a set again without its near-duplicates: an LMDB, a folder, an image store, or lists of keys",
+    details: "Writes keep.txt and remove.txt, a key a line, and, by `target`, lmdb/ (an LSUN LMDB), pictures/ (the files) or \
+              an image store. Of each group one picture stays. Nothing is deleted from the set itself.",
+    keys: &[
+        optional(
+            "from",
+            "stage",
+            "",
+            "The stage that made the data set; paths in `source` are then within its folder.",
+        ),
+        optional("source.lsun.path", "folder", "", "The same data set that was hashed: an LSUN LMDB."),
+        optional("source.folder.path", "folder", "", "A folder of pictures."),
+        optional(
+            "source.tar.path",
+            "file or folder",
+            "",
+            "A tar of pictures, or a folder of such (WebDataset).",
+        ),
+        optional(
+            "source.store.path",
+            "folder",
+            "",
+            "An image store. `import_images` lists the other data sets.",
+        ),
+        required("groups", "stage", "The groups that `group_duplicates` found."),
+        optional(
+            "target",
+            "\"lists\", \"lmdb\", \"folder\" or \"store\"",
+            "\"lists\"",
+            "As what the set is written, beside the lists.",
+        ),
+        optional(
+            "by",
+            "\"copy\", \"hard_link\" or \"symbolic_link\"",
+            "\"copy\"",
+            "How files get into a folder; links need a set that is a folder.",
+        ),
+        optional(
+            "resize",
+            "\"keep\", \"centre_crop(N)\" or \"min_resize_centre_crop(N)\"",
+            "\"keep\"",
+            "How pictures of an image store are made one size.",
+        ),
+    ],
+    example: &["source.folder.path=photos", "groups=out/groups", "target=folder", "by=hard_link"],
+    is_resumable: false,
+    reads_records: false,
+    uses_device: false,
+};
+
+impl RemoveDuplicates {
+    fn target(&self) -> Target {
+        match self.target {
+            TargetKind::Lists => Target::Lists,
+            TargetKind::Lmdb => Target::Lmdb,
+            TargetKind::Folder => Target::Folder { by: self.by },
+            TargetKind::Store => Target::Store { resize: self.resize },
+        }
+    }
+}
+
+impl Stage for RemoveDuplicates {
+    fn inputs(&self) -> Vec<InputRef<'_>> {
+        let mut inputs = data_source::inputs(self.from.as_ref());
+        inputs.push(InputRef { key: "groups", name: &self.groups, needs: Artifact::Groups });
+        inputs
+    }
+
+    fn yields(&self) -> Vec<Artifact> {
+        match self.target {
+            TargetKind::Store => vec![Artifact::Images],
+            _ => vec![Artifact::Dataset],
+        }
+    }
+
+    fn external_paths(&self) -> Vec<External> {
+        data_source::externals(self.from.as_ref(), &self.source)
+    }
+
+    fn problems(&self) -> Vec<ConfigProblem> {
+        let mut problems = ConfigProblem::of("resize", self.resize.validate());
+        let is_folder = matches!(self.source, Source::Folder { .. } | Source::ImageNetFolder { .. });
+        if self.target == TargetKind::Folder && self.by != Way::Copy && !is_folder {
+            let message = "expected `copy`: links need a set that is a folder of files".to_owned();
+            problems.push(ConfigProblem { key: "by".to_owned(), message });
+        }
+        problems.extend(data_source::problems(self.from.as_ref(), &self.source));
+        problems
+    }
+
+    fn run(&self, ctx: &Context<'_>) -> anyhow::Result<Outcome> {
+        let source = data_source::resolve(self.from.as_ref(), &self.source, ctx);
+        let groups = read_groups(&ctx.input(&self.groups).join(GROUPS))?;
+        let mut task = ctx.task("writing", "pictures");
+        let summary = regenerate(&source, &groups, self.target(), ctx.out, &mut |done, total| {
+            task.observe(done, total)
+        })?;
+        Ok(Outcome { metrics: serde_json::to_value(&summary)?, differences: Vec::new() })
+    }
+}
