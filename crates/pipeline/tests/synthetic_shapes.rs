@@ -80,7 +80,7 @@ impl ConvNet {
         };
         let layers = CHANNELS.windows(2);
         Self {
-            kernels: layers.clone().map(|c| var(&[c[1], c[0], 5, 5], 0.0, 0.05)).collect(),
+            kernels: layers.clone().map(|c| var(&[5, 5, c[0], c[1]], 0.0, 0.05)).collect(),
             gains: layers.clone().map(|c| var(&[c[1]], 1.0, 0.0)).collect(),
             biases: layers.map(|c| var(&[c[1]], 0.0, 0.0)).collect(),
             head: var(&[16 * CHANNELS[3], 10], 0.0, 0.02),

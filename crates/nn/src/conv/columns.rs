@@ -53,3 +53,16 @@ pub(super) fn gather(g: &Geometry, image: &[f32], first: usize, columns: &mut [f
         }
     }
 }
+
+/// Adds the rows of `columns`, one every `step` values, to the places in one image that [`gather`] takes them from.
+pub(super) fn scatter(g: &Geometry, columns: &[f32], step: usize, first: usize, image: &mut [f32]) {
+    for (i, row) in columns.chunks_exact(step).enumerate() {
+        let patch = Patch::at(g, first + i);
+        for ky in patch.rows.clone() {
+            let (to, from) = patch.run(g, ky);
+            for (sum, value) in image[to].iter_mut().zip(&row[from]) {
+                *sum += value;
+            }
+        }
+    }
+}

@@ -184,12 +184,22 @@ impl Tile {
         let len = part.run.len;
         self.columns.clear();
         self.columns.resize(len * self.positions.len(), 0.0);
+        let rows = c.tap_rows();
         for (&[n, row, column], out) in self.positions.iter().zip(self.columns.chunks_exact_mut(len)) {
-            for &tap in &c.taps {
-                if let Some((y, x)) = c.inside(row, column, tap) {
-                    let from = ((n * h + y) * w + x) * channels;
-                    out[tap.kernel * channels..][..channels].copy_from_slice(&source[from..from + channels]);
+            for &(first, n_taps) in &rows {
+                let Some(y) = (row * c.step).checked_add_signed(first.dy).filter(|&y| y < h) else {
+                    continue;
+                };
+                // The taps of the row that lie inside the source.
+                let x = (column * c.step) as isize + first.dx;
+                let inside = (-x).clamp(0, n_taps) as usize..(w as isize - x).clamp(0, n_taps) as usize;
+                if inside.is_empty() {
+                    continue;
                 }
+                let from = ((n * h + y) * w + (x + inside.start as isize) as usize) * channels;
+                let to = (first.kernel + inside.start) * channels;
+                let len = inside.len() * channels;
+                out[to..to + len].copy_from_slice(&source[from..from + len]);
             }
         }
         self.runs.clear();
@@ -200,6 +210,24 @@ impl Tile {
 }
 
 impl Correlation {
+    /// Taps that follow each other in a source row and in the kernel: the first, and how many.
+    fn tap_rows(&self) -> Vec<(Tap, isize)> {
+        let mut rows: Vec<(Tap, isize)> = Vec::new();
+        for &tap in &self.taps {
+            match rows.last_mut() {
+                Some((first, n))
+                    if tap.dy == first.dy
+                        && tap.dx == first.dx + *n
+                        && tap.kernel == first.kernel + *n as usize =>
+                {
+                    *n += 1;
+                }
+                _ => rows.push((tap, 1)),
+            }
+        }
+        rows
+    }
+
     fn inside(&self, row: usize, column: usize, tap: Tap) -> Option<(usize, usize)> {
         let y = (row * self.step).checked_add_signed(tap.dy).filter(|&y| y < self.source[0])?;
         let x = (column * self.step).checked_add_signed(tap.dx).filter(|&x| x < self.source[1])?;

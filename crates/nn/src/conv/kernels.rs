@@ -11,7 +11,7 @@ use super::{
     columns,
     correlation::{Correlation, Tap},
     geometry::Geometry,
-    micro::{LANES, OuterProducts, Shared, panel},
+    micro::{Correlate, LANES, OuterProducts, Run, Shared, panel},
     winograd::Winograd,
 };
 
@@ -19,6 +19,8 @@ use super::{
 pub(super) const FEW_CHANNELS: usize = 8;
 /// Map positions whose outer products are summed before the sums go back to memory: a block of maps stays in L2.
 const POSITIONS: usize = 512;
+/// Map positions whose patches are made before they are added to an image: they stay in L2.
+const PATCHES: usize = 240;
 /// Least number of pieces that a kernel gradient is cut into, for many cores.
 const PIECES: usize = 16;
 
@@ -67,6 +69,9 @@ pub(super) fn input_gradient(g: &Geometry, maps: &[f32], kernel: &[f32]) -> Vec<
             Shared::fill(g.n * g.image_len(), |images| winograd.correlate(maps, &kernel, images))
         };
     }
+    if g.c < FEW_CHANNELS && g.kh * g.kw > 1 {
+        return few_channels_gradient(g, maps, kernel);
+    }
     let kernel = widen_transposed(g, kernel);
     let write = |images| {
         for phase in 0..g.stride * g.stride {
@@ -97,6 +102,55 @@ pub(super) fn input_gradient(g: &Geometry, maps: &[f32], kernel: &[f32]) -> Vec<
     unsafe {
         Shared::fill(g.n * g.image_len(), write)
     }
+}
+
+/// [`input_gradient`] where images have so few channels that they would leave most of a vector empty: each map position's
+/// whole patch at once, added to the image.
+fn few_channels_gradient(g: &Geometry, maps: &[f32], kernel: &[f32]) -> Vec<f32> {
+    let (patch, step) = (g.patch(), g.patch().next_multiple_of(LANES));
+    // (kh, kw, c, o) → (o, (kh, kw, c)), rows made whole vectors.
+    let mut turned = vec![0.0; g.o * step];
+    for (row, values) in kernel.chunks_exact(g.o).enumerate() {
+        values.iter().enumerate().for_each(|(o, &value)| turned[o * step + row] = value);
+    }
+    let runs = [Run { len: g.o, right_row: 0 }];
+    let zeros = vec![0.0; g.o];
+    let panel = panel();
+    let mut images = vec![0.0; g.n * g.image_len()];
+    images.par_chunks_exact_mut(g.image_len()).zip(maps.par_chunks_exact(g.map_len())).for_each_init(
+        Vec::new,
+        |columns: &mut Vec<f32>, (image, map)| {
+            for (tile, rows) in map.chunks(PATCHES * g.o).enumerate() {
+                let n_rows = rows.len() / g.o;
+                columns.resize(n_rows * step, 0.0);
+                let offsets: Vec<u32> = (0..n_rows).map(|row| (row * g.o) as u32).collect();
+                for first_column in (0..patch).step_by(panel) {
+                    let out_offsets: Vec<u32> =
+                        (0..n_rows).map(|row| (row * step + first_column) as u32).collect();
+                    let block = Correlate {
+                        left: rows,
+                        offsets: &offsets,
+                        runs: &runs,
+                        zeros: &zeros,
+                        right: &turned,
+                        step,
+                        first_column,
+                        columns: panel.min(step - first_column),
+                        out: Shared::new(columns),
+                        out_offsets: &out_offsets,
+                        add: false,
+                    };
+                    // SAFETY: rows of `step` values of this task's own scratch.
+                    #[allow(unsafe_code)]
+                    unsafe {
+                        block.run();
+                    }
+                }
+                columns::scatter(g, columns, step, tile * PATCHES, image);
+            }
+        },
+    );
+    images
 }
 
 /// Images (n, h, w, c) and maps' gradient (n, oh, ow, o) → kernel's gradient (kh, kw, c, o), written to `gradient` or added.
