@@ -1,8 +1,9 @@
 //! candle, made fit to train a DCGAN.
 //!
 //! The crate holds the few operations a DCGAN is made of, each with its own gradient, over candle's tensors and its
-//! automatic differentiation. Activations are NHWC, `(n, h, w, c)` f32; convolution kernels keep the order of PyTorch
-//! and Theano, `(out, in, kh, kw)`, so that weights can be exchanged with both.
+//! automatic differentiation, and the [`layer`]s that train without it. Activations are NHWC, `(n, h, w, c)` f32; kernels
+//! are `(kh, kw, in, out)` of a convolution and `(kh, kw, out, in)` of a transposed one, as they are read in the innermost
+//! loops; [`conv::from_pytorch`] turns PyTorch's and Theano's `(out, in, kh, kw)`.
 //!
 //! | module | holds |
 //! | --- | --- |

@@ -8,6 +8,7 @@
 
 mod baselines;
 mod changes;
+mod config;
 mod interval;
 mod sheet;
 
@@ -19,63 +20,18 @@ use dcgan_images::{Filter, ImagesError, Payload, Record, Resize, Source, batches
 use dcgan_nn::rng::{self, Purpose};
 use image::RgbImage;
 use rayon::prelude::*;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
 pub use baselines::Baseline;
 pub use changes::Change;
+pub use config::EvaluateConfig;
 pub use interval::Share;
 pub use sheet::{PairToJudge, Sheet};
 
-use crate::error::check;
 use crate::group::{GroupConfig, Member, pixel_distance};
 use crate::hash::{self, Codes, Pictures, read_keys};
 use crate::preprocess::{FILTER, PICTURE_BYTES, SIDE};
 use crate::{Autoencoder, Code, DedupError, Result};
-
-/// Settings of [`evaluate`].
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct EvaluateConfig {
-    /// Pictures that are changed.
-    pub n_changed: usize,
-    /// Pictures among which they are looked for, the first ones of the set.
-    pub n_background: usize,
-    /// The changes.
-    pub changes: Vec<Change>,
-    /// The false-positive rate that perceptual hashes are held to.
-    pub false_positive_rate: f64,
-    /// Groups, and borderline pairs, on the contact sheet.
-    pub n_on_sheet: usize,
-    /// Seed of what is changed and how, and of what is on the sheet.
-    pub seed: u64,
-}
-
-impl Default for EvaluateConfig {
-    fn default() -> Self {
-        Self {
-            n_changed: 1_000,
-            n_background: 20_000,
-            changes: Change::ALL.to_vec(),
-            false_positive_rate: 0.01,
-            n_on_sheet: 50,
-            seed: 0,
-        }
-    }
-}
-
-impl EvaluateConfig {
-    /// Checks every range.
-    ///
-    /// # Errors
-    /// [`DedupError::Setting`].
-    pub fn validate(&self) -> Result<()> {
-        check("n_changed", self.n_changed > 0, "at least 1", self.n_changed)?;
-        check("n_background", self.n_background > 1, "at least 2", self.n_background)?;
-        check("changes", !self.changes.is_empty(), "at least one", "none")?;
-        let rate = self.false_positive_rate;
-        check("false_positive_rate", rate > 0.0 && rate < 1.0, "a number between 0 and 1", rate)
-    }
-}
 
 /// A method's row.
 #[derive(Clone, Debug, PartialEq, Serialize)]

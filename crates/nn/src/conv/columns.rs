@@ -1,7 +1,7 @@
 //! Patches of images as rows of a matrix, and back.
 //!
 //! One row is one map position: its patch in the order (kh, kw, c), so that a row is made of kh runs of kw·c values that
-//! lie together in an NHWC image.
+//! lie together in an NHWC image. Only images of few channels are treated so; see `micro`.
 
 use std::ops::Range;
 

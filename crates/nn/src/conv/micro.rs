@@ -61,6 +61,47 @@ const fn vectors<S: Simd>() -> usize {
     if S::REGISTER_COUNT >= 32 { 4 } else { 2 }
 }
 
+/// Products whose sums are held M rows by N vectors at a time.
+trait Block {
+    /// The sums of rows `row..row + M`, and their writing.
+    fn block<S: Simd, const M: usize, const N: usize>(&self, simd: S, row: usize);
+}
+
+/// All rows, by the blocks whose sums, one row of vectors and one value fill the registers without spilling.
+#[inline(always)]
+fn all_rows<S: Simd>(simd: S, products: &impl Block, rows: usize, columns: usize) {
+    match (columns.div_ceil(S::F32_LANES), S::REGISTER_COUNT >= 32) {
+        (1, true) => blocks::<S, 12, 1>(simd, products, rows),
+        (2, true) => blocks::<S, 8, 2>(simd, products, rows),
+        (3, true) => blocks::<S, 8, 3>(simd, products, rows),
+        (4, true) => blocks::<S, 6, 4>(simd, products, rows),
+        (1, false) => blocks::<S, 6, 1>(simd, products, rows),
+        (2, false) => blocks::<S, 6, 2>(simd, products, rows),
+        (n, _) => unreachable!("a block of {n} vectors"),
+    }
+}
+
+#[inline(always)]
+fn blocks<S: Simd, const M: usize, const N: usize>(simd: S, products: &impl Block, rows: usize) {
+    let mut row = 0;
+    while row + M <= rows {
+        products.block::<S, M, N>(simd, row);
+        row += M;
+    }
+    if row + 4 <= rows {
+        products.block::<S, 4, N>(simd, row);
+        row += 4;
+    }
+    if row + 2 <= rows {
+        products.block::<S, 2, N>(simd, row);
+        row += 2;
+    }
+    while row < rows {
+        products.block::<S, 1, N>(simd, row);
+        row += 1;
+    }
+}
+
 /// A run of left-hand values that lie together, and the right-hand row that its first value meets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Run {
@@ -93,7 +134,6 @@ pub(super) struct Correlate<'a> {
 /// The offset of a run that lies outside the image.
 pub(super) const NOTHING: u32 = u32::MAX;
 
-#[allow(clippy::needless_range_loop, reason = "constant ranges unroll, iterators may not")]
 impl Correlate<'_> {
     /// # Safety
     /// Every row's offset plus `columns` must lie inside the values that `out` was made of, and nothing else may touch those
@@ -112,7 +152,10 @@ impl Correlate<'_> {
         }
         Arch::new().dispatch(self);
     }
+}
 
+#[allow(clippy::needless_range_loop, reason = "constant ranges unroll, iterators may not")]
+impl Block for Correlate<'_> {
     #[inline(always)]
     #[allow(unsafe_code)]
     fn block<S: Simd, const M: usize, const N: usize>(&self, simd: S, row: usize) {
@@ -146,28 +189,6 @@ impl Correlate<'_> {
             }
         }
     }
-
-    #[inline(always)]
-    fn rows<S: Simd, const M: usize, const N: usize>(&self, simd: S) {
-        let rows = self.out_offsets.len();
-        let mut row = 0;
-        while row + M <= rows {
-            self.block::<S, M, N>(simd, row);
-            row += M;
-        }
-        if row + 4 <= rows {
-            self.block::<S, 4, N>(simd, row);
-            row += 4;
-        }
-        if row + 2 <= rows {
-            self.block::<S, 2, N>(simd, row);
-            row += 2;
-        }
-        while row < rows {
-            self.block::<S, 1, N>(simd, row);
-            row += 1;
-        }
-    }
 }
 
 impl WithSimd for Correlate<'_> {
@@ -175,15 +196,7 @@ impl WithSimd for Correlate<'_> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
-        match (self.columns.div_ceil(S::F32_LANES), S::REGISTER_COUNT >= 32) {
-            (1, true) => self.rows::<S, 12, 1>(simd),
-            (2, true) => self.rows::<S, 8, 2>(simd),
-            (3, true) => self.rows::<S, 8, 3>(simd),
-            (4, true) => self.rows::<S, 6, 4>(simd),
-            (1, false) => self.rows::<S, 6, 1>(simd),
-            (2, false) => self.rows::<S, 6, 2>(simd),
-            (n, _) => unreachable!("a block of {n} vectors"),
-        }
+        all_rows(simd, &self, self.out_offsets.len(), self.columns);
     }
 }
 
@@ -202,7 +215,6 @@ pub(super) struct OuterProducts<'a> {
     pub(super) add: bool,
 }
 
-#[allow(clippy::needless_range_loop, reason = "constant ranges unroll, iterators may not")]
 impl OuterProducts<'_> {
     /// # Safety
     /// Every row of `columns` values must lie inside the values that `out` was made of, and nothing else may touch those
@@ -215,7 +227,10 @@ impl OuterProducts<'_> {
         }));
         Arch::new().dispatch(self);
     }
+}
 
+#[allow(clippy::needless_range_loop, reason = "constant ranges unroll, iterators may not")]
+impl Block for OuterProducts<'_> {
     #[inline(always)]
     #[allow(unsafe_code)]
     fn block<S: Simd, const M: usize, const N: usize>(&self, simd: S, row: usize) {
@@ -239,27 +254,6 @@ impl OuterProducts<'_> {
             }
         }
     }
-
-    #[inline(always)]
-    fn rows<S: Simd, const M: usize, const N: usize>(&self, simd: S) {
-        let mut row = 0;
-        while row + M <= self.rows {
-            self.block::<S, M, N>(simd, row);
-            row += M;
-        }
-        if row + 4 <= self.rows {
-            self.block::<S, 4, N>(simd, row);
-            row += 4;
-        }
-        if row + 2 <= self.rows {
-            self.block::<S, 2, N>(simd, row);
-            row += 2;
-        }
-        while row < self.rows {
-            self.block::<S, 1, N>(simd, row);
-            row += 1;
-        }
-    }
 }
 
 impl WithSimd for OuterProducts<'_> {
@@ -267,15 +261,7 @@ impl WithSimd for OuterProducts<'_> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
-        match (self.columns.div_ceil(S::F32_LANES), S::REGISTER_COUNT >= 32) {
-            (1, true) => self.rows::<S, 12, 1>(simd),
-            (2, true) => self.rows::<S, 8, 2>(simd),
-            (3, true) => self.rows::<S, 8, 3>(simd),
-            (4, true) => self.rows::<S, 6, 4>(simd),
-            (1, false) => self.rows::<S, 6, 1>(simd),
-            (2, false) => self.rows::<S, 6, 2>(simd),
-            (n, _) => unreachable!("a block of {n} vectors"),
-        }
+        all_rows(simd, &self, self.rows, self.columns);
     }
 }
 
