@@ -14,7 +14,7 @@ pub struct ReportData {
     pub tables: Vec<TableData>,
     /// Searches for C behind the tables.
     pub searches: Vec<SearchData>,
-    /// Grids of samples.
+    /// Grids of samples and other figures.
     pub pictures: Vec<Picture>,
     /// The stages behind it, those that came first first.
     pub stages: Vec<StageData>,
@@ -77,8 +77,12 @@ pub struct SearchData {
 pub struct Picture {
     /// The stage.
     pub stage: String,
+    /// Its heading.
+    pub title: String,
     /// What is seen.
     pub caption: String,
+    /// What one who cannot see it is told.
+    pub alt: String,
     /// Name of its copy in the report's folder.
     pub file: String,
     /// The original.

@@ -7,6 +7,7 @@ use dcgan_eval::paper::{PaperRow, PaperTable};
 
 use super::data::{Difference, Picture, ReportData, Row, SearchData, StageData, TableData};
 use super::entry::{Cell, Entry, Table};
+use super::figure::Figure;
 use crate::inputs::upstream;
 use crate::record::Record;
 
@@ -16,25 +17,41 @@ struct Result {
     row: Row,
 }
 
-/// Collects the results and the samples in the given stages' folders, and the records of all stages before them.
+/// The folders of the stages that a report shows, by what it takes from each.
+#[derive(Debug, Clone)]
+pub struct Shown {
+    /// Those with results.
+    pub results: Vec<PathBuf>,
+    /// Those with sample grids.
+    pub samples: Vec<PathBuf>,
+    /// Those with other figures.
+    pub figures: Vec<PathBuf>,
+}
+
+/// Collects what the given stages' folders hold, and the records of all stages before them.
 ///
 /// # Errors
 /// If a record or a result cannot be read.
-pub fn gather(title: &str, results: &[PathBuf], samples: &[PathBuf]) -> anyhow::Result<ReportData> {
-    let folders: Vec<PathBuf> = results.iter().chain(samples).cloned().collect();
+pub fn gather(title: &str, shown: &Shown) -> anyhow::Result<ReportData> {
+    let folders = [&shown.results[..], &shown.samples, &shown.figures].concat();
     let records = upstream(&folders)?;
-    let found = results.iter().map(|folder| result(folder)).collect::<anyhow::Result<Vec<_>>>()?;
+    let found = shown.results.iter().map(|folder| result(folder)).collect::<anyhow::Result<Vec<_>>>()?;
     let mut environments = Vec::new();
     for (_, record) in &records {
         if !environments.contains(&record.environment) {
             environments.push(record.environment.clone());
         }
     }
+    let mut pictures =
+        shown.samples.iter().map(|folder| samples(folder)).collect::<anyhow::Result<Vec<_>>>()?;
+    for folder in &shown.figures {
+        pictures.extend(figures(folder)?);
+    }
     Ok(ReportData {
         title: title.to_owned(),
         tables: tables(&found),
         searches: found.iter().flat_map(searches).collect(),
-        pictures: samples.iter().map(|folder| picture(folder)).collect::<anyhow::Result<_>>()?,
+        pictures,
         stages: records.into_iter().map(|(_, record)| stage_data(record)).collect(),
         environments,
     })
@@ -151,11 +168,35 @@ fn searches(result: &Result) -> Vec<SearchData> {
     result.entry.searches.iter().map(|s| SearchData { stage: stage.clone(), search: s.clone() }).collect()
 }
 
-fn picture(folder: &Path) -> anyhow::Result<Picture> {
+fn samples(folder: &Path) -> anyhow::Result<Picture> {
+    let id = id(folder)?;
+    Ok(Picture {
+        file: format!("{id}.png"),
+        title: format!("Samples ({id})"),
+        caption: format!("Samples of the generator, drawn by stage {id}"),
+        alt: format!("A grid of small pictures, samples of the generator, drawn by stage {id}"),
+        stage: id,
+        source: folder.join("samples.png"),
+    })
+}
+
+fn figures(folder: &Path) -> anyhow::Result<Vec<Picture>> {
+    let id = id(folder)?;
+    let picture = |figure: Figure| Picture {
+        stage: id.clone(),
+        source: folder.join(&figure.file),
+        file: format!("{id}-{}", figure.file.replace('/', "-")),
+        title: figure.title,
+        caption: figure.caption,
+        alt: figure.alt,
+    };
+    Ok(Figure::read_all(folder)?.into_iter().map(picture).collect())
+}
+
+/// The id of the stage that made a folder.
+fn id(folder: &Path) -> anyhow::Result<String> {
     let record = Record::read(folder)?;
-    let id = record.map(|record| record.id).unwrap_or_else(|| folder.display().to_string());
-    let caption = format!("Samples of the generator, drawn by stage {id}");
-    Ok(Picture { file: format!("{id}.png"), stage: id, caption, source: folder.join("samples.png") })
+    Ok(record.map(|record| record.id).unwrap_or_else(|| folder.display().to_string()))
 }
 
 fn stage_data(record: Record) -> StageData {

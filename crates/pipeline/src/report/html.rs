@@ -17,7 +17,9 @@ const TEMPLATE: &str = include_str!("report.html");
 /// A picture inside the page.
 #[derive(Serialize)]
 struct Inline {
+    title: String,
     caption: String,
+    alt: String,
     uri: String,
 }
 
@@ -29,8 +31,12 @@ pub fn html(report: &ReportData) -> anyhow::Result<String> {
     let mut pictures = Vec::new();
     for picture in &report.pictures {
         let png = STANDARD.encode(fs_err::read(&picture.source)?);
-        pictures
-            .push(Inline { caption: picture.caption.clone(), uri: format!("data:image/png;base64,{png}") });
+        pictures.push(Inline {
+            title: picture.title.clone(),
+            caption: picture.caption.clone(),
+            alt: picture.alt.clone(),
+            uri: format!("data:image/png;base64,{png}"),
+        });
     }
     let environments: Vec<String> =
         report.environments.iter().map(|environment| environment.line()).collect();

@@ -12,9 +12,16 @@ pub fn markdown(report: &ReportData) -> String {
         table_section(table, &mut text);
     }
     if !report.pictures.is_empty() {
-        text.push_str("\n## Samples\n");
+        text.push_str("\n## Pictures\n");
         for picture in &report.pictures {
-            let _ = writeln!(text, "\n![{}]({})", escaped(&picture.caption), picture.file);
+            let _ = writeln!(
+                text,
+                "\n### {}\n\n![{}]({})",
+                escaped(&picture.title),
+                escaped(&picture.alt),
+                picture.file
+            );
+            let _ = writeln!(text, "\n{}", escaped(&picture.caption));
         }
     }
     if !report.searches.is_empty() {

@@ -2,13 +2,14 @@
 
 pub mod data;
 pub mod entry;
+pub mod figure;
 mod gather;
 mod html;
 mod markdown;
 mod text;
 
 pub use data::ReportData;
-pub use gather::gather;
+pub use gather::{Shown, gather};
 pub use html::html;
 pub use markdown::markdown;
 pub use text::summary;

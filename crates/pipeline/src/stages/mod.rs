@@ -50,6 +50,8 @@ pub enum Artifact {
     Result,
     /// `samples.png`.
     Samples,
+    /// `figures.json` and the pictures it lists.
+    Figures,
     /// `report.md`, `report.json` and `report.html`.
     Report,
 }
@@ -67,6 +69,7 @@ impl fmt::Display for Artifact {
             Self::Features => "features",
             Self::Result => "a result",
             Self::Samples => "samples",
+            Self::Figures => "figures",
             Self::Report => "a report",
         })
     }

@@ -1,24 +1,26 @@
 //! `report`: tables, sample grids and what was different from the paper.
 
-use std::path::PathBuf;
-
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use super::info::{KindInfo, optional, required};
+use super::info::{KindInfo, optional};
 use super::{Artifact, ConfigProblem, Input, InputRef, Outcome, Stage};
 use crate::context::Context;
-use crate::report::{gather, html, markdown};
+use crate::report::{Shown, gather, html, markdown};
 
 /// What to report on.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ReportStage {
     /// Stages with results.
+    #[serde(default)]
     pub results: Vec<Input>,
     /// Stages with sample grids.
     #[serde(default)]
     pub samples: Vec<Input>,
+    /// Stages with other figures.
+    #[serde(default)]
+    pub figures: Vec<Input>,
     /// The heading.
     #[serde(default = "title")]
     pub title: String,
@@ -37,12 +39,14 @@ pub(super) const INFO: KindInfo = KindInfo {
               beneath the rows of the paper's table, with what was different from the paper: the stages before it \
               say that themselves. Sample grids, times, seeds, devices and the searches for C are shown too.",
     keys: &[
-        required(
+        optional(
             "results",
             "list of stages",
+            "[]",
             "Stages with results: svhn_protocol, cifar10_protocol, fit_svm.",
         ),
         optional("samples", "list of stages", "[]", "Stages with sample grids."),
+        optional("figures", "list of stages", "[]", "Stages with other figures."),
         optional("title", "text", "\"DCGAN report\"", "The heading."),
     ],
     example: &["results=[\"runs/svhn-released/table-2\"]", "samples=[\"runs/svhn-released/samples\"]"],
@@ -53,12 +57,14 @@ pub(super) const INFO: KindInfo = KindInfo {
 
 impl Stage for ReportStage {
     fn inputs(&self) -> Vec<InputRef<'_>> {
-        let results = self.results.iter();
-        let results = results.map(|name| InputRef { key: "results", name, needs: Artifact::Result });
-        let samples = self.samples.iter();
-        results
-            .chain(samples.map(|name| InputRef { key: "samples", name, needs: Artifact::Samples }))
-            .collect()
+        [
+            ("results", &self.results, Artifact::Result),
+            ("samples", &self.samples, Artifact::Samples),
+            ("figures", &self.figures, Artifact::Figures),
+        ]
+        .into_iter()
+        .flat_map(|(key, names, needs)| names.iter().map(move |name| InputRef { key, name, needs }))
+        .collect()
     }
 
     fn yields(&self) -> Vec<Artifact> {
@@ -66,15 +72,19 @@ impl Stage for ReportStage {
     }
 
     fn problems(&self) -> Vec<ConfigProblem> {
-        let is_empty = self.results.is_empty() && self.samples.is_empty();
-        let message = "expected at least one stage in `results` or `samples`".to_owned();
+        let is_empty = self.inputs().is_empty();
+        let message = "expected at least one stage in `results`, `samples` or `figures`".to_owned();
         is_empty.then(|| ConfigProblem { key: "results".to_owned(), message }).into_iter().collect()
     }
 
     fn run(&self, ctx: &Context<'_>) -> anyhow::Result<Outcome> {
-        let folders =
-            |inputs: &[Input]| -> Vec<PathBuf> { inputs.iter().map(|input| ctx.input(input)).collect() };
-        let data = gather(&self.title, &folders(&self.results), &folders(&self.samples))?;
+        let folders = |inputs: &[Input]| inputs.iter().map(|input| ctx.input(input)).collect();
+        let shown = Shown {
+            results: folders(&self.results),
+            samples: folders(&self.samples),
+            figures: folders(&self.figures),
+        };
+        let data = gather(&self.title, &shown)?;
         ctx.write_json("report.json", &data)?;
         for picture in &data.pictures {
             fs_err::copy(&picture.source, ctx.out.join(&picture.file))?;
