@@ -31,7 +31,6 @@ mod planted;
 mod random;
 mod raycast;
 mod rooms;
-mod rooms_lmdb;
 mod scene;
 mod shapes;
 mod shapes_drawing;
@@ -76,13 +75,8 @@ pub enum SyntheticError {
     #[error("cannot encode a synthetic picture")]
     Encode(#[from] image::ImageError),
     /// The LMDB could not be written.
-    #[error("{path}: cannot write the LMDB")]
-    Lmdb {
-        /// Folder of the LMDB.
-        path: PathBuf,
-        /// LMDB's own error.
-        source: heed::Error,
-    },
+    #[error(transparent)]
+    Lmdb(#[from] crate::ImagesError),
     /// The list of planted duplicates could not be written.
     #[error("{path}: cannot write the CSV")]
     Csv {

@@ -10,10 +10,10 @@ use serde::{Deserialize, Serialize};
 
 use super::planted::{Change, webp};
 use super::random::{Purpose, stream};
-use super::rooms_lmdb::LmdbWriter;
 use super::scene::random_scene;
 use super::staging::Staging;
 use super::{Result, SyntheticError, check_range};
+use crate::LmdbWriter;
 
 /// Pictures drawn and held in memory between two writes.
 const CHUNK: usize = 128;
@@ -83,7 +83,7 @@ pub fn write_rooms(dir: &Path, config: &RoomsConfig) -> Result<()> {
     let n_images = config.n_scenes + config.n_planted;
     // Twice the pixels of the widest picture, and 16 KiB for the tree's pages: lossless WebP takes half at most.
     let map_size = n_images * (8 * config.size * config.size + (1 << 14)) + (1 << 20);
-    let lmdb = LmdbWriter::create(&staging.path().join("rooms_lmdb"), map_size)?;
+    let mut lmdb = LmdbWriter::create(&staging.path().join("rooms_lmdb"), map_size as u64)?;
     for start in (0..n_images).step_by(CHUNK) {
         let chunk = start..(start + CHUNK).min(n_images);
         let entry = |idx: usize| match idx.checked_sub(config.n_scenes) {
@@ -94,7 +94,9 @@ pub fn write_rooms(dir: &Path, config: &RoomsConfig) -> Result<()> {
                 Ok((key(config.seed, idx), change.apply(&picture, &mut rng)?))
             }
         };
-        lmdb.put(&chunk.into_par_iter().map(entry).collect::<Result<Vec<_>>>()?)?;
+        for (key, picture) in chunk.into_par_iter().map(entry).collect::<Result<Vec<_>>>()? {
+            lmdb.put(&key, picture)?;
+        }
     }
     lmdb.finish()?;
     write_list(&staging.path().join("planted.csv"), config, &originals)?;
