@@ -2,7 +2,8 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueHint};
+use clap_complete::Shell;
 use dcgan_pipeline::device::DeviceChoice;
 use dcgan_pipeline::plan::Selection;
 use dcgan_pipeline::progress::Verbosity;
@@ -17,6 +18,7 @@ Examples:
   dcgan status pipelines/quickstart.toml         what is fresh, stale or missing, and why
   dcgan stage --list                             the stage kinds
   dcgan stage train_gan --help                   all keys of one kind
+  dcgan init --folder ~/photos                   a manifest for your own pictures
 
 Exit codes: 0 done, 1 failed, 2 wrong usage, 130 interrupted.";
 
@@ -61,10 +63,13 @@ pub(crate) enum Verb {
         stale: complete, but a parameter, an input, an output or the program changed.\n\
         missing: not complete.")]
     Status(StatusArgs),
-    /// Print the graph of a manifest as a Mermaid flowchart
-    #[command(after_help = "Example (GitHub shows a ```mermaid block as a picture):\n  \
-        dcgan dag pipelines/svhn.toml > graph.mmd")]
-    Dag(ManifestArgs),
+    /// Print the graph of a manifest, as a Mermaid flowchart or as SVG
+    #[command(after_help = "Examples (GitHub shows a ```mermaid block as a picture):\n  \
+        dcgan dag pipelines/svhn.toml > graph.mmd\n  dcgan dag pipelines/svhn.toml --svg > graph.svg")]
+    Dag(DagArgs),
+    /// Write a commented manifest for a folder of your own pictures
+    #[command(after_help = INIT_EXAMPLES)]
+    Init(InitArgs),
     /// Run one stage alone, without a manifest
     #[command(disable_help_flag = true, after_help = STAGE_EXAMPLES)]
     Stage(StageArgs),
@@ -72,7 +77,46 @@ pub(crate) enum Verb {
     #[command(after_help = "Examples:\n  dcgan bench train --arch svhn32 --batch 64\n  \
         dcgan bench features --arch imagenet32 --json")]
     Bench(BenchArgs),
+    /// Print the JSON Schema of manifests, by which editors complete and check them
+    #[command(after_help = SCHEMA_EXAMPLES)]
+    Schema,
+    /// Print a script that completes verbs, options and stage kinds in a shell
+    #[command(after_help = COMPLETIONS_EXAMPLES)]
+    Completions {
+        /// The shell
+        #[arg(value_enum)]
+        shell: Shell,
+    },
+    /// Print the manual page
+    #[command(after_help = "Example:\n  dcgan man > ~/.local/share/man/man1/dcgan.1")]
+    Man,
 }
+
+const INIT_EXAMPLES: &str = "\
+Examples:
+  dcgan init --folder ~/photos              writes my-images.toml
+  dcgan init --folder ~/photos birds.toml   under another name
+  dcgan run my-images.toml --set max_steps=100
+
+The manifest leaves out near-duplicates, trains the paper's 64×64 network on what stays, and ends in a report. A file
+that exists is never overwritten.";
+
+const SCHEMA_EXAMPLES: &str = "\
+Example:
+  dcgan schema > dcgan.schema.json
+
+Then begin a manifest with the line
+
+  #:schema ./dcgan.schema.json
+
+and editors that know taplo (VS Code with Even Better TOML, Neovim, Helix) complete keys, show what they mean and
+underline what is wrong; `taplo check my-images.toml` does so on the command line.";
+
+const COMPLETIONS_EXAMPLES: &str = "\
+Examples:
+  dcgan completions bash > ~/.local/share/bash-completion/completions/dcgan
+  dcgan completions zsh > ~/.zfunc/_dcgan
+  dcgan completions fish > ~/.config/fish/completions/dcgan.fish";
 
 const RUN_EXAMPLES: &str = "\
 Examples:
@@ -97,10 +141,30 @@ Inputs are folders of earlier stages. Values are TOML; a bare word is a string; 
 #[derive(Debug, Args)]
 pub(crate) struct ManifestArgs {
     /// The manifest, a TOML file
+    #[arg(value_hint = ValueHint::FilePath)]
     pub(crate) manifest: PathBuf,
     /// Change a variable (K=V) or a key of a stage (STAGE.KEY=V); may be repeated
     #[arg(long, value_name = "K=V")]
     pub(crate) set: Vec<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DagArgs {
+    #[command(flatten)]
+    pub(crate) manifest: ManifestArgs,
+    /// Print a picture, SVG, instead
+    #[arg(long)]
+    pub(crate) svg: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct InitArgs {
+    /// The manifest to write; its name becomes the pipeline's
+    #[arg(default_value = "my-images.toml", value_hint = ValueHint::FilePath)]
+    pub(crate) file: PathBuf,
+    /// The folder of pictures
+    #[arg(long, value_name = "DIR", default_value = "photos", value_hint = ValueHint::DirPath)]
+    pub(crate) folder: PathBuf,
 }
 
 #[derive(Debug, Args)]
@@ -141,7 +205,7 @@ pub(crate) struct DeviceArgs {
 #[derive(Debug, Args)]
 pub(crate) struct RunsArgs {
     /// The folder that holds the runs of all manifests
-    #[arg(long, value_name = "DIR", default_value = "runs")]
+    #[arg(long, value_name = "DIR", default_value = "runs", value_hint = ValueHint::DirPath)]
     pub(crate) runs: PathBuf,
 }
 
@@ -161,12 +225,13 @@ pub(crate) struct StatusArgs {
 #[derive(Debug, Args)]
 pub(crate) struct StageArgs {
     /// The stage kind
+    #[arg(index = 1)]
     pub(crate) kind: Option<String>,
     /// The kind's keys
-    #[arg(value_name = "K=V")]
+    #[arg(value_name = "K=V", index = 2)]
     pub(crate) arguments: Vec<String>,
     /// The folder to make
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
     pub(crate) out: Option<PathBuf>,
     /// List the stage kinds
     #[arg(long)]

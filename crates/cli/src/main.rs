@@ -2,6 +2,7 @@
 
 mod args;
 mod bench;
+mod door;
 mod verbs;
 
 use std::process::ExitCode;
@@ -30,6 +31,10 @@ fn main() -> ExitCode {
         Verb::Dag(args) => verbs::dag(args),
         Verb::Stage(args) => verbs::stage(args, &progress),
         Verb::Bench(args) => bench::bench(args, &progress),
+        Verb::Init(args) => door::init(args, &progress),
+        Verb::Schema => door::print_schema(),
+        Verb::Completions { shell } => door::completions(*shell),
+        Verb::Man => door::man(),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

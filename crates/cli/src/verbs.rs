@@ -7,7 +7,7 @@ use std::path::Path;
 
 use clap::CommandFactory as _;
 use dcgan_pipeline::check::missing_paths;
-use dcgan_pipeline::dag::mermaid;
+use dcgan_pipeline::dag::{mermaid, svg};
 use dcgan_pipeline::manifest::{Manifest, Problems, parse_arguments, suggestion};
 use dcgan_pipeline::plan::{Planner, indices, selected};
 use dcgan_pipeline::progress::Progress;
@@ -16,7 +16,7 @@ use dcgan_pipeline::runner::{self, RunOptions, RunSummary};
 use dcgan_pipeline::stages::{info, kind_names};
 use dcgan_pipeline::status;
 
-use crate::args::{Cli, ManifestArgs, RunArgs, StageArgs, StatusArgs};
+use crate::args::{Cli, DagArgs, ManifestArgs, RunArgs, StageArgs, StatusArgs};
 
 /// A command line that asks for something that is not there.
 #[derive(Debug)]
@@ -87,8 +87,9 @@ pub(crate) fn status(args: &StatusArgs, progress: &Progress) -> anyhow::Result<(
     }
 }
 
-pub(crate) fn dag(args: &ManifestArgs) -> anyhow::Result<()> {
-    print(&mermaid(&load(args)?))
+pub(crate) fn dag(args: &DagArgs) -> anyhow::Result<()> {
+    let manifest = load(&args.manifest)?;
+    print(&if args.svg { svg(&manifest) } else { mermaid(&manifest) })
 }
 
 pub(crate) fn stage(args: &StageArgs, progress: &Progress) -> anyhow::Result<()> {

@@ -10,6 +10,8 @@ use dcgan_nn::pixels::to_activations;
 use serde::Serialize;
 
 use crate::device::DeviceChoice;
+use crate::manifest::{nearest, quoted};
+use crate::memory::high_water_mark;
 use crate::progress::Progress;
 use crate::record::Environment;
 
@@ -90,8 +92,9 @@ pub fn architecture(name: &str) -> Result<ArchitectureName, String> {
     let names = [ArchitectureName::Svhn32, ArchitectureName::Imagenet32, ArchitectureName::Faces64];
     let found = names.into_iter().find(|architecture| architecture.as_str() == name);
     found.ok_or_else(|| {
-        let names = crate::manifest::quoted(names.map(ArchitectureName::as_str));
-        format!("expected one of {names}, found `{name}`")
+        let names = names.map(ArchitectureName::as_str);
+        let help = nearest(name, names).map(|help| format!("; {help}")).unwrap_or_default();
+        format!("expected one of {}, found `{name}`{help}", quoted(names))
     })
 }
 
@@ -162,7 +165,7 @@ pub fn bench(options: &BenchOptions, progress: &Progress) -> anyhow::Result<Benc
             result.gflops = 1e-9 * batch as f64 * operations.features / seconds;
         }
     }
-    result.peak_memory_mib = peak_memory_mib();
+    result.peak_memory_mib = high_water_mark().map(|bytes| bytes as f64 / f64::from(1 << 20));
     result.gemm_gflops = gemm_gflops(&device, progress)?;
     result.share_of_gemm = result.gflops / result.gemm_gflops;
     Ok(result)
@@ -195,14 +198,6 @@ fn gemm_gflops(device: &Device, progress: &Progress) -> anyhow::Result<f64> {
         Ok(device.synchronize()?)
     })?;
     Ok(2e-9 * (PRODUCT * PRODUCT * PRODUCT) as f64 / seconds)
-}
-
-/// The high-water mark that Linux keeps.
-fn peak_memory_mib() -> Option<f64> {
-    let status = fs_err::read_to_string("/proc/self/status").ok()?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
-    let kib: f64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
-    Some(kib / 1024.0)
 }
 
 fn median(values: &[f64]) -> f64 {

@@ -42,12 +42,13 @@ pub fn missing_paths(manifest: &Manifest) -> Vec<Problem> {
 }
 
 /// True for a name that is also a good folder name on every system: a letter or digit, then letters, digits, `-`, `_`.
-fn is_well_formed(name: &str) -> bool {
+pub(crate) fn is_well_formed(name: &str) -> bool {
     name.starts_with(|c: char| c.is_ascii_alphanumeric())
         && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '-' || c == '_')
 }
 
-const WELL_FORMED: &str = "expected a letter or digit, then letters, digits, `-` and `_`";
+/// What such a name is made of.
+pub(crate) const WELL_FORMED: &str = "expected a letter or digit, then letters, digits, `-` and `_`";
 
 fn check_name(manifest: &Manifest, problems: &mut Vec<Problem>) {
     if !manifest.name.is_empty() && !is_well_formed(&manifest.name) {

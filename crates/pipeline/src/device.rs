@@ -6,6 +6,8 @@ use std::str::FromStr;
 use anyhow::{Context as _, bail};
 use candle_core::Device;
 
+use crate::manifest::nearest;
+
 /// The device that networks run on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum DeviceChoice {
@@ -52,7 +54,10 @@ impl FromStr for DeviceChoice {
             Some(("cuda", idx)) if idx.parse::<usize>().is_ok() => {
                 Ok(Self::Cuda(idx.parse().unwrap_or_default()))
             }
-            _ => Err(format!("expected `cpu`, `cuda` or `cuda:N`, found `{text}`")),
+            _ => {
+                let help = nearest(text, ["cpu", "cuda"]).map(|help| format!("; {help}")).unwrap_or_default();
+                Err(format!("expected `cpu`, `cuda` or `cuda:N`, found `{text}`{help}"))
+            }
         }
     }
 }

@@ -13,6 +13,7 @@ use crate::folder;
 use crate::inputs::Location;
 use crate::interrupt::Interrupted;
 use crate::memo::Memo;
+use crate::memory::PeakMemory;
 use crate::progress::Progress;
 use crate::record::{Environment, InputRecord, Record, outputs};
 use crate::stages::{Outcome, StageConfig};
@@ -62,14 +63,15 @@ pub fn execute(job: Job<'_>, memo: &mut Memo, progress: &Progress) -> anyhow::Re
         Location::Paths => None,
     };
     let context = Context::new(&partial, run_folder, progress, job.device);
-    let (started, clock) = (SystemTime::now(), Instant::now());
+    let (started, clock, memory) = (SystemTime::now(), Instant::now(), PeakMemory::start());
     let outcome = match job.config.stage().run(&context) {
         Ok(outcome) => outcome,
         Err(error) => return Err(given_up(&job, error, progress)),
     };
-    let seconds = clock.elapsed().as_secs_f64();
+    let (seconds, peak_memory_bytes) = (clock.elapsed().as_secs_f64(), memory.bytes());
+    drop(memory);
     let record = match record(&job, outcome, started, seconds, memo, progress) {
-        Ok(record) => record,
+        Ok(record) => Record { peak_memory_bytes, ..record },
         Err(error) => return Err(given_up(&job, error, progress)),
     };
     record.write(&partial)?;
@@ -113,6 +115,7 @@ fn record(
         environment: Environment::here(&device.to_string()),
         started: rfc3339(started),
         seconds,
+        peak_memory_bytes: None,
         metrics: outcome.metrics,
         differences: outcome.differences,
     })

@@ -9,9 +9,12 @@
 //! | [`record`], [`staleness`] | `stage.json`, and what differs between it and now |
 //! | [`plan`], [`status`] | which stages would run, and why |
 //! | [`folder`], [`execute`], [`runner`] | running stages into folders that appear whole or not at all |
-//! | [`report`] | results beside the paper's tables |
+//! | [`report`] | results beside the paper's tables, plots, the page |
+//! | [`dag`], [`diagram`] | a manifest's graph as text and as a picture |
+//! | [`init`](mod@init) | a manifest to begin with |
 //! | [`bench`](mod@bench) | how fast this machine is |
 //! | [`progress`], [`interrupt`], [`device`], [`context`] | what a running stage talks to |
+//! | [`memory`] | how much memory a stage takes |
 //!
 //! ```
 //! use dcgan_pipeline::manifest::Manifest;
@@ -35,14 +38,17 @@ pub mod clock;
 pub mod context;
 pub mod dag;
 pub mod device;
+pub mod diagram;
 pub mod execute;
 pub mod fingerprint;
 pub mod folder;
 pub mod graph;
+pub mod init;
 pub mod inputs;
 pub mod interrupt;
 pub mod manifest;
 pub mod memo;
+pub mod memory;
 pub mod plan;
 pub mod progress;
 pub mod record;

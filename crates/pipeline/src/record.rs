@@ -38,6 +38,9 @@ pub struct Record {
     pub started: String,
     /// Wall time; of a resumed stage, since it was resumed.
     pub seconds: f64,
+    /// Most memory the process held while it ran, in bytes; see [`PeakMemory`](crate::memory::PeakMemory).
+    #[serde(default)]
+    pub peak_memory_bytes: Option<u64>,
     /// Figures that the stage reports.
     pub metrics: Value,
     /// In what the stage departed from the paper.

@@ -10,6 +10,7 @@ mod baselines;
 mod changes;
 mod config;
 mod interval;
+mod montage;
 mod sheet;
 
 use std::collections::{HashMap, HashSet};

@@ -10,7 +10,7 @@ use image::codecs::jpeg::JpegEncoder;
 use image::imageops::{self, FilterType};
 use serde::{Deserialize, Serialize};
 
-use super::Evaluation;
+use super::{Evaluation, montage};
 use crate::Result;
 use crate::group::Member;
 
@@ -65,6 +65,26 @@ impl Sheet {
 
     pub(super) fn add(&mut self, key: String, jpeg: Vec<u8>) {
         self.pictures.insert(key, jpeg);
+    }
+
+    /// The first groups as one JPEG: a block a group, the picture that stays first; none if there are no groups.
+    ///
+    /// # Errors
+    /// Where a picture cannot be encoded.
+    pub fn groups_picture(&self) -> Result<Option<Vec<u8>>> {
+        let keys = |group: &Vec<Member>| group.iter().map(|member| member.key.clone()).collect();
+        let blocks: Vec<Vec<String>> = self.groups.iter().map(keys).collect();
+        montage::jpeg(&blocks, &self.pictures)
+    }
+
+    /// The pairs nearest to the threshold as one JPEG: a block a pair; none if there are no pairs.
+    ///
+    /// # Errors
+    /// Where a picture cannot be encoded.
+    pub fn pairs_picture(&self) -> Result<Option<Vec<u8>>> {
+        let keys = |pair: &PairToJudge| vec![pair.first.clone(), pair.second.clone()];
+        let blocks: Vec<Vec<String>> = self.pairs.iter().map(keys).collect();
+        montage::jpeg(&blocks, &self.pictures)
     }
 
     /// The page, whole in one file.

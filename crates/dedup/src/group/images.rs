@@ -8,6 +8,7 @@ use rayon::prelude::*;
 use serde::Serialize;
 
 use super::config::{GroupConfig, Keep, Rule};
+use super::distances::DistanceCounts;
 use super::groups_file::{self, Member};
 use super::near::{Pair, SearchReport, near_pairs};
 use super::second_look::pixel_distance;
@@ -62,6 +63,8 @@ pub struct GroupSummary {
     pub n_alike: u64,
     /// What the search within the radius met; hot buckets among it.
     pub search: SearchReport,
+    /// In how many bits the codes of alike, unlike and random pairs differ.
+    pub distances: DistanceCounts,
     /// Pairs nearest to the threshold of the second look, nearest first.
     #[serde(skip)]
     pub borderline: Vec<LookedAt>,
@@ -104,6 +107,7 @@ pub fn group_images(
         n_candidates: found.n_candidates,
         n_alike: found.n_alike,
         search: found.search,
+        distances: found.distances,
         borderline: found.borderline,
     })
 }
@@ -113,6 +117,7 @@ struct NearGroups {
     n_candidates: u64,
     n_alike: u64,
     search: SearchReport,
+    distances: DistanceCounts,
     borderline: Vec<LookedAt>,
 }
 
@@ -124,6 +129,7 @@ fn near_groups(
 ) -> Result<NearGroups> {
     let mut sets = UnionFind::new(set.codes.len() as u32);
     let (mut n_candidates, mut n_alike, mut borderline) = (0, 0, Vec::new());
+    let mut distances = DistanceCounts::new(&set.codes, config.radius);
     let mut failed = None;
     let search = near_pairs(&set.codes, config.radius, config.bucket_cap, &mut |pairs| {
         for pairs in pairs.chunks(PAIRS_AT_ONCE) {
@@ -137,12 +143,13 @@ fn near_groups(
             match look(pairs, pictures) {
                 Ok(looked_at) => {
                     n_candidates += pairs.len() as u64;
-                    for pair in looked_at
-                        .iter()
-                        .filter(|pair| f64::from(pair.pixel_distance) <= config.pixel_distance)
-                    {
-                        n_alike += 1;
-                        sets.join(pair.first, pair.second);
+                    for pair in &looked_at {
+                        let is_alike = f64::from(pair.pixel_distance) <= config.pixel_distance;
+                        distances.add(pair, is_alike);
+                        if is_alike {
+                            n_alike += 1;
+                            sets.join(pair.first, pair.second);
+                        }
                     }
                     borderline.extend(looked_at);
                     keep_borderline(&mut borderline, config.pixel_distance);
@@ -153,7 +160,9 @@ fn near_groups(
     });
     match failed {
         Some(e) => Err(e),
-        None => Ok(NearGroups { groups: sets.groups(), n_candidates, n_alike, search, borderline }),
+        None => {
+            Ok(NearGroups { groups: sets.groups(), n_candidates, n_alike, search, distances, borderline })
+        }
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod buckets;
 mod config;
+mod distances;
 mod exact;
 mod groups_file;
 mod images;
@@ -10,6 +11,7 @@ mod second_look;
 mod union_find;
 
 pub use config::{GroupConfig, Keep, Rule};
+pub use distances::DistanceCounts;
 pub use exact::equal_codes;
 pub use groups_file::{GROUPS, Member, read_groups, removed_keys};
 pub use images::{GroupSummary, LookedAt, RuleCounts, group_images};

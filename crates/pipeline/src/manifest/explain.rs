@@ -17,7 +17,7 @@ pub(crate) fn explain(message: &str) -> Explained {
     let names: Vec<&str> = message.split('`').skip(1).step_by(2).collect();
     let plain = |message: String| Explained { message, help: None, name: None };
     let Some((first, expected)) = names.split_first() else {
-        return plain(plain_types(message));
+        return Explained { help: nearest_call(message), ..plain(plain_types(message)) };
     };
     let unknown = |what: &str| Explained {
         message: if expected.is_empty() {
@@ -39,8 +39,18 @@ pub(crate) fn explain(message: &str) -> Explained {
             name: Some((*first).to_owned()),
         }
     } else {
-        plain(plain_types(message))
+        Explained { help: nearest_call(message), ..plain(plain_types(message)) }
     }
+}
+
+/// The nearest of names such as `centre_crop(n)`, where a message ends in "expected a, b(n) or c(n), found "x(3)"".
+fn nearest_call(message: &str) -> Option<String> {
+    let (_, after) = message.split_once("expected ")?;
+    let (expected, found) = after.split_once(", found \"")?;
+    let name = |text: &'_ str| text.split(['(', '"']).next().map(|name| name.trim().to_owned());
+    let names: Vec<String> =
+        expected.split([',']).flat_map(|part| part.split(" or ")).filter_map(name).collect();
+    nearest(&name(found)?, names.iter().map(String::as_str).filter(|name| !name.is_empty()))
 }
 
 /// Rust's type names in a serde message, in plain words.
@@ -67,6 +77,10 @@ mod tests {
         let explained = explain("unknown field `epochz`, expected one of `epochs`, `seed`");
         assert_eq!(explained.message, "unknown key `epochz`; expected `epochs`, `seed`");
         assert_eq!(explained.help.as_deref(), Some("did you mean `epochs`?"));
+        let told =
+            "`resize`: expected keep, centre_crop(n) or min_resize_centre_crop(n), found \"center_crop(64)\"";
+        let help = explain(&told.replace('`', "")).help;
+        assert_eq!(help.as_deref(), Some("did you mean `centre_crop`?"));
         assert_eq!(explain("missing field `images`").message, "key `images` is missing");
         assert_eq!(
             explain("invalid type: string \"x\", expected usize").message,

@@ -24,6 +24,7 @@ mod explain;
 mod overrides;
 mod parse;
 mod problem;
+mod schema;
 mod sources;
 mod tree;
 mod vars;
@@ -36,6 +37,7 @@ use anyhow::Context as _;
 pub use problem::nearest as suggestion;
 pub use problem::{Problem, Problems};
 pub(crate) use problem::{nearest, quoted};
+pub use schema::schema;
 pub use sources::Location;
 
 use crate::stages::StageConfig;
@@ -99,7 +101,8 @@ impl Manifest {
     /// # Errors
     /// [`Problems`] lists everything found wrong; another error says why the file could not be read.
     pub fn load(path: &Path, sets: &[String]) -> anyhow::Result<Self> {
-        let text = fs_err::read_to_string(path).context("cannot read the manifest")?;
+        let text = fs_err::read_to_string(path)
+            .with_context(|| format!("cannot read the manifest{}", like(path).unwrap_or_default()))?;
         Self::parse(path, text, sets)
     }
 
@@ -121,6 +124,22 @@ impl Manifest {
     pub fn stage(&self, id: &str) -> Option<&StageDef> {
         self.stages.iter().find(|stage| stage.id == id)
     }
+}
+
+/// The manifest that was meant, if one of a like name lies in the same folder or in `pipelines`.
+fn like(path: &Path) -> Option<String> {
+    let name = path.file_name()?.to_str().filter(|_| !path.exists())?;
+    let own = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let files =
+        [own, Path::new("pipelines")].into_iter().flat_map(|folder| folder.read_dir().into_iter().flatten());
+    let paths: Vec<PathBuf> = files.filter_map(|file| Some(file.ok()?.path())).collect();
+    let names = paths.iter().filter(|path| path.extension().is_some_and(|ending| ending == "toml"));
+    let names: Vec<(&str, &PathBuf)> =
+        names.filter_map(|path| Some((path.file_name()?.to_str()?, path))).collect();
+    let found = problem::nearest_of(name, names.iter().map(|(name, _)| *name))?;
+    let (_, path) = names.into_iter().find(|(name, _)| *name == found)?;
+    let path = path.strip_prefix(".").unwrap_or(path);
+    Some(format!("; did you mean `{}`?", path.display()))
 }
 
 /// The configuration of one stage given as `K=V` arguments, for a run without a manifest. Inputs are paths.

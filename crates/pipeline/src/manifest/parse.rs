@@ -19,7 +19,8 @@ use super::{Manifest, Places, StageDef};
 use crate::check;
 use crate::stages::{StageConfig, kind_names};
 
-const TOP_KEYS: [&str; 5] = ["name", "description", "goals", "vars", "stage"];
+/// What a manifest may hold beside its stages' own tables.
+pub(super) const TOP_KEYS: [&str; 5] = ["name", "description", "goals", "vars", "stage"];
 
 /// Parses and checks the manifest in part 0 of the sources; the other parts are the values of `sets`.
 pub(super) fn parse(path: &Path, sources: &Sources, sets: &[String]) -> Result<Manifest, Problems> {

@@ -94,6 +94,11 @@ impl std::error::Error for Problems {}
 
 /// "did you mean `x`?" for the candidate nearest to `wrong`, if one is near.
 pub fn nearest<'a>(wrong: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<String> {
+    nearest_of(wrong, candidates).map(|candidate| format!("did you mean `{candidate}`?"))
+}
+
+/// The candidate nearest to `wrong`, if one is near.
+pub(super) fn nearest_of<'a>(wrong: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     candidates
         .into_iter()
         .map(|candidate| (strsim::damerau_levenshtein(wrong, candidate), candidate))
@@ -101,7 +106,7 @@ pub fn nearest<'a>(wrong: &str, candidates: impl IntoIterator<Item = &'a str>) -
             *distance <= 1 + candidate.len().min(wrong.len()) / 3 || candidate.starts_with(wrong)
         })
         .min()
-        .map(|(_, candidate)| format!("did you mean `{candidate}`?"))
+        .map(|(_, candidate)| candidate)
 }
 
 /// The names in a list, in backticks.

@@ -2,7 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::entry::{Cell, Search};
+use super::curves::Curves;
+use super::entry::{ByLabels, Cell, Search};
+use super::plot::Plot;
 use crate::record::Environment;
 
 /// A report.
@@ -16,6 +18,14 @@ pub struct ReportData {
     pub searches: Vec<SearchData>,
     /// Grids of samples and other figures.
     pub pictures: Vec<Picture>,
+    /// Training curves of every stage that trained.
+    pub curves: Vec<Curves>,
+    /// Error against the number of labels, for each table whose rows have several.
+    pub labels: Vec<Plot>,
+    /// Distances between codes, for each stage that measured them.
+    pub distances: Vec<Plot>,
+    /// Every departure from the paper, each once.
+    pub departures: Vec<Departure>,
     /// The stages behind it, those that came first first.
     pub stages: Vec<StageData>,
     /// The machines and programs they ran on, each once.
@@ -52,6 +62,8 @@ pub struct Row {
     pub facts: Vec<String>,
     /// In what our run departed from the paper, each with the stage that says so.
     pub differences: Vec<Difference>,
+    /// The test error by the number of labels.
+    pub by_labels: Vec<ByLabels>,
 }
 
 /// A departure from the paper.
@@ -61,6 +73,17 @@ pub struct Difference {
     pub stage: String,
     /// In what.
     pub text: String,
+}
+
+/// A departure from the paper and what it bears on.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Departure {
+    /// In what.
+    pub text: String,
+    /// The stages that departed.
+    pub stages: Vec<String>,
+    /// The methods of the rows whose figures depend on them: "every row", a list, or nothing where there are no such.
+    pub rows: String,
 }
 
 /// A search for C and the stage that made it.
@@ -105,6 +128,10 @@ pub struct StageData {
     pub seed: Option<u64>,
     /// The device it ran on.
     pub device: String,
+    /// Ids of the stages that it read.
+    pub reads: Vec<String>,
+    /// Most memory the process held while it ran, in bytes.
+    pub peak_memory_bytes: Option<u64>,
     /// In what it departed from the paper.
     pub differences: Vec<String>,
 }

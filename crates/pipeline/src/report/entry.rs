@@ -17,6 +17,20 @@ pub struct Entry {
     pub facts: Vec<String>,
     /// Searches for C.
     pub searches: Vec<Search>,
+    /// The test error by the number of labels that the machine was trained on.
+    #[serde(default)]
+    pub by_labels: Vec<ByLabels>,
+}
+
+/// The test error with so many labels.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct ByLabels {
+    /// Labelled pictures.
+    pub n_labels: usize,
+    /// Share in 0..=1, of several draws the mean.
+    pub error: f64,
+    /// What stands after ± in the row's cell, as a share.
+    pub deviation: Option<f64>,
 }
 
 impl Entry {

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Figure {
-    /// PNG in the stage's folder.
+    /// PNG or JPEG in the stage's folder.
     pub file: String,
     /// Its heading.
     pub title: String,

@@ -1,13 +1,17 @@
 //! Collects a report's data from the folders of the stages behind it.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use dcgan_eval::paper::{PaperRow, PaperTable};
 
-use super::data::{Difference, Picture, ReportData, Row, SearchData, StageData, TableData};
+use super::charts;
+use super::curves::curves;
+use super::data::{Departure, Difference, Picture, ReportData, Row, SearchData, StageData, TableData};
 use super::entry::{Cell, Entry, Table};
 use super::figure::Figure;
+use super::plot::Plot;
 use crate::inputs::upstream;
 use crate::record::Record;
 
@@ -47,14 +51,55 @@ pub fn gather(title: &str, shown: &Shown) -> anyhow::Result<ReportData> {
     for folder in &shown.figures {
         pictures.extend(figures(folder)?);
     }
+    let tables = tables(&found);
     Ok(ReportData {
         title: title.to_owned(),
-        tables: tables(&found),
         searches: found.iter().flat_map(searches).collect(),
         pictures,
-        stages: records.into_iter().map(|(_, record)| stage_data(record)).collect(),
+        curves: records.iter().filter_map(|(folder, record)| curves(folder, record)).collect(),
+        labels: tables.iter().filter_map(charts::labels).collect(),
+        distances: distances(&records),
+        departures: departures(&records, &tables),
+        tables,
+        stages: records.iter().map(|(folder, record)| stage_data(folder, record, &records)).collect(),
         environments,
     })
+}
+
+/// The histograms of codes, one for each set of codes: `dedup_eval` groups the same ones again.
+fn distances(records: &[(PathBuf, Record)]) -> Vec<Plot> {
+    let mut plots: Vec<Plot> = Vec::new();
+    for plot in records.iter().filter_map(|(_, record)| charts::distances(record)) {
+        if plots.iter().all(|other| other.series != plot.series) {
+            plots.push(plot);
+        }
+    }
+    plots
+}
+
+/// What the stages say of themselves, each departure once, with the rows that come after it.
+fn departures(records: &[(PathBuf, Record)], tables: &[TableData]) -> Vec<Departure> {
+    let rows: Vec<&Row> =
+        tables.iter().flat_map(|table| &table.rows).filter(|row| row.stage.is_some()).collect();
+    let mut departures: Vec<Departure> = Vec::new();
+    for (record, text) in records.iter().flat_map(|(_, r)| r.differences.iter().map(move |text| (r, text))) {
+        match departures.iter_mut().find(|departure| departure.text == *text) {
+            Some(departure) => departure.stages.push(record.id.clone()),
+            None => departures.push(Departure {
+                text: text.clone(),
+                stages: vec![record.id.clone()],
+                rows: concerned(text, &rows),
+            }),
+        }
+    }
+    departures
+}
+
+/// The rows that a departure bears on.
+fn concerned(text: &str, rows: &[&Row]) -> String {
+    let is_concerned = |row: &&&Row| row.differences.iter().any(|difference| difference.text == text);
+    let found: Vec<&str> = rows.iter().filter(is_concerned).map(|row| row.method.as_str()).collect();
+    if found.len() == rows.len() && found.len() > 1 { "every row".to_owned() } else { found.join(", ") }
 }
 
 fn result(folder: &Path) -> anyhow::Result<Result> {
@@ -86,6 +131,7 @@ fn result(folder: &Path) -> anyhow::Result<Result> {
         note: String::new(),
         facts,
         differences,
+        by_labels: entry.by_labels.clone(),
     };
     Ok(Result { entry, row })
 }
@@ -152,6 +198,7 @@ fn paper_row(row: &PaperRow, n_decimals: &[usize]) -> Row {
         note: row.note.to_owned(),
         facts: Vec::new(),
         differences: Vec::new(),
+        by_labels: Vec::new(),
     }
 }
 
@@ -199,14 +246,25 @@ fn id(folder: &Path) -> anyhow::Result<String> {
     Ok(record.map(|record| record.id).unwrap_or_else(|| folder.display().to_string()))
 }
 
-fn stage_data(record: Record) -> StageData {
+fn stage_data(folder: &Path, record: &Record, all: &[(PathBuf, Record)]) -> StageData {
+    // A stage run alone names its inputs by path, so they are told by their folders.
+    let id = |path: &Path| {
+        let read = fs_err::canonicalize(folder.join(path)).ok()?;
+        all.iter().find(|(folder, _)| *folder == read).map(|(_, record)| record.id.clone())
+    };
+    let mut reads: Vec<String> =
+        record.inputs.iter().filter(|input| input.is_stage).filter_map(|input| id(&input.path)).collect();
+    let mut seen = BTreeSet::new();
+    reads.retain(|id| seen.insert(id.clone()));
     StageData {
-        id: record.id,
-        kind: record.kind,
-        started: record.started,
+        id: record.id.clone(),
+        kind: record.kind.clone(),
+        started: record.started.clone(),
         seconds: record.seconds,
         seed: record.seed,
-        device: record.environment.device,
-        differences: record.differences,
+        device: record.environment.device.clone(),
+        reads,
+        peak_memory_bytes: record.peak_memory_bytes,
+        differences: record.differences.clone(),
     }
 }

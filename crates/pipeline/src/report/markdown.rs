@@ -11,6 +11,7 @@ pub fn markdown(report: &ReportData) -> String {
     for table in &report.tables {
         table_section(table, &mut text);
     }
+    departures_section(report, &mut text);
     if !report.pictures.is_empty() {
         text.push_str("\n## Pictures\n");
         for picture in &report.pictures {
@@ -54,14 +55,21 @@ fn table_section(table: &TableData, text: &mut String) {
         let Some(stage) = &row.stage else { continue };
         let _ =
             writeln!(text, "\n### {} (stage `{stage}`)\n\n{}", escaped(&row.method), row.facts.join("; "));
-        if row.differences.is_empty() {
-            text.push_str("\nNothing was different from the paper.\n");
+    }
+}
+
+fn departures_section(report: &ReportData, text: &mut String) {
+    text.push_str("\n## How this differs from the paper\n\n");
+    if report.departures.is_empty() {
+        text.push_str("Nothing was different from the paper.\n");
+    }
+    for departure in &report.departures {
+        let rows = if departure.rows.is_empty() {
+            String::new()
         } else {
-            text.push_str("\nDifferent from the paper:\n\n");
-            for difference in &row.differences {
-                let _ = writeln!(text, "- {} (`{}`)", escaped(&difference.text), difference.stage);
-            }
-        }
+            format!("; bears on {}", escaped(&departure.rows))
+        };
+        let _ = writeln!(text, "- {} (`{}`{rows})", escaped(&departure.text), departure.stages.join("`, `"));
     }
 }
 
@@ -73,21 +81,31 @@ fn method(row: &Row) -> String {
 }
 
 fn stages_section(report: &ReportData, text: &mut String) {
-    text.push_str("\n## Stages\n\n| stage | kind | time | seed | device | started |\n");
-    text.push_str("| --- | --- | ---: | ---: | --- | --- |\n");
+    text.push_str("\n## Stages\n\n| stage | kind | reads | time | memory | seed | device | started |\n");
+    text.push_str("| --- | --- | --- | ---: | ---: | ---: | --- | --- |\n");
     for stage in &report.stages {
         let seed = stage.seed.map_or("–".to_owned(), |seed| seed.to_string());
         let time = duration(stage.seconds);
         let _ = writeln!(
             text,
-            "| {} | {} | {time} | {seed} | {} | {} |",
-            stage.id, stage.kind, stage.device, stage.started
+            "| {} | {} | {} | {time} | {} | {seed} | {} | {} |",
+            stage.id,
+            stage.kind,
+            stage.reads.join(", "),
+            memory(stage.peak_memory_bytes),
+            stage.device,
+            stage.started
         );
     }
     text.push_str("\n## Environment\n\n");
     for environment in &report.environments {
         let _ = writeln!(text, "- {}", environment.line());
     }
+}
+
+/// Memory in MiB; a dash where it is not known.
+pub(super) fn memory(bytes: Option<u64>) -> String {
+    bytes.map_or("–".to_owned(), |bytes| format!("{} MiB", bytes >> 20))
 }
 
 /// A text in which no character is taken for Markdown of a table.

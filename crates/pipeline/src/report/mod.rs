@@ -1,11 +1,14 @@
-//! The report: tables with the paper's rows and ours, as Markdown, JSON and one HTML page.
+//! The report: tables with the paper's rows and ours, plots and pictures, as Markdown, JSON and one HTML page.
 
+mod charts;
+pub mod curves;
 pub mod data;
 pub mod entry;
 pub mod figure;
 mod gather;
 mod html;
 mod markdown;
+pub mod plot;
 mod text;
 
 pub use data::ReportData;

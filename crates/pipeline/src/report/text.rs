@@ -52,6 +52,7 @@ mod tests {
             note: String::new(),
             facts: Vec::new(),
             differences: Vec::new(),
+            by_labels: Vec::new(),
         };
         let data = TableData {
             name: "Table 2".to_owned(),

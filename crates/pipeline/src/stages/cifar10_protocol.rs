@@ -8,7 +8,7 @@ use super::info::{KindInfo, optional, required};
 use super::lineage::{IMAGENET, changed_settings, check_same_making, of_features};
 use super::{Artifact, ConfigProblem, Input, InputRef, Outcome, Stage};
 use crate::context::Context;
-use crate::report::entry::{Cell, Entry, Search, Table};
+use crate::report::entry::{ByLabels, Cell, Entry, Search, Table};
 
 /// Pictures in CIFAR-10's training and test sets.
 const CIFAR10_SIZES: (usize, usize) = (50_000, 10_000);
@@ -29,7 +29,7 @@ pub struct Cifar10Stage {
 /// The kind.
 pub(super) const INFO: KindInfo = KindInfo {
     name: "cifar10_protocol",
-    version: 1,
+    version: 2,
     summary: "measure features on CIFAR-10 (Table 1): L2-SVM on all labels and on 400 a class",
     details: "Chooses C by cross-validation on the training set alone, then measures on the test set: trained on all \
               labels, and over draws of a few labels a class (section 5.1). Writes result.json (the row for the \
@@ -124,7 +124,7 @@ impl Stage for Cifar10Stage {
 fn entry(result: &Cifar10Result, method: String, max_units: Option<usize>) -> Entry {
     let (all, few) = (result.all_labels.as_ref(), result.few_labels.as_ref());
     let mut facts = vec![format!("{} features", result.n_features)];
-    let mut searches = Vec::new();
+    let (mut searches, mut by_labels) = (Vec::new(), Vec::new());
     if let Some(all) = all {
         facts.push(format!(
             "all {} labels: C = {}{}, chosen on {} rows",
@@ -134,6 +134,7 @@ fn entry(result: &Cifar10Result, method: String, max_units: Option<usize>) -> En
             all.n_search_rows
         ));
         searches.push(Search::new("cross-validation error, all labels", all.c, &all.search));
+        by_labels.push(ByLabels { n_labels: result.n_train, error: 1.0 - all.accuracy, deviation: None });
     }
     if let Some(few) = few {
         facts.push(format!(
@@ -144,6 +145,11 @@ fn entry(result: &Cifar10Result, method: String, max_units: Option<usize>) -> En
             at_edge(few.c_at_edge)
         ));
         searches.push(Search::new("cross-validation error, few labels", few.c, &few.search));
+        by_labels.push(ByLabels {
+            n_labels: few.n_labels,
+            error: 1.0 - few.mean_accuracy,
+            deviation: Some(few.std),
+        });
     }
     Entry {
         table: Table::Table1,
@@ -155,6 +161,7 @@ fn entry(result: &Cifar10Result, method: String, max_units: Option<usize>) -> En
         ],
         facts,
         searches,
+        by_labels,
     }
 }
 

@@ -1,7 +1,7 @@
 //! `dedup_eval`: how many near-duplicates are found, and how many pairs are found that are none.
 
 use dcgan_dedup::Autoencoder;
-use dcgan_dedup::evaluate::{EvaluateConfig, Evaluated, evaluate};
+use dcgan_dedup::evaluate::{EvaluateConfig, Evaluated, Sheet, evaluate};
 use dcgan_dedup::group::{GROUPS, GroupConfig, Rule, group_images, read_groups};
 use dcgan_dedup::train::files::AUTOENCODER;
 use dcgan_images::Source;
@@ -12,6 +12,7 @@ use super::group_duplicates::{BORDERLINE, pairs_to_judge};
 use super::info::{KeyInfo, KindInfo, optional, required};
 use super::{Artifact, ConfigProblem, External, Input, InputRef, Outcome, Stage, data_source};
 use crate::context::Context;
+use crate::report::figure::Figure;
 
 /// What to judge, and how.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -35,13 +36,13 @@ pub struct DedupEval {
 /// The kind.
 pub(super) const INFO: KindInfo = KindInfo {
     name: "dedup_eval",
-    version: 1,
+    version: 2,
     summary: "measure which near-duplicates the semantic hash finds, beside pHash and dHash; make a contact sheet",
     details: "Changes pictures of the set in known ways and looks for the copies among the set. Writes evaluation.json and \
               evaluation.md (recall of each change with 95 % intervals, false pairs among those found; for `exact`, `near`, \
               pHash and dHash, the latter two at the largest radius within the false-positive rate), contact_sheet.html \
-              (groups drawn at random and the pairs nearest to the threshold, for people to judge), and the set's own groups \
-              by the near rule.",
+              (groups drawn at random and the pairs nearest to the threshold, for people to judge; some of them as figures for \
+              the report), and the set's own groups by the near rule.",
     keys: &KEYS,
     example: &["source.lsun.path=data/bedroom_train_lmdb", "codes=runs/lsun/codes"],
     is_resumable: false,
@@ -104,7 +105,7 @@ impl Stage for DedupEval {
     }
 
     fn yields(&self) -> Vec<Artifact> {
-        vec![Artifact::Groups]
+        vec![Artifact::Groups, Artifact::Figures]
     }
 
     fn external_paths(&self) -> Vec<External> {
@@ -152,6 +153,7 @@ impl Stage for DedupEval {
             ctx.out.join("contact_sheet.html"),
             sheet.html(&format!("Near-duplicates in {source}"), &evaluation),
         )?;
+        ctx.write_json(Figure::FILE, &figures(&sheet, &source, ctx)?)?;
         let metrics = json!({
             "groups": summary,
             "n_changed": evaluation.n_changed,
@@ -162,4 +164,34 @@ impl Stage for DedupEval {
         });
         Ok(Outcome { metrics, differences: Vec::new() })
     }
+}
+
+/// Some of the contact sheet as pictures for the report.
+fn figures(sheet: &Sheet, source: &Source, ctx: &Context<'_>) -> anyhow::Result<Vec<Figure>> {
+    let groups = (
+        "groups.jpg",
+        sheet.groups_picture()?,
+        "Groups of near-duplicates",
+        "drawn at random; of each the first picture stays",
+    );
+    let pairs = (
+        "pairs.jpg",
+        sheet.pairs_picture()?,
+        "Pairs nearest to the threshold",
+        "nearest to the threshold of the second look, on either side of it: not all of them are near-duplicates",
+    );
+    let mut figures = Vec::new();
+    for (file, picture, title, which) in [groups, pairs] {
+        let Some(picture) = picture else { continue };
+        fs_err::write(ctx.out.join(file), picture)?;
+        figures.push(Figure {
+            file: file.to_owned(),
+            title: title.to_owned(),
+            caption: format!(
+                "{title} in {source}, {which}. contact_sheet.html in the stage's folder shows more, with names and distances."
+            ),
+            alt: format!("Small pictures of {source} in blocks: {}", title.to_lowercase()),
+        });
+    }
+    Ok(figures)
 }

@@ -12,7 +12,7 @@ use super::info::{KindInfo, optional, required};
 use super::lineage::of_features;
 use super::{Artifact, ConfigProblem, Input, InputRef, Outcome, Stage};
 use crate::context::Context;
-use crate::report::entry::{Cell, Entry, Table};
+use crate::report::entry::{ByLabels, Cell, Entry, Table};
 
 /// What to train on and how.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -64,7 +64,7 @@ fn relative_gap() -> f64 {
 /// The kind.
 pub(super) const INFO: KindInfo = KindInfo {
     name: "fit_svm",
-    version: 1,
+    version: 2,
     summary: "train one linear SVM on features with a given C and measure it on others",
     details: "One-vs-rest over all rows of `train`, with no search over C. Writes model.safetensors (`weights`: \
               classes × features; `bias`; `classes`: the label of each row), predictions.json (the confusion matrix) \
@@ -171,6 +171,7 @@ impl Stage for FitSvm {
                 format!("{} training and {} test rows of {} features", n_rows, test.n_rows(), n_columns),
             ],
             searches: Vec::new(),
+            by_labels: vec![ByLabels { n_labels: n_rows, error: 1.0 - accuracy, deviation: None }],
         };
         ctx.write_json(Entry::FILE, &entry)?;
         let metrics = json!({"accuracy": accuracy, "largest_gap": gap, "n_features": n_columns});

@@ -33,11 +33,13 @@ fn title() -> String {
 /// The kind.
 pub(super) const INFO: KindInfo = KindInfo {
     name: "report",
-    version: 1,
+    version: 2,
     summary: "put results beside the paper's tables, as Markdown, JSON and one HTML page",
     details: "Writes report.md, report.json and report.html (one file, no network needed). Each result stands \
-              beneath the rows of the paper's table, with what was different from the paper: the stages before it \
-              say that themselves. Sample grids, times, seeds, devices and the searches for C are shown too.",
+              beneath the rows of the paper's table; what was different from the paper the stages before it say \
+              themselves. Plots show the training curves, the searches for C, the error by the number of labels and the \
+              distances of codes, of all stages before; pictures are sample grids and figures. The graph, times, memory, \
+              seeds and machines of the stages end it.",
     keys: &[
         optional(
             "results",
@@ -46,7 +48,7 @@ pub(super) const INFO: KindInfo = KindInfo {
             "Stages with results: svhn_protocol, cifar10_protocol, fit_svm.",
         ),
         optional("samples", "list of stages", "[]", "Stages with sample grids."),
-        optional("figures", "list of stages", "[]", "Stages with other figures."),
+        optional("figures", "list of stages", "[]", "Stages with other figures, such as dedup_eval."),
         optional("title", "text", "\"DCGAN report\"", "The heading."),
     ],
     example: &["results=[\"runs/svhn-released/table-2\"]", "samples=[\"runs/svhn-released/samples\"]"],

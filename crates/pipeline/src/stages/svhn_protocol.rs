@@ -8,7 +8,7 @@ use super::info::{KindInfo, optional, required};
 use super::lineage::{SVHN, changed_settings, check_same_making, of_features};
 use super::{Artifact, ConfigProblem, Input, InputRef, Outcome, Stage};
 use crate::context::Context;
-use crate::report::entry::{Cell, Entry, Search, Table};
+use crate::report::entry::{ByLabels, Cell, Entry, Search, Table};
 
 /// Digits in SVHN's training and test sets.
 const SVHN_SIZES: (usize, usize) = (73_257, 26_032);
@@ -29,7 +29,7 @@ pub struct SvhnStage {
 /// The kind.
 pub(super) const INFO: KindInfo = KindInfo {
     name: "svhn_protocol",
-    version: 2,
+    version: 3,
     summary: "measure features on SVHN with 1000 labels (Table 2): L2-SVM, mean test error ± 1.96·std",
     details: "Chooses C on validation rows held out of the training set, then trains on fresh draws of a few labels \
               a class and measures them on the test set (section 5.2). Writes result.json (the row for the report), \
@@ -138,5 +138,10 @@ fn entry(result: &SvhnResult, method: String) -> Entry {
             format!("{} validation rows, {} test rows", result.n_validation, result.n_test),
         ],
         searches: vec![Search::new("validation error", result.c, &result.search)],
+        by_labels: vec![ByLabels {
+            n_labels: result.n_labels,
+            error: result.mean_error,
+            deviation: Some(result.deviation),
+        }],
     }
 }

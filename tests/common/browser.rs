@@ -1,0 +1,75 @@
+//! A page as a real browser sees it.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use serde_json::Value;
+
+/// Appended to a copy of a page: says in its title what it finds there.
+const PROBE: &str = r#"<script>addEventListener("load", () => {
+  const seen = node => { const box = node.getBoundingClientRect(); return box.width > 0 && box.height > 0; };
+  document.title = JSON.stringify({
+    tables: [...document.querySelectorAll("table")].filter(seen).length,
+    images: [...document.images].filter(image => image.complete && image.naturalWidth > 0 && seen(image)).length,
+    plots: [...document.querySelectorAll(".plot > svg")].filter(seen).length,
+    graph: [...document.querySelectorAll(".graph .node")].filter(seen).length,
+    width: document.documentElement.clientWidth,
+    overflow: document.documentElement.scrollWidth - document.documentElement.clientWidth,
+  });
+});</script>"#;
+
+/// Put into a copy of a page: the browser then refuses whatever the page does not hold itself, and says so on the console.
+/// (The browser's own traffic, for its updates, cannot be told from a page's in a log of the network.)
+const POLICY: &str = "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; img-src data:; \
+    style-src 'unsafe-inline'; script-src 'unsafe-inline'\">";
+
+/// What a browser said of a page.
+pub(crate) struct Seen {
+    /// What the probe found.
+    pub(crate) found: Value,
+    /// What was written to the console; a request to the network is refused there.
+    pub(crate) console: Vec<String>,
+}
+
+/// Chromium, where it is found: `$CHROMIUM`, or on the path.
+pub(crate) fn chromium() -> Option<PathBuf> {
+    let named = std::env::var_os("CHROMIUM").map(PathBuf::from);
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let on_path = std::env::split_paths(&path)
+        .flat_map(|folder| ["chromium", "chromium-browser", "google-chrome"].map(|name| folder.join(name)))
+        .find(|candidate| candidate.is_file());
+    named.or(on_path)
+}
+
+/// Opens a page, with a window so many CSS pixels wide.
+pub(crate) fn open(chromium: &Path, html: &str, width: u32) -> Seen {
+    let folder = tempfile::tempdir().unwrap();
+    let page = folder.path().join("page.html");
+    // In a frame, for the browser's own window cannot be as narrow as a phone.
+    assert!(html.contains("<head>"));
+    let framed = format!("{}{PROBE}", html.replacen("<head>", &format!("<head>{POLICY}"), 1));
+    std::fs::write(folder.path().join("framed.html"), framed).unwrap();
+    let frame = format!(
+        "<!DOCTYPE html><html lang=\"en\"><title>frame</title><iframe src=\"framed.html\" width=\"{width}\" height=\"800\" \
+         style=\"border:0\"></iframe><script>addEventListener(\"load\", () => {{ document.title = \
+         document.querySelector(\"iframe\").contentDocument.title; }});</script></html>"
+    );
+    std::fs::write(&page, frame).unwrap();
+    let output = Command::new(chromium)
+        .args(["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"])
+        .args(["--disable-background-networking", "--disable-component-update", "--disable-sync"])
+        .args(["--allow-file-access-from-files", "--enable-logging=stderr", "--window-size=1280,900"])
+        .args(["--host-resolver-rules=MAP * ~NOTFOUND", "--timeout=20000", "--dump-dom"])
+        .arg(format!("--user-data-dir={}", folder.path().join("profile").display()))
+        .arg(format!("file://{}", page.display()))
+        .output()
+        .unwrap();
+    let (dom, told) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    let title = dom.split_once("<title>").and_then(|(_, rest)| rest.split_once("</title>"));
+    let title = title.unwrap_or_else(|| panic!("no title in {dom}\n{told}")).0.replace("&amp;", "&");
+    Seen {
+        found: serde_json::from_str(&title)
+            .unwrap_or_else(|_| panic!("the probe did not run: {title}\n{told}")),
+        console: told.lines().filter(|line| line.contains("CONSOLE")).map(str::to_owned).collect(),
+    }
+}

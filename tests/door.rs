@@ -1,0 +1,186 @@
+//! The way in: a first manifest, completions, the manual page, the schema, and errors that name the nearest word.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod common;
+
+use common::{Place, SMALL};
+
+#[test]
+fn init_writes_a_manifest_that_passes_the_check_and_runs() {
+    let place = Place::new("");
+    // Rooms as a folder of pictures, near-duplicates among them.
+    place.stdout(&[
+        "stage",
+        "synthesize",
+        "--out",
+        "rooms",
+        "rooms.n_scenes=40",
+        "rooms.n_planted=10",
+        "rooms.size=64",
+    ]);
+    let source = "source.lsun.path=rooms/lsun/rooms_lmdb";
+    place.stdout(&["stage", "import_images", "--out", "store", source, "resize=min_resize_centre_crop(64)"]);
+    place.stdout(&[
+        "stage",
+        "train_autoencoder",
+        "--out",
+        "ae",
+        "images=store",
+        "training.epochs=1",
+        "training.batch_size=8",
+    ]);
+    place.stdout(&["stage", "hash_images", "--out", "codes", source, "autoencoder=ae"]);
+    place.stdout(&["stage", "group_duplicates", "--out", "groups", "codes=codes"]);
+    place.stdout(&[
+        "stage",
+        "remove_duplicates",
+        "--out",
+        "photos",
+        source,
+        "groups=groups",
+        "target=folder",
+    ]);
+
+    assert_eq!(place.stdout(&["init", "--folder", "photos/pictures", "mine.toml"]), "mine.toml\n");
+    assert!(place.stderr(&["check", "mine.toml"]).contains("no problems"));
+    let quick = [
+        "--set",
+        "max_steps=4",
+        "--set",
+        "width=0.03",
+        "--set",
+        "train.training.batch_size=16",
+        "--set",
+        "autoencoder.training.epochs=2",
+        "--set",
+        "autoencoder.training.batch_size=8",
+    ];
+    let told = place.stdout(&[&["run", "mine.toml"], &quick[..]].concat());
+    assert!(told.trim_end().ends_with("runs/mine/report/report.html"), "{told}");
+    let html = std::fs::read_to_string(place.path("runs/mine/report/report.html")).unwrap();
+    assert!(
+        html.contains("Generator and discriminator") && html.contains("Autoencoder of the semantic hash")
+    );
+}
+
+#[test]
+fn init_overwrites_nothing_and_says_where_pictures_go() {
+    let place = Place::new(SMALL);
+    let told = place.fails(1, &["init", "m.toml"]);
+    assert!(told.contains("m.toml exists already, and is left as it is"), "{told}");
+    assert_eq!(std::fs::read_to_string(place.path("m.toml")).unwrap(), SMALL);
+    assert!(place.fails(1, &["init", "my images.toml"]).contains("cannot be a pipeline's name"));
+    assert!(place.fails(1, &["init", "gone/mine.toml"]).contains("cannot write gone/mine.toml"));
+    let told = place.stderr(&["init"]);
+    assert!(told.contains("photos is no folder yet") && place.path("my-images.toml").exists(), "{told}");
+    assert!(place.fails(1, &["check", "my-images.toml"]).contains("photos does not exist"));
+}
+
+#[test]
+fn completions_know_verbs_options_and_stage_kinds() {
+    let place = Place::new("");
+    for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
+        let script = place.stdout(&["completions", shell]);
+        for word in ["completions", "dry-run", "status", "svg"] {
+            assert!(script.contains(word), "{word} in {shell}");
+        }
+        // The others' scripts complete no values of what has no option's name.
+        if shell == "bash" || shell == "zsh" {
+            assert!(script.contains("train_gan") && script.contains("group_duplicates"), "kinds in {shell}");
+        }
+    }
+    // Bash itself: what it offers after `dcgan stage extr`.
+    let script = place.stdout(&["completions", "bash"]);
+    std::fs::write(place.path("complete.sh"), script).unwrap();
+    let ask = "source complete.sh; COMP_WORDS=(dcgan stage extr); COMP_CWORD=2; _dcgan dcgan extr stage; echo ${COMPREPLY[@]}";
+    match std::process::Command::new("bash").args(["-c", ask]).current_dir(place.folder()).output() {
+        Ok(output) => assert_eq!(String::from_utf8_lossy(&output.stdout), "extract_features\n"),
+        Err(_) => eprintln!("skipped: no bash"),
+    }
+    assert!(place.fails(2, &["completions", "csh"]).contains("possible values: bash"));
+}
+
+#[test]
+fn the_manual_page_holds_every_verb() {
+    let page = Place::new("").stdout(&["man"]);
+    assert!(page.contains(".TH dcgan 1"), "{}", &page[..200]);
+    for verb in ["run", "check", "status", "dag", "init", "stage", "bench", "schema", "completions", "man"] {
+        assert!(page.contains(&format!(".SH \"DCGAN {}\"", verb.to_uppercase())), "{verb}");
+    }
+    assert!(page.contains("train.training.epochs=2"), "examples are in it");
+}
+
+#[test]
+fn the_schema_is_json_and_names_every_kind() {
+    let place = Place::new("");
+    let schema: serde_json::Value = serde_json::from_str(&place.stdout(&["schema"])).unwrap();
+    let kinds = &schema["definitions"]["stage"]["properties"];
+    for kind in place.stdout(&["stage", "--list"]).lines() {
+        assert!(kinds[kind.split_whitespace().next().unwrap()].is_object(), "{kind}");
+    }
+    let width = &kinds["train_gan"]["properties"]["training"]["properties"]["width"];
+    assert!(width["description"].as_str().unwrap().contains("Scale of every channel count"), "{width}");
+}
+
+#[test]
+fn dag_draws_a_picture() {
+    let svg = Place::new(SMALL).stdout(&["dag", "m.toml", "--svg"]);
+    assert!(
+        svg.starts_with("<svg viewBox=") && svg.contains("xmlns=\"http://www.w3.org/2000/svg\""),
+        "{svg}"
+    );
+    assert_eq!((svg.matches("<rect").count(), svg.matches("class=\"edge\"").count()), (7, 7), "{svg}");
+}
+
+/// Wherever a word of the program's is expected, a wrong one is answered with the nearest.
+#[test]
+fn the_nearest_word_is_suggested_everywhere() {
+    let place = Place::new(SMALL);
+    let in_manifest = [
+        ("name = \"small\"", "nane = \"small\"", "did you mean `name`?"),
+        ("[stage.fit_svm]", "[stage.fit_smv]", "did you mean `fit_svm`?"),
+        ("split = \"train\"", "split = \"trian\"", "did you mean `train`?"),
+        (
+            "source.cifar10 = { path = \"cifar-10-batches-bin\", split = \"test\"",
+            "source.cifar = { path = \"x\"",
+            "did you mean `cifar10`?",
+        ),
+        ("c = \"${c}\"", "c = \"${cc}\"", "did you mean `c`?"),
+        ("results = [\"svm\"]", "results = [\"smv\"]", "did you mean `svm`?"),
+        ("test = \"test-pixels\"", "test = \"test-pixel\"", "did you mean `test-pixels`?"),
+        ("n_test = 30", "n_tset = 30", "did you mean `n_test`?"),
+        (
+            "split = \"train\" }",
+            "split = \"train\" }\nresize = \"centre_corp(8)\"",
+            "did you mean `centre_crop`?",
+        ),
+        ("[vars]", "goals = [\"reprot\"]\n[vars]", "did you mean `report`?"),
+    ];
+    for (right, wrong, help) in in_manifest {
+        let text = SMALL.replacen(right, wrong, 1);
+        assert_ne!(text, SMALL, "{right}");
+        std::fs::write(place.path("wrong.toml"), text).unwrap();
+        let told = place.fails(1, &["check", "wrong.toml"]);
+        assert!(told.contains(help), "{wrong}: {told}");
+    }
+    assert!(place.fails(1, &["run", "mm.toml"]).contains("did you mean `m.toml`?"));
+    let on_command_line: [(&[&str], &str); 13] = [
+        (&["chekc", "m.toml"], "check"),
+        (&["run", "m.toml", "--dryrun"], "--dry-run"),
+        (&["run", "m.toml", "--set", "n_trian=3"], "did you mean `n_train`?"),
+        (&["run", "m.toml", "--set", "shape.seed=3"], "did you mean `shapes`?"),
+        (&["run", "m.toml", "--set", "svm.los=hinge"], "did you mean `loss`?"),
+        (&["run", "m.toml", "--set", "svm.loss=hing"], "did you mean `hinge`?"),
+        (&["run", "m.toml", "--only", "reprot"], "did you mean `report`?"),
+        (&["run", "m.toml", "--device", "cuad"], "did you mean `cuda`?"),
+        (&["stage", "fit-svm", "--out", "x"], "did you mean `fit_svm`?"),
+        (&["stage", "sample", "--out", "x", "model=y", "n_image=3"], "did you mean `n_images`?"),
+        (&["bench", "train", "--arch", "svhn23"], "did you mean `svhn32`?"),
+        (&["bench", "trian"], "train"),
+        (&["completions", "bsh"], "bash"),
+    ];
+    for (arguments, help) in on_command_line {
+        let told = place.fails(2, arguments);
+        assert!(told.contains(help), "{arguments:?}: {told}");
+    }
+}

@@ -1,0 +1,234 @@
+//! The report's page: what it holds, that it needs nothing else, and what a browser makes of it.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+#[path = "common/browser.rs"]
+mod browser;
+mod common;
+
+use std::collections::BTreeSet;
+
+use common::Place;
+use scraper::{ElementRef, Html, Selector};
+
+/// Shapes → a tiny GAN → pixels with few and all labels → a page with every kind of thing on it; near-duplicates too.
+const FULL: &str = r#"
+name = "full"
+[[stage]]
+id = "shapes"
+[stage.synthesize.shapes]
+n_train = 100
+n_test = 40
+[[stage]]
+id = "train-images"
+[stage.import_images]
+from = "shapes"
+source.cifar10 = { path = "cifar-10-batches-bin", split = "train" }
+[[stage]]
+id = "test-images"
+[stage.import_images]
+from = "shapes"
+source.cifar10 = { path = "cifar-10-batches-bin", split = "test" }
+[[stage]]
+id = "gan"
+[stage.train_gan]
+images = "train-images"
+[stage.train_gan.training]
+architecture = "svhn32"
+width = 0.05
+batch_size = 16
+max_steps = 12
+log_every = 2
+[[stage]]
+id = "samples"
+[stage.sample]
+model = "gan"
+n_images = 16
+[[stage]]
+id = "train-pixels"
+[stage.extract_features]
+images = "train-images"
+[[stage]]
+id = "test-pixels"
+[stage.extract_features]
+images = "test-images"
+[[stage]]
+id = "table-1"
+[stage.cifar10_protocol]
+train = "train-pixels"
+test = "test-pixels"
+[stage.cifar10_protocol.protocol]
+cs = [1e-4, 1e-3, 1e-2]
+n_folds = 2
+n_per_class = 4
+n_draws = 3
+[[stage]]
+id = "rooms"
+[stage.synthesize.rooms]
+n_scenes = 30
+n_planted = 20
+size = 64
+[[stage]]
+id = "room-images"
+[stage.import_images]
+from = "rooms"
+source.lsun.path = "lsun/rooms_lmdb"
+resize = "min_resize_centre_crop(64)"
+[[stage]]
+id = "autoencoder"
+[stage.train_autoencoder]
+images = "room-images"
+training.batch_size = 16
+training.epochs = 4
+[[stage]]
+id = "codes"
+[stage.hash_images]
+from = "rooms"
+source.lsun.path = "lsun/rooms_lmdb"
+autoencoder = "autoencoder"
+[[stage]]
+id = "judged"
+[stage.dedup_eval]
+from = "rooms"
+source.lsun.path = "lsun/rooms_lmdb"
+codes = "codes"
+evaluation.n_changed = 5
+[[stage]]
+id = "report"
+[stage.report]
+title = "Shapes & <rooms>"
+results = ["table-1"]
+samples = ["samples"]
+figures = ["judged"]
+"#;
+
+fn page() -> String {
+    let place = Place::new(FULL);
+    place.stdout(&["run", "m.toml"]);
+    let html = std::fs::read_to_string(place.path("runs/full/report/report.html")).unwrap();
+    assert!(html.len() < 1_000_000, "{} bytes", html.len());
+    html
+}
+
+fn all<'a>(page: &'a Html, selector: &str) -> Vec<ElementRef<'a>> {
+    page.select(&Selector::parse(selector).unwrap()).collect()
+}
+
+fn text(element: &ElementRef<'_>) -> String {
+    element.text().collect::<String>().split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+#[test]
+fn the_page_is_whole_and_well_formed() {
+    let html = page();
+    let page = Html::parse_document(&html);
+    assert!(page.errors.is_empty(), "{:?}", page.errors);
+    check_that_it_needs_nothing_else(&html, &page);
+    check_that_it_can_be_read_without_eyes(&page);
+
+    let headings: Vec<String> = all(&page, "h1, h2").iter().map(text).collect();
+    let sections =
+        ["Table 1", "Error against the number of labels", "How this differs from the paper", "Pictures"];
+    let more = ["Training", "Choice of C", "Near-duplicates", "Stages", "Environment"];
+    assert_eq!(headings, [&["Shapes & <rooms>"][..], &sections, &more].concat());
+    assert_eq!(all(&page, "img").len(), 3, "samples, groups, pairs");
+    let plots: Vec<String> = all(&page, ".plot figcaption strong").iter().map(text).collect();
+    for title in
+        ["Losses", "D(x) and D(G(z))", "Reconstruction", "Table 1: error against the number of labels"]
+    {
+        assert!(plots.iter().any(|plot| plot == title), "{title} in {plots:?}");
+    }
+    assert!(plots.iter().any(|plot| plot.starts_with("judged: how many bits")), "{plots:?}");
+    assert_eq!(plots.iter().filter(|plot| plot.contains("cross-validation error")).count(), 2, "{plots:?}");
+    assert_eq!(all(&page, ".graph .node").len(), 13);
+    let stages = all(&page, "#stages ~ div.scroll tbody tr");
+    assert_eq!(stages.len(), 13);
+    assert!(text(&stages[0]).contains("shapes"));
+    #[cfg(target_os = "linux")]
+    assert!(stages.iter().all(|stage| text(stage).contains(" MiB")), "memory of every stage");
+    // Each departure is told once.
+    let departures: Vec<String> = all(&page, "#differences ~ ul li").iter().map(text).collect();
+    assert_eq!(departures.iter().collect::<BTreeSet<_>>().len(), departures.len(), "{departures:?}");
+    assert!(
+        departures[0]
+            .starts_with("synthetic pictures, not the paper's data (shapes, rooms; bears on raw pixels")
+    );
+}
+
+/// No reference leads out of the file.
+fn check_that_it_needs_nothing_else(html: &str, page: &Html) {
+    assert!(
+        !html.contains("http:")
+            && !html.contains("https:")
+            && !html.contains("url(")
+            && !html.contains("@import")
+    );
+    assert!(all(page, "script, iframe, object, embed, base").is_empty());
+    for element in all(page, "[src], [href], [srcset]") {
+        let links = ["src", "href", "srcset"].into_iter().filter_map(|name| element.attr(name));
+        for link in links {
+            assert!(link.starts_with("data:") || link.starts_with('#'), "{link}");
+        }
+    }
+}
+
+/// Alternative texts, headings in order, names of regions and tables, links that lead somewhere.
+fn check_that_it_can_be_read_without_eyes(page: &Html) {
+    assert_eq!((all(page, "main").len(), all(page, "header").len(), all(page, "h1").len()), (1, 1, 1));
+    assert!(all(page, "html[lang]").len() == 1 && all(page, "meta[name=viewport]").len() == 1);
+    let ids: Vec<&str> = all(page, "[id]").iter().filter_map(|element| element.attr("id")).collect();
+    assert_eq!(ids.iter().collect::<BTreeSet<_>>().len(), ids.len(), "ids are unique");
+    for image in all(page, "img") {
+        assert!(image.attr("alt").is_some_and(|alt| alt.len() > 10), "{}", image.html().len());
+    }
+    for svg in all(page, "svg") {
+        let is_named =
+            svg.attr("role") == Some("img") && svg.attr("aria-label").is_some_and(|l| l.len() > 20);
+        assert!(is_named || svg.attr("aria-hidden") == Some("true"), "{}", svg.html());
+    }
+    for table in all(page, "table") {
+        assert_eq!(table.select(&Selector::parse("caption").unwrap()).count(), 1, "{}", table.html());
+        assert!(table.select(&Selector::parse("th:not([scope])").unwrap()).next().is_none());
+    }
+    for link in all(page, "a[href]") {
+        assert!(ids.contains(&link.attr("href").unwrap().trim_start_matches('#')), "{}", link.html());
+    }
+    for named in all(page, "[aria-labelledby]") {
+        assert!(ids.contains(&named.attr("aria-labelledby").unwrap()), "{}", named.html());
+    }
+    let mut level = 0;
+    for heading in all(page, "h1, h2, h3, h4") {
+        let found = heading.value().name()[1..].parse::<usize>().unwrap();
+        assert!(found <= level + 1, "{} follows a heading of level {level}", heading.html());
+        level = found;
+    }
+}
+
+#[test]
+fn a_browser_shows_all_of_it_and_asks_for_nothing() {
+    let Some(chromium) = browser::chromium() else {
+        eprintln!("skipped: no Chromium on the path or in $CHROMIUM");
+        return;
+    };
+    let html = page();
+    for width in [1200, 390] {
+        let seen = browser::open(&chromium, &html, width);
+        assert_eq!(seen.console, Vec::<String>::new());
+        // Less a scroll bar.
+        assert!(
+            (width - 20..=width).contains(&(seen.found["width"].as_u64().unwrap() as u32)),
+            "{}",
+            seen.found
+        );
+        assert_eq!(seen.found["overflow"], 0, "the page itself does not scroll sideways");
+        assert_eq!((&seen.found["images"], &seen.found["graph"]), (&3.into(), &13.into()), "{}", seen.found);
+        assert_eq!(seen.found["tables"], 4, "{}", seen.found);
+        assert!(seen.found["plots"].as_u64().unwrap() >= 9, "{}", seen.found);
+    }
+    // What is looked for is found where it is.
+    let bad = "<!DOCTYPE html><html><head></head><body><img src=\"http://example.com/a.png\">\
+               <script>console.error(\"wrong\")</script>";
+    let seen = browser::open(&chromium, bad, 500);
+    for text in ["wrong", "http://example.com/a.png"] {
+        assert!(seen.console.iter().any(|line| line.contains(text)), "{text} in {:?}", seen.console);
+    }
+}
