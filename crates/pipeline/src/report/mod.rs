@@ -6,6 +6,7 @@ pub mod figure;
 mod gather;
 mod html;
 mod markdown;
+mod means;
 mod text;
 
 pub use data::ReportData;

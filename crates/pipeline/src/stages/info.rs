@@ -8,6 +8,11 @@ use super::{
     train_gan,
 };
 
+/// What a key takes that names one stage; the matrix and the checks go by it.
+pub const ONE_STAGE: &str = "stage";
+/// What a key takes that names several stages.
+pub const STAGES: &str = "list of stages";
+
 /// A stage kind, as far as it does not depend on a configuration.
 #[derive(Debug)]
 pub struct KindInfo {
