@@ -79,7 +79,8 @@ fn check_inputs(manifest: &Manifest, stage: &StageDef, ids: &[String], problems:
         };
         if !ids.iter().any(|id| id == name) {
             let able = manifest.stages.iter().filter(|other| yields(other, input.needs));
-            let able: Vec<&str> = able.map(|other| other.id.as_str()).collect();
+            let mut able: Vec<&str> = able.map(|other| other.written.as_str()).collect();
+            able.dedup();
             let mut message = format!("there is no stage `{name}`");
             if !able.is_empty() {
                 message.push_str(&format!("; stages that yield {}: {}", input.needs, quoted(able.clone())));
