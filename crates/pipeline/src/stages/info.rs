@@ -258,4 +258,11 @@ mod tests {
         assert!(help.contains("dcgan stage svhn_protocol --out DIR"), "{help}");
         assert!(help.contains("[stage.svhn_protocol]"), "{help}");
     }
+
+    #[test]
+    fn what_names_a_stage_says_so_in_one_of_two_ways() {
+        for key in KINDS.iter().flat_map(|info| info.keys).filter(|key| key.takes.contains("stage")) {
+            assert!([ONE_STAGE, STAGES].contains(&key.takes), "{}: {}", key.key, key.takes);
+        }
+    }
 }
