@@ -70,6 +70,13 @@ pub(crate) enum Verb {
     /// Write a commented manifest for a folder of your own pictures
     #[command(after_help = INIT_EXAMPLES)]
     Init(InitArgs),
+    /// Show what lies in the folder of runs and no manifest needs, and delete it on demand
+    #[command(after_help = GC_EXAMPLES)]
+    Gc(GcArgs),
+    /// Show in what two runs, or two stages, differ: parameters, metrics, outputs
+    #[command(after_help = "Examples:\n  dcgan compare runs/svhn other-runs/svhn\n  \
+        dcgan compare runs/svhn/train@seed=1 runs/svhn/train@seed=2 --json")]
+    Compare(CompareArgs),
     /// Run one stage alone, without a manifest
     #[command(disable_help_flag = true, after_help = STAGE_EXAMPLES)]
     Stage(StageArgs),
@@ -125,9 +132,17 @@ Examples:
   dcgan run pipelines/svhn.toml --set data=/mnt/data            another value for ${data}
   dcgan run pipelines/svhn.toml --set train.training.epochs=2   another value for a key of stage `train`
   dcgan run pipelines/svhn.toml --only samples --force samples  one stage, even if nothing changed
+  dcgan run pipelines/svhn.toml --set seed=[1,2,3] --jobs 2     for three seeds, two stages at once
 
 Each stage writes into RUNS/<manifest's name>/<stage's id>/ when it is complete. A stage whose parameters, inputs,
 outputs and code have not changed is skipped. Ctrl-C stops; the same command goes on.";
+
+const GC_EXAMPLES: &str = "\
+Examples:
+  dcgan gc pipelines/svhn.toml                 what could go: renamed stages, cells that left the matrix, leftovers
+  dcgan gc pipelines/*.toml --all --delete     also the runs of manifests that are not among these
+
+A stage's output is deleted only if its record says that a stage made it; other files in its folder stay.";
 
 const STAGE_EXAMPLES: &str = "\
 Examples:
@@ -143,7 +158,7 @@ pub(crate) struct ManifestArgs {
     /// The manifest, a TOML file
     #[arg(value_hint = ValueHint::FilePath)]
     pub(crate) manifest: PathBuf,
-    /// Change a variable (K=V) or a key of a stage (STAGE.KEY=V); may be repeated
+    /// Change a variable (K=V, or K=[V,…] for several values) or a key of a stage (STAGE.KEY=V); may be repeated
     #[arg(long, value_name = "K=V")]
     pub(crate) set: Vec<String>,
 }
@@ -183,6 +198,12 @@ pub(crate) struct RunArgs {
     /// Only say what would run, and why
     #[arg(long)]
     pub(crate) dry_run: bool,
+    /// After a failure, go on with the stages that do not need the one that failed; exit code 1 all the same
+    #[arg(long, short)]
+    pub(crate) keep_going: bool,
+    /// Run so many stages at once, where they do not need each other; they share the threads
+    #[arg(long, short, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) jobs: u32,
     #[command(flatten)]
     pub(crate) device: DeviceArgs,
     #[command(flatten)]
@@ -220,6 +241,40 @@ pub(crate) struct StatusArgs {
     pub(crate) device: DeviceArgs,
     #[command(flatten)]
     pub(crate) runs: RunsArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct GcArgs {
+    /// The manifests whose stages are needed
+    #[arg(required = true, value_name = "MANIFEST")]
+    pub(crate) manifests: Vec<PathBuf>,
+    /// Change a variable (K=V) of the manifests, as for `run`; may be repeated
+    #[arg(long, value_name = "K=V")]
+    pub(crate) set: Vec<String>,
+    /// Delete what is shown
+    #[arg(long)]
+    pub(crate) delete: bool,
+    /// Count the runs of other manifests as not needed too
+    #[arg(long)]
+    pub(crate) all: bool,
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+    #[command(flatten)]
+    pub(crate) runs: RunsArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct CompareArgs {
+    /// The folder of a run (RUNS/<manifest's name>) or of a stage
+    #[arg(value_name = "RUN")]
+    pub(crate) first: PathBuf,
+    /// Another one
+    #[arg(value_name = "RUN")]
+    pub(crate) second: PathBuf,
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 #[derive(Debug, Args)]

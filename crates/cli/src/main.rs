@@ -29,6 +29,8 @@ fn main() -> ExitCode {
         Verb::Check(args) => verbs::check(args, &progress),
         Verb::Status(args) => verbs::status(args, &progress),
         Verb::Dag(args) => verbs::dag(args),
+        Verb::Gc(args) => verbs::gc(args, &progress),
+        Verb::Compare(args) => verbs::compare(args),
         Verb::Stage(args) => verbs::stage(args, &progress),
         Verb::Bench(args) => bench::bench(args, &progress),
         Verb::Init(args) => door::init(args, &progress),

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::fmt;
 use std::io::Write as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use clap::CommandFactory as _;
 use dcgan_pipeline::check::missing_paths;
@@ -13,10 +13,11 @@ use dcgan_pipeline::plan::{Planner, indices, selected};
 use dcgan_pipeline::progress::Progress;
 use dcgan_pipeline::report::{ReportData, summary};
 use dcgan_pipeline::runner::{self, RunOptions, RunSummary};
+use dcgan_pipeline::schedule::Policy;
 use dcgan_pipeline::stages::{info, kind_names};
-use dcgan_pipeline::status;
+use dcgan_pipeline::{compare, gc, status};
 
-use crate::args::{Cli, DagArgs, ManifestArgs, RunArgs, StageArgs, StatusArgs};
+use crate::args::{Cli, CompareArgs, DagArgs, GcArgs, ManifestArgs, RunArgs, StageArgs, StatusArgs};
 
 /// A command line that asks for something that is not there.
 #[derive(Debug)]
@@ -40,11 +41,16 @@ pub(crate) fn run(args: &RunArgs, progress: &Progress) -> anyhow::Result<()> {
     if args.dry_run {
         let chosen = selected(&manifest, &selection)?;
         let forced = indices(&manifest, "--force", &selection.force)?.into_iter().collect();
-        let mut planner = Planner::new(&manifest, &args.runs.runs, progress, args.device.device);
-        let stages = status::status(&mut planner, &chosen, &forced)?;
+        let planner = Planner::new(&manifest, &args.runs.runs, progress, args.device.device);
+        let stages = status::status(&planner, &chosen, &forced)?;
         return print(&status::text(&stages));
     }
-    let options = RunOptions { selection, device: args.device.device, runs: args.runs.runs.clone() };
+    let options = RunOptions {
+        selection,
+        device: args.device.device,
+        runs: args.runs.runs.clone(),
+        policy: Policy { jobs: args.jobs as usize, keeps_going: args.keep_going },
+    };
     let done = runner::run(&manifest, &options, progress)?;
     progress.note(format_args!("{} stages ran, {} were unchanged", done.n_run, done.n_fresh));
     print_results(&done)
@@ -77,9 +83,9 @@ pub(crate) fn check(args: &ManifestArgs, progress: &Progress) -> anyhow::Result<
 
 pub(crate) fn status(args: &StatusArgs, progress: &Progress) -> anyhow::Result<()> {
     let manifest = load(&args.manifest)?;
-    let mut planner = Planner::new(&manifest, &args.runs.runs, progress, args.device.device);
+    let planner = Planner::new(&manifest, &args.runs.runs, progress, args.device.device);
     let wanted = status::wanted(&planner);
-    let stages = status::status(&mut planner, &wanted, &BTreeSet::new())?;
+    let stages = status::status(&planner, &wanted, &BTreeSet::new())?;
     if args.json {
         print(&format!("{}\n", serde_json::to_string_pretty(&stages)?))
     } else {
@@ -90,6 +96,29 @@ pub(crate) fn status(args: &StatusArgs, progress: &Progress) -> anyhow::Result<(
 pub(crate) fn dag(args: &DagArgs) -> anyhow::Result<()> {
     let manifest = load(&args.manifest)?;
     print(&if args.svg { svg(&manifest) } else { mermaid(&manifest) })
+}
+
+pub(crate) fn gc(args: &GcArgs, progress: &Progress) -> anyhow::Result<()> {
+    let load = |path: &PathBuf| Manifest::load(path, &args.set);
+    let manifests = args.manifests.iter().map(load).collect::<anyhow::Result<Vec<_>>>()?;
+    let found = gc::find(&manifests, &args.runs.runs, args.all)?;
+    if args.delete {
+        gc::delete(&found.garbage, progress)?;
+    }
+    if args.json {
+        print(&format!("{}\n", serde_json::to_string_pretty(&found)?))
+    } else {
+        print(&gc::text(&found, args.delete))
+    }
+}
+
+pub(crate) fn compare(args: &CompareArgs) -> anyhow::Result<()> {
+    let comparison = compare::compare(&args.first, &args.second)?;
+    if args.json {
+        print(&format!("{}\n", serde_json::to_string_pretty(&comparison)?))
+    } else {
+        print(&compare::text(&comparison))
+    }
 }
 
 pub(crate) fn stage(args: &StageArgs, progress: &Progress) -> anyhow::Result<()> {

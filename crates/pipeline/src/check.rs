@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use crate::graph::Graph;
-use crate::manifest::{Manifest, Problem, StageDef, nearest, quoted};
+use crate::manifest::{Manifest, Problem, StageDef, nearest, quoted, without_repetition};
 
 /// Looks at ids, inputs, ranges, goals and cycles. `ids` are those of all stages, also of the ones whose
 /// configuration could not be read.
@@ -38,7 +38,7 @@ pub fn missing_paths(manifest: &Manifest) -> Vec<Problem> {
             }
         }
     }
-    problems
+    without_repetition(problems)
 }
 
 /// True for a name that is also a good folder name on every system: a letter or digit, then letters, digits, `-`, `_`.
@@ -60,13 +60,13 @@ fn check_name(manifest: &Manifest, problems: &mut Vec<Problem>) {
 fn check_ids(manifest: &Manifest, ids: &[String], problems: &mut Vec<Problem>) {
     let mut seen = BTreeSet::new();
     for stage in &manifest.stages {
-        if !is_well_formed(&stage.id) {
-            let message = format!("`{}` is not an id; {WELL_FORMED}", stage.id);
+        if !is_well_formed(&stage.written) {
+            let message = format!("`{}` is not an id; {WELL_FORMED}", stage.written);
             problems.push(Problem::new(stage.places.of(""), message));
         }
         let repeated = ids.iter().filter(|id| **id == stage.id).count() > 1;
         if repeated && !seen.insert(&stage.id) {
-            let message = format!("the id `{}` is used by another stage before", stage.id);
+            let message = format!("the id `{}` is used by another stage before", stage.written);
             problems.push(Problem::new(stage.places.of(""), message));
         }
     }
@@ -80,7 +80,8 @@ fn check_inputs(manifest: &Manifest, stage: &StageDef, ids: &[String], problems:
         };
         if !ids.iter().any(|id| id == name) {
             let able = manifest.stages.iter().filter(|other| yields(other, input.needs));
-            let able: Vec<&str> = able.map(|other| other.id.as_str()).collect();
+            let mut able: Vec<&str> = able.map(|other| other.written.as_str()).collect();
+            able.dedup();
             let mut message = format!("there is no stage `{name}`");
             if !able.is_empty() {
                 message.push_str(&format!("; stages that yield {}: {}", input.needs, quoted(able.clone())));

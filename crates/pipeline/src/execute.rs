@@ -16,6 +16,7 @@ use crate::memo::Memo;
 use crate::memory::PeakMemory;
 use crate::progress::Progress;
 use crate::record::{Environment, InputRecord, Record, outputs};
+use crate::space;
 use crate::stages::{Outcome, StageConfig};
 
 /// One stage about to run.
@@ -23,6 +24,8 @@ use crate::stages::{Outcome, StageConfig};
 pub struct Job<'a> {
     /// Its id.
     pub id: &'a str,
+    /// The values of the matrix that it is for.
+    pub cell: &'a [(String, String)],
     /// Its configuration.
     pub config: &'a StageConfig,
     /// The folder it will fill.
@@ -51,7 +54,7 @@ pub fn making(config: &StageConfig, inputs: &[InputRecord]) -> anyhow::Result<St
 ///
 /// # Errors
 /// Whatever went wrong; [`Interrupted`] if it was asked to stop. The stage's folder is then as it was before.
-pub fn execute(job: Job<'_>, memo: &mut Memo, progress: &Progress) -> anyhow::Result<Record> {
+pub fn execute(job: Job<'_>, memo: &Memo, progress: &Progress) -> anyhow::Result<Record> {
     let info = job.config.info();
     let kept = folder::prepare(job.target, &making(job.config, &job.inputs)?, info.is_resumable)?;
     if kept {
@@ -64,7 +67,7 @@ pub fn execute(job: Job<'_>, memo: &mut Memo, progress: &Progress) -> anyhow::Re
     };
     let context = Context::new(&partial, run_folder, progress, job.device);
     let (started, clock, memory) = (SystemTime::now(), Instant::now(), PeakMemory::start());
-    let outcome = match job.config.stage().run(&context) {
+    let outcome = match has_room(&job, &context).and_then(|()| job.config.stage().run(&context)) {
         Ok(outcome) => outcome,
         Err(error) => return Err(given_up(&job, error, progress)),
     };
@@ -74,10 +77,20 @@ pub fn execute(job: Job<'_>, memo: &mut Memo, progress: &Progress) -> anyhow::Re
         Ok(record) => Record { peak_memory_bytes, ..record },
         Err(error) => return Err(given_up(&job, error, progress)),
     };
-    record.write(&partial)?;
-    folder::commit(job.target)?;
+    if let Err(error) = record.write(&partial).and_then(|()| folder::commit(job.target)) {
+        return Err(given_up(&job, error, progress));
+    }
     memo.moved(&partial, job.target);
     Ok(record)
+}
+
+/// Looks for room on the disk, where the stage knows how much it writes.
+fn has_room(job: &Job<'_>, context: &Context<'_>) -> anyhow::Result<()> {
+    match job.config.stage().bytes_needed(context)? {
+        // What a stage to be resumed has written is there already.
+        Some(needed) => space::check(context.out, needed.saturating_sub(folder::size(context.out)?)),
+        None => Ok(()),
+    }
 }
 
 /// Cleans up after a stage that did not end well.
@@ -98,7 +111,7 @@ fn record(
     outcome: Outcome,
     started: SystemTime,
     seconds: f64,
-    memo: &mut Memo,
+    memo: &Memo,
     progress: &Progress,
 ) -> anyhow::Result<Record> {
     let info = job.config.info();
@@ -106,6 +119,7 @@ fn record(
     let device = if info.uses_device { job.device } else { DeviceChoice::Cpu };
     Ok(Record {
         id: job.id.to_owned(),
+        cell: job.cell.to_vec(),
         kind: info.name.to_owned(),
         stage_version: info.version,
         config: serde_json::to_value(job.config)?,

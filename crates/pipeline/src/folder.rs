@@ -1,12 +1,16 @@
 //! Folders and files that appear whole or not at all.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use fs_err as fs;
+use rayon::prelude::*;
+
+use crate::fingerprint::files_under;
 
 /// Marks a partial folder with what it is being made from.
-const FINGERPRINT: &str = ".fingerprint";
+pub(crate) const FINGERPRINT: &str = ".fingerprint";
 
 /// The place where a stage's folder is made before it is complete.
 pub fn partial(target: &Path) -> PathBuf {
@@ -29,12 +33,14 @@ pub fn prepare(target: &Path, fingerprint: &str, keeps: bool) -> anyhow::Result<
     let partial = partial(target);
     if partial.exists() {
         if keeps && is_of(target, fingerprint) {
+            // Until it is complete again, it must not look complete.
+            remove_if_there(&partial.join(crate::record::FILE))?;
             return Ok(true);
         }
-        fs::remove_dir_all(&partial)?;
+        remove(&partial)?;
     }
     fs::create_dir_all(&partial)?;
-    fs::write(partial.join(FINGERPRINT), fingerprint)?;
+    write_whole(&partial.join(FINGERPRINT), fingerprint.as_bytes())?;
     Ok(false)
 }
 
@@ -43,11 +49,13 @@ pub fn is_of(target: &Path, fingerprint: &str) -> bool {
     fs::read_to_string(partial(target).join(FINGERPRINT)).is_ok_and(|found| found == fingerprint)
 }
 
-/// Puts the complete partial folder in the place of `target`, and removes what was there.
+/// Puts the complete partial folder in the place of `target`, and removes what was there. All of it is on the disk
+/// before it is there by name, so that a power cut leaves the old folder or the new one.
 ///
 /// # Errors
-/// If a folder cannot be renamed or removed.
+/// If a file cannot be brought to the disk, or a folder renamed or removed.
 pub fn commit(target: &Path) -> anyhow::Result<()> {
+    sync(&partial(target))?;
     let (partial, old) = (partial(target), beside(target, "old"));
     if target.exists() {
         if old.exists() {
@@ -56,6 +64,7 @@ pub fn commit(target: &Path) -> anyhow::Result<()> {
         fs::rename(target, &old)?;
     }
     fs::rename(&partial, target)?;
+    sync_folder(target.parent().unwrap_or(target))?;
     fs::remove_file(target.join(FINGERPRINT)).context("cannot finish the stage's folder")?;
     if old.exists() {
         fs::remove_dir_all(&old)?;
@@ -77,9 +86,7 @@ pub fn recover(target: &Path) -> anyhow::Result<()> {
             fs::rename(&old, target)?;
         }
     }
-    if target.join(FINGERPRINT).exists() {
-        fs::remove_file(target.join(FINGERPRINT))?;
-    }
+    remove_if_there(&target.join(FINGERPRINT))?;
     if old.exists() {
         fs::remove_dir_all(&old)?;
     }
@@ -93,20 +100,71 @@ pub fn recover(target: &Path) -> anyhow::Result<()> {
 pub fn discard(target: &Path) -> anyhow::Result<()> {
     let partial = partial(target);
     if partial.exists() {
-        fs::remove_dir_all(partial)?;
+        remove(&partial)?;
     }
     Ok(())
 }
 
-/// Writes a file under a temporary name and renames it.
+/// Removes a partial folder, its mark first: killed midway, it must not be taken for one to resume.
+fn remove(partial: &Path) -> anyhow::Result<()> {
+    remove_if_there(&partial.join(FINGERPRINT))?;
+    Ok(fs::remove_dir_all(partial)?)
+}
+
+fn remove_if_there(file: &Path) -> anyhow::Result<()> {
+    if file.exists() {
+        fs::remove_file(file)?;
+    }
+    Ok(())
+}
+
+/// Bytes in all files of a folder.
+///
+/// # Errors
+/// If one cannot be looked at.
+pub fn size(folder: &Path) -> anyhow::Result<u64> {
+    files_under(folder)?.iter().map(|file| Ok(fs::metadata(folder.join(file))?.len())).sum()
+}
+
+/// Brings a folder and all that is in it to the disk.
+fn sync(folder: &Path) -> anyhow::Result<()> {
+    let files = files_under(folder)?;
+    // At once: a file system writes its journal once for many that wait.
+    files.par_iter().try_for_each(|file| sync_file(&folder.join(file)))?;
+    let folders: BTreeSet<&Path> =
+        files.iter().flat_map(|file| Path::new(file).ancestors().skip(1)).collect();
+    folders.iter().try_for_each(|inner| sync_folder(&folder.join(inner)))
+}
+
+fn sync_file(path: &Path) -> anyhow::Result<()> {
+    Ok(fs::File::open(path)?.sync_all()?)
+}
+
+/// Folders can be opened and synced on Unix only.
+fn sync_folder(path: &Path) -> anyhow::Result<()> {
+    if cfg!(unix) { sync_file(path) } else { Ok(()) }
+}
+
+/// A hidden name of this process's beside a file; outputs do not include it, should it be left behind.
+pub(crate) fn temporary(path: &Path) -> PathBuf {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    path.with_file_name(format!(".{}.{}.tmp", name.trim_start_matches('.'), std::process::id()))
+}
+
+/// Writes a file under a temporary name, brings it to the disk and renames it.
 ///
 /// # Errors
 /// If it cannot be written.
 pub fn write_whole(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
-    let temporary = beside(path, &format!("{}.tmp", std::process::id()));
-    fs::write(&temporary, bytes)?;
-    fs::rename(&temporary, path)?;
-    Ok(())
+    let temporary = temporary(path);
+    let written = fs::write(&temporary, bytes)
+        .and_then(|()| fs::File::open(&temporary)?.sync_all())
+        .and_then(|()| fs::rename(&temporary, path));
+    if written.is_err() {
+        // Half a file is of no use, and in the way on a full disk.
+        let _ = fs::remove_file(&temporary);
+    }
+    Ok(written?)
 }
 
 #[cfg(test)]

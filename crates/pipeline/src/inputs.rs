@@ -45,7 +45,7 @@ impl Location<'_> {
 pub fn gather(
     config: &StageConfig,
     location: Location<'_>,
-    memo: &mut Memo,
+    memo: &Memo,
     progress: &Progress,
 ) -> anyhow::Result<Vec<InputRecord>> {
     let stage = config.stage();
@@ -89,7 +89,7 @@ pub fn gather(
 }
 
 /// The fingerprint of a stage's outputs as its record has it, or of a folder without a record.
-fn folder_fingerprint(folder: &Path, memo: &mut Memo, progress: &Progress) -> anyhow::Result<String> {
+fn folder_fingerprint(folder: &Path, memo: &Memo, progress: &Progress) -> anyhow::Result<String> {
     if !folder.is_dir() {
         bail!("{} does not exist; expected the folder of a complete stage", folder.display());
     }

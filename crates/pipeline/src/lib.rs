@@ -8,10 +8,12 @@
 //! | [`fingerprint`], [`memo`] | BLAKE3 of files and folders, without reading twice what did not change |
 //! | [`record`], [`staleness`] | `stage.json`, and what differs between it and now |
 //! | [`plan`], [`status`] | which stages would run, and why |
-//! | [`folder`], [`execute`], [`runner`] | running stages into folders that appear whole or not at all |
 //! | [`report`] | results beside the paper's tables, plots, the page |
 //! | [`dag`], [`diagram`] | a manifest's graph as text and as a picture |
 //! | [`init`](mod@init) | a manifest to begin with |
+//! | [`folder`], [`execute`] | running one stage into a folder that appears whole or not at all |
+//! | [`schedule`], [`lock`], [`runner`] | running many: in order or at once, one run at a time in a folder |
+//! | [`space`], [`gc`], [`compare`] | room on the disk, what could be deleted, two runs side by side |
 //! | [`bench`](mod@bench) | how fast this machine is |
 //! | [`progress`], [`interrupt`], [`device`], [`context`] | what a running stage talks to |
 //! | [`memory`] | how much memory a stage takes |
@@ -35,6 +37,7 @@
 pub mod bench;
 pub mod check;
 pub mod clock;
+pub mod compare;
 pub mod context;
 pub mod dag;
 pub mod device;
@@ -42,10 +45,12 @@ pub mod diagram;
 pub mod execute;
 pub mod fingerprint;
 pub mod folder;
+pub mod gc;
 pub mod graph;
 pub mod init;
 pub mod inputs;
 pub mod interrupt;
+pub mod lock;
 pub mod manifest;
 pub mod memo;
 pub mod memory;
@@ -54,6 +59,8 @@ pub mod progress;
 pub mod record;
 pub mod report;
 pub mod runner;
+pub mod schedule;
+pub mod space;
 pub mod stages;
 pub mod staleness;
 pub mod status;

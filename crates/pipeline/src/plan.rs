@@ -90,7 +90,7 @@ impl<'a> Planner<'a> {
     ///
     /// # Errors
     /// If the run was interrupted, or a stage's output cannot be read.
-    pub fn assess(&mut self, idx: usize, will_run: &BTreeSet<usize>) -> anyhow::Result<Assessment> {
+    pub fn assess(&self, idx: usize, will_run: &BTreeSet<usize>) -> anyhow::Result<Assessment> {
         let stage = &self.manifest.stages[idx];
         let target = self.target(idx);
         let parents = Graph::new(self.manifest).parents;
@@ -123,17 +123,17 @@ impl<'a> Planner<'a> {
                 device: self.device.filter(|_| stage.config.info().uses_device).map(|d| d.to_string()),
             };
             reasons.extend(staleness::differences(&record, &now));
-            reasons.extend(staleness::damage(&target, &record, &mut self.memo, self.progress)?);
+            reasons.extend(staleness::damage(&target, &record, &self.memo, self.progress)?);
         }
         let state = if reasons.is_empty() { State::Fresh } else { state };
         Ok(Assessment { state, reasons, inputs })
     }
 
     /// The stage's inputs; if one cannot be read, that becomes a reason.
-    fn inputs(&mut self, idx: usize, reasons: &mut Vec<Reason>) -> anyhow::Result<Option<Vec<InputRecord>>> {
+    fn inputs(&self, idx: usize, reasons: &mut Vec<Reason>) -> anyhow::Result<Option<Vec<InputRecord>>> {
         let stage = &self.manifest.stages[idx];
         let location = Location::Run(&self.run_folder);
-        match gather(&stage.config, location, &mut self.memo, self.progress) {
+        match gather(&stage.config, location, &self.memo, self.progress) {
             Ok(inputs) => Ok(Some(inputs)),
             Err(error) if self.progress.interrupt().is_requested() => Err(error),
             Err(error) => {
@@ -161,7 +161,7 @@ impl<'a> Planner<'a> {
     /// # Errors
     /// As [`Planner::assess`], and for a manifest with a cycle.
     pub fn assess_all(
-        &mut self,
+        &self,
         selected: &BTreeSet<usize>,
         forced: &BTreeSet<usize>,
     ) -> anyhow::Result<Vec<(usize, Assessment)>> {
@@ -197,16 +197,17 @@ pub fn order(manifest: &Manifest) -> anyhow::Result<Vec<usize>> {
     Graph::new(manifest).order().map_err(|_| anyhow::anyhow!("the manifest's stages form a cycle"))
 }
 
-/// Indices of the stages a selection asks for.
+/// Indices of the stages a selection asks for; those that are forced always belong to it.
 ///
 /// # Errors
 /// [`Problems`] of usage if it names a stage that the manifest has not.
 pub fn selected(manifest: &Manifest, selection: &Selection) -> Result<BTreeSet<usize>, Problems> {
     let graph = Graph::new(manifest);
-    if !selection.only.is_empty() {
-        return Ok(indices(manifest, "--only", &selection.only)?.into_iter().collect());
-    }
     let forced = indices(manifest, "--force", &selection.force)?;
+    if !selection.only.is_empty() {
+        let only = indices(manifest, "--only", &selection.only)?;
+        return Ok(only.into_iter().chain(forced).collect());
+    }
     let wanted = graph.wanted(manifest);
     if selection.from.is_empty() {
         return Ok(wanted.into_iter().chain(graph.with_ancestors(&forced)).collect());
@@ -214,24 +215,37 @@ pub fn selected(manifest: &Manifest, selection: &Selection) -> Result<BTreeSet<u
     let from = indices(manifest, "--from", &selection.from)?;
     let below = graph.with_descendants(&from);
     // What hangs below but is not wanted stays out, unless it was named.
-    Ok(below.into_iter().filter(|idx| wanted.contains(idx) || from.contains(idx)).collect())
+    let below = below.into_iter().filter(|idx| wanted.contains(idx) || from.contains(idx));
+    Ok(below.chain(forced).collect())
 }
 
-/// Indices of the stages named after an option.
+/// Indices of the stages named after an option; a stage of the matrix named as written stands for all its cells.
 ///
 /// # Errors
 /// [`Problems`] of usage for a name that is no stage's.
 pub fn indices(manifest: &Manifest, option: &str, ids: &[String]) -> Result<Vec<usize>, Problems> {
-    let known: Vec<&str> = manifest.stages.iter().map(|stage| stage.id.as_str()).collect();
-    ids.iter()
-        .map(|id| {
-            known.iter().position(|known| known == id).ok_or_else(|| {
-                let location = crate::manifest::Location { source: format!("{option} {id}"), line: None };
-                let message =
-                    format!("the manifest has no stage `{id}`; it has {}", quoted(known.iter().copied()));
-                let problem = Problem::at(location, message, nearest(id, known.iter().copied()));
-                Problems { list: vec![problem], is_usage: true }
-            })
-        })
-        .collect()
+    let mut found = Vec::new();
+    for id in ids {
+        let is_named = |idx: &usize| {
+            let stage = &manifest.stages[*idx];
+            stage.id == *id || stage.written == *id
+        };
+        let named: Vec<usize> = (0..manifest.stages.len()).filter(is_named).collect();
+        if named.is_empty() {
+            return Err(no_stage(manifest, option, id));
+        }
+        found.extend(named);
+    }
+    Ok(found)
+}
+
+fn no_stage(manifest: &Manifest, option: &str, id: &str) -> Problems {
+    let is_cell = id.contains('@');
+    let mut known: Vec<&str> =
+        manifest.stages.iter().map(|stage| if is_cell { &*stage.id } else { &*stage.written }).collect();
+    known.dedup();
+    let location = crate::manifest::Location { source: format!("{option} {id}"), line: None };
+    let message = format!("the manifest has no stage `{id}`; it has {}", quoted(known.iter().copied()));
+    let problem = Problem::at(location, message, nearest(id, known.iter().copied()));
+    Problems { list: vec![problem], is_usage: true }
 }

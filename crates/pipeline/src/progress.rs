@@ -5,7 +5,7 @@ use std::io::IsTerminal as _;
 use std::ops::ControlFlow;
 use std::time::Duration;
 
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 
 use crate::interrupt::Interrupt;
 
@@ -27,13 +27,22 @@ pub struct Progress {
     verbosity: Verbosity,
     interrupt: Interrupt,
     shows_bars: bool,
+    /// All bars, so that lines are written above them.
+    bars: MultiProgress,
+    /// The stage that speaks, where several run at once.
+    stage: Option<String>,
 }
 
 impl Progress {
     /// Bars are shown where stderr is a terminal.
     pub fn new(verbosity: Verbosity, interrupt: Interrupt) -> Self {
         let shows_bars = verbosity != Verbosity::Quiet && std::io::stderr().is_terminal();
-        Self { verbosity, interrupt, shows_bars }
+        Self { verbosity, interrupt, shows_bars, bars: MultiProgress::new(), stage: None }
+    }
+
+    /// The same for one of several stages that run at once: its bars and warnings name it.
+    pub fn of_stage(&self, id: &str) -> Self {
+        Self { stage: Some(id.to_owned()), ..self.clone() }
     }
 
     /// The flag that the tasks listen to.
@@ -44,29 +53,43 @@ impl Progress {
     /// A line of the usual kind.
     pub fn note(&self, line: impl Display) {
         if self.verbosity >= Verbosity::Normal {
-            eprintln!("{line}");
+            self.line(line);
         }
     }
 
     /// A line for those who asked for more.
     pub fn detail(&self, line: impl Display) {
         if self.verbosity >= Verbosity::Verbose {
-            eprintln!("{line}");
+            self.line(line);
         }
     }
 
     /// A line that is not left out by `--quiet`.
     pub fn warn(&self, line: impl Display) {
-        eprintln!("warning: {line}");
+        match &self.stage {
+            Some(stage) => self.line(format_args!("warning: {stage}: {line}")),
+            None => self.line(format_args!("warning: {line}")),
+        }
+    }
+
+    /// What went wrong in a run that goes on.
+    pub fn error(&self, line: impl Display) {
+        self.line(format_args!("error: {line}"));
+    }
+
+    fn line(&self, line: impl Display) {
+        self.bars.suspend(|| eprintln!("{line}"));
     }
 
     /// Starts a bar; `unit` is what is counted, in the plural.
     pub fn task(&self, what: &str, unit: &'static str) -> Task {
-        let bar = if self.shows_bars { ProgressBar::new_spinner() } else { ProgressBar::hidden() };
-        bar.set_message(what.to_owned());
+        let bar =
+            if self.shows_bars { self.bars.add(ProgressBar::new_spinner()) } else { ProgressBar::hidden() };
+        let prefix = self.stage.as_ref().map(|stage| format!("{stage}: ")).unwrap_or_default();
+        bar.set_message(format!("{prefix}{what}"));
         bar.set_style(spinner_style(unit));
         bar.enable_steady_tick(Duration::from_millis(200));
-        Task { bar, unit, interrupt: self.interrupt.clone(), knows_total: false }
+        Task { bar, prefix, unit, interrupt: self.interrupt.clone(), knows_total: false }
     }
 }
 
@@ -74,6 +97,8 @@ impl Progress {
 #[derive(Debug)]
 pub struct Task {
     bar: ProgressBar,
+    /// The stage's id, where several run at once.
+    prefix: String,
     unit: &'static str,
     interrupt: Interrupt,
     knows_total: bool,
@@ -95,7 +120,7 @@ impl Task {
 
     /// Changes the words before the bar.
     pub fn describe(&self, what: String) {
-        self.bar.set_message(what);
+        self.bar.set_message(format!("{}{what}", self.prefix));
     }
 }
 

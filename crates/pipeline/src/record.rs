@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::fingerprint::{combine, files_under};
+use crate::folder::write_whole;
 use crate::memo::Memo;
 use crate::progress::Progress;
 
@@ -20,6 +21,9 @@ pub const FILE: &str = "stage.json";
 pub struct Record {
     /// The stage's id; for a stage run alone, its folder's name.
     pub id: String,
+    /// The values of the matrix that it is for, in the order of the axes.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub cell: Vec<(String, String)>,
     /// The stage kind.
     pub kind: String,
     /// The kind's version; raised when its output changes for the same input.
@@ -130,13 +134,18 @@ impl Record {
         Ok(Some(record))
     }
 
-    /// Writes the record into a stage's folder.
+    /// Writes the record into a stage's folder, whole or not at all: it is what says that the folder is complete.
     ///
     /// # Errors
     /// If the file cannot be written.
     pub fn write(&self, folder: &Path) -> anyhow::Result<()> {
-        fs::write(folder.join(FILE), serde_json::to_vec_pretty(self)?)?;
-        Ok(())
+        write_whole(&folder.join(FILE), &serde_json::to_vec_pretty(self)?)
+    }
+
+    /// The id as the manifest writes it, the same for all cells of a matrix.
+    pub fn written(&self) -> &str {
+        let is_cell = !self.cell.is_empty();
+        self.id.split_once('@').filter(|_| is_cell).map_or(&self.id, |(written, _)| written)
     }
 
     /// One fingerprint of all outputs, by which stages that read them know them.
@@ -151,7 +160,7 @@ impl Record {
 /// If a file cannot be read.
 pub fn outputs(
     folder: &Path,
-    memo: &mut Memo,
+    memo: &Memo,
     progress: &Progress,
 ) -> anyhow::Result<BTreeMap<String, OutputRecord>> {
     let mut outputs = BTreeMap::new();

@@ -1,7 +1,7 @@
 //! Runs a manifest.
 
 use std::collections::BTreeSet;
-use std::fs::TryLockError;
+use std::fmt;
 use std::path::{Path, PathBuf};
 
 use anyhow::bail;
@@ -11,12 +11,15 @@ use crate::clock::duration;
 use crate::device::DeviceChoice;
 use crate::execute::{Job, execute};
 use crate::folder;
+use crate::graph::Graph;
 use crate::inputs::Location;
 use crate::interrupt::Interrupted;
-use crate::manifest::{Manifest, Problems};
+use crate::lock::Lock;
+use crate::manifest::{Manifest, Problems, quoted};
 use crate::memo::Memo;
 use crate::plan::{Assessment, Planner, Selection, State, force, indices, order, selected};
 use crate::progress::Progress;
+use crate::schedule::{self, Outcome, Policy};
 use crate::stages::Artifact;
 
 /// How a manifest is to be run.
@@ -28,6 +31,8 @@ pub struct RunOptions {
     pub device: Option<DeviceChoice>,
     /// The folder of all manifests' runs.
     pub runs: PathBuf,
+    /// How many at once, and what becomes of the rest when one fails.
+    pub policy: Policy,
 }
 
 /// What a run came to.
@@ -43,11 +48,35 @@ pub struct RunSummary {
     pub ends: Vec<PathBuf>,
 }
 
+/// Stages failed in a run that went on without them.
+#[derive(Debug)]
+pub struct Unfinished {
+    /// Ids of the stages that failed; why, was said when they did.
+    pub failed: Vec<String>,
+    /// Ids of the stages that were not started.
+    pub not_started: Vec<String>,
+}
+
+impl fmt::Display for Unfinished {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let stages = |n: usize| if n == 1 { "1 stage".to_owned() } else { format!("{n} stages") };
+        let quoted = |ids: &[String]| quoted(ids.iter().map(String::as_str));
+        write!(f, "{} failed: {}", stages(self.failed.len()), quoted(&self.failed))?;
+        if !self.not_started.is_empty() {
+            let n = stages(self.not_started.len());
+            write!(f, "; {n} did not run because of that: {}", quoted(&self.not_started))?;
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for Unfinished {}
+
 /// Runs the stages that have to run.
 ///
 /// # Errors
 /// [`Problems`] if a path or a stage named on the command line is missing, [`Interrupted`] if it was asked to stop,
-/// else what the failing stage reported.
+/// [`Unfinished`] if it went on after a failure, else what the failing stage reported.
 pub fn run(manifest: &Manifest, options: &RunOptions, progress: &Progress) -> anyhow::Result<RunSummary> {
     let selection = &options.selection;
     let chosen = selected(manifest, selection)?;
@@ -62,54 +91,100 @@ pub fn run(manifest: &Manifest, options: &RunOptions, progress: &Progress) -> an
     let device = options.device.unwrap_or_default();
     // A device that is not there is told before the first stage, not after an hour.
     device.open()?;
-    let mut planner = Planner::new(manifest, &options.runs, progress, options.device);
+    let planner = Planner::new(manifest, &options.runs, progress, options.device);
     fs_err::create_dir_all(&planner.run_folder)?;
-    let _lock = lock(&planner.run_folder)?;
+    let _lock = Lock::take(&planner.run_folder, progress)?;
     for idx in &chosen {
         folder::recover(&planner.target(*idx))?;
     }
-    check_outside(&mut planner, &chosen)?;
+    check_outside(&planner, &chosen)?;
 
     let steps: Vec<usize> = order(manifest)?.into_iter().filter(|idx| chosen.contains(idx)).collect();
-    let mut summary = RunSummary::default();
-    for (step, idx) in steps.iter().enumerate() {
-        let label = format!("[{}/{}] {}", step + 1, steps.len(), manifest.stages[*idx].id);
-        let has_run = run_one(&mut planner, *idx, forced.contains(idx), &label, device);
-        planner.memo.save()?;
-        if has_run? {
-            summary.n_run += 1;
-        } else {
-            summary.n_fresh += 1;
-        }
-    }
+    let outcomes = run_steps(&planner, &steps, &forced, device, options.policy);
+    let mut summary = summary(&steps, outcomes, &planner, options.policy.keeps_going)?;
     finish(&planner, &steps, &mut summary);
     Ok(summary)
 }
 
-/// Holds a run folder for this process; the lock goes with the process, however it ends.
-fn lock(run_folder: &Path) -> anyhow::Result<fs_err::File> {
-    let name = run_folder.file_name().unwrap_or_default().to_string_lossy();
-    let file = fs_err::File::create(run_folder.with_file_name(format!(".{name}.lock")))?;
-    match file.file().try_lock() {
-        Ok(()) => Ok(file),
-        Err(TryLockError::WouldBlock) => {
-            bail!("{} is in use by another run; wait for it, or give another `--runs`", run_folder.display())
+/// Runs the stages of `steps` that have to run; true in an outcome: it ran.
+fn run_steps(
+    planner: &Planner<'_>,
+    steps: &[usize],
+    forced: &BTreeSet<usize>,
+    device: DeviceChoice,
+    policy: Policy,
+) -> Vec<Outcome<bool>> {
+    let parents = Graph::new(planner.manifest).parents;
+    let step_of = |idx: &usize| steps.iter().position(|other| other == idx);
+    let needs: Vec<Vec<usize>> =
+        steps.iter().map(|idx| parents[*idx].iter().filter_map(step_of).collect()).collect();
+    let work = |step: usize| {
+        let idx = steps[step];
+        let id = &planner.manifest.stages[idx].id;
+        let label = format!("[{}/{}] {id}", step + 1, steps.len());
+        let progress = planner.progress();
+        // Bars and warnings of several stages stand side by side.
+        let progress = if policy.jobs > 1 { progress.of_stage(id) } else { progress.clone() };
+        let has_run = run_one(planner, idx, forced.contains(&idx), &label, device, &progress);
+        planner.memo.save(&progress);
+        if let Err(error) = &has_run
+            && policy.keeps_going
+            && !progress.interrupt().is_requested()
+        {
+            progress.error(format_args!("{error:#}"));
         }
-        Err(TryLockError::Error(error)) => {
-            Err(anyhow::Error::from(error).context(format!("cannot lock {}", file.path().display())))
+        has_run
+    };
+    schedule::run_all(&needs, policy, &|| planner.progress().interrupt().is_requested(), &work)
+}
+
+/// Counts; what failed is told as the error it was if it was one alone.
+fn summary(
+    steps: &[usize],
+    outcomes: Vec<Outcome<bool>>,
+    planner: &Planner<'_>,
+    keeps_going: bool,
+) -> anyhow::Result<RunSummary> {
+    let mut summary = RunSummary::default();
+    let (mut failed, mut not_started, mut errors) = (Vec::new(), Vec::new(), Vec::new());
+    for (idx, outcome) in steps.iter().zip(outcomes) {
+        let id = &planner.manifest.stages[*idx].id;
+        match outcome {
+            Outcome::Done(true) => summary.n_run += 1,
+            Outcome::Done(false) => summary.n_fresh += 1,
+            Outcome::NotStarted => not_started.push(id.clone()),
+            Outcome::Failed(error) => {
+                failed.push(id.clone());
+                errors.push(error);
+            }
         }
+    }
+    if planner.progress().interrupt().is_requested() {
+        let first = not_started.into_iter().next().unwrap_or_default();
+        let before = || Interrupted { stage: first, is_resumable: false }.into();
+        let interrupted = errors.into_iter().find(|error| error.is::<Interrupted>());
+        return if failed.is_empty() && summary.n_run + summary.n_fresh == steps.len() {
+            Ok(summary)
+        } else {
+            Err(interrupted.unwrap_or_else(before))
+        };
+    }
+    match errors.len() {
+        0 => Ok(summary),
+        1 if !keeps_going => Err(errors.remove(0)),
+        _ => Err(Unfinished { failed, not_started }.into()),
     }
 }
 
 /// Runs one stage if it has to; true if it ran.
 fn run_one(
-    planner: &mut Planner<'_>,
+    planner: &Planner<'_>,
     idx: usize,
     is_forced: bool,
     label: &str,
     device: DeviceChoice,
+    progress: &Progress,
 ) -> anyhow::Result<bool> {
-    let progress = planner.progress();
     let stage = &planner.manifest.stages[idx];
     let interrupted =
         || Interrupted { stage: stage.id.clone(), is_resumable: stage.config.info().is_resumable };
@@ -133,8 +208,16 @@ fn run_one(
     };
     let target = planner.target(idx);
     let location = Location::Run(&planner.run_folder);
-    let job = Job { id: &stage.id, config: &stage.config, target: &target, location, inputs, device };
-    let record = execute(job, &mut planner.memo, progress)?;
+    let job = Job {
+        id: &stage.id,
+        cell: &stage.cell,
+        config: &stage.config,
+        target: &target,
+        location,
+        inputs,
+        device,
+    };
+    let record = execute(job, &planner.memo, progress)?;
     progress.note(format_args!("{label}: done in {}", duration(record.seconds)));
     progress.detail(format_args!("  metrics {}", record.metrics));
     for (file, output) in &record.outputs {
@@ -155,8 +238,8 @@ fn say_why(progress: &Progress, label: &str, kind: &str, assessment: &Assessment
 }
 
 /// Stages that are read but not asked for must be complete; if they are stale, that is said.
-fn check_outside(planner: &mut Planner<'_>, chosen: &BTreeSet<usize>) -> anyhow::Result<()> {
-    let graph = crate::graph::Graph::new(planner.manifest);
+fn check_outside(planner: &Planner<'_>, chosen: &BTreeSet<usize>) -> anyhow::Result<()> {
+    let graph = Graph::new(planner.manifest);
     let outside: BTreeSet<usize> = chosen
         .iter()
         .flat_map(|idx| &graph.parents[*idx])
@@ -185,7 +268,7 @@ fn check_outside(planner: &mut Planner<'_>, chosen: &BTreeSet<usize>) -> anyhow:
 }
 
 fn finish(planner: &Planner<'_>, steps: &[usize], summary: &mut RunSummary) {
-    let graph = crate::graph::Graph::new(planner.manifest);
+    let graph = Graph::new(planner.manifest);
     for idx in steps {
         let folder = planner.target(*idx);
         if planner.manifest.stages[*idx].config.stage().yields().contains(&Artifact::Report) {
@@ -216,12 +299,13 @@ pub fn run_alone(
     let out = std::path::absolute(out)?;
     let parent = out.parent().unwrap_or(Path::new("/"));
     fs_err::create_dir_all(parent)?;
+    let _lock = Lock::take(&out, progress)?;
     folder::recover(&out)?;
     let device = device.unwrap_or_default();
     device.open()?;
-    let mut memo = Memo::forgetful();
-    let inputs = crate::inputs::gather(config, Location::Paths, &mut memo, progress)?;
+    let memo = Memo::forgetful();
+    let inputs = crate::inputs::gather(config, Location::Paths, &memo, progress)?;
     let id = out.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-    let job = Job { id: &id, config, target: &out, location: Location::Paths, inputs, device };
-    execute(job, &mut memo, progress)
+    let job = Job { id: &id, cell: &[], config, target: &out, location: Location::Paths, inputs, device };
+    execute(job, &memo, progress)
 }

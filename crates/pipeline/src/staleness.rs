@@ -155,7 +155,7 @@ pub fn differences(record: &Record, now: &Current) -> Vec<Reason> {
 
 fn changed_parameters(old: &Value, new: &Value) -> Vec<Reason> {
     let (old, new) = (flatten(old), flatten(new));
-    let show = |value: Option<&String>| value.cloned().unwrap_or_else(|| "(not given)".to_owned());
+    let show = |value: Option<&Value>| value.map_or_else(|| "(not given)".to_owned(), Value::to_string);
     let keys: std::collections::BTreeSet<&String> = old.keys().chain(new.keys()).collect();
     keys.into_iter()
         .filter(|key| old.get(*key) != new.get(*key))
@@ -169,8 +169,8 @@ fn changed_parameters(old: &Value, new: &Value) -> Vec<Reason> {
 }
 
 /// Leaves of a JSON tree by dotted path.
-fn flatten(value: &Value) -> BTreeMap<String, String> {
-    fn walk(value: &Value, path: &str, found: &mut BTreeMap<String, String>) {
+pub(crate) fn flatten(value: &Value) -> BTreeMap<String, Value> {
+    fn walk(value: &Value, path: &str, found: &mut BTreeMap<String, Value>) {
         match value {
             Value::Object(map) => {
                 for (key, inner) in map {
@@ -180,7 +180,7 @@ fn flatten(value: &Value) -> BTreeMap<String, String> {
             }
             Value::Null => {}
             other => {
-                found.insert(path.to_owned(), other.to_string());
+                found.insert(path.to_owned(), other.clone());
             }
         }
     }
@@ -196,7 +196,7 @@ fn flatten(value: &Value) -> BTreeMap<String, String> {
 pub fn damage(
     folder: &Path,
     record: &Record,
-    memo: &mut Memo,
+    memo: &Memo,
     progress: &Progress,
 ) -> anyhow::Result<Vec<Reason>> {
     let mut reasons = Vec::new();

@@ -35,12 +35,12 @@ pub struct StageStatus {
 /// # Errors
 /// If a stage's output cannot be read, or the run was interrupted.
 pub fn status(
-    planner: &mut Planner<'_>,
+    planner: &Planner<'_>,
     selected: &BTreeSet<usize>,
     forced: &BTreeSet<usize>,
 ) -> anyhow::Result<Vec<StageStatus>> {
     let assessed = planner.assess_all(selected, forced)?;
-    planner.memo.save()?;
+    planner.memo.save(planner.progress());
     let manifest = planner.manifest;
     Ok(assessed
         .into_iter()

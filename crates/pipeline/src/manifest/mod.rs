@@ -17,10 +17,14 @@
 //! images = "digits"
 //! ```
 //!
+//! A variable with several values stands in `[matrix]` instead of `[vars]`; the stages that depend on it are then there
+//! once for each value.
+//!
 //! Each `[[stage]]` has an `id` and exactly one table named after its kind. [`Manifest::load`] reads the file, applies
 //! `--set` arguments, fills in variables, and checks everything that can be checked without running a stage.
 
 mod explain;
+mod matrix;
 mod overrides;
 mod parse;
 mod problem;
@@ -36,7 +40,7 @@ use anyhow::Context as _;
 
 pub use problem::nearest as suggestion;
 pub use problem::{Problem, Problems};
-pub(crate) use problem::{nearest, quoted};
+pub(crate) use problem::{nearest, quoted, without_repetition};
 pub use schema::schema;
 pub use sources::Location;
 
@@ -62,8 +66,12 @@ pub struct Manifest {
 /// One stage of a manifest.
 #[derive(Debug)]
 pub struct StageDef {
-    /// Its id, also the name of its folder.
+    /// Its id, also the name of its folder; of a cell of the matrix `train@seed=1`.
     pub id: String,
+    /// Its id as written, the same for all its cells.
+    pub written: String,
+    /// The values of the matrix that it is for, as text; empty outside the matrix.
+    pub cell: Vec<(String, String)>,
     /// Its kind and configuration, with variables filled in.
     pub config: StageConfig,
     /// Where its keys stand.

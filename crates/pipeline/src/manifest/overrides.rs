@@ -1,8 +1,9 @@
 //! `--set K=V`: a variable's value, or `stage.key=V`: one key of a stage.
 
 use toml::Spanned;
-use toml::de::DeValue;
+use toml::de::{DeArray, DeValue};
 
+use super::matrix::{self, Matrix};
 use super::problem::{Problem, nearest};
 use super::sources::Sources;
 use super::tree::{self, Node, Table, as_table_mut};
@@ -32,18 +33,26 @@ pub(crate) fn parse<'i>(
     Ok(Override { key: key.to_owned(), value })
 }
 
-/// Gives a variable another value of the same type.
+/// Gives a variable another value of the same type, or a list of such values, which makes it an axis of the matrix; the
+/// other way round, an axis is given one value or another list.
 pub(crate) fn set_var<'i>(
     vars: &mut Vars<'i>,
+    matrix: &mut Matrix<'i>,
     change: Override<'i>,
     stage_ids: &[String],
     sources: &'i Sources,
 ) -> Result<(), Box<Problem>> {
     let location = sources.locate(&change.value.span());
-    let Some(old) = vars.get_mut(&change.key) else {
-        let names = vars.keys().map(String::as_str);
-        let help = nearest(&change.key, names.chain(stage_ids.iter().map(String::as_str)));
-        let names: Vec<&str> = vars.keys().map(String::as_str).collect();
+    let wrong = |message: String| Box::new(Problem::new(location.clone(), message));
+    let axis_idx = matrix.iter().position(|axis| axis.name == change.key);
+    let old = match axis_idx {
+        Some(idx) => matrix[idx].values.first().cloned(),
+        None => vars.get(&change.key).cloned(),
+    };
+    let Some(old) = old else {
+        let names: Vec<&str> =
+            vars.keys().map(String::as_str).chain(matrix.iter().map(|axis| axis.name.as_str())).collect();
+        let help = nearest(&change.key, names.iter().copied().chain(stage_ids.iter().map(String::as_str)));
         let message = if names.is_empty() {
             format!("the manifest has no variable `{}` (it has no [vars])", change.key)
         } else {
@@ -51,21 +60,43 @@ pub(crate) fn set_var<'i>(
         };
         return Err(Problem::new(location, message).with_help(help).into());
     };
-    let wrong_type = |found: &str| {
-        let message =
-            format!("variable `{}` is of type {}, found {found}", change.key, old.get_ref().type_str());
-        Problem::new(location.clone(), message)
+    let same_type = |value: &Node<'i>| {
+        value_like(&old, value, sources).map_err(|found| {
+            wrong(format!("variable `{}` is of type {}, found {found}", change.key, old.get_ref().type_str()))
+        })
     };
-    let value = match (old.get_ref(), change.value.get_ref()) {
-        // A folder may be called 2024: text stays text.
-        (DeValue::String(_), value) if may_be_variable(value) => text_of(&change.value, sources),
-        (DeValue::Float(_), DeValue::Integer(_)) => change.value.clone(),
-        (DeValue::Integer(_), DeValue::Float(_)) => change.value.clone(),
-        (old, new) if old.same_type(new) => change.value.clone(),
-        (_, new) => return Err(wrong_type(new.type_str()).into()),
+    let span = change.value.span();
+    let values = match change.value.get_ref() {
+        DeValue::Array(items) => items.iter().map(same_type).collect::<Result<Vec<_>, _>>()?,
+        _ if axis_idx.is_none() => {
+            vars.insert(change.key.clone(), same_type(&change.value)?);
+            return Ok(());
+        }
+        _ => vec![same_type(&change.value)?],
     };
-    *old = value;
+    let mut list = DeArray::new();
+    values.into_iter().for_each(|value| list.push(value));
+    let axis =
+        matrix::axis(&change.key, span.clone(), &Spanned::new(span, DeValue::Array(list))).map_err(wrong)?;
+    vars.remove(&change.key);
+    match axis_idx {
+        Some(idx) => matrix[idx] = axis,
+        None => matrix.push(axis),
+    }
     Ok(())
+}
+
+/// `value` in the type of `old`; `Err` is the type that was found.
+fn value_like<'i>(old: &Node<'i>, value: &Node<'i>, sources: &'i Sources) -> Result<Node<'i>, &'static str> {
+    match (old.get_ref(), value.get_ref()) {
+        // A folder may be called 2024: text stays text.
+        (DeValue::String(_), found) if may_be_variable(found) => Ok(text_of(value, sources)),
+        (DeValue::Float(_), DeValue::Integer(_)) | (DeValue::Integer(_), DeValue::Float(_)) => {
+            Ok(value.clone())
+        }
+        (old, new) if old.same_type(new) => Ok(value.clone()),
+        (_, new) => Err(new.type_str()),
+    }
 }
 
 /// The argument's own text as a string (unless it was a quoted string).

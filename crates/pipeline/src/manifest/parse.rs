@@ -10,8 +10,9 @@ use toml::Spanned;
 use toml::de::{DeValue, ValueDeserializer};
 
 use super::explain::explain;
+use super::matrix::{self, Cell, Expansion, Matrix, Written};
 use super::overrides::{self, Override};
-use super::problem::{Problem, Problems, nearest, quoted};
+use super::problem::{Problem, Problems, nearest, quoted, without_repetition};
 use super::sources::Sources;
 use super::tree::{self, Node, Table};
 use super::vars::{Vars, may_be_variable, substitute};
@@ -20,7 +21,7 @@ use crate::check;
 use crate::stages::{StageConfig, kind_names};
 
 /// What a manifest may hold beside its stages' own tables.
-pub(super) const TOP_KEYS: [&str; 5] = ["name", "description", "goals", "vars", "stage"];
+pub(super) const TOP_KEYS: [&str; 6] = ["name", "description", "goals", "vars", "matrix", "stage"];
 
 /// Parses and checks the manifest in part 0 of the sources; the other parts are the values of `sets`.
 pub(super) fn parse(path: &Path, sources: &Sources, sets: &[String]) -> Result<Manifest, Problems> {
@@ -32,7 +33,11 @@ pub(super) fn parse(path: &Path, sources: &Sources, sets: &[String]) -> Result<M
     unknown_top_keys(&top, sources, &mut problems);
     let mut stages = take_stages(&mut top, sources, &mut problems);
     let mut vars = take_vars(&mut top, sources, &mut problems);
-    apply_sets(sets, sources, &mut vars, &mut stages)?;
+    let mut matrix = matrix::take(&mut top, &vars, sources, &mut problems);
+    apply_sets(sets, sources, &mut vars, &mut matrix, &mut stages)?;
+    let written: Vec<Written<'_, '_>> =
+        stages.iter().map(|stage| Written { id: &stage.id, table: &stage.table }).collect();
+    let cells = Expansion::new(&written, matrix, &vars, sources, &mut problems);
 
     substitute(&mut top, &vars, sources, &mut problems);
     let name = take_string(&mut top, "name", sources, &mut problems);
@@ -41,10 +46,13 @@ pub(super) fn parse(path: &Path, sources: &Sources, sets: &[String]) -> Result<M
         problems.push(Problem::new(sources.locate(&(0..0)), message));
     }
     let description = take_string(&mut top, "description", sources, &mut problems);
-    let goals = take_goals(&top, sources, &mut problems);
-    let ids: Vec<String> = stages.iter().map(|stage| stage.id.clone()).collect();
-    let stages: Vec<StageDef> =
-        stages.into_iter().filter_map(|stage| stage_def(stage, &vars, sources, &mut problems)).collect();
+    let goals = cells.all_cells(take_goals(&top, sources, &mut problems));
+    let ids: Vec<String> = cells.all_cells(stages.iter().map(|stage| stage.id.clone()).collect());
+    let stages: Vec<StageDef> = stages
+        .iter()
+        .flat_map(|stage| cells.cells(&stage.id).into_iter().map(move |cell| (stage, cell)))
+        .filter_map(|(stage, cell)| stage_def(stage, &cell, &cells, &vars, sources, &mut problems))
+        .collect();
     let manifest = Manifest {
         name: name.unwrap_or_default(),
         description,
@@ -58,7 +66,8 @@ pub(super) fn parse(path: &Path, sources: &Sources, sets: &[String]) -> Result<M
 }
 
 /// In the order of the manifest's lines. Problems of `--set` arguments alone are problems of usage.
-fn sorted(mut list: Vec<Problem>) -> Problems {
+fn sorted(list: Vec<Problem>) -> Problems {
+    let mut list = without_repetition(list);
     list.sort_by_key(|problem| problem.location.line);
     let is_usage = list.iter().all(|problem| problem.location.line.is_none());
     Problems { list, is_usage }
@@ -90,6 +99,7 @@ pub(super) fn parse_arguments(
 }
 
 /// A stage as written: its id, and its table without it.
+#[derive(Clone)]
 struct RawStage<'i> {
     id: String,
     table: Table<'i>,
@@ -169,13 +179,14 @@ fn apply_sets<'i>(
     sets: &[String],
     sources: &'i Sources,
     vars: &mut Vars<'i>,
+    matrix: &mut Matrix<'i>,
     stages: &mut [RawStage<'i>],
 ) -> Result<(), Problems> {
     let ids: Vec<String> = stages.iter().map(|stage| stage.id.clone()).collect();
     let mut list = Vec::new();
     for (idx, argument) in sets.iter().enumerate() {
         let applied = overrides::parse(argument, sources, idx + 1)
-            .and_then(|change| apply_set(change, sources, vars, stages, &ids));
+            .and_then(|change| apply_set(change, sources, vars, matrix, stages, &ids));
         list.extend(applied.err().map(|problem| *problem));
     }
     if list.is_empty() { Ok(()) } else { Err(Problems { list, is_usage: true }) }
@@ -185,12 +196,13 @@ fn apply_set<'i>(
     change: Override<'i>,
     sources: &'i Sources,
     vars: &mut Vars<'i>,
+    matrix: &mut Matrix<'i>,
     stages: &mut [RawStage<'i>],
     ids: &[String],
 ) -> Result<(), Box<Problem>> {
     let key = change.key.clone();
     let Some((id, rest)) = key.split_once('.') else {
-        return overrides::set_var(vars, change, ids, sources);
+        return overrides::set_var(vars, matrix, change, ids, sources);
     };
     match stages.iter_mut().find(|stage| stage.id == id) {
         Some(stage) => overrides::set_key(&mut stage.table, rest, change, sources),
@@ -235,14 +247,18 @@ fn take_goals(top: &Table<'_>, sources: &Sources, problems: &mut Vec<Problem>) -
 }
 
 fn stage_def<'i>(
-    raw: RawStage<'i>,
+    raw: &RawStage<'i>,
+    cell: &Cell,
+    cells: &Expansion<'i>,
     vars: &Vars<'i>,
     sources: &Sources,
     problems: &mut Vec<Problem>,
 ) -> Option<StageDef> {
-    let RawStage { id, mut table, span } = raw;
+    let RawStage { id: written, mut table, span } = raw.clone();
+    let id = cells.id(&written, cell);
     let substituting = problems.len();
-    substitute(&mut table, vars, sources, problems);
+    substitute(&mut table, &cells.with_cell(vars, cell), sources, problems);
+    cells.rewrite_inputs(&mut table, cell);
     let mut entries = table.into_iter();
     let (Some((kind, value)), None) = (entries.next(), entries.next()) else {
         let message =
@@ -262,7 +278,7 @@ fn stage_def<'i>(
     for problem in &mut problems[substituting..] {
         problem.stage = Some(id.clone());
     }
-    Some(StageDef { id, config: config?, places })
+    Some(StageDef { id, written, cell: cells.values(cell), config: config?, places })
 }
 
 fn places(table: &Table<'_>, whole: Range<usize>, sources: &Sources) -> Places {

@@ -92,6 +92,20 @@ impl fmt::Display for Problems {
 
 impl std::error::Error for Problems {}
 
+/// The cells of a matrix have the problems of one stage: each is told once, of the first.
+pub(crate) fn without_repetition(list: Vec<Problem>) -> Vec<Problem> {
+    let mut kept: Vec<Problem> = Vec::new();
+    for problem in list {
+        let is_same = |other: &Problem| {
+            other.location == problem.location && other.key == problem.key && other.message == problem.message
+        };
+        if !kept.iter().any(is_same) {
+            kept.push(problem);
+        }
+    }
+    kept
+}
+
 /// "did you mean `x`?" for the candidate nearest to `wrong`, if one is near.
 pub fn nearest<'a>(wrong: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<String> {
     nearest_of(wrong, candidates).map(|candidate| format!("did you mean `{candidate}`?"))

@@ -72,6 +72,15 @@ fn top_keys() -> Value {
             "additionalProperties": {"type": ["string", "number", "boolean"]},
             "description": "Variables: \"${name}\" stands for the value, and `--set name=value` changes it.",
         },
+        "matrix": {
+            "type": "object",
+            "additionalProperties": {
+                "type": "array",
+                "minItems": 1,
+                "items": {"type": ["string", "number", "boolean"]},
+            },
+            "description": "Variables of several values: a stage that depends on one is there once for each value.",
+        },
         "stage": {
             "type": "array",
             "minItems": 1,

@@ -173,3 +173,152 @@ fn arguments_of_a_stage_alone_are_toml_or_bare_words() {
     let error = arguments(&["limit=5"]).unwrap_err();
     assert!(error.contains("key `source` is missing"), "{error}");
 }
+
+/// Two seeds of a data set; pictures of each; one stage that reads both, by a list.
+const MATRIX: &str = r#"
+[matrix]
+seed = [1, 2]
+limit = [5, 7]
+[[stage]]
+id = "shapes"
+[stage.synthesize.shapes]
+n_train = 100
+seed = "${seed}"
+[[stage]]
+id = "images"
+[stage.import_images]
+from = "shapes"
+source.cifar10 = { path = "cifar-10-batches-bin", split = "train" }
+[[stage]]
+id = "few"
+[stage.import_images]
+from = "shapes"
+limit = "${limit}"
+source.cifar10 = { path = "cifar-10-batches-bin", split = "train" }
+[[stage]]
+id = "all"
+[stage.extract_features]
+images = "images"
+[[stage]]
+id = "part"
+[stage.extract_features]
+images = "few"
+[[stage]]
+id = "svm"
+[stage.fit_svm]
+train = "all"
+test = "part"
+c = 1
+[[stage]]
+id = "report"
+[stage.report]
+results = ["svm"]
+"#;
+
+fn ids(manifest: &Manifest) -> Vec<&str> {
+    manifest.stages.iter().map(|stage| stage.id.as_str()).collect()
+}
+
+/// The ids a stage reads.
+fn reads(manifest: &Manifest, id: &str) -> Vec<String> {
+    let stage = manifest.stage(id).unwrap_or_else(|| panic!("no {id} in {:?}", ids(manifest)));
+    stage.config.stage().inputs().iter().map(|input| input.name.as_str().to_owned()).collect()
+}
+
+#[test]
+fn a_matrix_repeats_what_depends_on_it_and_no_more() {
+    let manifest = parse(MATRIX, &[]).unwrap();
+    assert_eq!(
+        ids(&manifest),
+        [
+            "shapes@seed=1",
+            "shapes@seed=2",
+            "images@seed=1",
+            "images@seed=2",
+            "few@seed=1,limit=5",
+            "few@seed=1,limit=7",
+            "few@seed=2,limit=5",
+            "few@seed=2,limit=7",
+            "all@seed=1",
+            "all@seed=2",
+            "part@seed=1,limit=5",
+            "part@seed=1,limit=7",
+            "part@seed=2,limit=5",
+            "part@seed=2,limit=7",
+            "svm@seed=1,limit=5",
+            "svm@seed=1,limit=7",
+            "svm@seed=2,limit=5",
+            "svm@seed=2,limit=7",
+            "report",
+        ]
+    );
+    assert_eq!(reads(&manifest, "svm@seed=2,limit=7"), ["all@seed=2", "part@seed=2,limit=7"]);
+    assert_eq!(reads(&manifest, "report").len(), 4);
+    assert_eq!(manifest.stage("shapes@seed=2").unwrap().config.stage().seed(), Some(2));
+    let cell = &manifest.stage("few@seed=1,limit=7").unwrap().cell;
+    assert_eq!(*cell, [("seed".to_owned(), "1".to_owned()), ("limit".to_owned(), "7".to_owned())]);
+}
+
+#[test]
+fn a_matrix_can_be_set_and_an_input_can_name_one_cell() {
+    let manifest = parse(MATRIX, &["seed=2", "limit=[9]", "svm.test=part@seed=2,limit=9"]).unwrap();
+    assert_eq!(ids(&manifest).len(), 7);
+    assert_eq!(reads(&manifest, "svm@seed=2"), ["all@seed=2", "part@seed=2,limit=9"]);
+    // A plain variable becomes an axis by a list.
+    let text = MATRIX.replace("[matrix]\nseed = [1, 2]\nlimit = [5, 7]", "[vars]\nseed = 1\nlimit = 5");
+    assert_eq!(ids(&parse(&text, &[]).unwrap()).len(), 7);
+    assert_eq!(ids(&parse(&text, &["seed=[3,4]"]).unwrap()).len(), 13);
+    let goals = format!("goals = [\"all\"]\n{MATRIX}");
+    assert_eq!(parse(&goals, &[]).unwrap().goals, ["all@seed=1", "all@seed=2"]);
+}
+
+#[test]
+fn an_input_may_be_named_by_the_matrix() {
+    let text = format!(
+        "[matrix]\nof = [\"shapes\", \"others\"]\n{SHAPES}{}{}",
+        SHAPES.replace("\"shapes\"", "\"others\""),
+        "[[stage]]\nid = \"images\"\n[stage.import_images]\nfrom = \"${of}\"\n\
+         source.cifar10 = { path = \"cifar-10-batches-bin\", split = \"train\" }\n"
+    );
+    let manifest = parse(&text, &[]).unwrap();
+    assert_eq!(ids(&manifest), ["shapes", "others", "images@of=shapes", "images@of=others"]);
+    assert_eq!(reads(&manifest, "images@of=others"), ["others"]);
+}
+
+#[test]
+fn what_is_wrong_with_a_matrix_is_told_once_with_its_line() {
+    let found =
+        problems(&MATRIX.replace("n_train", "n_trian").replace("images = \"few\"", "images = \"fwe\""));
+    assert_eq!(found.len(), 2, "{found:?}");
+    assert!(
+        found[0].starts_with("m.toml:9: stage `shapes@seed=1`, key `shapes.n_trian`: unknown key"),
+        "{found:?}"
+    );
+    assert!(
+        found[1].starts_with("m.toml:29: stage `part`, key `images`: there is no stage `fwe`"),
+        "{found:?}"
+    );
+    for (matrix, told) in [
+        (
+            "seed = 1",
+            "m.toml:4: key `matrix.seed`: expected a list of values, such as [1, 2, 3], found integer",
+        ),
+        ("seed = []", "m.toml:4: key `matrix.seed`: expected at least one value, found an empty list"),
+        ("seed = [1, 1]", "m.toml:4: key `matrix.seed`: the value 1 is there twice"),
+        ("seed = [\"a/b\"]", "m.toml:4: key `matrix.seed`: expected numbers, true or false, or words"),
+        ("seed = [1]\nsede = [2]", "m.toml:5: key `matrix.sede`: no stage uses `${sede}`"),
+        ("seed = [1]\n[vars]\nseed = 1", "m.toml:4: key `matrix.seed`: is also in [vars]"),
+    ] {
+        let found = problems(
+            &MATRIX
+                .replace("seed = [1, 2]\nlimit = [5, 7]", &format!("{matrix}\n[vars]\nlimit = 5"))
+                .replace("[vars]\nseed = 1\n[vars]\n", "[vars]\nseed = 1\n"),
+        );
+        assert!(found.iter().any(|problem| problem.starts_with(told)), "{matrix}: {found:?}");
+    }
+    let error = parse(MATRIX, &["seed=[1,\"x\"]"]).unwrap_err();
+    assert!(
+        error.starts_with("--set seed=[1,\"x\"]: variable `seed` is of type integer, found string"),
+        "{error}"
+    );
+}

@@ -97,6 +97,36 @@ pub(crate) fn set_path<'i>(table: &mut Table<'i>, path: &[&str], value: Node<'i>
     }
 }
 
+/// What stands at a dotted path.
+pub(crate) fn get_path<'a, 'i>(table: &'a Table<'i>, path: &str) -> Option<&'a Node<'i>> {
+    match path.split_once('.') {
+        None => table.get(path),
+        Some((first, rest)) => get_path(table.get(first)?.get_ref().as_table()?, rest),
+    }
+}
+
+/// What stands at a dotted path, to be changed.
+pub(crate) fn get_path_mut<'a, 'i>(table: &'a mut Table<'i>, path: &str) -> Option<&'a mut Node<'i>> {
+    match path.split_once('.') {
+        None => table.get_mut(path),
+        Some((first, rest)) => get_path_mut(as_table_mut(table.get_mut(first)?)?, rest),
+    }
+}
+
+/// True if a string somewhere in a table has the variable `${name}`.
+pub(crate) fn uses(table: &Table<'_>, name: &str) -> bool {
+    fn value_uses(value: &DeValue<'_>, variable: &str) -> bool {
+        match value {
+            DeValue::String(text) => text.contains(variable),
+            DeValue::Array(items) => items.iter().any(|item| value_uses(item.get_ref(), variable)),
+            DeValue::Table(table) => table.iter().any(|(_, inner)| value_uses(inner.get_ref(), variable)),
+            _ => false,
+        }
+    }
+    let variable = format!("${{{name}}}");
+    table.iter().any(|(_, value)| value_uses(value.get_ref(), &variable))
+}
+
 /// Every key of a table with its dotted path and the span of the key, tables before what they hold.
 pub(crate) fn key_spans(table: &Table<'_>) -> Vec<(String, Range<usize>)> {
     let mut found = Vec::new();

@@ -54,6 +54,15 @@ fn substitute_value<'i>(
     }
 }
 
+/// A text with its variables filled in; none if one is not given.
+pub(crate) fn fill(text: &str, vars: &Vars<'_>) -> Option<String> {
+    match replaced(text, vars) {
+        Ok(None) => Some(text.to_owned()),
+        Ok(Some(value)) => Some(display(&value)),
+        Err(_) => None,
+    }
+}
+
 /// The value of a string with its variables filled in; none where it has no variable.
 fn replaced<'i>(text: &str, vars: &Vars<'i>) -> Result<Option<DeValue<'i>>, (String, Option<String>)> {
     if !text.contains("${") {

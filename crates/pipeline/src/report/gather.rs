@@ -12,6 +12,7 @@ use super::data::{Departure, Difference, Picture, ReportData, Row, SearchData, S
 use super::entry::{Cell, Entry, Table};
 use super::figure::Figure;
 use super::plot::Plot;
+use super::means::{Measured, means};
 use crate::inputs::upstream;
 use crate::record::Record;
 
@@ -19,6 +20,10 @@ use crate::record::Record;
 struct Result {
     entry: Entry,
     row: Row,
+    /// The stage's id as written.
+    written: String,
+    /// The cell of the matrix.
+    cell: Vec<(String, String)>,
 }
 
 /// The folders of the stages that a report shows, by what it takes from each.
@@ -30,6 +35,8 @@ pub struct Shown {
     pub samples: Vec<PathBuf>,
     /// Those with other figures.
     pub figures: Vec<PathBuf>,
+    /// Axes of the matrix over which rows of means are added.
+    pub mean_over: Vec<String>,
 }
 
 /// Collects what the given stages' folders hold, and the records of all stages before them.
@@ -39,7 +46,8 @@ pub struct Shown {
 pub fn gather(title: &str, shown: &Shown) -> anyhow::Result<ReportData> {
     let folders = [&shown.results[..], &shown.samples, &shown.figures].concat();
     let records = upstream(&folders)?;
-    let found = shown.results.iter().map(|folder| result(folder)).collect::<anyhow::Result<Vec<_>>>()?;
+    let mut found = shown.results.iter().map(|folder| result(folder)).collect::<anyhow::Result<Vec<_>>>()?;
+    found.extend(mean_results(&found, &shown.mean_over));
     let mut environments = Vec::new();
     for (_, record) in &records {
         if !environments.contains(&record.environment) {
@@ -123,8 +131,11 @@ fn result(folder: &Path) -> anyhow::Result<Result> {
             record.differences.iter().map(|text| Difference { stage: record.id.clone(), text: text.clone() })
         })
         .collect();
+    let (written, cell) =
+        last.map(|record| (record.written().to_owned(), record.cell.clone())).unwrap_or_default();
+    let values: Vec<String> = cell.iter().map(|(axis, value)| format!(", {axis}={value}")).collect();
     let row = Row {
-        method: entry.method.clone(),
+        method: format!("{}{}", entry.method, values.concat()),
         stage: Some(last.map(|record| record.id.clone()).unwrap_or_default()),
         texts: texts(&entry),
         cells: entry.cells.clone(),
@@ -133,7 +144,39 @@ fn result(folder: &Path) -> anyhow::Result<Result> {
         differences,
         by_labels: entry.by_labels.clone(),
     };
-    Ok(Result { entry, row })
+    Ok(Result { entry, row, written, cell })
+}
+
+/// A row of means beneath those of the cells of a matrix.
+fn mean_results(results: &[Result], over: &[String]) -> Vec<Result> {
+    let measured = |result: &Result| (result.written.clone(), result.cell.clone(), result.entry.clone());
+    let owned: Vec<(String, Vec<(String, String)>, Entry)> = results.iter().map(measured).collect();
+    let measured: Vec<Measured<'_>> =
+        owned.iter().map(|(written, cell, entry)| Measured { written, cell, entry }).collect();
+    means(&measured, over)
+        .into_iter()
+        .filter_map(|mean| {
+            let members: Vec<&Result> = mean.of.iter().map(|idx| &results[*idx]).collect();
+            let first = members.first()?;
+            let entry = Entry { cells: mean.cells, searches: Vec::new(), ..first.entry.clone() };
+            let mut differences: Vec<Difference> = Vec::new();
+            for difference in members.iter().flat_map(|member| &member.row.differences) {
+                if !differences.contains(difference) {
+                    differences.push(difference.clone());
+                }
+            }
+            let row = Row {
+                method: format!("{}, mean of {}", entry.method, members.len()),
+                stage: Some(first.written.clone()),
+                cells: entry.cells.clone(),
+                texts: texts(&entry),
+                facts: vec![mean.label],
+                differences,
+                ..first.row.clone()
+            };
+            Some(Result { entry, row, written: first.written.clone(), cell: Vec::new() })
+        })
+        .collect()
 }
 
 /// The devices that stages ran on, each once.

@@ -9,6 +9,7 @@ mod gather;
 mod html;
 mod markdown;
 pub mod plot;
+mod means;
 mod text;
 
 pub use data::ReportData;

@@ -37,6 +37,12 @@ pub(super) fn resolve(from: Option<&Input>, source: &Source, ctx: &Context<'_>) 
     }
 }
 
+/// How many pictures of a data set are read, where that can be told beforehand.
+pub(super) fn n_read(source: &Source, limit: Option<usize>) -> anyhow::Result<Option<u64>> {
+    let limit = limit.map_or(u64::MAX, |limit| limit as u64);
+    Ok(source.n_images()?.map(|n_images| n_images.min(limit)))
+}
+
 fn within(source: &Source, folder: &Path) -> Source {
     let join = |path: &PathBuf| folder.join(path);
     match source {

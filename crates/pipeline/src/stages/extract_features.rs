@@ -1,5 +1,6 @@
 //! `extract_features`: pictures into rows of numbers.
 
+use candle_core::Device;
 use dcgan_eval::{extract_features, pixel_features};
 use dcgan_gan::train::files::DISCRIMINATOR;
 use dcgan_gan::{Discriminator, FeatureExtractor};
@@ -120,6 +121,18 @@ impl Stage for ExtractFeatures {
 
     fn seed(&self) -> Option<u64> {
         self.untrained.then_some(self.seed)
+    }
+
+    fn bytes_needed(&self, ctx: &Context<'_>) -> anyhow::Result<Option<u64>> {
+        let store = ImageStore::open(&ctx.input(&self.images))?;
+        let n_features = match &self.model {
+            Some(model) => {
+                let path = ctx.input(model).join(DISCRIMINATOR);
+                Discriminator::load(&path, &Device::Cpu)?.config().n_features()
+            }
+            None => store.channels() * store.height() * store.width(),
+        };
+        Ok(Some((store.len() * n_features * size_of::<f32>()) as u64))
     }
 
     fn run(&self, ctx: &Context<'_>) -> anyhow::Result<Outcome> {

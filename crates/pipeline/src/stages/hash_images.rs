@@ -105,6 +105,13 @@ impl Stage for HashImages {
         problems
     }
 
+    fn bytes_needed(&self, ctx: &Context<'_>) -> anyhow::Result<Option<u64>> {
+        let source = data_source::resolve(self.from.as_ref(), &self.source, ctx);
+        // A code of 128 bits, and the picture it is of.
+        let picture_bytes = 16 + 3 * 32 * 32;
+        Ok(data_source::n_read(&source, self.limit)?.map(|n_images| n_images * picture_bytes))
+    }
+
     fn run(&self, ctx: &Context<'_>) -> anyhow::Result<Outcome> {
         let source = data_source::resolve(self.from.as_ref(), &self.source, ctx);
         let path = ctx.input(&self.autoencoder).join(AUTOENCODER);

@@ -151,6 +151,18 @@ impl Stage for ImportImages {
         problems
     }
 
+    fn bytes_needed(&self, ctx: &Context<'_>) -> anyhow::Result<Option<u64>> {
+        let source = data_source::resolve(self.from.as_ref(), &self.source, ctx);
+        let side = match (self.resize, &source) {
+            (Resize::CentreCrop(side) | Resize::MinResizeCentreCrop(side), _) => side,
+            (Resize::Keep, Source::Cifar10 { .. } | Source::Svhn { .. }) => 32,
+            (Resize::Keep, Source::Mnist { .. }) => 28,
+            (Resize::Keep, _) => return Ok(None),
+        };
+        let image_bytes = (self.channels * side * side) as u64;
+        Ok(data_source::n_read(&source, self.limit)?.map(|n_images| n_images * image_bytes))
+    }
+
     fn run(&self, ctx: &Context<'_>) -> anyhow::Result<Outcome> {
         let mut task = ctx.task("reading", "pictures");
         let source = data_source::resolve(self.from.as_ref(), &self.source, ctx);

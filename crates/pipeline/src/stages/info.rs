@@ -8,6 +8,11 @@ use super::{
     train_gan,
 };
 
+/// What a key takes that names one stage; the matrix and the checks go by it.
+pub const ONE_STAGE: &str = "stage";
+/// What a key takes that names several stages.
+pub const STAGES: &str = "list of stages";
+
 /// A stage kind, as far as it does not depend on a configuration.
 #[derive(Debug)]
 pub struct KindInfo {
@@ -252,5 +257,12 @@ mod tests {
         assert!(help.contains("protocol.n_validation  (count; default 10000)"), "{help}");
         assert!(help.contains("dcgan stage svhn_protocol --out DIR"), "{help}");
         assert!(help.contains("[stage.svhn_protocol]"), "{help}");
+    }
+
+    #[test]
+    fn what_names_a_stage_says_so_in_one_of_two_ways() {
+        for key in KINDS.iter().flat_map(|info| info.keys).filter(|key| key.takes.contains("stage")) {
+            assert!([ONE_STAGE, STAGES].contains(&key.takes), "{}: {}", key.key, key.takes);
+        }
     }
 }

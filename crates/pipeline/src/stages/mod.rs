@@ -163,6 +163,14 @@ pub trait Stage {
         None
     }
 
+    /// How many bytes it will write at least, where that is known before it starts and may be much.
+    ///
+    /// # Errors
+    /// If what it reads cannot be read.
+    fn bytes_needed(&self, _ctx: &Context<'_>) -> anyhow::Result<Option<u64>> {
+        Ok(None)
+    }
+
     /// Does the work; files go to `ctx.out`.
     ///
     /// # Errors

@@ -21,9 +21,16 @@ pub struct ReportStage {
     /// Stages with other figures.
     #[serde(default)]
     pub figures: Vec<Input>,
+    /// Axes of the matrix over which rows of means are added.
+    #[serde(default = "mean_over")]
+    pub mean_over: Vec<String>,
     /// The heading.
     #[serde(default = "title")]
     pub title: String,
+}
+
+fn mean_over() -> Vec<String> {
+    vec!["seed".to_owned()]
 }
 
 fn title() -> String {
@@ -49,6 +56,13 @@ pub(super) const INFO: KindInfo = KindInfo {
         ),
         optional("samples", "list of stages", "[]", "Stages with sample grids."),
         optional("figures", "list of stages", "[]", "Stages with other figures, such as dedup_eval."),
+        optional(
+            "mean_over",
+            "list of variables",
+            "[\"seed\"]",
+            "Variables of the manifest's [matrix]: results that differ in nothing else get one more row, their mean ± \
+             standard deviation.",
+        ),
         optional("title", "text", "\"DCGAN report\"", "The heading."),
     ],
     example: &["results=[\"runs/svhn-released/table-2\"]", "samples=[\"runs/svhn-released/samples\"]"],
@@ -85,6 +99,7 @@ impl Stage for ReportStage {
             results: folders(&self.results),
             samples: folders(&self.samples),
             figures: folders(&self.figures),
+            mean_over: self.mean_over.clone(),
         };
         let data = gather(&self.title, &shown)?;
         ctx.write_json("report.json", &data)?;

@@ -1,0 +1,183 @@
+//! Two runs, or two stages, side by side: what they were made with and what came out.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+
+use anyhow::bail;
+use serde::Serialize;
+use serde_json::{Value, json};
+
+use crate::record::Record;
+use crate::staleness::flatten;
+
+/// In what two runs differ.
+#[derive(Debug, Clone, Serialize)]
+pub struct Comparison {
+    /// The two folders.
+    pub folders: [PathBuf; 2],
+    /// Stages that only the first has.
+    pub only_first: Vec<String>,
+    /// Stages that only the second has.
+    pub only_second: Vec<String>,
+    /// Stages that differ.
+    pub differing: Vec<StageComparison>,
+    /// Stages that were made alike and came out alike.
+    pub alike: Vec<String>,
+}
+
+/// In what a stage of two runs differs.
+#[derive(Debug, Clone, Serialize)]
+pub struct StageComparison {
+    /// Its id; that of both, where two stages' folders are compared.
+    pub id: String,
+    /// Parameters, by dotted key.
+    pub parameters: Vec<Change>,
+    /// Kind, version, device, threads, processor, program.
+    pub making: Vec<Change>,
+    /// Metrics, by dotted key.
+    pub metrics: Vec<Change>,
+    /// Output files that are not in both with the same content.
+    pub outputs: Vec<String>,
+}
+
+/// Two values; none where there is none.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Change {
+    /// Dotted key.
+    pub key: String,
+    /// In the first.
+    pub first: Option<Value>,
+    /// In the second.
+    pub second: Option<Value>,
+}
+
+/// Compares two folders of runs of a manifest, or two stages' folders.
+///
+/// # Errors
+/// If a folder holds no stage, or a record cannot be read.
+pub fn compare(first: &Path, second: &Path) -> anyhow::Result<Comparison> {
+    let (ours, theirs) = match (Record::read(first)?, Record::read(second)?) {
+        (Some(a), Some(b)) => {
+            let id = if a.id == b.id { a.id.clone() } else { format!("{} / {}", a.id, b.id) };
+            (BTreeMap::from([(id.clone(), a)]), BTreeMap::from([(id, b)]))
+        }
+        (None, None) => (records(first)?, records(second)?),
+        _ => bail!(
+            "expected two runs or two stages; one of {} and {} is a stage's folder, the other is not",
+            first.display(),
+            second.display()
+        ),
+    };
+    let only = |of: &BTreeMap<String, Record>, other: &BTreeMap<String, Record>| {
+        of.keys().filter(|id| !other.contains_key(*id)).cloned().collect()
+    };
+    let (mut differing, mut alike) = (Vec::new(), Vec::new());
+    for (id, a) in &ours {
+        let Some(b) = theirs.get(id) else { continue };
+        match stage(id, a, b)? {
+            Some(found) => differing.push(found),
+            None => alike.push(id.clone()),
+        }
+    }
+    Ok(Comparison {
+        folders: [first.to_owned(), second.to_owned()],
+        only_first: only(&ours, &theirs),
+        only_second: only(&theirs, &ours),
+        differing,
+        alike,
+    })
+}
+
+fn records(run: &Path) -> anyhow::Result<BTreeMap<String, Record>> {
+    let mut found = BTreeMap::new();
+    for entry in fs_err::read_dir(run)? {
+        let folder = entry?.path();
+        let name = folder.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let is_passing = name.ends_with(".partial") || name.ends_with(".old");
+        if let (false, Some(record)) = (is_passing, Record::read(&folder)?) {
+            found.insert(name, record);
+        }
+    }
+    if found.is_empty() {
+        bail!("{}: expected the folder of a run or of a stage, found no stage in it", run.display());
+    }
+    Ok(found)
+}
+
+/// None if both are alike.
+fn stage(id: &str, a: &Record, b: &Record) -> anyhow::Result<Option<StageComparison>> {
+    let making = |record: &Record| -> anyhow::Result<Value> {
+        let environment = serde_json::to_value(&record.environment)?;
+        Ok(json!({"kind": record.kind, "stage_version": record.stage_version, "environment": environment}))
+    };
+    let inner = |record: &Record| record.config.get(&record.kind).cloned().unwrap_or(Value::Null);
+    let outputs: BTreeSet<&String> = a.outputs.keys().chain(b.outputs.keys()).collect();
+    let has_changed = |file: &&String| a.outputs.get(*file) != b.outputs.get(*file);
+    let found = StageComparison {
+        id: id.to_owned(),
+        parameters: changes(&inner(a), &inner(b)),
+        making: changes(&making(a)?, &making(b)?),
+        metrics: changes(&a.metrics, &b.metrics),
+        outputs: outputs.into_iter().filter(has_changed).cloned().collect(),
+    };
+    let is_alike =
+        [&found.parameters, &found.making, &found.metrics].iter().all(|changes| changes.is_empty());
+    Ok((!is_alike || !found.outputs.is_empty()).then_some(found))
+}
+
+fn changes(first: &Value, second: &Value) -> Vec<Change> {
+    let (first, second) = (flatten(first), flatten(second));
+    let keys: BTreeSet<&String> = first.keys().chain(second.keys()).collect();
+    keys.into_iter()
+        .filter(|key| first.get(*key) != second.get(*key))
+        .map(|key| Change {
+            key: key.clone(),
+            first: first.get(key).cloned(),
+            second: second.get(key).cloned(),
+        })
+        .collect()
+}
+
+/// For people: a paragraph for each stage that differs.
+pub fn text(comparison: &Comparison) -> String {
+    let [first, second] = &comparison.folders;
+    let mut text = format!("{} → {}\n", first.display(), second.display());
+    for stage in &comparison.differing {
+        let _ = writeln!(text, "\n{}", stage.id);
+        for (what, changes) in
+            [("parameter", &stage.parameters), ("made with", &stage.making), ("metric", &stage.metrics)]
+        {
+            for change in changes {
+                let _ = writeln!(text, "  {what:<9}  {}", line(change));
+            }
+        }
+        match stage.outputs.as_slice() {
+            [] => {}
+            [file] => _ = writeln!(text, "  output     {file}"),
+            [file, rest @ ..] => _ = writeln!(text, "  outputs    {file} and {} more", rest.len()),
+        }
+    }
+    for (folder, only) in [(first, &comparison.only_first), (second, &comparison.only_second)] {
+        if !only.is_empty() {
+            let _ = writeln!(text, "\nonly in {}: {}", folder.display(), only.join(", "));
+        }
+    }
+    if !comparison.alike.is_empty() {
+        let _ = writeln!(text, "\nalike: {}", comparison.alike.join(", "));
+    }
+    text
+}
+
+fn line(change: &Change) -> String {
+    let show = |value: &Option<Value>| value.as_ref().map_or("(none)".to_owned(), Value::to_string);
+    let numbers =
+        change.first.as_ref().and_then(Value::as_f64).zip(change.second.as_ref().and_then(Value::as_f64));
+    let share = match numbers {
+        Some((first, second)) if first != 0.0 => {
+            format!("  ({:+.1} %)", 100.0 * (second - first) / first.abs())
+        }
+        _ => String::new(),
+    };
+    format!("{}: {} → {}{share}", change.key, show(&change.first), show(&change.second))
+}

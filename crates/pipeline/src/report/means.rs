@@ -1,0 +1,121 @@
+//! Rows over several cells of a matrix: mean and standard deviation.
+
+use super::entry::{Cell, Entry};
+
+/// A result and the cell of the matrix it is of.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Measured<'a> {
+    /// The stage's id as written.
+    pub(super) written: &'a str,
+    /// The values of the matrix that it is for.
+    pub(super) cell: &'a [(String, String)],
+    /// Its row.
+    pub(super) entry: &'a Entry,
+}
+
+/// The mean of several results.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Mean {
+    /// The results it is of, by index.
+    pub(super) of: Vec<usize>,
+    /// What they share and over what they were averaged: `mean of seed=1, 2, 3; c=0.1`.
+    pub(super) label: String,
+    /// For each column the mean, and the standard deviation with n − 1.
+    pub(super) cells: Vec<Option<Cell>>,
+}
+
+/// The means over the axes `over`, for each group of two or more results that differ in nothing else.
+pub(super) fn means(results: &[Measured<'_>], over: &[String]) -> Vec<Mean> {
+    let rest = |measured: &Measured<'_>| -> Vec<(String, String)> {
+        measured.cell.iter().filter(|(axis, _)| !over.contains(axis)).cloned().collect()
+    };
+    let is_averaged = |measured: &Measured<'_>| measured.cell.iter().any(|(axis, _)| over.contains(axis));
+    let mut groups: Vec<Vec<usize>> = Vec::new();
+    for (idx, measured) in results.iter().enumerate().filter(|(_, measured)| is_averaged(measured)) {
+        let is_same = |group: &&mut Vec<usize>| {
+            let first = &results[group[0]];
+            first.written == measured.written
+                && first.entry.table == measured.entry.table
+                && rest(first) == rest(measured)
+        };
+        match groups.iter_mut().find(is_same) {
+            Some(group) => group.push(idx),
+            None => groups.push(vec![idx]),
+        }
+    }
+    groups.into_iter().filter(|group| group.len() > 1).map(|of| mean(of, results, over)).collect()
+}
+
+fn mean(of: Vec<usize>, results: &[Measured<'_>], over: &[String]) -> Mean {
+    let members: Vec<&Measured<'_>> = of.iter().map(|idx| &results[*idx]).collect();
+    let n_columns = members.iter().map(|member| member.entry.cells.len()).min().unwrap_or(0);
+    let column = |column: usize| {
+        let values: Option<Vec<f64>> =
+            members.iter().map(|member| member.entry.cells[column].map(|cell| cell.value)).collect();
+        values.map(|values| mean_and_deviation(&values))
+    };
+    let values = |axis: &str| {
+        let mut values: Vec<&str> = Vec::new();
+        for (_, value) in
+            members.iter().flat_map(|member| member.cell.iter().filter(|(name, _)| name == axis))
+        {
+            if !values.contains(&value.as_str()) {
+                values.push(value);
+            }
+        }
+        values.join(", ")
+    };
+    let axes: Vec<&str> = members[0].cell.iter().map(|(axis, _)| axis.as_str()).collect();
+    let (averaged, shared): (Vec<&str>, Vec<&str>) =
+        axes.into_iter().partition(|axis| over.iter().any(|name| name == axis));
+    let part = |axis: &&str| format!("{axis}={}", values(axis));
+    let averaged: Vec<String> = averaged.iter().map(part).collect();
+    let shared: Vec<String> = shared.iter().map(|axis| format!("; {}", part(axis))).collect();
+    let label = format!("mean ± standard deviation of {}{}", averaged.join("; "), shared.concat());
+    Mean { label, cells: (0..n_columns).map(column).collect(), of }
+}
+
+fn mean_and_deviation(values: &[f64]) -> Cell {
+    let n = values.len() as f64;
+    let mean = values.iter().sum::<f64>() / n;
+    let variance = values.iter().map(|value| (value - mean).powi(2)).sum::<f64>() / (n - 1.0);
+    Cell { value: mean, deviation: Some(variance.sqrt()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::entry::Table;
+
+    fn entry(value: f64) -> Entry {
+        let cells = vec![Some(Cell { value, deviation: None }), None];
+        serde_json::from_value(serde_json::json!({
+            "table": Table::Other, "method": "m", "cells": cells, "facts": [], "searches": []
+        }))
+        .unwrap()
+    }
+
+    #[test]
+    fn seeds_are_averaged_for_each_c() {
+        // numpy: np.mean([1, 2, 6]), np.std([1, 2, 6], ddof=1) = 3.0, 2.6457513110645907
+        let values = [("1", "a", 1.0), ("2", "a", 2.0), ("3", "a", 6.0), ("1", "b", 4.0), ("2", "b", 4.0)];
+        let made: Vec<(Vec<(String, String)>, Entry)> = values
+            .iter()
+            .map(|(seed, c, value)| {
+                let cell = [("seed", *seed), ("c", *c)];
+                (cell.map(|(axis, value)| (axis.to_owned(), value.to_owned())).to_vec(), entry(*value))
+            })
+            .collect();
+        let measured: Vec<Measured<'_>> =
+            made.iter().map(|(cell, entry)| Measured { written: "t", cell, entry }).collect();
+        let found = means(&measured, &["seed".to_owned()]);
+        assert_eq!(found.len(), 2);
+        assert_eq!(found[0].of, [0, 1, 2]);
+        assert_eq!(found[0].label, "mean ± standard deviation of seed=1, 2, 3; c=a");
+        let cell = found[0].cells[0].unwrap();
+        assert!((cell.value - 3.0).abs() < 1e-12 && (cell.deviation.unwrap() - 2.645_751_311).abs() < 1e-9);
+        assert_eq!(found[0].cells[1], None);
+        assert_eq!(found[1].cells[0].unwrap().deviation, Some(0.0));
+        assert!(means(&measured[..1], &["seed".to_owned()]).is_empty());
+    }
+}
