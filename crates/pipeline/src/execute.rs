@@ -1,6 +1,7 @@
 //! Runs one stage into its folder.
 
-use std::path::Path;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 use std::time::{Instant, SystemTime};
 
 use anyhow::Context as _;
@@ -14,7 +15,7 @@ use crate::inputs::Location;
 use crate::interrupt::Interrupted;
 use crate::memo::Memo;
 use crate::progress::Progress;
-use crate::record::{Environment, InputRecord, Record, outputs};
+use crate::record::{Environment, InputRecord, OutputRecord, Record, outputs, outputs_at};
 use crate::stages::{Outcome, StageConfig};
 
 /// One stage about to run.
@@ -51,24 +52,17 @@ pub fn making(config: &StageConfig, inputs: &[InputRecord]) -> anyhow::Result<St
 /// # Errors
 /// Whatever went wrong; [`Interrupted`] if it was asked to stop. The stage's folder is then as it was before.
 pub fn execute(job: Job<'_>, memo: &mut Memo, progress: &Progress) -> anyhow::Result<Record> {
+    if let Some(own) = job.config.stage().shares_folder() {
+        return execute_in_place(&job, &own, memo, progress);
+    }
     let info = job.config.info();
     let kept = folder::prepare(job.target, &making(job.config, &job.inputs)?, info.is_resumable)?;
     if kept {
         progress.note(format_args!("  {}: resuming from its last checkpoint", job.id));
     }
     let partial = folder::partial(job.target);
-    let run_folder = match job.location {
-        Location::Run(folder) => Some(folder),
-        Location::Paths => None,
-    };
-    let context = Context::new(&partial, run_folder, progress, job.device);
-    let (started, clock) = (SystemTime::now(), Instant::now());
-    let outcome = match job.config.stage().run(&context) {
-        Ok(outcome) => outcome,
-        Err(error) => return Err(given_up(&job, error, progress)),
-    };
-    let seconds = clock.elapsed().as_secs_f64();
-    let record = match record(&job, outcome, started, seconds, memo, progress) {
+    let outputs = |memo: &mut Memo| outputs(&partial, memo, progress);
+    let record = match run(&job, &partial, outputs, memo, progress) {
         Ok(record) => record,
         Err(error) => return Err(given_up(&job, error, progress)),
     };
@@ -76,6 +70,42 @@ pub fn execute(job: Job<'_>, memo: &mut Memo, progress: &Progress) -> anyhow::Re
     folder::commit(job.target)?;
     memo.moved(&partial, job.target);
     Ok(record)
+}
+
+/// Runs a stage in its folder itself, of which only the paths `own` are its. Nothing is removed, so that a record from
+/// before stays true.
+fn execute_in_place(
+    job: &Job<'_>,
+    own: &[PathBuf],
+    memo: &mut Memo,
+    progress: &Progress,
+) -> anyhow::Result<Record> {
+    fs_err::create_dir_all(job.target)?;
+    let outputs = |memo: &mut Memo| outputs_at(job.target, own, memo, progress);
+    let record = run(job, job.target, outputs, memo, progress);
+    let record = record.map_err(|error| given_up(job, error, progress))?;
+    record.write(job.target)?;
+    Ok(record)
+}
+
+/// Runs a stage into `folder`; `outputs` fingerprints what is then there.
+fn run(
+    job: &Job<'_>,
+    folder: &Path,
+    outputs: impl FnOnce(&mut Memo) -> anyhow::Result<BTreeMap<String, OutputRecord>>,
+    memo: &mut Memo,
+    progress: &Progress,
+) -> anyhow::Result<Record> {
+    let run_folder = match job.location {
+        Location::Run(folder) => Some(folder),
+        Location::Paths => None,
+    };
+    let context = Context::new(folder, run_folder, progress, job.device);
+    let (started, clock) = (SystemTime::now(), Instant::now());
+    let outcome = job.config.stage().run(&context)?;
+    let seconds = clock.elapsed().as_secs_f64();
+    let outputs = outputs(memo).context("cannot fingerprint what the stage wrote")?;
+    record(job, outcome, outputs, started, seconds)
 }
 
 /// Cleans up after a stage that did not end well.
@@ -94,13 +124,11 @@ fn given_up(job: &Job<'_>, error: anyhow::Error, progress: &Progress) -> anyhow:
 fn record(
     job: &Job<'_>,
     outcome: Outcome,
+    outputs: BTreeMap<String, OutputRecord>,
     started: SystemTime,
     seconds: f64,
-    memo: &mut Memo,
-    progress: &Progress,
 ) -> anyhow::Result<Record> {
     let info = job.config.info();
-    let partial = folder::partial(job.target);
     let device = if info.uses_device { job.device } else { DeviceChoice::Cpu };
     Ok(Record {
         id: job.id.to_owned(),
@@ -108,7 +136,7 @@ fn record(
         stage_version: info.version,
         config: serde_json::to_value(job.config)?,
         inputs: job.inputs.clone(),
-        outputs: outputs(&partial, memo, progress).context("cannot fingerprint what the stage wrote")?,
+        outputs,
         seed: job.config.stage().seed(),
         environment: Environment::here(&device.to_string()),
         started: rfc3339(started),

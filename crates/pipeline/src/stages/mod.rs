@@ -12,6 +12,7 @@ mod cifar10_protocol;
 mod data_source;
 mod dedup_eval;
 mod extract_features;
+mod fetch;
 mod fit_svm;
 mod group_duplicates;
 mod hash_images;
@@ -153,6 +154,13 @@ pub trait Stage {
         Vec::new()
     }
 
+    /// For a stage that works in its folder itself, which it shares with what others put there: the files and folders in
+    /// it that are the stage's, whether they are there or not. They appear one by one, each whole, and nothing is removed.
+    /// None: the folder is all the stage's own, and appears as a whole.
+    fn shares_folder(&self) -> Option<Vec<PathBuf>> {
+        None
+    }
+
     /// Values out of range.
     fn problems(&self) -> Vec<ConfigProblem> {
         Vec::new()
@@ -174,6 +182,8 @@ pub trait Stage {
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum StageConfig {
+    /// The public data sets, from the network.
+    Fetch(fetch::Fetch),
     /// A synthetic data set.
     Synthesize(synthesize::Synthesize),
     /// A data set into an image store.
@@ -210,6 +220,7 @@ impl StageConfig {
     /// The adapter.
     pub fn stage(&self) -> &dyn Stage {
         match self {
+            Self::Fetch(stage) => stage,
             Self::Synthesize(stage) => stage,
             Self::ImportImages(stage) => stage,
             Self::TrainAutoencoder(stage) => stage,
@@ -231,6 +242,7 @@ impl StageConfig {
     /// The kind.
     pub fn info(&self) -> &'static KindInfo {
         match self {
+            Self::Fetch(_) => &fetch::INFO,
             Self::Synthesize(_) => &synthesize::INFO,
             Self::ImportImages(_) => &import_images::INFO,
             Self::TrainAutoencoder(_) => &train_autoencoder::INFO,
