@@ -133,7 +133,8 @@ fn values<T: DataType>(
     mut column: ColumnReaderImpl<T>,
     n_rows: usize,
 ) -> std::result::Result<Vec<T::T>, ParquetError> {
-    let mut values = Vec::with_capacity(n_rows);
+    // The number of rows is what the file claims: memory is taken as values come.
+    let mut values = Vec::new();
     while values.len() < n_rows {
         let (n, _, _) = column.read_records(n_rows - values.len(), None, None, &mut values)?;
         if n == 0 {

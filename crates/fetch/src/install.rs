@@ -44,7 +44,12 @@ enum Standing {
 /// [`FetchError::Content`] for a file that is there and is another one; [`FetchError::Unavailable`],
 /// [`FetchError::Archive`], [`FetchError::Space`], [`FetchError::Setting`], [`FetchError::Io`];
 /// [`FetchError::Interrupted`] on a break, after which the same call goes on.
-pub fn fetch(files: &[RemoteFile], options: &Options, data: &Path, observe: &mut Observe<'_>) -> Result<Summary> {
+pub fn fetch(
+    files: &[RemoteFile],
+    options: &Options,
+    data: &Path,
+    observe: &mut Observe<'_>,
+) -> Result<Summary> {
     options.validate()?;
     fs_err::create_dir_all(data)?;
     let mut ledger = Ledger::open(data)?;
@@ -62,7 +67,10 @@ pub fn fetch(files: &[RemoteFile], options: &Options, data: &Path, observe: &mut
             Standing::Right => summary.n_verified += 1,
             Standing::Missing => bring(&file, options, data, &mut ledger, &mut summary, observe)?,
             Standing::Damaged(why) => {
-                note(observe, format!("{}: {why}; fetching it again", data.join(file.install.path()).display()));
+                note(
+                    observe,
+                    format!("{}: {why}; fetching it again", data.join(file.install.path()).display()),
+                );
                 bring(&file, options, data, &mut ledger, &mut summary, observe)?;
             }
         }
@@ -85,7 +93,12 @@ fn expected_files(install: &Install) -> Vec<(PathBuf, Option<u64>)> {
     }
 }
 
-fn standing(file: &RemoteFile, data: &Path, ledger: &mut Ledger, observe: &mut Observe<'_>) -> Result<Standing> {
+fn standing(
+    file: &RemoteFile,
+    data: &Path,
+    ledger: &mut Ledger,
+    observe: &mut Observe<'_>,
+) -> Result<Standing> {
     let place = file.install.path();
     if !data.join(place).exists() {
         return Ok(Standing::Missing);
@@ -103,14 +116,19 @@ fn standing(file: &RemoteFile, data: &Path, ledger: &mut Ledger, observe: &mut O
             return Ok(Standing::Damaged(format!("{} is missing", path.display())));
         };
         if fs_err::metadata(&whole).map(|metadata| metadata.len()).ok() != Some(entry.bytes) {
-            return Ok(Standing::Damaged(format!("{} has not the {} bytes it had", path.display(), entry.bytes)));
+            return Ok(Standing::Damaged(format!(
+                "{} has not the {} bytes it had",
+                path.display(),
+                entry.bytes
+            )));
         }
         let expected = entry.sha256.clone();
         let digests = digest(&whole, &label(&path), observe)?;
         if digests.sha256 != expected {
             return Ok(Standing::Damaged(format!("{} has changed since it was fetched", path.display())));
         }
-        if let (Install::File { .. }, Some(why)) = (&file.install, differs(file.checksum.as_ref(), &digests)) {
+        if let (Install::File { .. }, Some(why)) = (&file.install, differs(file.checksum.as_ref(), &digests))
+        {
             return Ok(Standing::Damaged(why));
         }
     }
@@ -182,7 +200,10 @@ fn bring(
     summary.n_downloaded += 1;
     summary.bytes_downloaded += arrived.digests.n_bytes;
     if file.checksum.is_none() {
-        note(observe, format!("{}: no checksum is published; recorded {}", file.name, arrived.digests.sha256));
+        note(
+            observe,
+            format!("{}: no checksum is published; recorded {}", file.name, arrived.digests.sha256),
+        );
     }
     let place = data.join(file.install.path());
     if let Some(parent) = place.parent() {
@@ -192,7 +213,10 @@ fn bring(
         Install::File { path } => {
             let Arrived { path: source, digests, origin } = arrived;
             fs_err::rename(source, &place)?;
-            ledger.insert(path, Entry { bytes: digests.n_bytes, sha256: digests.sha256, origin, archive: None });
+            ledger.insert(
+                path,
+                Entry { bytes: digests.n_bytes, sha256: digests.sha256, origin, archive: None },
+            );
         }
         Install::TarGz { folder, .. } | Install::Zip { folder, .. } => {
             let unpacked = unpack(file, &arrived, folder, &downloads, observe)?;

@@ -85,7 +85,11 @@ pub fn check_ledger(path: &Path, text: &[u8]) -> Result<()> {
 
 fn parse(path: &Path, text: &[u8]) -> Result<Ledger> {
     serde_json::from_slice(text).map_err(|e| {
-        FetchError::content(path, "a list of fetched files (remove it to have all files verified anew)", e.to_string())
+        FetchError::content(
+            path,
+            "a list of fetched files (remove it to have all files verified anew)",
+            e.to_string(),
+        )
     })
 }
 

@@ -19,7 +19,12 @@ pub(crate) struct Origin {
 
 impl Origin {
     pub(crate) fn new(url: &str, head: &Head) -> Self {
-        Self { url: url.to_owned(), etag: head.etag.clone(), modified: head.modified.clone(), total: head.n_bytes }
+        Self {
+            url: url.to_owned(),
+            etag: head.etag.clone(),
+            modified: head.modified.clone(),
+            total: head.n_bytes,
+        }
     }
 
     /// What a server is to compare before it sends the rest.

@@ -39,7 +39,9 @@ mod tests {
         assert_eq!(ContentRange::parse("bytes 5-9/10"), range(Some(5), Some(10)));
         assert_eq!(ContentRange::parse("bytes 5-9/*"), range(Some(5), None));
         assert_eq!(ContentRange::parse("bytes */10"), range(None, Some(10)));
-        for nonsense in ["", "bytes", "bytes 5-9", "bytes 9-5/10", "bytes 5-10/10", "bytes +5-9/10", "bytes */*"] {
+        for nonsense in
+            ["", "bytes", "bytes 5-9", "bytes 9-5/10", "bytes 5-10/10", "bytes +5-9/10", "bytes */*"]
+        {
             assert_eq!(ContentRange::parse(nonsense), None, "{nonsense}");
         }
     }

@@ -172,7 +172,9 @@ fn mnist(name: &str, n_bytes: u64, checksum: &str) -> RemoteFile {
 fn lsun() -> RemoteFile {
     RemoteFile {
         name: "bedroom_train_lmdb.zip".into(),
-        urls: ["https", "http"].map(|scheme| format!("{scheme}://dl.yf.io/lsun/scenes/bedroom_train_lmdb.zip")).into(),
+        urls: ["https", "http"]
+            .map(|scheme| format!("{scheme}://dl.yf.io/lsun/scenes/bedroom_train_lmdb.zip"))
+            .into(),
         bytes: None,
         checksum: None,
         install: Install::Zip {

@@ -34,6 +34,9 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         check(folder.path(), "a", 1).unwrap();
         let error = check(folder.path(), "a", u64::MAX).unwrap_err().to_string();
-        assert!(error.contains("expected 18446744073709551615 bytes of free disk space for a, found"), "{error}");
+        assert!(
+            error.contains("expected 18446744073709551615 bytes of free disk space for a, found"),
+            "{error}"
+        );
     }
 }

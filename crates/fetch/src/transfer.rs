@@ -85,7 +85,7 @@ fn begin(head: &Head, url: &str, file: &RemoteFile, part: &mut Part) -> Result<O
         // Also the answer to a range, where the server does not know ranges or the file has changed.
         200 => part.begin(Origin::new(url, head))?,
         206 if start > 0 => {
-            if let Some(why) = wrong_range(head, start, part.origin()) {
+            if let Some(why) = wrong_range(head, url, start, part.origin()) {
                 part.clear()?;
                 return Ok(Some(failed(why)));
             }
@@ -126,7 +126,7 @@ fn status(status: u16) -> String {
 }
 
 /// What is wrong with a partial answer, if something is.
-fn wrong_range(head: &Head, start: u64, origin: &Origin) -> Option<String> {
+fn wrong_range(head: &Head, url: &str, start: u64, origin: &Origin) -> Option<String> {
     let Some(range) = head.range else {
         return Some("a part of the file without saying which; beginning anew".into());
     };
@@ -135,7 +135,8 @@ fn wrong_range(head: &Head, start: u64, origin: &Origin) -> Option<String> {
         return Some(format!("expected the rest from byte {start}, found {found}; beginning anew"));
     }
     let has_changed = match (&origin.etag, &head.etag) {
-        (Some(old), Some(new)) => old != new,
+        // Tags of different servers say nothing of each other: there the checksum decides.
+        (Some(old), Some(new)) => origin.url == url && old != new,
         _ => false,
     };
     let other_size = range.total.is_some() && origin.total.is_some() && range.total != origin.total;

@@ -54,7 +54,12 @@ struct Unpacking<'a, 'o> {
 }
 
 impl<'a, 'o> Unpacking<'a, 'o> {
-    fn new(archive: &'a Path, target: &'a Path, limits: Limits, observe: &'a mut Observe<'o>) -> Result<Self> {
+    fn new(
+        archive: &'a Path,
+        target: &'a Path,
+        limits: Limits,
+        observe: &'a mut Observe<'o>,
+    ) -> Result<Self> {
         let label = archive.file_name().unwrap_or_default().to_string_lossy().into_owned();
         let n_packed = fs_err::metadata(archive)?.len();
         fs_err::create_dir_all(target)?;
@@ -85,6 +90,10 @@ impl<'a, 'o> Unpacking<'a, 'o> {
     }
 
     fn folder(&mut self, name: &str) -> Result<()> {
+        // Many archives begin with the folder itself.
+        if matches!(name, "." | "./") {
+            return Ok(());
+        }
         let path = self.admit(name)?;
         Ok(fs_err::create_dir_all(self.target.join(path))?)
     }
@@ -105,7 +114,9 @@ impl<'a, 'o> Unpacking<'a, 'o> {
         let mut n_read = 0;
         loop {
             progress(self.observe, Action::Unpacking, &self.label, position(n_read), Some(self.n_packed))?;
-            let n = contents.read(&mut buffer).map_err(|e| self.wrong(name, "readable contents", e.to_string()))?;
+            let n = contents
+                .read(&mut buffer)
+                .map_err(|e| self.wrong(name, "readable contents", e.to_string()))?;
             if n == 0 {
                 break;
             }

@@ -1,4 +1,5 @@
 //! Archives, sound and hostile.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use std::io::{Seek, SeekFrom, Write};
 use std::ops::ControlFlow;
@@ -20,7 +21,8 @@ fn unpack(bytes: &[u8], how: Unpack) -> (tempfile::TempDir, PathBuf, Result<()>)
     std::fs::write(&archive, bytes).unwrap();
     let result = how(&archive, &target, LIMITS, &mut |_| ControlFlow::Continue(()));
     // Whatever was in the archive, nothing may lie outside.
-    let beside: Vec<_> = std::fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    let beside: Vec<_> =
+        std::fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
     assert_eq!(beside.len(), 2, "{beside:?}");
     assert_eq!(std::fs::read_dir(folder.path().join("inner")).unwrap().count(), 1);
     (folder, target, result)
@@ -71,6 +73,7 @@ fn files_and_folders_come_out_as_they_went_in() {
     use tar::EntryType as Kind;
     let noise: Vec<u8> = (0..100_000u32).map(|i| (i.wrapping_mul(2_654_435_761) >> 13) as u8).collect();
     let tar = tar_of(&[
+        tar_entry("./", Kind::Directory, b""),
         tar_entry("a/", Kind::Directory, b""),
         tar_entry("a/one", Kind::Regular, b"1"),
         tar_entry("./a/b/two", Kind::Regular, &noise),

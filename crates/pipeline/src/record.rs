@@ -152,7 +152,12 @@ pub fn outputs(
     progress: &Progress,
 ) -> anyhow::Result<BTreeMap<String, OutputRecord>> {
     let files = files_under(folder)?;
-    fingerprints(folder, files.into_iter().filter(|file| file != FILE && !file.starts_with('.')), memo, progress)
+    fingerprints(
+        folder,
+        files.into_iter().filter(|file| file != FILE && !file.starts_with('.')),
+        memo,
+        progress,
+    )
 }
 
 /// Fingerprints the files at and under some paths within a folder, as far as they are there.
@@ -170,7 +175,9 @@ pub fn outputs_at(
         let parts: Vec<_> = path.iter().map(|part| part.to_string_lossy()).collect();
         let top = parts.join("/");
         let below = files_under(&folder.join(path))?;
-        files.extend(below.into_iter().map(|file| if file.is_empty() { top.clone() } else { format!("{top}/{file}") }));
+        files.extend(
+            below.into_iter().map(|file| if file.is_empty() { top.clone() } else { format!("{top}/{file}") }),
+        );
     }
     fingerprints(folder, files.into_iter(), memo, progress)
 }

@@ -115,7 +115,10 @@ fn serve(
         reader.read_line(&mut line)?;
         let Some((name, value)) = line.trim().split_once(": ") else { break };
         match name.to_ascii_lowercase().as_str() {
-            "range" => start = value.strip_prefix("bytes=").and_then(|range| range.trim_end_matches('-').parse().ok()),
+            "range" => {
+                start =
+                    value.strip_prefix("bytes=").and_then(|range| range.trim_end_matches('-').parse().ok())
+            }
             "if-range" => if_range = Some(value.to_owned()),
             _ => {}
         }

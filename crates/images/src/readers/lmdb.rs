@@ -124,7 +124,9 @@ impl Lmdb {
         let is_leaf = match u16_at(&header, 10) & KINDS {
             LEAF => true,
             BRANCH => false,
-            both => return Err(self.malformed(offset, "a branch or a leaf page", format!("flags {both:#x}"))),
+            both => {
+                return Err(self.malformed(offset, "a branch or a leaf page", format!("flags {both:#x}")));
+            }
         };
         Ok(Page { offset, bytes, n_nodes, next: 0, is_leaf })
     }
@@ -146,11 +148,7 @@ impl Lmdb {
             && first.checked_add(n_pages).is_some_and(|end| end <= self.n_pages);
         if !fits || n_bytes > MAX_FILE_BYTES {
             let found = format!("{n_bytes} bytes in {n_pages} pages");
-            return Err(self.malformed(
-                offset,
-                "a value within its pages, which are within the file",
-                found,
-            ));
+            return Err(self.malformed(offset, "a value within its pages, which are within the file", found));
         }
         self.read(offset + PAGE_HEADER as u64, n_bytes as usize)
     }
@@ -260,11 +258,7 @@ impl Entries {
                 // Keys that rise also mean that no page is met twice.
                 if self.last_key.as_ref().is_some_and(|last| *last >= node.key) {
                     let found = format!("\"{}\"", node.key.escape_ascii());
-                    return Err(self.database.malformed(
-                        offset,
-                        "a key greater than the one before",
-                        found,
-                    ));
+                    return Err(self.database.malformed(offset, "a key greater than the one before", found));
                 }
                 let value = self.database.value(offset, &node)?;
                 self.last_key = Some(node.key.clone());

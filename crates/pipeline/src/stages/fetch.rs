@@ -155,7 +155,9 @@ impl Stage for Fetch {
         if self.sets.is_empty() {
             problems.push(problem("sets", "expected at least one set, found none".to_owned()));
         }
-        problems.extend(self.sets.iter().filter_map(|set| set.own_copy()).map(|text| problem("sets", text.to_owned())));
+        problems.extend(
+            self.sets.iter().filter_map(|set| set.own_copy()).map(|text| problem("sets", text.to_owned())),
+        );
         let known: Vec<String> = Set::ALL.into_iter().flat_map(Set::files).map(|file| file.name).collect();
         for name in self.checksums.keys().filter(|name| !known.contains(name)) {
             let help = crate::manifest::suggestion(name, known.iter().map(String::as_str));
@@ -174,7 +176,8 @@ impl Stage for Fetch {
         let mut bar = Bar { ctx, shown: None };
         let summary = fetch(&self.files(), &self.options()?, ctx.out, &mut |event| bar.show(event))?;
         drop(bar);
-        let changed = self.checksums.keys().map(|name| format!("{name} with another checksum than the published one"));
+        let changed =
+            self.checksums.keys().map(|name| format!("{name} with another checksum than the published one"));
         let metrics = json!({
             "n_downloaded": summary.n_downloaded,
             "bytes_downloaded": summary.bytes_downloaded,

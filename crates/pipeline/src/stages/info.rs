@@ -3,9 +3,9 @@
 use std::fmt::Write as _;
 
 use super::{
-    cifar10_protocol, dedup_eval, extract_features, fetch, fit_svm, group_duplicates, hash_images, import_images,
-    import_weights, remove_duplicates, report, sample, svhn_protocol, synthesize, train_autoencoder,
-    train_gan,
+    cifar10_protocol, dedup_eval, extract_features, fetch, fit_svm, group_duplicates, hash_images,
+    import_images, import_weights, remove_duplicates, report, sample, svhn_protocol, synthesize,
+    train_autoencoder, train_gan,
 };
 
 /// A stage kind, as far as it does not depend on a configuration.
