@@ -4,6 +4,7 @@
 use std::io::{BufWriter, Read, Seek, SeekFrom, Write};
 use std::path::Path;
 
+use dcgan_images::{NpyMismatch, check_npy_head};
 use fs_err::File;
 use half::bf16;
 use memmap2::Mmap;
@@ -40,6 +41,7 @@ impl Matrix {
     /// Maps a `.npy` file of f32 in C order; f64 is converted into memory instead, as it is read.
     pub(crate) fn open(path: &Path) -> Result<Self> {
         let map = map(path)?;
+        check_head(path, &map)?;
         match ArrayView2::<f32>::view_npy(&map) {
             Ok(view) => {
                 let (n_rows, n_columns) = c_order(path, &view)?;
@@ -107,6 +109,14 @@ fn map(path: &Path) -> Result<Mmap> {
     map.map_err(|error| unusable(error.to_string()))
 }
 
+fn check_head(path: &Path, bytes: &[u8]) -> Result<()> {
+    check_npy_head(bytes).map_err(|NpyMismatch { expected, found }| EvalError::Npy {
+        path: path.into(),
+        expected,
+        found,
+    })
+}
+
 /// The shape of a matrix whose rows stand one after another.
 fn c_order<T>(path: &Path, view: &ArrayView2<'_, T>) -> Result<(usize, usize)> {
     if view.is_standard_layout() {
@@ -145,6 +155,7 @@ type IntegerReader = fn(&[u8]) -> std::result::Result<Vec<i128>, ReadNpyError>;
 /// Reads `labels.npy`: one dimension, any integer type.
 pub(crate) fn read_labels(path: &Path) -> Result<Vec<usize>> {
     let bytes = fs_err::read(path)?;
+    check_head(path, &bytes)?;
     let readers: [IntegerReader; 8] = [
         integers::<u32>,
         integers::<i64>,

@@ -58,7 +58,7 @@ pub fn fetch(
         let mut file = file.clone();
         if let Some(checksum) = options.checksums.get(&file.name) {
             // Whoever names another checksum has another file.
-            (file.checksum, file.bytes) = (checksum.clone(), None);
+            (file.checksum, file.bytes, file.estimate) = (checksum.clone(), None, 0);
             if let Install::TarGz { holds, .. } | Install::Zip { holds, .. } = &mut file.install {
                 holds.iter_mut().for_each(|(_, n_bytes)| *n_bytes = None);
             }
@@ -252,6 +252,8 @@ fn unpack(
     if target.exists() {
         fs_err::remove_dir_all(&target)?;
     }
+    // Pictures hardly shrink: what comes out is at least as much.
+    space::check(downloads, &file.name, arrived.digests.n_bytes)?;
     match file.install {
         Install::Zip { .. } => unpack_zip(&arrived.path, &target, LIMITS, observe)?,
         _ => unpack_tar_gz(&arrived.path, &target, LIMITS, observe)?,

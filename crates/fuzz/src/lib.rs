@@ -7,8 +7,6 @@
 //! ```sh
 //! cargo run --release -p dcgan-fuzz --example fuzz -- --seconds 60              # all targets
 //! cargo run --release -p dcgan-fuzz --example fuzz -- --seconds 600 lsun svhn
-//! # guided by coverage, by cargo-fuzz (libFuzzer; on a stable toolchain with RUSTC_BOOTSTRAP=1):
-//! DCGAN_FUZZ=lsun cargo fuzz run --fuzz-dir crates/fuzz/libfuzzer any crates/fuzz/corpus/lsun
 //! ```
 
 pub mod memory;

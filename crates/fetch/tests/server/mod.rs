@@ -7,57 +7,57 @@ use std::time::Duration;
 
 /// What a client asked.
 #[derive(Debug, Clone)]
-pub struct Asked {
+pub(crate) struct Asked {
     /// 0 for the first request.
-    pub number: usize,
-    pub path: String,
+    pub(crate) number: usize,
+    pub(crate) path: String,
     /// First byte of the range asked for.
-    pub start: Option<u64>,
-    pub if_range: Option<String>,
+    pub(crate) start: Option<u64>,
+    pub(crate) if_range: Option<String>,
 }
 
 /// What the server does.
 #[derive(Debug, Clone)]
-pub struct Reply {
-    pub status: u16,
-    pub headers: Vec<(&'static str, String)>,
-    pub body: Vec<u8>,
+pub(crate) struct Reply {
+    pub(crate) status: u16,
+    pub(crate) headers: Vec<(&'static str, String)>,
+    pub(crate) body: Vec<u8>,
     /// The connection is closed after so many bytes of the body.
-    pub cut: Option<usize>,
+    pub(crate) cut: Option<usize>,
     /// Bytes sent at a time, and the pause after them.
-    pub pace: Option<(usize, Duration)>,
+    pub(crate) pace: Option<(usize, Duration)>,
     /// What `Content-Length` says instead of the truth; `None` in it: no such header.
-    pub length: Option<Option<usize>>,
+    pub(crate) length: Option<Option<usize>>,
 }
 
 impl Reply {
-    pub fn new(status: u16, body: &[u8]) -> Self {
+    pub(crate) fn new(status: u16, body: &[u8]) -> Self {
         Self { status, headers: Vec::new(), body: body.to_vec(), cut: None, pace: None, length: None }
     }
 
-    pub fn header(mut self, name: &'static str, value: impl Into<String>) -> Self {
+    pub(crate) fn header(mut self, name: &'static str, value: impl Into<String>) -> Self {
         self.headers.push((name, value.into()));
         self
     }
 
-    pub fn cut(mut self, n_bytes: usize) -> Self {
+    pub(crate) fn cut(mut self, n_bytes: usize) -> Self {
         self.cut = Some(n_bytes);
         self
     }
 
-    pub fn pace(mut self, n_bytes: usize, pause: Duration) -> Self {
+    pub(crate) fn pace(mut self, n_bytes: usize, pause: Duration) -> Self {
         self.pace = Some((n_bytes, pause));
         self
     }
 
-    pub fn length(mut self, length: Option<usize>) -> Self {
+    pub(crate) fn length(mut self, length: Option<usize>) -> Self {
         self.length = Some(length);
         self
     }
 }
 
 /// An honest answer: the file, or the part of it that was asked for if the file is still the one.
-pub fn honest(file: &[u8], etag: &str, asked: &Asked) -> Reply {
+pub(crate) fn honest(file: &[u8], etag: &str, asked: &Asked) -> Reply {
     let same = asked.if_range.as_ref().is_none_or(|if_range| if_range == etag);
     let reply = match asked.start {
         Some(start) if same && start < file.len() as u64 => {
@@ -70,14 +70,14 @@ pub fn honest(file: &[u8], etag: &str, asked: &Asked) -> Reply {
     reply.header("ETag", etag)
 }
 
-pub struct Server {
-    pub address: String,
+pub(crate) struct Server {
+    pub(crate) address: String,
     asked: Arc<Mutex<Vec<Asked>>>,
 }
 
 impl Server {
     /// Starts a server on a free port; it ends with the process.
-    pub fn start(answer: impl Fn(&Asked) -> Reply + Send + Sync + 'static) -> Self {
+    pub(crate) fn start(answer: impl Fn(&Asked) -> Reply + Send + Sync + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = format!("http://{}", listener.local_addr().unwrap());
         let asked = Arc::new(Mutex::new(Vec::new()));
@@ -95,7 +95,7 @@ impl Server {
     }
 
     /// All requests so far.
-    pub fn asked(&self) -> Vec<Asked> {
+    pub(crate) fn asked(&self) -> Vec<Asked> {
         self.asked.lock().unwrap().clone()
     }
 }
@@ -125,8 +125,9 @@ fn serve(
     }
     let asked = {
         let mut log = log.lock().unwrap();
-        log.push(Asked { number: log.len(), path, start, if_range });
-        log.last().unwrap().clone()
+        let asked = Asked { number: log.len(), path, start, if_range };
+        log.push(asked.clone());
+        asked
     };
     send(stream, &answer(&asked))
 }
