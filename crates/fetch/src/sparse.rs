@@ -6,6 +6,7 @@ use std::path::Path;
 use crate::Result;
 
 const BLOCK: usize = 1 << 16;
+static ZEROS: [u8; BLOCK] = [0; BLOCK];
 
 /// Writes a new file from front to back.
 pub(crate) struct SparseFile {
@@ -27,7 +28,7 @@ impl SparseFile {
         self.n_bytes += bytes.len() as u64;
         let n_whole = self.waiting.len() / BLOCK * BLOCK;
         for block in self.waiting[..n_whole].chunks(BLOCK) {
-            if block.iter().all(|&byte| byte == 0) {
+            if block == ZEROS {
                 self.file.seek(SeekFrom::Current(BLOCK as i64))?;
             } else {
                 self.file.write_all(block)?;

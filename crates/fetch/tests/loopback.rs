@@ -46,7 +46,7 @@ fn options() -> Options {
         attempts: 3,
         first_wait: Duration::from_millis(10),
         longest_wait: Duration::from_millis(40),
-        stall: Duration::from_millis(400),
+        stall: Duration::from_secs(2),
         proxy_from_environment: false,
         ..Options::default()
     }

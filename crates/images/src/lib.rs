@@ -53,7 +53,7 @@ pub use decode::decode;
 pub use error::{ImagesError, Result};
 pub use import::{ImportConfig, ImportSummary, import, import_records};
 pub use lmdb_writer::LmdbWriter;
-pub use npy_head::{NpyMismatch, check_npy_head};
+pub use npy_head::{NpyMismatch, check_npy_head, split_npy_head};
 pub use parquet_guard::without_panic;
 pub use picture::Picture;
 pub use readers::Records;

@@ -17,6 +17,24 @@ pub struct NpyMismatch {
 /// # Errors
 /// Where the magic string, the header's length, or `descr` or `shape` in it are not those of a file of this length.
 pub fn check_npy_head(bytes: &[u8]) -> Result<(), NpyMismatch> {
+    let (header, data) = split_npy_head(bytes)?;
+    let header = String::from_utf8_lossy(header);
+    let (expected, found) = match announced_bytes(&header) {
+        Some(n_announced) if n_announced <= data.len() as u64 => return Ok(()),
+        Some(n_announced) => (
+            "all the data that its header announces",
+            format!("{} of {n_announced} bytes: the file is truncated", data.len()),
+        ),
+        None => ("one `descr` and one `shape` in its header", format!("{:?}", header.trim_end())),
+    };
+    Err(NpyMismatch { expected: expected.to_owned(), found })
+}
+
+/// The header's text and what follows it; enough of a check where the array is only looked at, not read into memory.
+///
+/// # Errors
+/// Where the magic string, the version or the header's length are not those of a file of this length.
+pub fn split_npy_head(bytes: &[u8]) -> Result<(&[u8], &[u8]), NpyMismatch> {
     let wrong = |expected: &str, found: String| Err(NpyMismatch { expected: expected.to_owned(), found });
     let Some(([version, _], rest)) =
         bytes.strip_prefix(b"\x93NUMPY").and_then(|rest| rest.split_first_chunk())
@@ -29,17 +47,9 @@ pub fn check_npy_head(bytes: &[u8]) -> Result<(), NpyMismatch> {
         (2 | 3, [a, b, c, d, rest @ ..]) => (u32::from_le_bytes([*a, *b, *c, *d]) as usize, rest),
         _ => return wrong("the version 1, 2 or 3 and a length", format!("version {version}")),
     };
-    let Some((header, data)) = rest.split_at_checked(n_header) else {
-        return wrong("all of its header", format!("one of {n_header} bytes in a file of {}", bytes.len()));
-    };
-    let header = String::from_utf8_lossy(header);
-    match announced_bytes(&header) {
-        Some(n_announced) if n_announced <= data.len() as u64 => Ok(()),
-        Some(n_announced) => wrong(
-            "all the data that its header announces",
-            format!("{} of {n_announced} bytes: the file is truncated", data.len()),
-        ),
-        None => wrong("one `descr` and one `shape` in its header", format!("{:?}", header.trim_end())),
+    match rest.split_at_checked(n_header) {
+        Some(parts) => Ok(parts),
+        None => wrong("all of its header", format!("one of {n_header} bytes in a file of {}", bytes.len())),
     }
 }
 

@@ -168,6 +168,10 @@ impl Stage for Fetch {
     }
 
     fn run(&self, ctx: &Context<'_>) -> anyhow::Result<Outcome> {
+        // A stage run alone has not been checked.
+        if let Some(ConfigProblem { key, message }) = self.problems().first() {
+            bail!("key `{key}`: {message}");
+        }
         if let Some(record) = Record::read(ctx.out)?
             && record.kind != INFO.name
         {

@@ -61,8 +61,8 @@ pub(super) const fn optional(
 
 /// All kinds, in the order in which a pipeline uses them.
 pub const KINDS: [&KindInfo; 16] = [
-    &fetch::INFO,
     &synthesize::INFO,
+    &fetch::INFO,
     &import_images::INFO,
     &train_autoencoder::INFO,
     &hash_images::INFO,

@@ -182,10 +182,10 @@ pub trait Stage {
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum StageConfig {
-    /// The public data sets, from the network.
-    Fetch(fetch::Fetch),
     /// A synthetic data set.
     Synthesize(synthesize::Synthesize),
+    /// The public data sets, from the network.
+    Fetch(fetch::Fetch),
     /// A data set into an image store.
     ImportImages(import_images::ImportImages),
     /// Training the autoencoder of the semantic hash.
@@ -220,8 +220,8 @@ impl StageConfig {
     /// The adapter.
     pub fn stage(&self) -> &dyn Stage {
         match self {
-            Self::Fetch(stage) => stage,
             Self::Synthesize(stage) => stage,
+            Self::Fetch(stage) => stage,
             Self::ImportImages(stage) => stage,
             Self::TrainAutoencoder(stage) => stage,
             Self::HashImages(stage) => stage,
@@ -242,8 +242,8 @@ impl StageConfig {
     /// The kind.
     pub fn info(&self) -> &'static KindInfo {
         match self {
-            Self::Fetch(_) => &fetch::INFO,
             Self::Synthesize(_) => &synthesize::INFO,
+            Self::Fetch(_) => &fetch::INFO,
             Self::ImportImages(_) => &import_images::INFO,
             Self::TrainAutoencoder(_) => &train_autoencoder::INFO,
             Self::HashImages(_) => &hash_images::INFO,
