@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use dcgan_images::without_panic;
 use parquet::basic::Compression;
 use parquet::column::reader::{ColumnReader, ColumnReaderImpl};
 use parquet::data_type::{ByteArrayType, DataType, FloatType, Int32Type, Int64Type};
@@ -92,7 +93,7 @@ fn write_column<T: DataType>(
 /// Where the file cannot be read, or a column is missing or of another type than text, 32- or 64-bit integers and floats.
 pub(crate) fn read(path: &Path, names: &[&str], mut visit: impl FnMut(Vec<Column>)) -> Result<()> {
     let (file, _) = fs_err::File::open(path)?.into_parts();
-    let file = SerializedFileReader::new(file).map_err(|e| parquet_error(path, e))?;
+    let file = without_panic(|| SerializedFileReader::new(file)).map_err(|e| parquet_error(path, e))?;
     let schema = file.metadata().file_metadata().schema_descr();
     let index_of = |name: &&str| {
         let found = schema.columns().iter().position(|column| column.name() == *name);
@@ -105,7 +106,7 @@ pub(crate) fn read(path: &Path, names: &[&str], mut visit: impl FnMut(Vec<Column
             let n_rows = usize::try_from(group.metadata().num_rows()).unwrap_or(0);
             indices.iter().map(|&idx| read_column(group.get_column_reader(idx)?, n_rows)).collect()
         };
-        let columns: std::result::Result<Vec<Column>, ParquetError> = read_group();
+        let columns: std::result::Result<Vec<Column>, ParquetError> = without_panic(read_group);
         visit(columns.map_err(|e| parquet_error(path, e))?);
     }
     Ok(())
@@ -133,7 +134,8 @@ fn values<T: DataType>(
     mut column: ColumnReaderImpl<T>,
     n_rows: usize,
 ) -> std::result::Result<Vec<T::T>, ParquetError> {
-    let mut values = Vec::with_capacity(n_rows);
+    // The number of rows is what the file claims: memory is taken as values come.
+    let mut values = Vec::new();
     while values.len() < n_rows {
         let (n, _, _) = column.read_records(n_rows - values.len(), None, None, &mut values)?;
         if n == 0 {

@@ -4,6 +4,7 @@
 use std::io::{BufWriter, Read, Seek, SeekFrom, Write};
 use std::path::Path;
 
+use dcgan_images::{NpyMismatch, check_npy_head, split_npy_head};
 use fs_err::File;
 use half::bf16;
 use memmap2::Mmap;
@@ -40,6 +41,7 @@ impl Matrix {
     /// Maps a `.npy` file of f32 in C order; f64 is converted into memory instead, as it is read.
     pub(crate) fn open(path: &Path) -> Result<Self> {
         let map = map(path)?;
+        split_npy_head(&map).map_err(|mismatch| head_error(path, mismatch))?;
         match ArrayView2::<f32>::view_npy(&map) {
             Ok(view) => {
                 let (n_rows, n_columns) = c_order(path, &view)?;
@@ -107,6 +109,10 @@ fn map(path: &Path) -> Result<Mmap> {
     map.map_err(|error| unusable(error.to_string()))
 }
 
+fn head_error(path: &Path, NpyMismatch { expected, found }: NpyMismatch) -> EvalError {
+    EvalError::Npy { path: path.into(), expected, found }
+}
+
 /// The shape of a matrix whose rows stand one after another.
 fn c_order<T>(path: &Path, view: &ArrayView2<'_, T>) -> Result<(usize, usize)> {
     if view.is_standard_layout() {
@@ -145,6 +151,7 @@ type IntegerReader = fn(&[u8]) -> std::result::Result<Vec<i128>, ReadNpyError>;
 /// Reads `labels.npy`: one dimension, any integer type.
 pub(crate) fn read_labels(path: &Path) -> Result<Vec<usize>> {
     let bytes = fs_err::read(path)?;
+    check_npy_head(&bytes).map_err(|mismatch| head_error(path, mismatch))?;
     let readers: [IntegerReader; 8] = [
         integers::<u32>,
         integers::<i64>,

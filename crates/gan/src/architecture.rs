@@ -239,6 +239,33 @@ impl DiscriminatorConfig {
     pub fn last_size(&self) -> usize {
         self.layers.iter().fold(self.image_size, |size, layer| size / layer.stride)
     }
+
+    /// Whether a network can be made of it; a file may say anything.
+    pub(crate) fn is_sound(&self) -> bool {
+        are_sound(self.kernel, &self.layers) && (1..=MAX_SIDE).contains(&self.image_size)
+    }
+}
+
+impl GeneratorConfig {
+    /// As [`DiscriminatorConfig::is_sound`].
+    pub(crate) fn is_sound(&self) -> bool {
+        let side = self.layers.iter().try_fold(BASE_SIZE, |side, layer| side.checked_mul(layer.stride));
+        are_sound(self.kernel, &self.layers)
+            && [self.nz, self.base_channels].iter().all(|n| (1..=MAX_CHANNELS).contains(n))
+            && side.is_some_and(|side| side <= MAX_SIDE)
+    }
+}
+
+/// What lies beyond these is a damaged file rather than a network.
+const MAX_SIDE: usize = 4096;
+const MAX_CHANNELS: usize = 1 << 16;
+const MAX_KERNEL: usize = 31;
+
+fn are_sound(kernel: usize, layers: &[Layer]) -> bool {
+    let is_sound = |layer: &Layer| {
+        (1..=MAX_SIDE).contains(&layer.stride) && (1..=MAX_CHANNELS).contains(&layer.channels)
+    };
+    (1..=MAX_KERNEL).contains(&kernel) && !layers.is_empty() && layers.iter().all(is_sound)
 }
 
 #[cfg(test)]

@@ -11,7 +11,7 @@ use dcgan_nn::{
 };
 
 use crate::{
-    DiscriminatorConfig, IMAGE_CHANNELS, LEAKY_SLOPE, Result,
+    DiscriminatorConfig, GanError, IMAGE_CHANNELS, LEAKY_SLOPE, Result,
     parameters::{self, Kind, Parameters, Source},
 };
 
@@ -38,7 +38,14 @@ impl Discriminator {
     /// # Errors
     /// Where the file cannot be read, is no discriminator, or a tensor is missing or has another shape.
     pub fn load(path: &Path, device: &Device) -> Result<Self> {
-        let (config, checkpoint) = parameters::load(NETWORK, path, device)?;
+        let (config, checkpoint): (DiscriminatorConfig, _) = parameters::load(NETWORK, path, device)?;
+        if !config.is_sound() {
+            return Err(GanError::File {
+                path: path.to_path_buf(),
+                expected: format!("a {NETWORK} of possible sizes"),
+                found: format!("{config:?}"),
+            });
+        }
         Self::from_checkpoint(config, &checkpoint, path, "")
     }
 

@@ -10,7 +10,7 @@ use dcgan_nn::{
 };
 
 use crate::{
-    BASE_SIZE, GeneratorConfig, Result,
+    BASE_SIZE, GanError, GeneratorConfig, Result,
     parameters::{self, Kind, Parameters, Source},
 };
 
@@ -38,7 +38,14 @@ impl Generator {
     /// # Errors
     /// Where the file cannot be read, is no generator, or a tensor is missing or has another shape.
     pub fn load(path: &Path, device: &Device) -> Result<Self> {
-        let (config, checkpoint) = parameters::load(NETWORK, path, device)?;
+        let (config, checkpoint): (GeneratorConfig, _) = parameters::load(NETWORK, path, device)?;
+        if !config.is_sound() {
+            return Err(GanError::File {
+                path: path.to_path_buf(),
+                expected: format!("a {NETWORK} of possible sizes"),
+                found: format!("{config:?}"),
+            });
+        }
         Self::from_checkpoint(config, &checkpoint, path, "")
     }
 

@@ -8,6 +8,7 @@
 use std::path::{Path, PathBuf};
 
 use candle_core::{Device, Tensor};
+use dcgan_images::{NpyMismatch, check_npy_head};
 use dcgan_nn::{checkpoint::Checkpoint, conv::from_pytorch};
 use ndarray::{ArrayD, Axis, Slice};
 use ndarray_npy::ReadNpyExt;
@@ -134,12 +135,13 @@ impl Files<'_> {
 
     fn read(&self, number: usize) -> Result<ArrayD<f32>> {
         let path = self.path(number);
-        let file = fs_err::File::open(&path)?;
-        ArrayD::<f32>::read_npy(file).map_err(|e| GanError::File {
-            path,
-            expected: "an array of little-endian f32".into(),
-            found: e.to_string(),
-        })
+        let bytes = fs_err::read(&path)?;
+        let wrong = |expected: String, found: String| GanError::File { path, expected, found };
+        match check_npy_head(&bytes) {
+            Err(NpyMismatch { expected, found }) => Err(wrong(expected, found)),
+            Ok(()) => ArrayD::<f32>::read_npy(bytes.as_slice())
+                .map_err(|e| wrong("an array of little-endian f32".into(), e.to_string())),
+        }
     }
 
     fn tensor(&self, number: usize) -> Result<Tensor> {

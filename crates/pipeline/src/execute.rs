@@ -1,6 +1,7 @@
 //! Runs one stage into its folder.
 
-use std::path::Path;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 use std::time::{Instant, SystemTime};
 
 use anyhow::Context as _;
@@ -15,7 +16,7 @@ use crate::interrupt::Interrupted;
 use crate::memo::Memo;
 use crate::memory::PeakMemory;
 use crate::progress::Progress;
-use crate::record::{Environment, InputRecord, Record, outputs};
+use crate::record::{Environment, InputRecord, OutputRecord, Record, outputs, outputs_at};
 use crate::space;
 use crate::stages::{Outcome, StageConfig};
 
@@ -55,26 +56,18 @@ pub fn making(config: &StageConfig, inputs: &[InputRecord]) -> anyhow::Result<St
 /// # Errors
 /// Whatever went wrong; [`Interrupted`] if it was asked to stop. The stage's folder is then as it was before.
 pub fn execute(job: Job<'_>, memo: &Memo, progress: &Progress) -> anyhow::Result<Record> {
+    if let Some(own) = job.config.stage().shares_folder() {
+        return execute_in_place(&job, &own, memo, progress);
+    }
     let info = job.config.info();
     let kept = folder::prepare(job.target, &making(job.config, &job.inputs)?, info.is_resumable)?;
     if kept {
         progress.note(format_args!("  {}: resuming from its last checkpoint", job.id));
     }
     let partial = folder::partial(job.target);
-    let run_folder = match job.location {
-        Location::Run(folder) => Some(folder),
-        Location::Paths => None,
-    };
-    let context = Context::new(&partial, run_folder, progress, job.device);
-    let (started, clock, memory) = (SystemTime::now(), Instant::now(), PeakMemory::start());
-    let outcome = match has_room(&job, &context).and_then(|()| job.config.stage().run(&context)) {
-        Ok(outcome) => outcome,
-        Err(error) => return Err(given_up(&job, error, progress)),
-    };
-    let (seconds, peak_memory_bytes) = (clock.elapsed().as_secs_f64(), memory.bytes());
-    drop(memory);
-    let record = match record(&job, outcome, started, seconds, memo, progress) {
-        Ok(record) => Record { peak_memory_bytes, ..record },
+    let outputs = || outputs(&partial, memo, progress);
+    let record = match run(&job, &partial, outputs, progress) {
+        Ok(record) => record,
         Err(error) => return Err(given_up(&job, error, progress)),
     };
     if let Err(error) = record.write(&partial).and_then(|()| folder::commit(job.target)) {
@@ -93,6 +86,43 @@ fn has_room(job: &Job<'_>, context: &Context<'_>) -> anyhow::Result<()> {
     }
 }
 
+/// Runs a stage in its folder itself, of which only the paths `own` are its. Nothing is removed, so that a record from
+/// before stays true.
+fn execute_in_place(
+    job: &Job<'_>,
+    own: &[PathBuf],
+    memo: &Memo,
+    progress: &Progress,
+) -> anyhow::Result<Record> {
+    fs_err::create_dir_all(job.target)?;
+    let outputs = || outputs_at(job.target, own, memo, progress);
+    let record = run(job, job.target, outputs, progress);
+    let record = record.map_err(|error| given_up(job, error, progress))?;
+    record.write(job.target)?;
+    Ok(record)
+}
+
+/// Runs a stage into `folder`; `outputs` fingerprints what is then there.
+fn run(
+    job: &Job<'_>,
+    folder: &Path,
+    outputs: impl FnOnce() -> anyhow::Result<BTreeMap<String, OutputRecord>>,
+    progress: &Progress,
+) -> anyhow::Result<Record> {
+    let run_folder = match job.location {
+        Location::Run(folder) => Some(folder),
+        Location::Paths => None,
+    };
+    let context = Context::new(folder, run_folder, progress, job.device);
+    has_room(job, &context)?;
+    let (started, clock, memory) = (SystemTime::now(), Instant::now(), PeakMemory::start());
+    let outcome = job.config.stage().run(&context)?;
+    let (seconds, peak_memory_bytes) = (clock.elapsed().as_secs_f64(), memory.bytes());
+    drop(memory);
+    let outputs = outputs().context("cannot fingerprint what the stage wrote")?;
+    Ok(Record { peak_memory_bytes, ..record(job, outcome, outputs, started, seconds)? })
+}
+
 /// Cleans up after a stage that did not end well.
 fn given_up(job: &Job<'_>, error: anyhow::Error, progress: &Progress) -> anyhow::Error {
     let is_resumable = job.config.info().is_resumable;
@@ -109,13 +139,11 @@ fn given_up(job: &Job<'_>, error: anyhow::Error, progress: &Progress) -> anyhow:
 fn record(
     job: &Job<'_>,
     outcome: Outcome,
+    outputs: BTreeMap<String, OutputRecord>,
     started: SystemTime,
     seconds: f64,
-    memo: &Memo,
-    progress: &Progress,
 ) -> anyhow::Result<Record> {
     let info = job.config.info();
-    let partial = folder::partial(job.target);
     let device = if info.uses_device { job.device } else { DeviceChoice::Cpu };
     Ok(Record {
         id: job.id.to_owned(),
@@ -124,7 +152,7 @@ fn record(
         stage_version: info.version,
         config: serde_json::to_value(job.config)?,
         inputs: job.inputs.clone(),
-        outputs: outputs(&partial, memo, progress).context("cannot fingerprint what the stage wrote")?,
+        outputs,
         seed: job.config.stage().seed(),
         environment: Environment::here(&device.to_string()),
         started: rfc3339(started),

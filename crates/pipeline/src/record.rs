@@ -163,11 +163,45 @@ pub fn outputs(
     memo: &Memo,
     progress: &Progress,
 ) -> anyhow::Result<BTreeMap<String, OutputRecord>> {
+    let files = files_under(folder)?;
+    fingerprints(
+        folder,
+        files.into_iter().filter(|file| file != FILE && !file.starts_with('.')),
+        memo,
+        progress,
+    )
+}
+
+/// Fingerprints the files at and under some paths within a folder, as far as they are there.
+///
+/// # Errors
+/// If a file cannot be read.
+pub fn outputs_at(
+    folder: &Path,
+    paths: &[PathBuf],
+    memo: &mut Memo,
+    progress: &Progress,
+) -> anyhow::Result<BTreeMap<String, OutputRecord>> {
+    let mut files = Vec::new();
+    for path in paths.iter().filter(|path| folder.join(path).exists()) {
+        let parts: Vec<_> = path.iter().map(|part| part.to_string_lossy()).collect();
+        let top = parts.join("/");
+        let below = files_under(&folder.join(path))?;
+        files.extend(
+            below.into_iter().map(|file| if file.is_empty() { top.clone() } else { format!("{top}/{file}") }),
+        );
+    }
+    fingerprints(folder, files.into_iter(), memo, progress)
+}
+
+fn fingerprints(
+    folder: &Path,
+    files: impl Iterator<Item = String>,
+    memo: &mut Memo,
+    progress: &Progress,
+) -> anyhow::Result<BTreeMap<String, OutputRecord>> {
     let mut outputs = BTreeMap::new();
-    for file in files_under(folder)? {
-        if file == FILE || file.starts_with('.') {
-            continue;
-        }
+    for file in files {
         let path = folder.join(&file);
         let bytes = fs::metadata(&path)?.len();
         let blake3 = memo.fingerprint(&path, progress)?;

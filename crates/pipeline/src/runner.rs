@@ -290,7 +290,10 @@ pub fn run_alone(
     device: Option<DeviceChoice>,
     progress: &Progress,
 ) -> anyhow::Result<crate::record::Record> {
-    let is_foreign = out.exists()
+    // A stage that shares its folder replaces nothing in it.
+    let shares = config.stage().shares_folder().is_some();
+    let is_foreign = !shares
+        && out.exists()
         && !out.join(crate::record::FILE).exists()
         && fs_err::read_dir(out).map_or(true, |mut entries| entries.next().is_some());
     if is_foreign {
@@ -300,7 +303,9 @@ pub fn run_alone(
     let parent = out.parent().unwrap_or(Path::new("/"));
     fs_err::create_dir_all(parent)?;
     let _lock = Lock::take(&out, progress)?;
-    folder::recover(&out)?;
+    if !shares {
+        folder::recover(&out)?;
+    }
     let device = device.unwrap_or_default();
     device.open()?;
     let memo = Memo::forgetful();

@@ -4,6 +4,7 @@ pub(crate) mod cifar10;
 pub(crate) mod folder;
 pub(crate) mod idx;
 pub(crate) mod imagenet;
+pub(crate) mod lmdb;
 pub(crate) mod lsun;
 pub(crate) mod mat5;
 pub(crate) mod mnist;

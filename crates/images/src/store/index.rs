@@ -12,7 +12,7 @@ use parquet::file::reader::{FileReader, SerializedFileReader};
 use parquet::file::writer::{SerializedFileWriter, SerializedRowGroupWriter};
 use parquet::schema::parser::parse_message_type;
 
-use crate::{ImagesError, Result};
+use crate::{ImagesError, Result, without_panic};
 
 const SCHEMA: &str = "message index {
     REQUIRED BYTE_ARRAY key (STRING);
@@ -139,12 +139,12 @@ fn for_each_group(
 ) -> Result<()> {
     let file = open(path)?;
     for group_idx in 0..file.num_row_groups() {
-        let group = file.get_row_group(group_idx).map_err(|e| parquet_error(path, e))?;
-        let n_rows = usize::try_from(group.metadata().num_rows()).unwrap_or(0);
-        group
-            .get_column_reader(column_idx)
-            .and_then(|column| visit(column, n_rows))
-            .map_err(|e| parquet_error(path, e))?;
+        let read = || {
+            let group = file.get_row_group(group_idx)?;
+            let n_rows = usize::try_from(group.metadata().num_rows()).unwrap_or(0);
+            visit(group.get_column_reader(column_idx)?, n_rows)
+        };
+        without_panic(read).map_err(|e| parquet_error(path, e))?;
     }
     Ok(())
 }
@@ -168,7 +168,7 @@ fn read_all<T: DataType>(
 
 fn open(path: &Path) -> Result<SerializedFileReader<std::fs::File>> {
     let (file, _) = fs_err::File::open(path)?.into_parts();
-    SerializedFileReader::new(file).map_err(|e| parquet_error(path, e))
+    without_panic(|| SerializedFileReader::new(file)).map_err(|e| parquet_error(path, e))
 }
 
 fn parquet_error(path: &Path, source: ParquetError) -> ImagesError {

@@ -7,7 +7,7 @@ use memmap2::Mmap;
 use ndarray::ArrayView4;
 use ndarray_npy::{ViewNpyError, ViewNpyExt};
 
-use crate::{ImagesError, Result};
+use crate::{ImagesError, NpyMismatch, Result, split_npy_head};
 
 /// The header is padded to this many bytes, whatever the shape, so that it can be written again in place.
 const HEADER_LEN: usize = 128;
@@ -83,6 +83,9 @@ pub(crate) fn check(path: &Path, map: &Mmap, shape: [u64; 4]) -> Result<usize> {
     let malformed =
         |offset, expected: String, found: String| Err(ImagesError::malformed(path, offset, expected, found));
     let expected = format!("C-ordered uint8 images of shape {shape:?}");
+    if let Err(NpyMismatch { expected, found }) = split_npy_head(map) {
+        return malformed(0, expected, found);
+    }
     let view = match ArrayView4::<u8>::view_npy(map) {
         Ok(view) => view,
         Err(ViewNpyError::MissingBytes(n_missing)) => {

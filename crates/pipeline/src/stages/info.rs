@@ -3,9 +3,9 @@
 use std::fmt::Write as _;
 
 use super::{
-    cifar10_protocol, dedup_eval, extract_features, fit_svm, group_duplicates, hash_images, import_images,
-    import_weights, remove_duplicates, report, sample, svhn_protocol, synthesize, train_autoencoder,
-    train_gan,
+    cifar10_protocol, dedup_eval, extract_features, fetch, fit_svm, group_duplicates, hash_images,
+    import_images, import_weights, remove_duplicates, report, sample, svhn_protocol, synthesize,
+    train_autoencoder, train_gan,
 };
 
 /// What a key takes that names one stage; the matrix and the checks go by it.
@@ -65,8 +65,9 @@ pub(super) const fn optional(
 }
 
 /// All kinds, in the order in which a pipeline uses them.
-pub const KINDS: [&KindInfo; 15] = [
+pub const KINDS: [&KindInfo; 16] = [
     &synthesize::INFO,
+    &fetch::INFO,
     &import_images::INFO,
     &train_autoencoder::INFO,
     &hash_images::INFO,

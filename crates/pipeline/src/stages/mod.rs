@@ -12,6 +12,7 @@ mod cifar10_protocol;
 mod data_source;
 mod dedup_eval;
 mod extract_features;
+mod fetch;
 mod fit_svm;
 mod group_duplicates;
 mod hash_images;
@@ -153,6 +154,13 @@ pub trait Stage {
         Vec::new()
     }
 
+    /// For a stage that works in its folder itself, which it shares with what others put there: the files and folders in
+    /// it that are the stage's, whether they are there or not. They appear one by one, each whole, and nothing is removed.
+    /// None: the folder is all the stage's own, and appears as a whole.
+    fn shares_folder(&self) -> Option<Vec<PathBuf>> {
+        None
+    }
+
     /// Values out of range.
     fn problems(&self) -> Vec<ConfigProblem> {
         Vec::new()
@@ -184,6 +192,8 @@ pub trait Stage {
 pub enum StageConfig {
     /// A synthetic data set.
     Synthesize(synthesize::Synthesize),
+    /// The public data sets, from the network.
+    Fetch(fetch::Fetch),
     /// A data set into an image store.
     ImportImages(import_images::ImportImages),
     /// Training the autoencoder of the semantic hash.
@@ -219,6 +229,7 @@ impl StageConfig {
     pub fn stage(&self) -> &dyn Stage {
         match self {
             Self::Synthesize(stage) => stage,
+            Self::Fetch(stage) => stage,
             Self::ImportImages(stage) => stage,
             Self::TrainAutoencoder(stage) => stage,
             Self::HashImages(stage) => stage,
@@ -240,6 +251,7 @@ impl StageConfig {
     pub fn info(&self) -> &'static KindInfo {
         match self {
             Self::Synthesize(_) => &synthesize::INFO,
+            Self::Fetch(_) => &fetch::INFO,
             Self::ImportImages(_) => &import_images::INFO,
             Self::TrainAutoencoder(_) => &train_autoencoder::INFO,
             Self::HashImages(_) => &hash_images::INFO,

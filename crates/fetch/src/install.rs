@@ -1,0 +1,313 @@
+//! From files that are wanted to files that are there.
+
+use std::path::{Path, PathBuf};
+
+use crate::checksum::{Checksum, Digests, digest};
+use crate::download::{Arrived, download};
+use crate::event::{Observe, note};
+use crate::ledger::{Archive, Entry, Ledger};
+use crate::{FetchError, Install, Limits, Options, RemoteFile, Result, space, unpack_tar_gz, unpack_zip};
+
+/// The folder, within a data folder, of what has not arrived yet.
+const DOWNLOADS: &str = ".downloads";
+
+/// What the archives of the public sets may come to: the largest holds 60 GB, and pictures hardly shrink.
+const LIMITS: Limits = Limits { entries: 10_000, bytes: 1 << 37, ratio: 100 };
+
+/// What was done.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Summary {
+    /// Files that were downloaded.
+    pub n_downloaded: u64,
+    /// Bytes of them.
+    pub bytes_downloaded: u64,
+    /// Files (and unpacked folders) that were there and are right.
+    pub n_verified: u64,
+    /// Names of files for which no checksum is published.
+    pub unpublished: Vec<String>,
+}
+
+/// How something that is wanted stands.
+enum Standing {
+    Right,
+    Missing,
+    /// It came from here and is no longer what it was.
+    Damaged(String),
+}
+
+/// Brings files into the folder `data`, which is created where it does not exist.
+///
+/// What is there is verified, by the SHA-256 recorded when it came, else by the published checksum, else by its size; if
+/// it came from here and is damaged, it is fetched again. What is there and did not come from here is never replaced.
+///
+/// # Errors
+/// [`FetchError::Content`] for a file that is there and is another one; [`FetchError::Unavailable`],
+/// [`FetchError::Archive`], [`FetchError::Space`], [`FetchError::Setting`], [`FetchError::Io`];
+/// [`FetchError::Interrupted`] on a break, after which the same call goes on.
+pub fn fetch(
+    files: &[RemoteFile],
+    options: &Options,
+    data: &Path,
+    observe: &mut Observe<'_>,
+) -> Result<Summary> {
+    options.validate()?;
+    fs_err::create_dir_all(data)?;
+    let mut ledger = Ledger::open(data)?;
+    let mut summary = Summary::default();
+    for file in files {
+        let mut file = file.clone();
+        if let Some(checksum) = options.checksums.get(&file.name) {
+            // Whoever names another checksum has another file.
+            (file.checksum, file.bytes, file.estimate) = (checksum.clone(), None, 0);
+            if let Install::TarGz { holds, .. } | Install::Zip { holds, .. } = &mut file.install {
+                holds.iter_mut().for_each(|(_, n_bytes)| *n_bytes = None);
+            }
+        }
+        match standing(&file, data, &mut ledger, observe)? {
+            Standing::Right => summary.n_verified += 1,
+            Standing::Missing => bring(&file, options, data, &mut ledger, &mut summary, observe)?,
+            Standing::Damaged(why) => {
+                note(
+                    observe,
+                    format!("{}: {why}; fetching it again", data.join(file.install.path()).display()),
+                );
+                bring(&file, options, data, &mut ledger, &mut summary, observe)?;
+            }
+        }
+        if file.checksum.is_none() {
+            summary.unpublished.push(file.name);
+        }
+    }
+    // Empty unless an archive is to be kept or another set is on its way.
+    let _ = fs_err::remove_dir(data.join(DOWNLOADS));
+    Ok(summary)
+}
+
+/// The files that appear, as far as they are known beforehand.
+fn expected_files(install: &Install) -> Vec<(PathBuf, Option<u64>)> {
+    match install {
+        Install::File { path } => vec![(path.clone(), None)],
+        Install::TarGz { folder, holds } | Install::Zip { folder, holds } => {
+            holds.iter().map(|(file, n_bytes)| (folder.join(file), *n_bytes)).collect()
+        }
+    }
+}
+
+fn standing(
+    file: &RemoteFile,
+    data: &Path,
+    ledger: &mut Ledger,
+    observe: &mut Observe<'_>,
+) -> Result<Standing> {
+    let place = file.install.path();
+    if !data.join(place).exists() {
+        return Ok(Standing::Missing);
+    }
+    let mut known = ledger.under(place);
+    if known.is_empty() {
+        return adopt(file, data, ledger, observe);
+    }
+    known.extend(expected_files(&file.install).into_iter().map(|(path, _)| path));
+    known.sort();
+    known.dedup();
+    for path in known {
+        let whole = data.join(&path);
+        let Some(entry) = ledger.get(&path) else {
+            return Ok(Standing::Damaged(format!("{} is missing", path.display())));
+        };
+        if fs_err::metadata(&whole).map(|metadata| metadata.len()).ok() != Some(entry.bytes) {
+            return Ok(Standing::Damaged(format!(
+                "{} has not the {} bytes it had",
+                path.display(),
+                entry.bytes
+            )));
+        }
+        let expected = entry.sha256.clone();
+        let digests = digest(&whole, &label(&path), observe)?;
+        if digests.sha256 != expected {
+            return Ok(Standing::Damaged(format!("{} has changed since it was fetched", path.display())));
+        }
+        if let (Install::File { .. }, Some(why)) = (&file.install, differs(file.checksum.as_ref(), &digests))
+        {
+            return Ok(Standing::Damaged(why));
+        }
+    }
+    Ok(Standing::Right)
+}
+
+fn differs(expected: Option<&Checksum>, digests: &Digests) -> Option<String> {
+    let expected = expected?;
+    let found = digests.of(expected.algorithm());
+    (found != expected).then(|| format!("expected {expected}, found {found}"))
+}
+
+fn label(path: &Path) -> String {
+    path.file_name().unwrap_or_default().to_string_lossy().into_owned()
+}
+
+/// Takes up what is there but did not come from here, if it is what is wanted.
+fn adopt(file: &RemoteFile, data: &Path, ledger: &mut Ledger, observe: &mut Observe<'_>) -> Result<Standing> {
+    let what = "(it was not fetched by this program, so it is not replaced: move it away to have it fetched)";
+    let mut found = Vec::new();
+    for (path, n_bytes) in expected_files(&file.install) {
+        let whole = data.join(&path);
+        if !whole.exists() {
+            return Err(FetchError::content(&whole, format!("the file {what}"), "none"));
+        }
+        let digests = digest(&whole, &label(&path), observe)?;
+        let n_expected = if let Install::File { .. } = file.install { file.bytes } else { n_bytes };
+        if let Some(expected) = n_expected.filter(|expected| *expected != digests.n_bytes) {
+            let found = format!("{} bytes", digests.n_bytes);
+            return Err(FetchError::content(&whole, format!("{expected} bytes {what}"), found));
+        }
+        if let (Install::File { .. }, Some(expected)) = (&file.install, &file.checksum)
+            && digests.of(expected.algorithm()) != expected
+        {
+            let found = digests.of(expected.algorithm()).to_string();
+            return Err(FetchError::content(&whole, format!("{expected} {what}"), found));
+        }
+        found.push((path, digests));
+    }
+    if file.checksum.is_none() || !matches!(file.install, Install::File { .. }) {
+        let place = data.join(file.install.path());
+        note(observe, format!("{}: taken as it is, by the sizes alone", place.display()));
+    }
+    for (path, digests) in found {
+        let origin = "found in the folder".to_owned();
+        ledger.insert(&path, Entry { bytes: digests.n_bytes, sha256: digests.sha256, origin, archive: None });
+    }
+    ledger.save(data)?;
+    Ok(Standing::Right)
+}
+
+/// Downloads a file and puts it, or what is in it, in its place.
+fn bring(
+    file: &RemoteFile,
+    options: &Options,
+    data: &Path,
+    ledger: &mut Ledger,
+    summary: &mut Summary,
+    observe: &mut Observe<'_>,
+) -> Result<()> {
+    let downloads = data.join(DOWNLOADS);
+    fs_err::create_dir_all(&downloads)?;
+    let part = downloads.join(format!("{}.part", file.name));
+    let there = [part, downloads.join(&file.name)].iter().find_map(|path| fs_err::metadata(path).ok());
+    let needed = file.bytes.unwrap_or(0) + file.estimate;
+    space::check(data, &file.name, needed.saturating_sub(there.map_or(0, |metadata| metadata.len())))?;
+
+    let arrived = download(file, &downloads, options, observe)?;
+    summary.n_downloaded += 1;
+    summary.bytes_downloaded += arrived.digests.n_bytes;
+    if file.checksum.is_none() {
+        note(
+            observe,
+            format!("{}: no checksum is published; recorded {}", file.name, arrived.digests.sha256),
+        );
+    }
+    let place = data.join(file.install.path());
+    if let Some(parent) = place.parent() {
+        fs_err::create_dir_all(parent)?;
+    }
+    match &file.install {
+        Install::File { path } => {
+            let Arrived { path: source, digests, origin } = arrived;
+            fs_err::rename(source, &place)?;
+            ledger.insert(
+                path,
+                Entry { bytes: digests.n_bytes, sha256: digests.sha256, origin, archive: None },
+            );
+        }
+        Install::TarGz { folder, .. } | Install::Zip { folder, .. } => {
+            let unpacked = unpack(file, &arrived, folder, &downloads, observe)?;
+            let entries = entries_of(&unpacked, folder, file, &arrived, observe)?;
+            ledger.forget(folder);
+            if place.exists() {
+                fs_err::remove_dir_all(&place)?;
+            }
+            fs_err::rename(&unpacked, &place)?;
+            entries.into_iter().for_each(|(path, entry)| ledger.insert(&path, entry));
+            fs_err::remove_dir_all(unpacking_folder(&downloads, file))?;
+            if !options.keep_archives {
+                fs_err::remove_file(&arrived.path)?;
+            }
+        }
+    }
+    ledger.save(data)
+}
+
+fn unpacking_folder(downloads: &Path, file: &RemoteFile) -> PathBuf {
+    downloads.join(format!("{}.unpacking", file.name))
+}
+
+/// Unpacks an archive beside it and returns the folder that was in it.
+fn unpack(
+    file: &RemoteFile,
+    arrived: &Arrived,
+    folder: &Path,
+    downloads: &Path,
+    observe: &mut Observe<'_>,
+) -> Result<PathBuf> {
+    let target = unpacking_folder(downloads, file);
+    if target.exists() {
+        fs_err::remove_dir_all(&target)?;
+    }
+    // Pictures hardly shrink: what comes out is at least as much.
+    space::check(downloads, &file.name, arrived.digests.n_bytes)?;
+    match file.install {
+        Install::Zip { .. } => unpack_zip(&arrived.path, &target, LIMITS, observe)?,
+        _ => unpack_tar_gz(&arrived.path, &target, LIMITS, observe)?,
+    }
+    let name = folder.file_name().unwrap_or_default();
+    let unpacked = target.join(name);
+    if !unpacked.is_dir() {
+        let expected = format!("an archive with a folder {}", name.to_string_lossy());
+        return Err(FetchError::content(&arrived.path, expected, "none"));
+    }
+    Ok(unpacked)
+}
+
+/// The files that came out, each read once; those that must be there are.
+fn entries_of(
+    unpacked: &Path,
+    folder: &Path,
+    file: &RemoteFile,
+    arrived: &Arrived,
+    observe: &mut Observe<'_>,
+) -> Result<Vec<(PathBuf, Entry)>> {
+    let archive = Archive {
+        name: file.name.clone(),
+        bytes: arrived.digests.n_bytes,
+        sha256: arrived.digests.sha256.clone(),
+    };
+    let mut entries = Vec::new();
+    for relative in files_under(unpacked)? {
+        let digests = digest(&unpacked.join(&relative), &label(&relative), observe)?;
+        let (origin, archive) = (arrived.origin.clone(), Some(archive.clone()));
+        let entry = Entry { bytes: digests.n_bytes, sha256: digests.sha256, origin, archive };
+        entries.push((folder.join(relative), entry));
+    }
+    for (path, n_bytes) in expected_files(&file.install) {
+        let entry = entries.iter().find(|(found, _)| *found == path).map(|(_, entry)| entry.bytes);
+        if entry.is_none() || n_bytes.is_some_and(|n_bytes| Some(n_bytes) != entry) {
+            let size = n_bytes.map_or(String::new(), |n_bytes| format!(" of {n_bytes} bytes"));
+            let found = entry.map_or("none".into(), |n_bytes| format!("one of {n_bytes} bytes"));
+            let expected = format!("an archive with a file {}{size}", path.display());
+            return Err(FetchError::content(&arrived.path, expected, found));
+        }
+    }
+    Ok(entries)
+}
+
+fn files_under(folder: &Path) -> Result<Vec<PathBuf>> {
+    let (mut files, mut open) = (Vec::new(), vec![PathBuf::new()]);
+    while let Some(inner) = open.pop() {
+        for entry in fs_err::read_dir(folder.join(&inner))? {
+            let entry = entry?;
+            let path = inner.join(entry.file_name());
+            if entry.file_type()?.is_dir() { open.push(path) } else { files.push(path) }
+        }
+    }
+    files.sort();
+    Ok(files)
+}

@@ -1,0 +1,68 @@
+//! The door to the data: downloads the public data sets, verifies them, and unpacks them into the layouts that readers
+//! expect.
+//!
+//! A [`Set`] names its [`RemoteFile`]s: where they are, how large, with which published checksum, and what becomes of
+//! them. [`fetch`] brings them into a folder. It may be stopped or killed at any time: a download goes on where it was,
+//! a file or an unpacked folder appears under its name only when it is whole and verified, and what is there already is
+//! verified and left alone. `.fetched.json` in the folder keeps size and SHA-256 of every file, so that damage is found
+//! even where nobody publishes a checksum.
+//!
+//! | module | holds |
+//! | --- | --- |
+//! | [`Set`] | the sets' addresses, sizes and checksums |
+//! | `http`, `part`, `transfer`, `download` | one response, what is kept of a file, one attempt, and all attempts at all mirrors |
+//! | [`unpack_tar_gz`], [`unpack_zip`] | archives that may not leave their folder, nor fill the disk |
+//! | `ledger`, `install` | what is known of the files that are there, and how they get there |
+//!
+//! ```
+//! use std::ops::ControlFlow;
+//!
+//! use dcgan_fetch::{Options, RemoteFile, Install, fetch};
+//!
+//! # fn main() -> dcgan_fetch::Result<()> {
+//! # let folder = tempfile::tempdir()?;
+//! # let (mirror, data) = (folder.path().join("mirror"), folder.path().join("data"));
+//! # std::fs::create_dir(&mirror)?;
+//! # std::fs::write(mirror.join("hello.txt"), "hello")?;
+//! let file = RemoteFile {
+//!     name: "hello.txt".into(),
+//!     urls: vec![],
+//!     bytes: Some(5),
+//!     checksum: Some("md5:5d41402abc4b2a76b9719d911017c592".parse()?),
+//!     install: Install::File { path: "greetings/hello.txt".into() },
+//!     estimate: 0,
+//! };
+//! // A mirror is an address or a folder.
+//! let options = Options { mirrors: vec![mirror.display().to_string()], ..Options::default() };
+//! let summary = fetch(&[file], &options, &data, &mut |_event| ControlFlow::Continue(()))?;
+//! assert_eq!(summary.n_downloaded, 1);
+//! assert_eq!(std::fs::read(data.join("greetings/hello.txt"))?, b"hello");
+//! # Ok(())
+//! # }
+//! ```
+
+mod checksum;
+mod download;
+mod error;
+mod event;
+mod http;
+mod install;
+mod ledger;
+mod options;
+mod part;
+mod range;
+mod sets;
+mod space;
+mod sparse;
+mod transfer;
+mod unpack;
+
+pub use checksum::{Algorithm, Checksum};
+pub use error::{FetchError, Result};
+pub use event::{Action, Event, Observe};
+pub use install::{Summary, fetch};
+pub use ledger::{LEDGER, check_ledger};
+pub use options::Options;
+pub use range::ContentRange;
+pub use sets::{Install, RemoteFile, Set};
+pub use unpack::{Limits, unpack_tar_gz, unpack_zip};

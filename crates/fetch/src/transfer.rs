@@ -1,0 +1,274 @@
+//! One attempt to bring a file, or the rest of it, from one address.
+
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::time::{Duration, Instant};
+
+use ureq::Agent;
+
+use crate::event::{Action, Observe, progress};
+use crate::http::{self, Head, Message, Request};
+use crate::part::{Origin, Part};
+use crate::{FetchError, Options, RemoteFile, Result, space};
+
+/// How often the caller is asked whether to go on while nothing arrives.
+const TICK: Duration = Duration::from_millis(100);
+
+/// What an attempt came to.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Attempt {
+    /// All bytes that the server announced are there.
+    Complete,
+    /// It may go better next time; what has arrived is kept.
+    Failed { why: String, wait: Option<Duration> },
+    /// It will not go better at this address.
+    Hopeless { why: String },
+}
+
+fn failed(why: impl Into<String>) -> Attempt {
+    Attempt::Failed { why: why.into(), wait: None }
+}
+
+fn hopeless(why: impl Into<String>) -> Attempt {
+    Attempt::Hopeless { why: why.into() }
+}
+
+/// Makes one attempt.
+///
+/// # Errors
+/// [`FetchError::Interrupted`], and what cannot be mended by trying again: no room, or a file that cannot be written.
+pub(crate) fn attempt(
+    agent: &Agent,
+    url: &str,
+    file: &RemoteFile,
+    part: &mut Part,
+    options: &Options,
+    observe: &mut Observe<'_>,
+) -> Result<Attempt> {
+    if !may_go_on(part, url, file) {
+        part.clear()?;
+    }
+    let start = part.n_bytes();
+    if start > 0 && part.origin().total.or(file.bytes) == Some(start) {
+        return Ok(Attempt::Complete);
+    }
+    let if_range = (part.origin().url == url).then(|| part.origin().validator().map(str::to_owned)).flatten();
+    let messages = http::send(agent, Request { url: url.to_owned(), start, if_range })?;
+    let mut stall = Stall::new(options.stall);
+    loop {
+        match next(&messages, file, part, &mut stall, observe)? {
+            Some(Message::Head(head)) => {
+                if let Some(outcome) = begin(&head, url, file, part)? {
+                    return Ok(outcome);
+                }
+                break;
+            }
+            Some(Message::Failed(why)) => return Ok(failed(why)),
+            Some(Message::Bytes(_) | Message::End) => return Ok(failed("an answer without a head")),
+            None => return Ok(failed(stall.to_string())),
+        }
+    }
+    receive(&messages, file, part, &mut stall, observe)
+}
+
+/// Whether what is there can be continued from this address: only where the same file is certain, because the server can
+/// compare its validator, or because the checksum will tell.
+fn may_go_on(part: &Part, url: &str, file: &RemoteFile) -> bool {
+    let is_too_long = file.bytes.is_some_and(|n_bytes| part.n_bytes() > n_bytes);
+    let same_server = part.origin().url == url && part.origin().validator().is_some();
+    part.n_bytes() > 0 && !is_too_long && (same_server || file.checksum.is_some())
+}
+
+/// Judges the head; none if the bytes that follow are to be appended.
+fn begin(head: &Head, url: &str, file: &RemoteFile, part: &mut Part) -> Result<Option<Attempt>> {
+    let start = part.n_bytes();
+    match head.status {
+        // Also the answer to a range, where the server does not know ranges or the file has changed.
+        200 => part.begin(Origin::new(url, head))?,
+        206 if start > 0 => {
+            if let Some(why) = wrong_range(head, url, start, part.origin()) {
+                part.clear()?;
+                return Ok(Some(failed(why)));
+            }
+        }
+        416 if start > 0 => {
+            let total = head.range.and_then(|range| range.total);
+            if total == Some(start) {
+                return Ok(Some(Attempt::Complete));
+            }
+            part.clear()?;
+            return Ok(Some(failed(format!("the server has no byte {start}; beginning anew"))));
+        }
+        408 | 425 | 429 | 500..=599 => {
+            return Ok(Some(Attempt::Failed { why: status(head.status), wait: head.retry_after }));
+        }
+        _ => return Ok(Some(hopeless(status(head.status)))),
+    }
+    let total = match head.status {
+        200 => head.n_bytes,
+        _ => part.origin().total.or(head.range.and_then(|range| range.total)),
+    };
+    if let (Some(expected), Some(total)) = (file.bytes, total)
+        && expected != total
+    {
+        part.clear()?;
+        return Ok(Some(hopeless(format!("expected {expected} bytes, the server offers {total}"))));
+    }
+    if let Some(total) = total {
+        let folder = part.path().parent().unwrap_or(part.path());
+        space::check(folder, &file.name, total.saturating_sub(part.n_bytes()))?;
+    }
+    Ok(None)
+}
+
+fn status(status: u16) -> String {
+    let words = ureq::http::StatusCode::from_u16(status).ok().and_then(|code| code.canonical_reason());
+    format!("the server answers {status} {}", words.unwrap_or_default()).trim_end().to_owned()
+}
+
+/// What is wrong with a partial answer, if something is.
+fn wrong_range(head: &Head, url: &str, start: u64, origin: &Origin) -> Option<String> {
+    let Some(range) = head.range else {
+        return Some("a part of the file without saying which; beginning anew".into());
+    };
+    if range.start != Some(start) {
+        let found = range.start.map_or("nothing".into(), |found| format!("the rest from byte {found}"));
+        return Some(format!("expected the rest from byte {start}, found {found}; beginning anew"));
+    }
+    let has_changed = match (&origin.etag, &head.etag) {
+        // Tags of different servers say nothing of each other: there the checksum decides.
+        (Some(old), Some(new)) => origin.url == url && old != new,
+        _ => false,
+    };
+    let other_size = range.total.is_some() && origin.total.is_some() && range.total != origin.total;
+    (has_changed || other_size).then(|| "the file has changed meanwhile; beginning anew".into())
+}
+
+fn receive(
+    messages: &Receiver<Message>,
+    file: &RemoteFile,
+    part: &mut Part,
+    stall: &mut Stall,
+    observe: &mut Observe<'_>,
+) -> Result<Attempt> {
+    let total = part.origin().total.or(file.bytes);
+    let mut writer = part.writer()?;
+    loop {
+        match next(messages, file, part, stall, observe)? {
+            Some(Message::Bytes(bytes)) => {
+                stall.saw(bytes.len() as u64);
+                part.append(&mut writer, &bytes)?;
+                if let Some(total) = total
+                    && part.n_bytes() > total
+                {
+                    let why = format!("expected {total} bytes, found more");
+                    part.clear()?;
+                    return Ok(hopeless(why));
+                }
+            }
+            Some(Message::End) => {
+                writer.sync_all()?;
+                return Ok(match total {
+                    Some(total) if part.n_bytes() < total => {
+                        failed(format!("the connection ended after {} of {total} bytes", part.n_bytes()))
+                    }
+                    _ => Attempt::Complete,
+                });
+            }
+            Some(Message::Failed(why)) => return Ok(failed(why)),
+            Some(Message::Head(_)) => return Ok(failed("an answer with two heads")),
+            None => return Ok(failed(stall.to_string())),
+        }
+    }
+}
+
+/// The next message; none once too little has come for too long.
+fn next(
+    messages: &Receiver<Message>,
+    file: &RemoteFile,
+    part: &Part,
+    stall: &mut Stall,
+    observe: &mut Observe<'_>,
+) -> Result<Option<Message>> {
+    loop {
+        let total = part.origin().total.or(file.bytes);
+        progress(observe, Action::Downloading, &file.name, part.n_bytes(), total)?;
+        match messages.recv_timeout(TICK) {
+            // Also where much waits to be read, a trickle is seen.
+            _ if stall.is_over() => return Ok(None),
+            Ok(message) => return Ok(Some(message)),
+            Err(RecvTimeoutError::Timeout) => {}
+            Err(RecvTimeoutError::Disconnected) => {
+                return Ok(Some(Message::Failed("the connection was lost".into())));
+            }
+        }
+    }
+}
+
+/// Watches that enough arrives.
+struct Stall {
+    limit: Duration,
+    since: Instant,
+    n_bytes: u64,
+}
+
+impl Stall {
+    fn new(limit: Duration) -> Self {
+        Self { limit, since: Instant::now(), n_bytes: 0 }
+    }
+
+    fn saw(&mut self, n_bytes: u64) {
+        self.n_bytes += n_bytes;
+        if self.n_bytes >= Options::STALL_BYTES {
+            (self.since, self.n_bytes) = (Instant::now(), 0);
+        }
+    }
+
+    fn is_over(&self) -> bool {
+        self.since.elapsed() >= self.limit
+    }
+}
+
+impl std::fmt::Display for Stall {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let seconds = self.limit.as_secs_f64();
+        write!(f, "fewer than {} bytes came in {seconds} s", Options::STALL_BYTES)
+    }
+}
+
+/// Copies a file of a mirror that is a folder.
+///
+/// # Errors
+/// As [`attempt`].
+pub(crate) fn copy(
+    source: &std::path::Path,
+    file: &RemoteFile,
+    part: &mut Part,
+    observe: &mut Observe<'_>,
+) -> Result<Attempt> {
+    use std::io::Read as _;
+
+    let mut reader = match fs_err::File::open(source) {
+        Ok(reader) => reader,
+        Err(e) => return Ok(hopeless(e.to_string())),
+    };
+    let total = reader.metadata()?.len();
+    if let Some(expected) = file.bytes
+        && expected != total
+    {
+        return Ok(hopeless(format!("expected {expected} bytes, found {total}")));
+    }
+    let origin = Origin { url: source.display().to_string(), total: Some(total), ..Origin::default() };
+    part.begin(origin)?;
+    space::check(part.path().parent().unwrap_or(source), &file.name, total)?;
+    let mut writer = part.writer()?;
+    let mut buffer = vec![0; 1 << 20];
+    loop {
+        progress(observe, Action::Downloading, &file.name, part.n_bytes(), Some(total))?;
+        match reader.read(&mut buffer).map_err(FetchError::from)? {
+            0 => break,
+            n => part.append(&mut writer, &buffer[..n])?,
+        }
+    }
+    writer.sync_all()?;
+    Ok(Attempt::Complete)
+}
