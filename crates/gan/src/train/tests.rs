@@ -2,6 +2,7 @@ use std::path::PathBuf;
 
 use dcgan_images::synthetic::{ShapesConfig, write_shapes};
 use dcgan_images::{ImportConfig, Source, Split, import};
+use dcgan_nn::pixels::to_activations;
 
 use super::*;
 use crate::ArchitectureName;
@@ -41,9 +42,9 @@ impl Fixture {
 
     /// Trains, stopping when `stop` minibatches are done.
     fn train(&self, name: &str, config: &TrainConfig, stop: u64) -> Result<TrainSummary> {
-        train(&self.store, config, &self.folder(name), &Device::Cpu, &mut |done, _| match done >= stop {
-            true => ControlFlow::Break(()),
-            false => ControlFlow::Continue(()),
+        train(&self.store, config, &self.folder(name), &Device::Cpu, &mut |event| match event {
+            Event::Minibatch { done, .. } if done >= stop => ControlFlow::Break(()),
+            _ => ControlFlow::Continue(()),
         })
     }
 
@@ -91,12 +92,17 @@ fn the_alternating_schedule_updates_one_network_a_minibatch_and_g_first() {
     };
     let weights = |t: &Trainer| (first(t.generator().parameters()), first(t.discriminator().parameters()));
     let start = weights(&trainer);
-    let batch: Vec<u32> = (0..8).collect();
-    trainer.minibatch(&fixture.store, &batch).unwrap();
+    let mut n_asked = 0;
+    let mut batch = || {
+        n_asked += 1;
+        Ok(to_activations(&fixture.store.pixels()[..8 * 3072], [8, 3, 32, 32], &Device::Cpu)?)
+    };
+    trainer.minibatch(&mut batch).unwrap();
     let after_g = weights(&trainer);
     assert!(after_g.0 != start.0 && after_g.1 == start.1);
-    trainer.minibatch(&fixture.store, &batch).unwrap();
+    trainer.minibatch(&mut batch).unwrap();
     let after_d = weights(&trainer);
+    assert_eq!(n_asked, 1);
     assert!(after_d.0 == after_g.0 && after_d.1 != after_g.1);
 }
 
@@ -106,7 +112,12 @@ fn another_configuration_does_not_go_on_from_a_checkpoint() {
     fixture.train("run", &small(1), u64::MAX).unwrap();
     let other = TrainConfig { learning_rate: Some(1e-3), ..small(1) };
     let message = fixture.train("run", &other, u64::MAX).unwrap_err().to_string();
-    assert!(message.contains("checkpoint.safetensors") && message.contains("0.001"), "{message}");
+    assert!(
+        message.ends_with(
+            "step_0000006.safetensors: `learning_rate` is 0.0005 there, not 0.001; a training goes on only under its own settings"
+        ),
+        "{message}"
+    );
     let longer = fixture.train("run", &small(3), u64::MAX).unwrap();
     assert_eq!((longer.resumed_from, longer.n_steps), (6, 18));
 }
