@@ -60,7 +60,9 @@ pub enum GanError {
         checkpoint: Option<PathBuf>,
     },
     /// A checkpoint is of a training with other settings.
-    #[error("{path}: `{key}` is {found} there, not {expected}; a training goes on only under its own settings")]
+    #[error(
+        "{path}: `{key}` is {found} there, not {expected}; a training goes on only under its own settings"
+    )]
     OtherSettings {
         /// The checkpoint.
         path: PathBuf,

@@ -95,10 +95,8 @@ impl Checkpoint {
                 });
             }
         }
-        let tensors = tensors
-            .into_iter()
-            .map(|(name, view)| Ok((name, view.load(device)?)))
-            .collect::<Result<_>>()?;
+        let tensors =
+            tensors.into_iter().map(|(name, view)| Ok((name, view.load(device)?))).collect::<Result<_>>()?;
         Ok(Self { tensors, metadata })
     }
 

@@ -19,9 +19,15 @@ pub(super) struct Checkpoints {
 }
 
 impl Checkpoints {
-    /// The folder, which is made if it is not there.
+    /// The folder, which is made if it is not there. What a run that was killed left half written is removed.
     pub(super) fn open(dir: PathBuf, n_kept: u64) -> Result<Self> {
         fs_err::create_dir_all(&dir)?;
+        for entry in fs_err::read_dir(&dir)? {
+            let path = entry?.path();
+            if path.extension().is_some_and(|extension| extension == "partial") {
+                fs_err::remove_file(path)?;
+            }
+        }
         Ok(Self { dir, n_kept: n_kept as usize })
     }
 

@@ -254,7 +254,8 @@ impl TrainSettings {
         for (key, count) in counts {
             check(key, count != Some(0), "at least 1", "0".into())?;
         }
-        let minutes = [("max_minutes", self.max_minutes), ("checkpoint_minutes", Some(self.checkpoint_minutes))];
+        let minutes =
+            [("max_minutes", self.max_minutes), ("checkpoint_minutes", Some(self.checkpoint_minutes))];
         for (key, minutes) in minutes {
             let minutes = minutes.unwrap_or(1.0);
             check(key, minutes > 0.0 && minutes.is_finite(), "a number above 0", minutes.to_string())?;

@@ -127,7 +127,8 @@ impl<'a> Run<'a> {
             Ok(batch) => Ok(batch?.to_device(device)?),
             Err(_) => Err(candle_core::Error::Msg("the thread that prepares pictures ended".into()).into()),
         };
-        while !self.is_over() {
+        let mut is_over = self.is_over();
+        while !is_over {
             if observe(Event::Minibatch { done: self.step(), total: self.n_steps }).is_break() {
                 self.save()?;
                 return Err(GanError::Interrupted);
@@ -139,13 +140,15 @@ impl<'a> Run<'a> {
                     "from minibatch {since} on the discriminator is always right and the generator's gradient has vanished"
                 )));
             }
-            self.write_what_is_due()?;
+            // Asked once a minibatch: what ends a training is written by the one that ends it.
+            is_over = self.is_over();
+            self.write_what_is_due(is_over)?;
         }
         Ok(())
     }
 
-    fn write_what_is_due(&mut self) -> Result<()> {
-        let (done, is_last) = (self.step(), self.is_over());
+    fn write_what_is_due(&mut self, is_last: bool) -> Result<()> {
+        let done = self.step();
         let settings = self.settings;
         let score = match is_last || done.is_multiple_of(settings.score_every_steps) {
             true => Some(self.score()?),
@@ -194,7 +197,11 @@ impl<'a> Run<'a> {
 
     fn write_samples(&self) -> Result<()> {
         let name = format!("step_{:07}.png", self.step());
-        write_samples(self.trainer.generator(), self.settings.seed, &self.dir.join(files::SAMPLES).join(&name))?;
+        write_samples(
+            self.trainer.generator(),
+            self.settings.seed,
+            &self.dir.join(files::SAMPLES).join(&name),
+        )?;
         match self.trainer.average() {
             Some(average) => {
                 write_samples(average, self.settings.seed, &self.dir.join(files::SAMPLES_EMA).join(&name))

@@ -46,13 +46,11 @@ impl Trainer {
             },
             GeneratorUpdate { loss: number("g_loss")?, gradient_norm: number("g_gradient_norm")? },
         );
-        trainer.collapse =
-            serde_json::from_str(checkpoint.metadata("collapse").unwrap_or_default()).map_err(|e| {
-                GanError::File {
-                    path: path.to_path_buf(),
-                    expected: "a description under `collapse`".to_string(),
-                    found: e.to_string(),
-                }
+        trainer.collapse = serde_json::from_str(checkpoint.metadata("collapse").unwrap_or_default())
+            .map_err(|e| GanError::File {
+                path: path.to_path_buf(),
+                expected: "a description under `collapse`".to_string(),
+                found: e.to_string(),
             })?;
         Ok(trainer)
     }

@@ -107,7 +107,13 @@ impl Trainer {
             discriminator,
             step: 0,
             last: (
-                DiscriminatorUpdate { loss: none, real: none, fake: none, accuracy: none, gradient_norm: none },
+                DiscriminatorUpdate {
+                    loss: none,
+                    real: none,
+                    fake: none,
+                    accuracy: none,
+                    gradient_norm: none,
+                },
                 GeneratorUpdate { loss: none, gradient_norm: none },
             ),
         })

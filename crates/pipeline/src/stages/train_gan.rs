@@ -3,7 +3,7 @@
 use std::ops::ControlFlow;
 
 use dcgan_gan::ArchitectureName;
-use dcgan_gan::train::{Event, TrainConfig, train};
+use dcgan_gan::train::{Event, FREE_SETTINGS, TrainConfig, train};
 use dcgan_images::ImageStore;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -122,6 +122,10 @@ impl Stage for TrainGan {
         Some(self.training.seed)
     }
 
+    fn free_keys(&self) -> Vec<String> {
+        FREE_SETTINGS.iter().map(|key| format!("training.{key}")).collect()
+    }
+
     fn run(&self, ctx: &Context<'_>) -> anyhow::Result<Outcome> {
         let images = ctx.input(&self.images);
         let store = ImageStore::open(&images)?;
@@ -182,6 +186,9 @@ impl TrainGan {
         differences.extend(changed_settings(&ours, &papers, &stated)?);
         if let Some(max_steps) = ours.max_steps {
             differences.push(format!("training ended after at most {max_steps} minibatches"));
+        }
+        if let Some(max_minutes) = ours.max_minutes {
+            differences.push(format!("training ended after at most {max_minutes} minutes"));
         }
         Ok(differences)
     }
