@@ -1,10 +1,10 @@
-//! Ctrl-C: a training stops, says how to go on, and is resumed.
+//! Ctrl-C and worse: a training stops, says how to go on, and is resumed.
 #![cfg(unix)]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod common;
 
-use std::process::{Command, Stdio};
+use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
 use common::Place;
@@ -27,12 +27,58 @@ source.cifar10 = { path = "cifar-10-batches-bin", split = "train" }
 id = "train"
 [stage.train_gan]
 images = "images"
-training = { architecture = "svhn32", width = 0.02, batch_size = 8, epochs = 100000, max_steps = "${steps}", log_every = 1 }
+training = { architecture = "svhn32", width = 0.02, batch_size = 8, epochs = 100000, max_steps = "${steps}", log_every = 1, checkpoint_steps = 7, score_every_steps = 100 }
 "#;
 
 #[test]
 fn an_interrupted_training_is_resumed() {
     let place = Place::new(TRAINING);
+    let output = stop_after(&place, 3, "-INT");
+    let told = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(130), "{told}");
+    assert!(told.contains("interrupted in stage `train`; run the same command again to resume it"), "{told}");
+    assert!(!place.path("runs/m/train").exists());
+    assert!(n_checkpoints(&place) > 0);
+
+    let status = place.stdout(&["status", "m.toml"]);
+    assert!(status.contains("it was interrupted; it will be resumed"), "{status}");
+    let status = place.stdout(&["status", "m.toml", "--set", "train.training.seed=1"]);
+    assert!(status.contains("it was interrupted; it will start afresh"), "{status}");
+    // What does not decide the weights may change meanwhile.
+    for free in ["train.training.log_every=5", "train.training.checkpoint_steps=50", "steps=700"] {
+        let status = place.stdout(&["status", "m.toml", "--set", free]);
+        assert!(status.contains("it was interrupted; it will be resumed"), "{free}: {status}");
+    }
+
+    let told = place.stderr(&["run", "m.toml"]);
+    assert!(told.contains("train: resuming from its last checkpoint"), "{told}");
+    assert!(!place.path("runs/m/train.partial").exists());
+    place.stdout(&["run", "m.toml", "--runs", "uninterrupted"]);
+    assert_same_networks(&place, "uninterrupted");
+}
+
+#[test]
+fn a_killed_training_ends_with_the_same_bits_and_a_finished_one_can_be_extended() {
+    let place = Place::new(TRAINING);
+    // Anywhere in its first half; the hasher's keys are the system's random numbers.
+    let random = std::hash::BuildHasher::hash_one(&std::hash::RandomState::new(), 0);
+    let n_lines = 3 + (random % 300) as usize;
+    println!("killed after {n_lines} minibatches");
+    let output = stop_after(&place, n_lines, "-KILL");
+    assert_eq!(output.status.code(), None);
+    assert!(n_lines < 8 || n_checkpoints(&place) > 0);
+    let told = place.stderr(&["run", "m.toml", "--set", "steps=500", "--set", "train.training.log_every=20"]);
+    assert!(told.contains("train: resuming from its last checkpoint"), "{told}");
+    let told = place.stderr(&["run", "m.toml"]);
+    assert!(told.contains("train: going on from its finished run"), "{told}");
+    place.stdout(&["run", "m.toml", "--runs", "uninterrupted"]);
+    assert_same_networks(&place, "uninterrupted");
+    let log = std::fs::read_to_string(place.path("runs/m/train/metrics.jsonl")).unwrap();
+    assert!(log.contains("\"step\":500,") && log.lines().last().unwrap().contains("\"step\":600,"));
+}
+
+/// Starts the pipeline, and sends it a signal once so many minibatches are logged.
+fn stop_after(place: &Place, n_lines: usize, signal: &str) -> Output {
     let binary = assert_cmd::cargo::cargo_bin("dcgan");
     let child = Command::new(binary)
         .args(["run", "m.toml"])
@@ -43,29 +89,22 @@ fn an_interrupted_training_is_resumed() {
         .unwrap();
     wait_for(|| {
         let log = std::fs::read_to_string(place.path("runs/m/train.partial/metrics.jsonl"));
-        log.is_ok_and(|text| text.lines().count() > 3)
+        log.is_ok_and(|text| text.lines().count() > n_lines)
     });
-    let killed = Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap();
+    let killed = Command::new("kill").args([signal, &child.id().to_string()]).status().unwrap();
     assert!(killed.success());
-    let output = child.wait_with_output().unwrap();
-    let told = String::from_utf8_lossy(&output.stderr);
-    assert_eq!(output.status.code(), Some(130), "{told}");
-    assert!(told.contains("interrupted in stage `train`; run the same command again to resume it"), "{told}");
-    assert!(!place.path("runs/m/train").exists());
-    assert!(place.path("runs/m/train.partial/checkpoint.safetensors").exists());
+    child.wait_with_output().unwrap()
+}
 
-    let status = place.stdout(&["status", "m.toml"]);
-    assert!(status.contains("it was interrupted; it will be resumed"), "{status}");
-    let status = place.stdout(&["status", "m.toml", "--set", "train.training.seed=1"]);
-    assert!(status.contains("it was interrupted; it will start afresh"), "{status}");
+fn n_checkpoints(place: &Place) -> usize {
+    let names = std::fs::read_dir(place.path("runs/m/train.partial/checkpoints")).unwrap();
+    names.filter(|entry| entry.as_ref().unwrap().file_name().to_string_lossy().starts_with("step_")).count()
+}
 
-    let told = place.stderr(&["run", "m.toml"]);
-    assert!(told.contains("train: resuming from its last checkpoint"), "{told}");
-    assert!(!place.path("runs/m/train.partial").exists());
-    place.stdout(&["run", "m.toml", "--runs", "uninterrupted"]);
-    for file in ["discriminator.safetensors", "generator.safetensors"] {
+fn assert_same_networks(place: &Place, other: &str) {
+    for file in ["discriminator.safetensors", "generator.safetensors", "generator_best.safetensors"] {
         let read = |runs: &str| std::fs::read(place.path(runs).join("m/train").join(file)).unwrap();
-        assert!(read("runs") == read("uninterrupted"), "{file} has other bits after an interruption");
+        assert!(read("runs") == read(other), "{file} has other bits after an interruption");
     }
 }
 

@@ -45,19 +45,44 @@ pub enum GanError {
         /// channels×height×width of the store.
         found: String,
     },
-    /// A loss is no longer a number.
-    #[error("training diverged at step {step}: the {network}'s loss is {loss}")]
+    /// A loss, a gradient or a weight is no longer a finite number.
+    #[error("training diverged at step {step}: the {network}'s {what} is {value}{}", last_good(.checkpoint))]
     Diverged {
         /// The step.
         step: u64,
         /// `generator` or `discriminator`.
         network: &'static str,
-        /// The loss.
-        loss: f64,
+        /// What was looked at.
+        what: &'static str,
+        /// Its value.
+        value: f64,
+        /// The last checkpoint, if there is one.
+        checkpoint: Option<PathBuf>,
+    },
+    /// A checkpoint is of a training with other settings.
+    #[error(
+        "{path}: `{key}` is {found} there, not {expected}; a training goes on only under its own settings"
+    )]
+    OtherSettings {
+        /// The checkpoint.
+        path: PathBuf,
+        /// The first setting that differs.
+        key: String,
+        /// Its value now.
+        expected: String,
+        /// Its value in the checkpoint.
+        found: String,
     },
     /// The observer asked to stop.
     #[error("interrupted")]
     Interrupted,
+}
+
+fn last_good(checkpoint: &Option<PathBuf>) -> String {
+    match checkpoint {
+        Some(path) => format!("; the last good checkpoint is {}", path.display()),
+        None => "; there is no checkpoint yet".to_string(),
+    }
 }
 
 /// The crate's result.

@@ -36,8 +36,7 @@ impl FeatureExtractor {
     ) -> Result<Self> {
         check_size(discriminator, store)?;
         let batch = STATISTICS_BATCH.min(store.len());
-        let n_batches = store.len() / batch.max(1);
-        if n_batches == 0 {
+        if store.is_empty() {
             let found = "an empty image store".to_string();
             return Err(GanError::File {
                 path: "images.npy".into(),
@@ -45,15 +44,32 @@ impl FeatureExtractor {
                 found,
             });
         }
+        let len = batch * store.image(0).len();
+        Self::infer_over(discriminator, store.pixels().chunks_exact(len), batch, device, observe)
+    }
+
+    /// [`Self::infer`] over uint8 NCHW pixels in memory, at least one picture of them.
+    pub(crate) fn infer_on(discriminator: &Discriminator, pixels: &[u8], device: &Device) -> Result<Self> {
+        let batch = STATISTICS_BATCH.min(pixels.len() / image_len(discriminator));
+        let batches = pixels.chunks_exact(batch * image_len(discriminator));
+        Self::infer_over(discriminator, batches, batch, device, &mut |_, _| ControlFlow::Continue(()))
+    }
+
+    fn infer_over<'a>(
+        discriminator: &Discriminator,
+        batches: impl ExactSizeIterator<Item = &'a [u8]>,
+        batch: usize,
+        device: &Device,
+        observe: &mut dyn FnMut(u64, u64) -> ControlFlow<()>,
+    ) -> Result<Self> {
         let mut extractor =
             Self { discriminator: discriminator.clone(), statistics: Vec::new(), device: device.clone() };
         let mut sums: Vec<Option<Statistics>> = Vec::new();
-        for i in 0..n_batches {
+        let n_batches = batches.len();
+        for (i, pixels) in batches.enumerate() {
             if observe((i * batch) as u64, (n_batches * batch) as u64).is_break() {
                 return Err(GanError::Interrupted);
             }
-            let len = store.image(0).len();
-            let pixels = &store.pixels()[i * batch * len..(i + 1) * batch * len];
             let (_, own) = extractor.discriminator.maps(&extractor.activations(pixels, batch)?, None)?;
             match sums.is_empty() {
                 true => sums = own,
@@ -89,10 +105,25 @@ impl FeatureExtractor {
         Ok(features)
     }
 
+    /// [`Self::extract`] of any number of pictures, in batches.
+    pub(crate) fn extract_all(&self, pixels: &[u8]) -> Result<Vec<f32>> {
+        let len = image_len(&self.discriminator);
+        let mut features = Vec::with_capacity(pixels.len() / len * self.n_features());
+        for pixels in pixels.chunks(STATISTICS_BATCH * len) {
+            features.extend(self.extract(pixels, pixels.len() / len)?);
+        }
+        Ok(features)
+    }
+
     fn activations(&self, pixels: &[u8], n: usize) -> Result<Tensor> {
         let size = self.discriminator.config().image_size;
         Ok(to_activations(pixels, [n, IMAGE_CHANNELS, size, size], &self.device)?)
     }
+}
+
+/// Values of a picture.
+fn image_len(discriminator: &Discriminator) -> usize {
+    IMAGE_CHANNELS * discriminator.config().image_size.pow(2)
 }
 
 fn add(sum: &mut Option<Statistics>, own: Option<Statistics>) {

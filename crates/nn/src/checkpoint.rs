@@ -1,18 +1,21 @@
 //! Named tensors and their configuration in one `.safetensors` file.
 
 use std::{
+    borrow::Cow,
     collections::{BTreeMap, HashMap},
     path::Path,
 };
 
 use candle_core::{Device, Tensor, safetensors::Load};
-use safetensors::SafeTensors;
+use safetensors::{SafeTensors, View};
 
 use crate::{NnError, Result};
 
 /// The one key of the file's own metadata. The format's map of metadata has no order, so that a file with several keys
 /// would have different bytes each time; ours holds them in order as one JSON object.
 const METADATA: &str = "dcgan";
+/// The metadata under which a file says what its tensors' bytes hash to: the format itself has no checksum.
+const DIGEST: &str = "blake3";
 
 /// Named tensors, in the order they were added, with text beside them.
 #[derive(Debug, Default, Clone)]
@@ -48,7 +51,10 @@ impl Checkpoint {
     /// Where the file cannot be written.
     pub fn save(&self, path: &Path) -> Result<()> {
         let tensors = self.tensors.iter().map(|(name, tensor)| (name, tensor));
-        let metadata = serde_json::to_string(&self.metadata).map_err(std::io::Error::from)?;
+        let digest = digest(self.tensors.iter().map(|(name, tensor)| (name.as_str(), tensor.data())));
+        let mut metadata = self.metadata.clone();
+        metadata.insert(DIGEST.to_string(), digest);
+        let metadata = serde_json::to_string(&metadata).map_err(std::io::Error::from)?;
         let metadata = HashMap::from([(METADATA.to_string(), metadata)]);
         let bytes =
             safetensors::serialize(tensors, Some(metadata)).map_err(candle_core::Error::SafeTensor)?;
@@ -63,7 +69,7 @@ impl Checkpoint {
     /// Reads a file.
     ///
     /// # Errors
-    /// Where the file cannot be read or is no `.safetensors` file.
+    /// Where the file cannot be read, is no `.safetensors` file, or its tensors are not those that were written.
     pub fn load(path: &Path, device: &Device) -> Result<Self> {
         let bytes = fs_err::read(path)?;
         let wrong = |found: String| NnError::Checkpoint {
@@ -72,16 +78,25 @@ impl Checkpoint {
             found,
         };
         let (_, header) = SafeTensors::read_metadata(&bytes).map_err(|e| wrong(e.to_string()))?;
-        let metadata = match header.metadata().as_ref().and_then(|metadata| metadata.get(METADATA)) {
-            Some(json) => serde_json::from_str(json).map_err(|e| wrong(e.to_string()))?,
-            None => BTreeMap::new(),
-        };
+        let metadata: BTreeMap<String, String> =
+            match header.metadata().as_ref().and_then(|metadata| metadata.get(METADATA)) {
+                Some(json) => serde_json::from_str(json).map_err(|e| wrong(e.to_string()))?,
+                None => BTreeMap::new(),
+            };
         let file = SafeTensors::deserialize(&bytes).map_err(|e| wrong(e.to_string()))?;
-        let tensors = file
-            .tensors()
-            .into_iter()
-            .map(|(name, view)| Ok((name, view.load(device)?)))
-            .collect::<Result<_>>()?;
+        let tensors = file.tensors();
+        if let Some(expected) = metadata.get(DIGEST) {
+            let found = digest(tensors.iter().map(|(name, view)| (name.as_str(), view.data().into())));
+            if found != *expected {
+                return Err(NnError::Checkpoint {
+                    path: path.to_path_buf(),
+                    expected: format!("tensors that hash to {expected}"),
+                    found: format!("{found}: the file is damaged"),
+                });
+            }
+        }
+        let tensors =
+            tensors.into_iter().map(|(name, view)| Ok((name, view.load(device)?))).collect::<Result<_>>()?;
         Ok(Self { tensors, metadata })
     }
 
@@ -98,6 +113,19 @@ impl Checkpoint {
             Some(t) => Ok(t.clone()),
         }
     }
+}
+
+/// BLAKE3 of tensors in the order of their names.
+fn digest<'a>(tensors: impl Iterator<Item = (&'a str, Cow<'a, [u8]>)>) -> String {
+    let mut hashes: Vec<_> = tensors
+        .map(|(name, bytes)| (name, blake3::Hasher::new().update_rayon(&bytes).finalize().to_hex()))
+        .collect();
+    hashes.sort_unstable_by_key(|(name, _)| *name);
+    let mut hasher = blake3::Hasher::new();
+    for (name, hash) in hashes {
+        hasher.update(format!("{name}\0{hash}\n").as_bytes());
+    }
+    hasher.finalize().to_hex().to_string()
 }
 
 #[cfg(test)]
@@ -121,6 +149,12 @@ mod tests {
         let message = loaded.require(&path, "conv0.kernel", &[4, 3, 3, 3]).unwrap_err().to_string();
         assert!(message.ends_with("of shape [4, 3, 3, 3], found shape [4, 3, 5, 5]"), "{message}");
         assert!(loaded.require(&path, "conv1.kernel", &[1]).is_err());
+
+        let mut bytes = fs_err::read(&path).unwrap();
+        *bytes.last_mut().unwrap() ^= 1;
+        fs_err::write(&path, &bytes).unwrap();
+        let message = Checkpoint::load(&path, &Device::Cpu).unwrap_err().to_string();
+        assert!(message.ends_with("the file is damaged"), "{message}");
 
         fs_err::write(&path, "not a checkpoint").unwrap();
         let message = Checkpoint::load(&path, &Device::Cpu).unwrap_err().to_string();

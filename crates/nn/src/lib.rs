@@ -15,6 +15,7 @@
 //! | [`adam`] | Adam with coupled l2 and a state that can be saved |
 //! | [`rng`], [`init`] | seeded draws: candle's own CPU generator cannot be seeded |
 //! | [`layer`] | map, batch norm and activation with a backward pass of their own, for training |
+//! | [`norm`] | the size of gradients |
 //! | [`memory`] | keeping memory between steps |
 //! | [`pixels`] | uint8 NCHW pictures to activations and back |
 //! | [`checkpoint`] | named tensors and their configuration in one `.safetensors` file |
@@ -45,6 +46,7 @@ pub mod init;
 pub mod layer;
 pub mod loss;
 pub mod memory;
+pub mod norm;
 pub mod pixels;
 pub mod pool;
 pub mod rng;

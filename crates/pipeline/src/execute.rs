@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Instant, SystemTime};
 
 use anyhow::Context as _;
+use serde_json::Value;
 
 use crate::clock::rfc3339;
 use crate::context::Context;
@@ -39,16 +40,46 @@ pub struct Job<'a> {
     pub device: DeviceChoice,
 }
 
-/// By what a partial folder is known to be of the same making.
+/// By what a partial folder is known to be of the same making: the kind and its version, the inputs, and the configuration
+/// without the keys that are free to change.
 ///
 /// # Errors
 /// If the configuration cannot be written as JSON.
 pub fn making(config: &StageConfig, inputs: &[InputRecord]) -> anyhow::Result<String> {
-    let json = serde_json::to_string(config)?;
-    let version = config.info().version.to_string();
+    Ok(making_of(&serde_json::to_value(config)?, config, inputs))
+}
+
+/// [`making`] of a configuration as a record has it, of the same kind as `like`.
+fn making_of(recorded: &Value, like: &StageConfig, inputs: &[InputRecord]) -> String {
+    let mut recorded = recorded.clone();
+    for key in like.stage().free_keys() {
+        let pointer = format!("/{}/{}", like.info().name, key.replace('.', "/"));
+        if let Some(value) = recorded.pointer_mut(&pointer) {
+            *value = Value::Null;
+        }
+    }
+    let (json, version) = (recorded.to_string(), like.info().version.to_string());
     let head = [("config", json.as_str()), ("version", version.as_str())];
     let inputs = inputs.iter().map(|input| (input.name.as_str(), input.fingerprint.as_str()));
-    Ok(combine(head.into_iter().chain(inputs)))
+    combine(head.into_iter().chain(inputs))
+}
+
+/// True if the stage ran to its end with other values of its free keys only: what it left serves to go on.
+///
+/// # Errors
+/// If the configuration cannot be written as JSON.
+pub fn extends(
+    record: &Record,
+    config: &StageConfig,
+    inputs: &[InputRecord],
+    device: DeviceChoice,
+) -> anyhow::Result<bool> {
+    let info = config.info();
+    Ok(info.is_resumable
+        && (record.kind.as_str(), record.stage_version) == (info.name, info.version)
+        && record.environment.device == device.to_string()
+        && record.config != serde_json::to_value(config)?
+        && making_of(&record.config, config, &record.inputs) == making(config, inputs)?)
 }
 
 /// Runs a stage beside its folder, and puts the result in its place when it is complete.
@@ -60,7 +91,15 @@ pub fn execute(job: Job<'_>, memo: &Memo, progress: &Progress) -> anyhow::Result
         return execute_in_place(&job, &own, memo, progress);
     }
     let info = job.config.info();
-    let kept = folder::prepare(job.target, &making(job.config, &job.inputs)?, info.is_resumable)?;
+    let making = making(job.config, &job.inputs)?;
+    if !folder::is_of(job.target, &making)
+        && let Ok(Some(record)) = Record::read(job.target)
+        && extends(&record, job.config, &job.inputs, job.device)?
+    {
+        progress.note(format_args!("  {}: going on from its finished run", job.id));
+        folder::take_up(job.target, &making)?;
+    }
+    let kept = folder::prepare(job.target, &making, info.is_resumable)?;
     if kept {
         progress.note(format_args!("  {}: resuming from its last checkpoint", job.id));
     }

@@ -44,6 +44,25 @@ pub fn prepare(target: &Path, fingerprint: &str, keeps: bool) -> anyhow::Result<
     Ok(false)
 }
 
+/// Copies a complete folder into a new partial one, to go on from it; the complete one stays until [`commit`].
+///
+/// # Errors
+/// If something cannot be copied.
+pub fn take_up(target: &Path, fingerprint: &str) -> anyhow::Result<()> {
+    discard(target)?;
+    let partial = partial(target);
+    for file in crate::fingerprint::files_under(target)? {
+        if file == crate::record::FILE {
+            continue;
+        }
+        let copy = partial.join(&file);
+        fs::create_dir_all(copy.parent().unwrap_or(&partial))?;
+        fs::copy(target.join(&file), copy)?;
+    }
+    // Last, so that a copy that was broken off is not taken for a whole one.
+    Ok(fs::write(partial.join(FINGERPRINT), fingerprint)?)
+}
+
 /// True if there is a partial folder that was being made from `fingerprint`.
 pub fn is_of(target: &Path, fingerprint: &str) -> bool {
     fs::read_to_string(partial(target).join(FINGERPRINT)).is_ok_and(|found| found == fingerprint)
@@ -196,6 +215,20 @@ mod tests {
         assert!(partial(&target).join("checkpoint").exists());
         assert!(!prepare(&target, "g", true).unwrap());
         assert!(!partial(&target).join("checkpoint").exists());
+    }
+
+    #[test]
+    fn a_complete_folder_is_taken_up_without_its_record() {
+        let dir = tempfile::tempdir().unwrap();
+        let target = dir.path().join("stage");
+        fs::create_dir_all(target.join("sub")).unwrap();
+        fs::write(target.join("sub/checkpoint"), "1").unwrap();
+        fs::write(target.join(crate::record::FILE), "{}").unwrap();
+        take_up(&target, "f").unwrap();
+        assert!(prepare(&target, "f", true).unwrap());
+        fs::write(partial(&target).join("sub/checkpoint"), "2").unwrap();
+        assert!(!partial(&target).join(crate::record::FILE).exists());
+        assert_eq!(fs::read_to_string(target.join("sub/checkpoint")).unwrap(), "1");
     }
 
     #[test]

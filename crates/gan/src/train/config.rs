@@ -15,6 +15,33 @@ pub enum Schedule {
     Both,
 }
 
+impl Schedule {
+    /// True if minibatch `step` updates D, and so needs real pictures. The released code begins with G.
+    pub fn updates_discriminator(self, step: u64) -> bool {
+        self == Self::Both || !step.is_multiple_of(2)
+    }
+
+    /// True if minibatch `step` updates G.
+    pub fn updates_generator(self, step: u64) -> bool {
+        self == Self::Both || step.is_multiple_of(2)
+    }
+}
+
+/// Settings that decide how long a training goes on and what is written beside it, but not the weights after a given
+/// minibatch: a checkpoint serves whatever they are.
+pub const FREE_SETTINGS: [&str; 10] = [
+    "epochs",
+    "max_steps",
+    "max_minutes",
+    "log_every",
+    "sample_every_epochs",
+    "sample_every_steps",
+    "score_every_steps",
+    "checkpoint_minutes",
+    "checkpoint_steps",
+    "keep_checkpoints",
+];
+
 /// Settings as a manifest gives them: what is left out is what the released code trains the architecture with.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -22,7 +49,7 @@ pub struct TrainConfig {
     /// Which of the paper's networks.
     pub architecture: ArchitectureName,
     /// Scale of every channel count; 1 is the paper's.
-    #[serde(default = "one")]
+    #[serde(default = "full")]
     pub width: f64,
     /// Which network a minibatch updates.
     #[serde(default)]
@@ -45,30 +72,56 @@ pub struct TrainConfig {
     /// Ends training after this many minibatches, if the epochs have not.
     #[serde(default)]
     pub max_steps: Option<u64>,
+    /// Ends training after so many minutes of it, those of interrupted runs included.
+    #[serde(default)]
+    pub max_minutes: Option<f64>,
+    /// Decay a G update of an average of G's weights that is kept beside them.
+    #[serde(default)]
+    pub ema_decay: Option<f64>,
     /// Minibatches between two lines of `metrics.jsonl`.
     #[serde(default = "ten")]
     pub log_every: u64,
     /// Epochs between two sample grids.
-    #[serde(default = "one_epoch")]
+    #[serde(default = "one")]
     pub sample_every_epochs: u64,
+    /// Minibatches between two further sample grids.
+    #[serde(default)]
+    pub sample_every_steps: Option<u64>,
+    /// Minibatches between two scores, of which the lowest marks the best checkpoint.
+    #[serde(default = "thousand")]
+    pub score_every_steps: u64,
     /// Minutes between two checkpoints.
     #[serde(default = "five")]
     pub checkpoint_minutes: f64,
+    /// Minibatches between two further checkpoints.
+    #[serde(default)]
+    pub checkpoint_steps: Option<u64>,
+    /// Checkpoints that are kept, the newest; the best one is kept beside them.
+    #[serde(default = "two")]
+    pub keep_checkpoints: u64,
     /// Seed of the initial weights, the order of pictures and every z.
     #[serde(default)]
     pub seed: u64,
 }
 
-fn one() -> f64 {
+fn full() -> f64 {
     1.0
 }
 
-fn one_epoch() -> u64 {
+fn one() -> u64 {
     1
+}
+
+fn two() -> u64 {
+    2
 }
 
 fn ten() -> u64 {
     10
+}
+
+fn thousand() -> u64 {
+    1000
 }
 
 fn five() -> f64 {
@@ -94,12 +147,24 @@ pub struct TrainSettings {
     pub epochs: u64,
     /// Ends training after this many minibatches, if the epochs have not.
     pub max_steps: Option<u64>,
+    /// Ends training after so many minutes of it, those of interrupted runs included.
+    pub max_minutes: Option<f64>,
+    /// Decay a G update of an average of G's weights that is kept beside them.
+    pub ema_decay: Option<f64>,
     /// Minibatches between two lines of `metrics.jsonl`.
     pub log_every: u64,
     /// Epochs between two sample grids.
     pub sample_every_epochs: u64,
+    /// Minibatches between two further sample grids.
+    pub sample_every_steps: Option<u64>,
+    /// Minibatches between two scores.
+    pub score_every_steps: u64,
     /// Minutes between two checkpoints.
     pub checkpoint_minutes: f64,
+    /// Minibatches between two further checkpoints.
+    pub checkpoint_steps: Option<u64>,
+    /// Newest checkpoints that are kept.
+    pub keep_checkpoints: u64,
     /// Seed of every draw.
     pub seed: u64,
 }
@@ -109,7 +174,7 @@ impl TrainConfig {
     pub fn paper(architecture: ArchitectureName) -> Self {
         Self {
             architecture,
-            width: 1.0,
+            width: full(),
             schedule: Schedule::Alternate,
             batch_size: None,
             learning_rate: None,
@@ -117,9 +182,15 @@ impl TrainConfig {
             l2: None,
             epochs: None,
             max_steps: None,
+            max_minutes: None,
+            ema_decay: None,
             log_every: ten(),
-            sample_every_epochs: one_epoch(),
+            sample_every_epochs: one(),
+            sample_every_steps: None,
+            score_every_steps: thousand(),
             checkpoint_minutes: five(),
+            checkpoint_steps: None,
+            keep_checkpoints: two(),
             seed: 0,
         }
     }
@@ -139,9 +210,15 @@ impl TrainConfig {
             l2: self.l2.unwrap_or(defaults.l2),
             epochs: self.epochs.unwrap_or(defaults.epochs),
             max_steps: self.max_steps,
+            max_minutes: self.max_minutes,
+            ema_decay: self.ema_decay,
             log_every: self.log_every,
             sample_every_epochs: self.sample_every_epochs,
+            sample_every_steps: self.sample_every_steps,
+            score_every_steps: self.score_every_steps,
             checkpoint_minutes: self.checkpoint_minutes,
+            checkpoint_steps: self.checkpoint_steps,
+            keep_checkpoints: self.keep_checkpoints,
             seed: self.seed,
         };
         settings.validate()?;
@@ -162,12 +239,42 @@ impl TrainSettings {
         check("learning_rate", rate > 0.0 && rate < 1.0, "a number between 0 and 1", rate.to_string())?;
         check("beta1", (0.0..1.0).contains(&self.beta1), "a number in [0, 1)", self.beta1.to_string())?;
         check("l2", (0.0..1.0).contains(&self.l2), "a number in [0, 1)", self.l2.to_string())?;
-        check("epochs", self.epochs > 0, "at least 1", self.epochs.to_string())?;
-        check("max_steps", self.max_steps != Some(0), "at least 1", "0".into())?;
-        check("log_every", self.log_every > 0, "at least 1", self.log_every.to_string())?;
-        let every = self.sample_every_epochs;
-        check("sample_every_epochs", every > 0, "at least 1", every.to_string())?;
-        let minutes = self.checkpoint_minutes;
-        check("checkpoint_minutes", minutes > 0.0, "a number above 0", minutes.to_string())
+        let decay = self.ema_decay.unwrap_or(0.5);
+        check("ema_decay", decay > 0.0 && decay < 1.0, "a number between 0 and 1", decay.to_string())?;
+        let counts = [
+            ("epochs", Some(self.epochs)),
+            ("max_steps", self.max_steps),
+            ("log_every", Some(self.log_every)),
+            ("sample_every_epochs", Some(self.sample_every_epochs)),
+            ("sample_every_steps", self.sample_every_steps),
+            ("score_every_steps", Some(self.score_every_steps)),
+            ("checkpoint_steps", self.checkpoint_steps),
+            ("keep_checkpoints", Some(self.keep_checkpoints)),
+        ];
+        for (key, count) in counts {
+            check(key, count != Some(0), "at least 1", "0".into())?;
+        }
+        let minutes =
+            [("max_minutes", self.max_minutes), ("checkpoint_minutes", Some(self.checkpoint_minutes))];
+        for (key, minutes) in minutes {
+            let minutes = minutes.unwrap_or(1.0);
+            check(key, minutes > 0.0 && minutes.is_finite(), "a number above 0", minutes.to_string())?;
+        }
+        Ok(())
+    }
+
+    /// The settings that decide the weights: all but [`FREE_SETTINGS`].
+    pub(super) fn trajectory(&self) -> Result<serde_json::Value> {
+        let mut settings = serde_json::to_value(self).map_err(|e| GanError::Io(e.into()))?;
+        if let Some(settings) = settings.as_object_mut() {
+            FREE_SETTINGS.iter().for_each(|key| drop(settings.remove(*key)));
+        }
+        Ok(settings)
+    }
+
+    /// True if a sample grid is due after minibatch `done`.
+    pub(super) fn samples_at(&self, done: u64, steps_per_epoch: u64) -> bool {
+        done.is_multiple_of(self.sample_every_epochs * steps_per_epoch)
+            || self.sample_every_steps.is_some_and(|every| done.is_multiple_of(every))
     }
 }

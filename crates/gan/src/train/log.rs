@@ -18,8 +18,18 @@ struct Line {
     d_real: f64,
     /// Mean of σ(D(G(z))) over the last generated minibatch of a D update.
     d_fake: f64,
+    /// Share of those two minibatches that D labels rightly.
+    d_accuracy: f64,
+    /// Norms of the last updates' gradients.
+    d_gradient_norm: f64,
+    g_gradient_norm: f64,
+    /// The lower, the better; only where it was taken.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    score: Option<f64>,
     /// Minibatches a second times their size, since the line before.
     images_per_s: f64,
+    /// Of training, earlier runs' included.
+    elapsed_s: f64,
 }
 
 /// What is read of a line again.
@@ -47,7 +57,14 @@ impl Log {
         Ok(Self { file, since: (Instant::now(), step) })
     }
 
-    pub(super) fn write(&mut self, step: u64, epoch: f64, trainer: &Trainer) -> Result<()> {
+    pub(super) fn write(
+        &mut self,
+        trainer: &Trainer,
+        epoch: f64,
+        elapsed_s: f64,
+        score: Option<f64>,
+    ) -> Result<()> {
+        let step = trainer.step();
         let (discriminator, generator) = trainer.last_updates();
         let (instant, first) = std::mem::replace(&mut self.since, (Instant::now(), step));
         let n_images = ((step - first) as usize * trainer.settings().batch_size) as f64;
@@ -58,7 +75,12 @@ impl Log {
             g_loss: generator.loss,
             d_real: discriminator.real,
             d_fake: discriminator.fake,
+            d_accuracy: discriminator.accuracy,
+            d_gradient_norm: discriminator.gradient_norm,
+            g_gradient_norm: generator.gradient_norm,
+            score,
             images_per_s: n_images / instant.elapsed().as_secs_f64(),
+            elapsed_s,
         };
         writeln!(self.file, "{}", json(&line)?)?;
         Ok(())

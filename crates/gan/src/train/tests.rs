@@ -1,10 +1,17 @@
 use std::path::PathBuf;
 
 use dcgan_images::synthetic::{ShapesConfig, write_shapes};
-use dcgan_images::{ImportConfig, Source, Split, import};
+use dcgan_images::{ImportConfig, Source, Split, batches, import};
+use dcgan_nn::activation::leaky_relu;
+use dcgan_nn::batch_norm::batch_norm;
+use dcgan_nn::conv::{conv_transpose2d, conv2d};
+use dcgan_nn::loss::bce_with_logits;
+use dcgan_nn::pixels::{to_activations, to_pixels};
+use dcgan_nn::rng::Purpose;
 
 use super::*;
 use crate::ArchitectureName;
+use crate::sample::draw_z;
 
 fn small(epochs: u64) -> TrainConfig {
     TrainConfig {
@@ -41,10 +48,41 @@ impl Fixture {
 
     /// Trains, stopping when `stop` minibatches are done.
     fn train(&self, name: &str, config: &TrainConfig, stop: u64) -> Result<TrainSummary> {
-        train(&self.store, config, &self.folder(name), &Device::Cpu, &mut |done, _| match done >= stop {
-            true => ControlFlow::Break(()),
-            false => ControlFlow::Continue(()),
-        })
+        self.train_with_warnings(name, config, stop).0
+    }
+
+    fn train_with_warnings(
+        &self,
+        name: &str,
+        config: &TrainConfig,
+        stop: u64,
+    ) -> (Result<TrainSummary>, Vec<String>) {
+        let mut warnings = Vec::new();
+        let mut observe = |event: Event<'_>| {
+            match event {
+                Event::Minibatch { done, .. } if done >= stop => return ControlFlow::Break(()),
+                Event::Minibatch { .. } => {}
+                Event::Warning(message) => warnings.push(message.to_string()),
+            }
+            ControlFlow::Continue(())
+        };
+        let trained = train(&self.store, config, &self.folder(name), &Device::Cpu, &mut observe);
+        (trained, warnings)
+    }
+
+    /// Names of the files in a folder of a training.
+    fn names(&self, name: &str, folder: &str) -> Vec<String> {
+        let entries = fs_err::read_dir(self.dir.path().join(name).join(folder)).unwrap();
+        let mut names: Vec<String> =
+            entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+        names.sort();
+        names
+    }
+
+    fn assert_same_networks(&self, a: &str, b: &str) {
+        for file in [files::GENERATOR, files::DISCRIMINATOR] {
+            assert!(self.bytes(a, file) == self.bytes(b, file), "{file} of {a} and {b}");
+        }
     }
 
     fn bytes(&self, name: &str, file: &str) -> Vec<u8> {
@@ -61,7 +99,7 @@ impl Fixture {
 fn an_interrupted_run_ends_with_the_bits_of_an_uninterrupted_one() {
     let fixture = Fixture::new();
     for schedule in [Schedule::Alternate, Schedule::Both] {
-        let config = TrainConfig { schedule, ..small(2) };
+        let config = TrainConfig { schedule, ema_decay: Some(0.9), score_every_steps: 4, ..small(2) };
         let name = |part: &str| format!("{schedule:?}-{part}");
         let whole = fixture.train(&name("whole"), &config, u64::MAX).unwrap();
         assert_eq!((whole.n_steps, whole.steps_per_epoch), (12, 6));
@@ -71,13 +109,30 @@ fn an_interrupted_run_ends_with_the_bits_of_an_uninterrupted_one() {
         }
         let resumed = fixture.train(&name("parts"), &config, u64::MAX).unwrap();
         assert_eq!(resumed.resumed_from, 8);
-        for file in [files::GENERATOR, files::DISCRIMINATOR, "samples/step_0000012.png"] {
+        let images = ["samples/step_0000012.png", "samples_ema/step_0000012.png"];
+        let networks = [files::GENERATOR, files::DISCRIMINATOR, files::GENERATOR_EMA, files::GENERATOR_BEST];
+        for file in networks.into_iter().chain(images) {
             assert!(fixture.bytes(&name("whole"), file) == fixture.bytes(&name("parts"), file), "{file}");
         }
         let steps = |name: &str| -> Vec<u64> {
             fixture.lines(name).iter().map(|line| line["step"].as_u64().unwrap()).collect()
         };
         assert_eq!(steps(&name("parts")), (1..=12).collect::<Vec<_>>());
+        let curve = |name: &str| {
+            let mut lines = fixture.lines(name);
+            for key in ["images_per_s", "elapsed_s"] {
+                lines.iter_mut().for_each(|line| drop(line.as_object_mut().unwrap().remove(key)));
+            }
+            lines
+        };
+        assert_eq!(curve(&name("parts")), curve(&name("whole")));
+        let scores = |key: &str| -> Vec<f64> {
+            fixture.lines(&name("whole")).iter().filter_map(|line| line[key].as_f64()).collect()
+        };
+        assert_eq!(scores("score").len(), 3);
+        let lowest = scores("score").into_iter().fold(f64::INFINITY, f64::min);
+        assert_eq!(whole.best.unwrap().1, lowest);
+        assert_eq!((resumed.best, resumed.collapsed_at), (whole.best, None));
     }
 }
 
@@ -91,12 +146,17 @@ fn the_alternating_schedule_updates_one_network_a_minibatch_and_g_first() {
     };
     let weights = |t: &Trainer| (first(t.generator().parameters()), first(t.discriminator().parameters()));
     let start = weights(&trainer);
-    let batch: Vec<u32> = (0..8).collect();
-    trainer.minibatch(&fixture.store, &batch).unwrap();
+    let mut n_asked = 0;
+    let mut batch = || {
+        n_asked += 1;
+        Ok(to_activations(&fixture.store.pixels()[..8 * 3072], [8, 3, 32, 32], &Device::Cpu)?)
+    };
+    trainer.minibatch(&mut batch).unwrap();
     let after_g = weights(&trainer);
     assert!(after_g.0 != start.0 && after_g.1 == start.1);
-    trainer.minibatch(&fixture.store, &batch).unwrap();
+    trainer.minibatch(&mut batch).unwrap();
     let after_d = weights(&trainer);
+    assert_eq!(n_asked, 1);
     assert!(after_d.0 == after_g.0 && after_d.1 != after_g.1);
 }
 
@@ -106,7 +166,12 @@ fn another_configuration_does_not_go_on_from_a_checkpoint() {
     fixture.train("run", &small(1), u64::MAX).unwrap();
     let other = TrainConfig { learning_rate: Some(1e-3), ..small(1) };
     let message = fixture.train("run", &other, u64::MAX).unwrap_err().to_string();
-    assert!(message.contains("checkpoint.safetensors") && message.contains("0.001"), "{message}");
+    assert!(
+        message.ends_with(
+            "step_0000006.safetensors: `learning_rate` is 0.0005 there, not 0.001; a training goes on only under its own settings"
+        ),
+        "{message}"
+    );
     let longer = fixture.train("run", &small(3), u64::MAX).unwrap();
     assert_eq!((longer.resumed_from, longer.n_steps), (6, 18));
 }
@@ -121,4 +186,189 @@ fn settings_out_of_range_and_pictures_of_another_size_are_refused() {
     assert_eq!(error, "`learning_rate`: expected a number between 0 and 1, found -1");
     let error = message(&TrainConfig { architecture: ArchitectureName::Faces64, ..small(1) });
     assert!(error.contains("pictures of 3x64x64, the image store holds pictures of 3x32x32"), "{error}");
+}
+
+#[test]
+fn the_newest_checkpoints_are_kept_and_a_damaged_one_is_passed_over() {
+    let fixture = Fixture::new();
+    let config = TrainConfig { checkpoint_steps: Some(3), keep_checkpoints: 2, ..small(2) };
+    fixture.train("whole", &config, u64::MAX).unwrap();
+    let names = ["best.safetensors", "step_0000009.safetensors", "step_0000012.safetensors"];
+    assert_eq!(fixture.names("whole", files::CHECKPOINTS), names);
+
+    assert!(matches!(fixture.train("parts", &config, 8), Err(GanError::Interrupted)));
+    let newest = fixture.folder("parts").join("checkpoints/step_0000008.safetensors");
+    let mut bytes = fs_err::read(&newest).unwrap();
+    // What a run that was killed while it wrote leaves.
+    fs_err::write(newest.with_extension("safetensors.partial"), &bytes[..100]).unwrap();
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    fs_err::write(&newest, bytes).unwrap();
+    let (trained, warnings) = fixture.train_with_warnings("parts", &config, u64::MAX);
+    assert_eq!(trained.unwrap().resumed_from, 6);
+    assert!(warnings[0].contains("step_0000008.safetensors: expected tensors that hash to"), "{warnings:?}");
+    assert_eq!(warnings[1..], ["going on from minibatch 6"]);
+    fixture.assert_same_networks("whole", "parts");
+    assert_eq!(fixture.lines("parts").len(), 12);
+    assert_eq!(fixture.names("parts", files::CHECKPOINTS), names);
+
+    // With none that can be read, it starts again.
+    for (name, keep) in [("step_0000009", 0), ("step_0000012", 100)] {
+        let path = fixture.folder("parts").join(format!("checkpoints/{name}.safetensors"));
+        let bytes = fs_err::read(&path).unwrap();
+        fs_err::write(&path, &bytes[..keep]).unwrap();
+    }
+    let (trained, warnings) = fixture.train_with_warnings("parts", &config, u64::MAX);
+    assert_eq!(trained.unwrap().resumed_from, 0);
+    assert_eq!(warnings[2], "starting again from the first minibatch");
+    fixture.assert_same_networks("whole", "parts");
+}
+
+#[test]
+fn a_shorter_training_goes_on_from_a_checkpoint_before_its_end() {
+    let fixture = Fixture::new();
+    let config =
+        |max_steps| TrainConfig { checkpoint_steps: Some(4), max_steps: Some(max_steps), ..small(2) };
+    fixture.train("long", &config(12), u64::MAX).unwrap();
+    fixture.train("short", &config(9), u64::MAX).unwrap();
+    let (trained, warnings) = fixture.train_with_warnings("long", &config(9), u64::MAX);
+    let summary = trained.unwrap();
+    assert_eq!((summary.resumed_from, summary.n_steps), (8, 9));
+    assert!(warnings[0].ends_with("is beyond the 9 minibatches asked for"), "{warnings:?}");
+    fixture.assert_same_networks("long", "short");
+    let grids = ["step_0000006.png", "step_0000009.png"];
+    assert_eq!(fixture.names("long", files::SAMPLES), grids);
+}
+
+#[test]
+fn a_budget_of_time_ends_it_and_counts_earlier_runs() {
+    let fixture = Fixture::new();
+    let config = TrainConfig { max_minutes: Some(0.02), ..small(1_000_000) };
+    let first = fixture.train("run", &config, u64::MAX).unwrap();
+    assert!(first.n_steps > 0 && first.seconds >= 1.2, "{first:?}");
+    let again = fixture.train("run", &config, u64::MAX).unwrap();
+    assert_eq!((again.n_steps, again.resumed_from), (first.n_steps, first.n_steps));
+    let longer = TrainConfig { max_minutes: Some((again.seconds + 2.0) / 60.0), ..config };
+    let longer = fixture.train("run", &longer, u64::MAX).unwrap();
+    assert!(longer.n_steps > first.n_steps && longer.seconds >= again.seconds + 2.0, "{longer:?}");
+}
+
+fn numbers(parameters: &[(String, candle_core::Var)]) -> Vec<f64> {
+    let values = |var: &candle_core::Var| var.flatten_all().unwrap().to_vec1::<f32>().unwrap();
+    parameters.iter().flat_map(|(_, var)| values(var)).map(f64::from).collect()
+}
+
+#[test]
+fn the_average_is_that_of_the_generators_after_its_updates() {
+    let config = TrainConfig { ema_decay: Some(0.8), ..small(1) };
+    let mut trainer = Trainer::new(&config.resolve().unwrap(), &Device::Cpu).unwrap();
+    let mut generators = vec![numbers(trainer.generator().parameters())];
+    for _ in 0..4 {
+        trainer.update_generator().unwrap();
+        generators.push(numbers(trainer.generator().parameters()));
+    }
+    // By its definition, all terms written out: 0.8⁴·w₀ + Σ 0.2·0.8^(4−i)·wᵢ.
+    let weights = [0.8f64.powi(4), 0.2 * 0.512, 0.2 * 0.64, 0.2 * 0.8, 0.2];
+    let average = numbers(trainer.average().unwrap().parameters());
+    for (i, &found) in average.iter().enumerate() {
+        let expected: f64 = weights.iter().zip(&generators).map(|(weight, w)| weight * w[i]).sum();
+        assert!((found - expected).abs() < 1e-6, "{i}: {found} {expected}");
+    }
+    assert_ne!(average, generators[4]);
+}
+
+#[test]
+fn gradient_norms_are_those_of_candles_automatic_differentiation() {
+    let fixture = Fixture::new();
+    let settings = small(1).resolve().unwrap();
+    let mut trainer = Trainer::new(&settings, &Device::Cpu).unwrap();
+    let real = to_activations(&fixture.store.pixels()[..8 * 3072], [8, 3, 32, 32], &Device::Cpu).unwrap();
+    let z = |purpose| draw_z(trainer.generator().config(), 8, (0, purpose, 0), &Device::Cpu).unwrap();
+    let norm_over = |parameters: &[(String, candle_core::Var)], loss: &candle_core::Tensor| {
+        let gradients = loss.backward().unwrap();
+        let squares = parameters.iter().map(|(_, var)| {
+            let gradient = gradients.get(var).unwrap().flatten_all().unwrap().to_vec1::<f32>().unwrap();
+            gradient.into_iter().map(|g| f64::from(g).powi(2)).sum::<f64>()
+        });
+        squares.sum::<f64>().sqrt()
+    };
+    let v = |network: &[(String, candle_core::Var)]| -> Vec<candle_core::Tensor> {
+        network.iter().map(|(_, var)| var.as_tensor().clone()).collect()
+    };
+    let (g, d) = (v(trainer.generator().parameters()), v(trainer.discriminator().parameters()));
+    let pictures = |z: &candle_core::Tensor| {
+        let h = batch_norm(&z.matmul(&g[0]).unwrap(), &g[1], &g[2], 0.0).unwrap();
+        let mut h = h.reshape((8, 4, 4, ())).unwrap();
+        for layer in g[3..].chunks(3) {
+            h = conv_transpose2d(&h, &layer[0], 2, 2, 1).unwrap();
+            h = match layer {
+                [_, gain, bias] => batch_norm(&h, gain, bias, 0.0).unwrap(),
+                _ => h.tanh().unwrap(),
+            };
+        }
+        h
+    };
+    let logits = |x: &candle_core::Tensor| {
+        let mut h = leaky_relu(&conv2d(x, &d[0], 2, 2).unwrap(), 0.2).unwrap();
+        for layer in d[1..].chunks_exact(3) {
+            h = batch_norm(&conv2d(&h, &layer[0], 2, 2).unwrap(), &layer[1], &layer[2], 0.2).unwrap();
+        }
+        h.flatten_from(1).unwrap().matmul(&d[d.len() - 1]).unwrap()
+    };
+    let fake = pictures(&z(Purpose::DiscriminatorZ)).detach();
+    let loss = (bce_with_logits(&logits(&real), 1.0).unwrap()
+        + bce_with_logits(&logits(&fake), 0.0).unwrap())
+    .unwrap();
+    let d_norm = norm_over(trainer.discriminator().parameters(), &loss);
+    let loss = bce_with_logits(&logits(&pictures(&z(Purpose::GeneratorZ))), 1.0).unwrap();
+    let g_norm = norm_over(trainer.generator().parameters(), &loss);
+
+    // G first: an update of D would change its gradient.
+    let generator = trainer.update_generator().unwrap();
+    assert!((generator.gradient_norm / g_norm - 1.0).abs() < 1e-4, "{generator:?} {g_norm}");
+    let mut trainer = Trainer::new(&settings, &Device::Cpu).unwrap();
+    let discriminator = trainer.update_discriminator(&real).unwrap();
+    assert!((discriminator.gradient_norm / d_norm - 1.0).abs() < 1e-4, "{discriminator:?} {d_norm}");
+}
+
+#[test]
+fn a_training_that_diverges_stops_and_leaves_its_checkpoints() {
+    let fixture = Fixture::new();
+    let config = small(2);
+    assert!(matches!(fixture.train("run", &config, 5), Err(GanError::Interrupted)));
+    let path = fixture.folder("run").join("checkpoints/step_0000005.safetensors");
+    let settings = config.resolve().unwrap();
+    let trainer = Trainer::resume(&settings, &path, &Device::Cpu).unwrap();
+    let kernel = &trainer.discriminator().parameters()[0].1;
+    // Finite weights whose products are not.
+    kernel.set(&kernel.ones_like().unwrap().affine(3e38, 0.0).unwrap()).unwrap();
+    trainer.save(&path, &[]).unwrap();
+    let before = fs_err::read(&path).unwrap();
+    let message = fixture.train("run", &config, u64::MAX).unwrap_err().to_string();
+    assert!(message.contains("training diverged at step 5: the discriminator's loss is NaN"), "{message}");
+    assert!(message.ends_with(&format!("the last good checkpoint is {}", path.display())), "{message}");
+    assert!(fs_err::read(&path).unwrap() == before);
+    assert!(!fixture.folder("run").join(files::GENERATOR).exists());
+
+    kernel.set(&kernel.ones_like().unwrap().affine(f64::NAN, 0.0).unwrap()).unwrap();
+    let message = trainer.save(&path, &[]).unwrap_err().to_string();
+    assert!(message.contains("the discriminator's weights' norm is NaN"), "{message}");
+    assert!(fs_err::read(&path).unwrap() == before);
+}
+
+#[test]
+fn pictures_are_prepared_in_the_order_of_the_epochs() {
+    let fixture = Fixture::new();
+    let settings = small(2).resolve().unwrap();
+    // The last minibatches of an epoch of 6 and the first of the next; G's are passed over.
+    let work = prepare::Work { store: &fixture.store, settings: &settings, steps_per_epoch: 6, steps: 4..10 };
+    let received: Vec<_> = std::thread::scope(|scope| prepare::start(scope, work).into_iter().collect());
+    assert_eq!(received.len(), 3);
+    for (batch, step) in received.into_iter().zip([5, 7, 9]) {
+        let order = batches::shuffled(50, 0, step / 6);
+        let first = (step % 6) as usize * 8;
+        let mut pixels = Vec::new();
+        fixture.store.gather(&order[first..first + 8], &mut pixels);
+        assert_eq!(to_pixels(&batch.unwrap()).unwrap(), pixels);
+    }
 }

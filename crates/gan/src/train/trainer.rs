@@ -1,20 +1,21 @@
 //! Both networks with their optimisers, one minibatch at a time.
 
-use std::path::Path;
-
 use candle_core::{Device, Tensor};
-use dcgan_images::ImageStore;
 use dcgan_nn::{
     adam::{Adam, AdamConfig},
-    checkpoint::Checkpoint,
     layer::{Gradients, Layer, Trace, stack_backward, stack_trace},
     loss::bce_with_gradient,
-    pixels::to_activations,
+    norm::norm,
     rng::Purpose,
 };
 
-use super::config::{Schedule, TrainSettings};
-use crate::{Discriminator, GanError, Generator, IMAGE_CHANNELS, Result, parameters::json, sample::draw_z};
+use super::average::Average;
+use super::collapse::Collapse;
+use super::config::TrainSettings;
+use crate::{Discriminator, GanError, Generator, Result, sample::draw_z};
+
+/// What [`GanError::Diverged`] calls it.
+const GRADIENT_NORM: &str = "gradient's norm";
 
 /// What an update of D saw.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -25,6 +26,10 @@ pub struct DiscriminatorUpdate {
     pub real: f64,
     /// Mean of σ(D(G(z))).
     pub fake: f64,
+    /// Share of the pictures of both kinds that D labels rightly.
+    pub accuracy: f64,
+    /// Euclidean norm of the loss's gradient over all of D's parameters, the l2 term left out.
+    pub gradient_norm: f64,
 }
 
 /// What an update of G saw.
@@ -32,6 +37,8 @@ pub struct DiscriminatorUpdate {
 pub struct GeneratorUpdate {
     /// Cross-entropy of D(G(z)) against 1 (the non-saturating loss), in nats.
     pub loss: f64,
+    /// Euclidean norm of the loss's gradient over all of G's parameters, the l2 term left out.
+    pub gradient_norm: f64,
 }
 
 /// Room for the gradients of both networks.
@@ -44,15 +51,18 @@ struct NetworkGradients {
 /// Two networks, two optimisers and the step.
 #[derive(Debug)]
 pub struct Trainer {
-    settings: TrainSettings,
+    pub(super) settings: TrainSettings,
     device: Device,
-    generator: Generator,
-    discriminator: Discriminator,
-    generator_adam: Adam,
-    discriminator_adam: Adam,
+    pub(super) generator: Generator,
+    pub(super) discriminator: Discriminator,
+    pub(super) generator_adam: Adam,
+    pub(super) discriminator_adam: Adam,
     gradients: NetworkGradients,
-    step: u64,
-    last: (DiscriminatorUpdate, GeneratorUpdate),
+    /// The average of G, if one is kept.
+    pub(super) average: Option<Average>,
+    pub(super) collapse: Collapse,
+    pub(super) step: u64,
+    pub(super) last: (DiscriminatorUpdate, GeneratorUpdate),
 }
 
 impl Trainer {
@@ -64,18 +74,7 @@ impl Trainer {
         Self::with_networks(settings, device, generator, discriminator)
     }
 
-    /// Goes on from `checkpoint` if there is such a file, else starts with fresh weights.
-    ///
-    /// # Errors
-    /// As [`Self::resume`].
-    pub fn resume_or_new(settings: &TrainSettings, checkpoint: &Path, device: &Device) -> Result<Self> {
-        match checkpoint.exists() {
-            true => Self::resume(settings, checkpoint, device),
-            false => Self::new(settings, device),
-        }
-    }
-
-    fn with_networks(
+    pub(super) fn with_networks(
         settings: &TrainSettings,
         device: &Device,
         generator: Generator,
@@ -97,89 +96,44 @@ impl Trainer {
             },
             settings: settings.clone(),
             device: device.clone(),
+            average: match settings.ema_decay {
+                Some(decay) => Some(Average::of(&generator, decay)?),
+                None => None,
+            },
+            collapse: Collapse::default(),
             generator_adam: Adam::new(generator.parameters().to_vec(), config),
             discriminator_adam: Adam::new(discriminator.parameters().to_vec(), config),
             generator,
             discriminator,
             step: 0,
             last: (
-                DiscriminatorUpdate { loss: none, real: none, fake: none },
-                GeneratorUpdate { loss: none },
+                DiscriminatorUpdate {
+                    loss: none,
+                    real: none,
+                    fake: none,
+                    accuracy: none,
+                    gradient_norm: none,
+                },
+                GeneratorUpdate { loss: none, gradient_norm: none },
             ),
         })
     }
 
-    /// Goes on from a file that [`Self::save`] wrote.
+    /// One step of the schedule; `pictures` is asked for a minibatch of real ones, (n, h, w, 3) in [-1, 1], if it updates D.
     ///
     /// # Errors
-    /// Where the file is damaged or was written under other settings (the number of epochs and what is only written
-    /// may differ).
-    pub fn resume(settings: &TrainSettings, path: &Path, device: &Device) -> Result<Self> {
-        let checkpoint = Checkpoint::load(path, device)?;
-        let expected = json(&trajectory(settings))?;
-        let found = checkpoint.metadata("settings").unwrap_or_default();
-        if found != expected {
-            return Err(GanError::File { path: path.to_path_buf(), expected, found: found.to_string() });
-        }
-        let architecture = settings.architecture;
-        let mut trainer = Self::with_networks(
-            settings,
-            device,
-            Generator::from_checkpoint(architecture.generator(), &checkpoint, path, "generator.")?,
-            Discriminator::from_checkpoint(
-                architecture.discriminator(),
-                &checkpoint,
-                path,
-                "discriminator.",
-            )?,
-        )?;
-        trainer.generator_adam.load("generator_adam", &checkpoint, path)?;
-        trainer.discriminator_adam.load("discriminator_adam", &checkpoint, path)?;
-        let number = |key: &str| {
-            checkpoint.metadata(key).and_then(|text| text.parse::<f64>().ok()).ok_or_else(|| GanError::File {
-                path: path.to_path_buf(),
-                expected: format!("a number under `{key}`"),
-                found: format!("{:?}", checkpoint.metadata(key)),
-            })
-        };
-        trainer.step = number("step")? as u64;
-        let discriminator =
-            DiscriminatorUpdate { loss: number("d_loss")?, real: number("d_real")?, fake: number("d_fake")? };
-        trainer.last = (discriminator, GeneratorUpdate { loss: number("g_loss")? });
-        Ok(trainer)
-    }
-
-    /// Writes everything [`Self::resume`] needs, whole or not at all.
-    pub fn save(&self, path: &Path) -> Result<()> {
-        let mut checkpoint = Checkpoint::default();
-        self.generator.store("generator.", &mut checkpoint);
-        self.discriminator.store("discriminator.", &mut checkpoint);
-        self.generator_adam.save("generator_adam", &mut checkpoint)?;
-        self.discriminator_adam.save("discriminator_adam", &mut checkpoint)?;
-        checkpoint.describe("settings", json(&trajectory(&self.settings))?);
-        checkpoint.describe("step", self.step.to_string());
-        let (d, g) = self.last;
-        for (key, value) in [("d_loss", d.loss), ("d_real", d.real), ("d_fake", d.fake), ("g_loss", g.loss)] {
-            checkpoint.describe(key, value.to_string());
-        }
-        Ok(checkpoint.save(path)?)
-    }
-
-    /// One step of the schedule on the pictures `indices` of `store`.
-    pub fn minibatch(&mut self, store: &ImageStore, indices: &[u32]) -> Result<()> {
+    /// [`GanError::Diverged`] where a loss or a gradient is no longer finite; the weights are then as they were before the
+    /// update.
+    pub fn minibatch(&mut self, pictures: &mut dyn FnMut() -> Result<Tensor>) -> Result<()> {
         let schedule = self.settings.schedule;
-        // The released code begins with G.
-        if schedule == Schedule::Both || !self.step.is_multiple_of(2) {
-            let mut pixels = Vec::new();
-            store.gather(indices, &mut pixels);
-            let shape = [indices.len(), IMAGE_CHANNELS, store.height(), store.width()];
-            let real = to_activations(&pixels, shape, &self.device)?;
-            self.last.0 = self.update_discriminator(&real)?;
+        if schedule.updates_discriminator(self.step) {
+            self.last.0 = self.update_discriminator(&pictures()?)?;
         }
-        if schedule == Schedule::Both || self.step.is_multiple_of(2) {
+        if schedule.updates_generator(self.step) {
             self.last.1 = self.update_generator()?;
         }
         self.step += 1;
+        self.collapse.observe(self.step, &self.last.0, &self.last.1);
         Ok(())
     }
 
@@ -190,18 +144,20 @@ impl Trainer {
         let layers = self.discriminator.layers()?;
         let gradients = &mut self.gradients.discriminator;
         gradients.iter_mut().for_each(Gradients::clear);
-        let mut pass = |pictures: &Tensor, target: f32| -> Result<(f64, f64)> {
+        let mut pass = |pictures: &Tensor, target: f32| -> Result<(f64, f64, f64)> {
             let traces = stack_trace(layers, pictures)?;
             let logits = logits(&traces)?;
             let (loss, dlogits) = bce_with_gradient(&logits, target)?;
             stack_backward(layers, traces, &dlogits, Some(gradients), false)?;
-            Ok((loss, mean_sigmoid(&logits)?))
+            Ok((loss, mean_sigmoid(&logits)?, share_positive(&logits)?))
         };
-        let ((real_loss, real), (fake_loss, fake)) = (pass(real, 1.0)?, pass(&fake, 0.0)?);
-        let loss = self.finite(real_loss + fake_loss, "discriminator")?;
-        let gradients = self.gradients.discriminator.iter().flat_map(Gradients::tensors);
-        self.discriminator_adam.step_with(gradients.map(Some))?;
-        Ok(DiscriminatorUpdate { loss, real, fake })
+        let ((real_loss, real, found), (fake_loss, fake, taken_in)) = (pass(real, 1.0)?, pass(&fake, 0.0)?);
+        let loss = self.finite(real_loss + fake_loss, "discriminator", "loss")?;
+        let gradients = || self.gradients.discriminator.iter().flat_map(Gradients::tensors);
+        let gradient_norm = self.finite(norm(gradients())?, "discriminator", GRADIENT_NORM)?;
+        self.discriminator_adam.step_with(gradients().map(Some))?;
+        let accuracy = 0.5 * (found + 1.0 - taken_in);
+        Ok(DiscriminatorUpdate { loss, real, fake, accuracy, gradient_norm })
     }
 
     /// Updates G on freshly drawn z.
@@ -212,30 +168,50 @@ impl Trainer {
         let pictures = traces.last().map_or(&z, Trace::output);
         let critic_traces = stack_trace(critic, pictures)?;
         let (loss, dlogits) = bce_with_gradient(&logits(&critic_traces)?, 1.0)?;
-        let loss = self.finite(loss, "generator")?;
+        let loss = self.finite(loss, "generator", "loss")?;
         let gradients = &mut self.gradients.generator;
         gradients.iter_mut().for_each(Gradients::clear);
         if let Some(dpictures) = stack_backward(critic, critic_traces, &dlogits, None, true)? {
             stack_backward(layers, traces, &dpictures, Some(gradients), false)?;
         }
-        self.generator_adam.step_with(gradients.iter().flat_map(Gradients::tensors).map(Some))?;
-        Ok(GeneratorUpdate { loss })
+        let gradients = || self.gradients.generator.iter().flat_map(Gradients::tensors);
+        let gradient_norm = self.finite(norm(gradients())?, "generator", GRADIENT_NORM)?;
+        self.generator_adam.step_with(gradients().map(Some))?;
+        if let Some(average) = &mut self.average {
+            average.update(&self.generator)?;
+        }
+        Ok(GeneratorUpdate { loss, gradient_norm })
     }
 
     fn draw_z(&self, purpose: Purpose, n: usize) -> Result<Tensor> {
         draw_z(self.generator.config(), n, (self.settings.seed, purpose, self.step), &self.device)
     }
 
-    fn finite(&self, loss: f64, network: &'static str) -> Result<f64> {
-        match loss.is_finite() {
-            true => Ok(loss),
-            false => Err(GanError::Diverged { step: self.step, network, loss }),
+    fn finite(&self, value: f64, network: &'static str, what: &'static str) -> Result<f64> {
+        match value.is_finite() {
+            true => Ok(value),
+            false => Err(GanError::Diverged { step: self.step, network, what, value, checkpoint: None }),
         }
+    }
+
+    /// Refuses weights that are no longer finite.
+    pub(super) fn check_weights(&self) -> Result<()> {
+        let networks =
+            [("generator", self.generator.parameters()), ("discriminator", self.discriminator.parameters())];
+        for (network, parameters) in networks {
+            self.finite(norm(parameters.iter().map(|(_, var)| var.as_tensor()))?, network, "weights' norm")?;
+        }
+        Ok(())
     }
 
     /// The generator.
     pub fn generator(&self) -> &Generator {
         &self.generator
+    }
+
+    /// The average of the generator, if one is kept (`ema_decay`).
+    pub fn average(&self) -> Option<&Generator> {
+        self.average.as_ref().map(Average::generator)
     }
 
     /// The discriminator.
@@ -259,24 +235,18 @@ impl Trainer {
     }
 }
 
-/// The settings a resumed run must share with the one that wrote the checkpoint: all that decide its weights.
-fn trajectory(settings: &TrainSettings) -> TrainSettings {
-    TrainSettings {
-        epochs: 0,
-        max_steps: None,
-        log_every: 0,
-        sample_every_epochs: 0,
-        checkpoint_minutes: 0.0,
-        ..settings.clone()
-    }
-}
-
 /// What a discriminator's last layer gave.
 fn logits(traces: &[Trace]) -> Result<Tensor> {
     match traces.last() {
         Some(trace) => Ok(trace.output().clone()),
         None => Err(candle_core::Error::Msg("a network without layers".into()).into()),
     }
+}
+
+/// Share of pictures that D takes for real ones.
+fn share_positive(logits: &Tensor) -> Result<f64> {
+    let logits = logits.flatten_all()?.to_vec1::<f32>()?;
+    Ok(logits.iter().filter(|&&logit| logit > 0.0).count() as f64 / logits.len() as f64)
 }
 
 fn mean_sigmoid(logits: &Tensor) -> Result<f64> {

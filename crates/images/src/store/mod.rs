@@ -117,6 +117,35 @@ impl ImageStore {
         }
     }
 
+    /// Tells the system that images will be read in no order: what lies behind one is then not read with it.
+    pub fn expect_any_order(&self) {
+        // Advice that is not taken costs nothing but time, here and below.
+        #[cfg(unix)]
+        let _ = self.map.advise(memmap2::Advice::Random);
+    }
+
+    /// Asks the system to read the images of `indices` soon, without waiting for them. Indices that are not below
+    /// [`ImageStore::len`] are passed over.
+    pub fn will_need(&self, indices: &[u32]) {
+        #[cfg(unix)]
+        for &image_idx in indices {
+            let start = self.data_start + image_idx as usize * self.image_len;
+            let _ = self.map.advise_range(memmap2::Advice::WillNeed, start, self.image_len);
+        }
+        #[cfg(not(unix))]
+        let _ = indices;
+    }
+
+    /// Lets go of the pages read so far: they no longer count as this process's memory. The system keeps them while it has
+    /// room, and reads them again when they are wanted.
+    pub fn give_pages_back(&self) {
+        // SAFETY: the map is read-only and of a file that does not change, so that a page that is dropped comes back as it was;
+        // `MADV_DONTNEED` loses data only in private or anonymous maps.
+        #[cfg(unix)]
+        #[allow(unsafe_code)]
+        let _ = unsafe { self.map.unchecked_advise(memmap2::UncheckedAdvice::DontNeed) };
+    }
+
     /// Every image's label, read from `index.parquet`.
     ///
     /// # Errors

@@ -179,6 +179,12 @@ pub trait Stage {
         Ok(None)
     }
 
+    /// Dotted keys that do not decide whether what an interrupted run left serves to go on: how long the stage runs, and what
+    /// it writes by the way.
+    fn free_keys(&self) -> Vec<String> {
+        Vec::new()
+    }
+
     /// Does the work; files go to `ctx.out`.
     ///
     /// # Errors

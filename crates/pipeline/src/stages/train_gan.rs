@@ -1,7 +1,9 @@
 //! `train_gan`: a generator and a discriminator against each other.
 
+use std::ops::ControlFlow;
+
 use dcgan_gan::ArchitectureName;
-use dcgan_gan::train::{TrainConfig, train};
+use dcgan_gan::train::{Event, FREE_SETTINGS, TrainConfig, train};
 use dcgan_images::ImageStore;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -26,10 +28,18 @@ pub(super) const INFO: KindInfo = KindInfo {
     name: "train_gan",
     version: 1,
     summary: "train a generator and a discriminator (the paper's networks, at any width)",
-    details: "Writes generator.safetensors and discriminator.safetensors, metrics.jsonl (losses every few \
-              minibatches), samples/ (a grid of the same z after every epoch) and checkpoint.safetensors. What is \
-              not given is what the authors' code trains the architecture with. Interrupted, it goes on from its \
-              last checkpoint and ends with the bits of an uninterrupted run.",
+    details: "Writes generator.safetensors and discriminator.safetensors, metrics.jsonl (a line every few minibatches: \
+              losses, means of D(x) and D(G(z)), D's accuracy, norms of both gradients, pictures a second), samples/ \
+              (a grid of the same z after every epoch) and checkpoints/ (the newest few and best.safetensors). What \
+              is not given is what the authors' code trains the architecture with.\n\n\
+              Interrupted or killed, it goes on from its newest checkpoint that can be read and ends with the bits of \
+              an uninterrupted run, also if epochs, max_steps, max_minutes or what is only written are changed \
+              meanwhile. A finished training whose epochs are raised goes on from its end. Where a loss, a gradient or \
+              a weight is no longer finite it stops and leaves the checkpoints as they are; where the discriminator \
+              is always right for 500 minibatches while the generator's gradient has vanished, it warns.\n\n\
+              The score that marks the best checkpoint compares 512 samples with 512 pictures: the unbiased kernel \
+              discrepancy (KID's) of the features of a random discriminator, the lower the better. Its generator is \
+              generator_best.safetensors.",
     keys: &KEYS,
     example: &[
         "images=runs/svhn/train-images",
@@ -42,7 +52,7 @@ pub(super) const INFO: KindInfo = KindInfo {
     uses_device: true,
 };
 
-const KEYS: [KeyInfo; 14] = [
+const KEYS: [KeyInfo; 20] = [
     required("images", "stage", "Pictures of the architecture's size, in colour."),
     required(
         "training.architecture",
@@ -72,9 +82,26 @@ const KEYS: [KeyInfo; 14] = [
         "",
         "Ends training after so many minibatches, if the epochs have not.",
     ),
+    optional(
+        "training.max_minutes",
+        "number above 0",
+        "",
+        "Ends training after so many minutes of it, earlier runs' included; the weights then depend on the machine's speed.",
+    ),
+    optional(
+        "training.ema_decay",
+        "number in (0, 1)",
+        "",
+        "Keeps an average of the generator's weights with this decay an update, such as 0.999, and writes it as \
+         generator_ema.safetensors, its grids into samples_ema/. Not in the paper.",
+    ),
     optional("training.log_every", "count", "10", "Minibatches between two lines of metrics.jsonl."),
     optional("training.sample_every_epochs", "count", "1", "Epochs between two sample grids."),
+    optional("training.sample_every_steps", "count", "", "Minibatches between two further sample grids."),
+    optional("training.score_every_steps", "count", "1000", "Minibatches between two scores."),
     optional("training.checkpoint_minutes", "number above 0", "5.0", "Minutes between two checkpoints."),
+    optional("training.checkpoint_steps", "count", "", "Minibatches between two further checkpoints."),
+    optional("training.keep_checkpoints", "count", "2", "Newest checkpoints that are kept."),
     optional("training.seed", "whole number", "0", "Seed of the weights, the order of pictures and every z."),
 ];
 
@@ -95,13 +122,22 @@ impl Stage for TrainGan {
         Some(self.training.seed)
     }
 
+    fn free_keys(&self) -> Vec<String> {
+        FREE_SETTINGS.iter().map(|key| format!("training.{key}")).collect()
+    }
+
     fn run(&self, ctx: &Context<'_>) -> anyhow::Result<Outcome> {
         let images = ctx.input(&self.images);
         let store = ImageStore::open(&images)?;
         let mut task = ctx.task("training", "minibatches");
-        let summary = train(&store, &self.training, ctx.out, ctx.device()?, &mut |done, total| {
-            task.observe(done, total)
-        })?;
+        let mut observe = |event: Event<'_>| match event {
+            Event::Minibatch { done, total } => task.observe(done, total),
+            Event::Warning(message) => {
+                ctx.progress().warn(message);
+                ControlFlow::Continue(())
+            }
+        };
+        let summary = train(&store, &self.training, ctx.out, ctx.device()?, &mut observe)?;
         drop(task);
         let metrics = json!({
             "architecture": self.training.architecture.as_str(),
@@ -112,7 +148,12 @@ impl Stage for TrainGan {
             "d_loss": summary.discriminator.loss,
             "d_real": summary.discriminator.real,
             "d_fake": summary.discriminator.fake,
+            "d_accuracy": summary.discriminator.accuracy,
             "g_loss": summary.generator.loss,
+            "best_step": summary.best.map(|(step, _)| step),
+            "best_score": summary.best.map(|(_, score)| score),
+            "collapsed_at": summary.collapsed_at,
+            "training_seconds": summary.seconds,
         });
         let mut differences = self.differences()?;
         differences.extend(self.other_pictures(&store));
@@ -145,6 +186,9 @@ impl TrainGan {
         differences.extend(changed_settings(&ours, &papers, &stated)?);
         if let Some(max_steps) = ours.max_steps {
             differences.push(format!("training ended after at most {max_steps} minibatches"));
+        }
+        if let Some(max_minutes) = ours.max_minutes {
+            differences.push(format!("training ended after at most {max_minutes} minutes"));
         }
         Ok(differences)
     }

@@ -1,0 +1,268 @@
+//! One run of a training: the loop, and what it writes when.
+
+use std::ops::ControlFlow;
+use std::path::{Path, PathBuf};
+use std::sync::mpsc::Receiver;
+use std::time::{Duration, Instant};
+
+use candle_core::{Device, Tensor};
+use dcgan_images::{ImageStore, grid::write_grid};
+use dcgan_nn::checkpoint::Checkpoint;
+
+use super::checkpoints::{Checkpoints, steps_in};
+use super::config::TrainSettings;
+use super::log::Log;
+use super::score::Scorer;
+use super::trainer::Trainer;
+use super::{Event, TrainSummary, files};
+use crate::{GanError, Generator, IMAGE_CHANNELS, Result, features::check_size, sample};
+
+/// Pictures in a sample grid, and columns of it.
+const GRID: (usize, usize) = (64, 8);
+/// What a checkpoint notes of the training beside its state.
+const SECONDS: &str = "seconds";
+const SCORE: &str = "score";
+
+/// A training under way.
+pub(super) struct Run<'a> {
+    store: &'a ImageStore,
+    settings: &'a TrainSettings,
+    steps_per_epoch: u64,
+    n_steps: u64,
+    dir: &'a Path,
+    device: &'a Device,
+    checkpoints: Checkpoints,
+    trainer: Trainer,
+    log: Log,
+    scorer: Option<Scorer>,
+    /// Step and score.
+    best: Option<(u64, f64)>,
+    resumed_from: u64,
+    /// Seconds of earlier runs.
+    earlier: f64,
+    started: Instant,
+    saved: Instant,
+    /// Step of the last checkpoint.
+    saved_at: u64,
+}
+
+impl<'a> Run<'a> {
+    /// Goes on from the newest checkpoint in `dir`, or begins.
+    pub(super) fn open(
+        store: &'a ImageStore,
+        settings: &'a TrainSettings,
+        steps_per_epoch: u64,
+        n_steps: u64,
+        dir: &'a Path,
+        device: &'a Device,
+        observe: &mut dyn FnMut(Event<'_>) -> ControlFlow<()>,
+    ) -> Result<Self> {
+        let mut warn = |message: &str| {
+            // A wish to stop is heard at the first minibatch.
+            let _ = observe(Event::Warning(message));
+        };
+        let checkpoints = Checkpoints::open(dir.join(files::CHECKPOINTS), settings.keep_checkpoints)?;
+        let trainer = checkpoints.resume_or_new(settings, n_steps, device, &mut warn)?;
+        check_size(trainer.discriminator(), store)?;
+        let step = trainer.step();
+        let log = Log::open(&dir.join(files::METRICS), step)?;
+        let grids = [Some(files::SAMPLES), settings.ema_decay.map(|_| files::SAMPLES_EMA)];
+        for name in grids.into_iter().flatten() {
+            fs_err::create_dir_all(dir.join(name))?;
+            let later = steps_in(&dir.join(name))?.into_iter().filter(|(of, _)| *of > step);
+            later.map(|(_, path)| fs_err::remove_file(path)).collect::<std::io::Result<()>>()?;
+        }
+        let best = read_best(&checkpoints.best(), n_steps, device)?;
+        let earlier = match step {
+            0 => 0.0,
+            _ => note(&checkpoints.newest().unwrap_or_default(), SECONDS, device).unwrap_or(0.0),
+        };
+        let now = Instant::now();
+        Ok(Self {
+            store,
+            settings,
+            steps_per_epoch,
+            n_steps,
+            dir,
+            device,
+            checkpoints,
+            trainer,
+            log,
+            scorer: None,
+            best,
+            resumed_from: step,
+            earlier,
+            started: now,
+            saved: now,
+            saved_at: step,
+        })
+    }
+
+    /// Minibatches done.
+    pub(super) fn step(&self) -> u64 {
+        self.trainer.step()
+    }
+
+    pub(super) fn newest_checkpoint(&self) -> Option<PathBuf> {
+        self.checkpoints.newest()
+    }
+
+    fn seconds(&self) -> f64 {
+        self.earlier + self.started.elapsed().as_secs_f64()
+    }
+
+    fn is_over(&self) -> bool {
+        let is_out_of_time = |minutes: f64| self.seconds() >= 60.0 * minutes;
+        self.step() >= self.n_steps || self.settings.max_minutes.is_some_and(is_out_of_time)
+    }
+
+    /// Trains to the end.
+    pub(super) fn train(
+        &mut self,
+        batches: Receiver<Result<Tensor>>,
+        observe: &mut dyn FnMut(Event<'_>) -> ControlFlow<()>,
+    ) -> Result<()> {
+        let device = self.device;
+        let mut pictures = || match batches.recv() {
+            Ok(batch) => Ok(batch?.to_device(device)?),
+            Err(_) => Err(candle_core::Error::Msg("the thread that prepares pictures ended".into()).into()),
+        };
+        let mut is_over = self.is_over();
+        while !is_over {
+            if observe(Event::Minibatch { done: self.step(), total: self.n_steps }).is_break() {
+                self.save()?;
+                return Err(GanError::Interrupted);
+            }
+            let had_collapsed = self.trainer.collapse.since.is_some();
+            self.trainer.minibatch(&mut pictures)?;
+            if let (false, Some(since)) = (had_collapsed, self.trainer.collapse.since) {
+                let _ = observe(Event::Warning(&format!(
+                    "from minibatch {since} on the discriminator is always right and the generator's gradient has vanished"
+                )));
+            }
+            // Asked once a minibatch: what ends a training is written by the one that ends it.
+            is_over = self.is_over();
+            self.write_what_is_due(is_over)?;
+        }
+        Ok(())
+    }
+
+    fn write_what_is_due(&mut self, is_last: bool) -> Result<()> {
+        let done = self.step();
+        let settings = self.settings;
+        let score = match is_last || done.is_multiple_of(settings.score_every_steps) {
+            true => Some(self.score()?),
+            false => None,
+        };
+        if is_last || score.is_some() || done.is_multiple_of(settings.log_every) {
+            let epoch = done as f64 / self.steps_per_epoch as f64;
+            self.log.write(&self.trainer, epoch, self.seconds(), score)?;
+        }
+        if is_last || settings.samples_at(done, self.steps_per_epoch) {
+            self.write_samples()?;
+        }
+        let minutes = Duration::from_secs_f64(60.0 * settings.checkpoint_minutes);
+        let is_due = settings.checkpoint_steps.is_some_and(|every| done.is_multiple_of(every));
+        if is_last || is_due || self.saved.elapsed() > minutes {
+            self.save()?;
+        }
+        Ok(())
+    }
+
+    /// The score of the present generator; if it is the lowest so far, the state is kept as the best.
+    fn score(&mut self) -> Result<f64> {
+        let scorer = match self.scorer.take() {
+            Some(scorer) => scorer,
+            None => Scorer::new(self.store, self.settings, self.device)?,
+        };
+        let score = scorer.score(shown(&self.trainer));
+        self.scorer = Some(scorer);
+        let score = score?;
+        if self.best.is_none_or(|(_, best)| score < best) {
+            let notes = [(SECONDS, self.seconds()), (SCORE, score)];
+            self.trainer.save(&self.checkpoints.best(), &notes)?;
+            self.best = Some((self.step(), score));
+        }
+        Ok(score)
+    }
+
+    fn save(&mut self) -> Result<()> {
+        if self.saved_at != self.step() {
+            self.checkpoints.save(&self.trainer, &[(SECONDS, self.seconds())])?;
+            self.saved_at = self.step();
+        }
+        self.saved = Instant::now();
+        Ok(())
+    }
+
+    fn write_samples(&self) -> Result<()> {
+        let name = format!("step_{:07}.png", self.step());
+        write_samples(
+            self.trainer.generator(),
+            self.settings.seed,
+            &self.dir.join(files::SAMPLES).join(&name),
+        )?;
+        match self.trainer.average() {
+            Some(average) => {
+                write_samples(average, self.settings.seed, &self.dir.join(files::SAMPLES_EMA).join(&name))
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// Writes the networks.
+    pub(super) fn finish(self) -> Result<TrainSummary> {
+        let Self { dir, trainer, .. } = &self;
+        trainer.generator().save(&dir.join(files::GENERATOR))?;
+        trainer.discriminator().save(&dir.join(files::DISCRIMINATOR))?;
+        if let Some(average) = trainer.average() {
+            average.save(&dir.join(files::GENERATOR_EMA))?;
+        }
+        if self.best.is_some() {
+            let best = Trainer::resume(self.settings, &self.checkpoints.best(), self.device)?;
+            shown(&best).save(&dir.join(files::GENERATOR_BEST))?;
+        }
+        let (discriminator, generator) = trainer.last_updates();
+        Ok(TrainSummary {
+            n_steps: trainer.step(),
+            steps_per_epoch: self.steps_per_epoch,
+            discriminator,
+            generator,
+            resumed_from: self.resumed_from,
+            best: self.best,
+            collapsed_at: trainer.collapse.since,
+            seconds: self.seconds(),
+        })
+    }
+}
+
+/// The generator whose samples count: the average where one is kept.
+fn shown(trainer: &Trainer) -> &Generator {
+    trainer.average().unwrap_or(trainer.generator())
+}
+
+/// Step and score of the best checkpoint; one that cannot be read or lies beyond the end is removed.
+fn read_best(path: &Path, n_steps: u64, device: &Device) -> Result<Option<(u64, f64)>> {
+    if !path.exists() {
+        return Ok(None);
+    }
+    match (note(path, "step", device), note(path, SCORE, device)) {
+        (Some(step), Some(score)) if step as u64 <= n_steps => Ok(Some((step as u64, score))),
+        _ => {
+            fs_err::remove_file(path)?;
+            Ok(None)
+        }
+    }
+}
+
+/// A number that a checkpoint notes; none where it cannot be read.
+fn note(path: &Path, key: &str, device: &Device) -> Option<f64> {
+    Checkpoint::load(path, device).ok()?.metadata(key)?.parse().ok()
+}
+
+fn write_samples(generator: &Generator, seed: u64, path: &Path) -> Result<()> {
+    let (n, columns) = GRID;
+    let pixels = sample::generate(generator, n, seed)?;
+    let size = generator.config().image_size();
+    Ok(write_grid(path, &pixels, [n, IMAGE_CHANNELS, size, size], columns)?)
+}
