@@ -10,6 +10,7 @@
 //! | [`plan`], [`status`] | which stages would run, and why |
 //! | [`folder`], [`execute`], [`runner`] | running stages into folders that appear whole or not at all |
 //! | [`report`] | results beside the paper's tables |
+//! | [`pages`] | pages on which people pick samples and draw boxes |
 //! | [`bench`](mod@bench) | how fast this machine is |
 //! | [`progress`], [`interrupt`], [`device`], [`context`] | what a running stage talks to |
 //!
@@ -43,6 +44,7 @@ pub mod inputs;
 pub mod interrupt;
 pub mod manifest;
 pub mod memo;
+pub mod pages;
 pub mod plan;
 pub mod progress;
 pub mod record;

@@ -3,9 +3,9 @@
 use std::fmt::Write as _;
 
 use super::{
-    cifar10_protocol, dedup_eval, extract_features, fit_svm, group_duplicates, hash_images, import_images,
-    import_weights, remove_duplicates, report, sample, svhn_protocol, synthesize, train_autoencoder,
-    train_gan,
+    arithmetic, cifar10_protocol, dedup_eval, extract_features, fit_svm, forget, group_duplicates,
+    guided_backprop, hash_images, import_images, import_weights, remove_duplicates, report, sample,
+    svhn_protocol, synthesize, train_autoencoder, train_gan, turn, walk,
 };
 
 /// A stage kind, as far as it does not depend on a configuration.
@@ -60,7 +60,7 @@ pub(super) const fn optional(
 }
 
 /// All kinds, in the order in which a pipeline uses them.
-pub const KINDS: [&KindInfo; 15] = [
+pub const KINDS: [&KindInfo; 20] = [
     &synthesize::INFO,
     &import_images::INFO,
     &train_autoencoder::INFO,
@@ -71,6 +71,11 @@ pub const KINDS: [&KindInfo; 15] = [
     &train_gan::INFO,
     &import_weights::INFO,
     &sample::INFO,
+    &walk::INFO,
+    &arithmetic::INFO,
+    &turn::INFO,
+    &guided_backprop::INFO,
+    &forget::INFO,
     &extract_features::INFO,
     &fit_svm::INFO,
     &svhn_protocol::INFO,
