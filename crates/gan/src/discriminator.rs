@@ -121,6 +121,11 @@ impl Discriminator {
         }
     }
 
+    /// The convolutions, without the linear layer.
+    pub(crate) fn convolutions(&self) -> &[Layer] {
+        &self.layers[..self.config.layers.len()]
+    }
+
     /// Pictures (n, h, w, 3) → logits (n, 1), with the batch's own statistics.
     ///
     /// # Errors
@@ -141,7 +146,7 @@ impl Discriminator {
         given: Option<&[Option<Statistics>]>,
     ) -> Result<(Vec<Tensor>, Vec<Option<Statistics>>)> {
         let (mut maps, mut all) = (Vec::new(), Vec::new());
-        for (i, layer) in self.layers[..self.config.layers.len()].iter().enumerate() {
+        for (i, layer) in self.convolutions().iter().enumerate() {
             let given = given.and_then(|given| given.get(i)?.as_ref());
             let (map, used) = layer.forward(maps.last().unwrap_or(x), given)?;
             maps.push(map);

@@ -73,6 +73,19 @@ pub enum GanError {
         /// Its value in the checkpoint.
         found: String,
     },
+    /// The logistic regression could not be fitted.
+    #[error("logistic regression")]
+    Logistic(#[from] linfa_logistic::error::Error),
+    /// The boxes leave nothing to learn from.
+    #[error(
+        "expected boxes that hold the middle of at least one place of the {size}x{size} maps and leave one out, found {found}"
+    )]
+    Boxes {
+        /// Side of the maps.
+        size: usize,
+        /// What the boxes hold.
+        found: String,
+    },
     /// The observer asked to stop.
     #[error("interrupted")]
     Interrupted,

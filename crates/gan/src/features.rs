@@ -71,15 +71,9 @@ impl FeatureExtractor {
                 return Err(GanError::Interrupted);
             }
             let (_, own) = extractor.discriminator.maps(&extractor.activations(pixels, batch)?, None)?;
-            match sums.is_empty() {
-                true => sums = own,
-                false => sums.iter_mut().zip(own).for_each(|(sum, own)| add(sum, own)),
-            }
+            add(&mut sums, own);
         }
-        for sum in sums.iter_mut().flatten() {
-            let values = sum.mean.iter_mut().chain(&mut sum.variance);
-            values.for_each(|v| *v /= n_batches as f64);
-        }
+        divide(&mut sums, n_batches);
         extractor.statistics = sums;
         Ok(extractor)
     }
@@ -115,7 +109,16 @@ impl FeatureExtractor {
         Ok(features)
     }
 
-    fn activations(&self, pixels: &[u8], n: usize) -> Result<Tensor> {
+    pub(crate) fn discriminator(&self) -> &Discriminator {
+        &self.discriminator
+    }
+
+    /// The inferred statistics, an entry a convolution.
+    pub(crate) fn statistics(&self) -> &[Option<Statistics>] {
+        &self.statistics
+    }
+
+    pub(crate) fn activations(&self, pixels: &[u8], n: usize) -> Result<Tensor> {
         let size = self.discriminator.config().image_size;
         Ok(to_activations(pixels, [n, IMAGE_CHANNELS, size, size], &self.device)?)
     }
@@ -126,10 +129,24 @@ fn image_len(discriminator: &Discriminator) -> usize {
     IMAGE_CHANNELS * discriminator.config().image_size.pow(2)
 }
 
-fn add(sum: &mut Option<Statistics>, own: Option<Statistics>) {
-    if let (Some(sum), Some(own)) = (sum, own) {
-        sum.mean.iter_mut().zip(own.mean).for_each(|(s, v)| *s += v);
-        sum.variance.iter_mut().zip(own.variance).for_each(|(s, v)| *s += v);
+/// Adds a batch's statistics to the sums of those before it, layer by layer.
+pub(crate) fn add(sums: &mut Vec<Option<Statistics>>, own: Vec<Option<Statistics>>) {
+    if sums.is_empty() {
+        *sums = own;
+        return;
+    }
+    for (sum, own) in sums.iter_mut().zip(own) {
+        if let (Some(sum), Some(own)) = (sum, own) {
+            sum.mean.iter_mut().zip(own.mean).for_each(|(s, v)| *s += v);
+            sum.variance.iter_mut().zip(own.variance).for_each(|(s, v)| *s += v);
+        }
+    }
+}
+
+/// Turns sums over batches into means.
+pub(crate) fn divide(sums: &mut [Option<Statistics>], n_batches: usize) {
+    for sum in sums.iter_mut().flatten() {
+        sum.mean.iter_mut().chain(&mut sum.variance).for_each(|v| *v /= n_batches as f64);
     }
 }
 

@@ -1,9 +1,10 @@
 //! The generator.
 
-use std::path::Path;
+use std::{ops::Range, path::Path};
 
 use candle_core::{Device, Tensor, Var};
 use dcgan_nn::{
+    batch_norm::Statistics,
     checkpoint::Checkpoint,
     conv::Convolution,
     layer::{Activation, Layer, Map},
@@ -19,7 +20,8 @@ const NETWORK: &str = "generator";
 /// z (n, nz) → linear → batch norm per unit → ReLU → (n, 4, 4, c) → transposed convolutions, each but the last with
 /// batch norm and ReLU → tanh → pictures (n, h, w, 3) in [-1, 1].
 ///
-/// Batch norm uses the batch's own statistics, also when sampling: a picture depends on the batch it is drawn in.
+/// Batch norm uses the batch's own statistics, also when sampling: a picture depends on the batch it is drawn in
+/// ([`Sampler`](crate::Sampler) can also draw with statistics of many batches).
 #[derive(Debug, Clone)]
 pub struct Generator {
     config: GeneratorConfig,
@@ -119,10 +121,23 @@ impl Generator {
 
     /// z (n, nz) → pictures (n, h, w, 3) in [-1, 1].
     pub fn forward(&self, z: &Tensor) -> Result<Tensor> {
-        let mut x = z.clone();
-        for layer in &self.layers {
-            x = layer.forward(&x, None)?.0;
+        Ok(self.pass(z, 0..self.layers.len(), None)?.0)
+    }
+
+    /// Passes `x` through some of the layers (0 is the linear one), and says which statistics their batch norms used: the
+    /// given ones, one entry for each layer of the network, or else the batch's own.
+    pub(crate) fn pass(
+        &self,
+        x: &Tensor,
+        layers: Range<usize>,
+        given: Option<&[Option<Statistics>]>,
+    ) -> Result<(Tensor, Vec<Option<Statistics>>)> {
+        let (mut x, mut all) = (x.clone(), Vec::new());
+        for i in layers {
+            let (y, used) = self.layers[i].forward(&x, given.and_then(|given| given.get(i)?.as_ref()))?;
+            x = y;
+            all.push(used);
         }
-        Ok(x)
+        Ok((x, all))
     }
 }

@@ -3,7 +3,9 @@
 //! [`Architecture`] names the paper's three image networks and scales their widths; [`Generator`] and
 //! [`Discriminator`] are built from it, drawn at random, loaded from a `.safetensors` file or imported from the weights
 //! that the paper's authors released ([`released`]). [`train`] trains a pair as the released code does,
-//! [`sample`] draws pictures, and [`FeatureExtractor`] turns a discriminator into the paper's feature vector.
+//! [`sample`] draws pictures, and [`FeatureExtractor`] turns a discriminator into the paper's feature vector. The paper's
+//! figures are made of [`latent`] (walks and arithmetic on z), [`guided`] (what the discriminator's features see) and
+//! [`forget`] (drawing without an object).
 //!
 //! ```
 //! use dcgan_gan::{Architecture, ArchitectureName, Discriminator, Generator, sample};
@@ -22,13 +24,17 @@ mod architecture;
 mod discriminator;
 mod error;
 mod features;
+pub mod forget;
 mod generator;
+pub mod guided;
+pub mod latent;
 #[cfg(test)]
 mod networks_tests;
 mod parameters;
 pub mod released;
 pub mod sample;
 pub mod train;
+mod z_file;
 
 pub use architecture::{
     Architecture, ArchitectureName, DiscriminatorConfig, GeneratorConfig, Layer, Operations,
@@ -38,6 +44,8 @@ pub use discriminator::Discriminator;
 pub use error::{GanError, Result};
 pub use features::FeatureExtractor;
 pub use generator::Generator;
+pub use sample::{BatchStatistics, Sampler};
+pub use z_file::{read_z, write_z};
 
 /// Channels of a picture; the paper's image networks are all for colour.
 pub const IMAGE_CHANNELS: usize = 3;

@@ -11,7 +11,7 @@ fn values(n: usize, skip: usize) -> Vec<f32> {
 }
 
 /// Sets parameter k to 0.25·values(n, k), in PyTorch's order.
-fn fill(parameters: &[(String, Var)]) {
+pub(crate) fn fill(parameters: &[(String, Var)]) {
     for (k, (name, var)) in parameters.iter().enumerate() {
         let filled = values(var.elem_count(), k).iter().map(|v| v * 0.25).collect::<Vec<_>>();
         let filled = Tensor::from_vec(filled, var.elem_count(), &Device::Cpu).unwrap();

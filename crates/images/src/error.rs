@@ -100,7 +100,7 @@ pub enum ImagesError {
         source: serde_json::Error,
     },
 
-    /// A CSV file could not be written.
+    /// A CSV file could not be read or written.
     #[error("{}: CSV", path.display())]
     Csv {
         /// The file.

@@ -21,9 +21,19 @@ const GUTTER: usize = 2;
 pub fn write_grid(path: &Path, pixels: &[u8], shape: [usize; 4], n_columns: usize) -> Result<()> {
     let sheet = lay_out(pixels, shape, n_columns)?;
     let colour = if sheet.channels == 1 { ExtendedColorType::L8 } else { ExtendedColorType::Rgb8 };
+    write_png(path, &sheet.to_interleaved(), [sheet.height, sheet.width], colour)
+}
+
+/// Writes interleaved values of `[height, width]` pixels as a PNG.
+pub(crate) fn write_png(
+    path: &Path,
+    interleaved: &[u8],
+    [height, width]: [usize; 2],
+    colour: ExtendedColorType,
+) -> Result<()> {
     let mut png = Vec::new();
     PngEncoder::new(&mut png)
-        .write_image(&sheet.to_interleaved(), sheet.width as u32, sheet.height as u32, colour)
+        .write_image(interleaved, width as u32, height as u32, colour)
         .map_err(|source| ImagesError::Encode { path: path.to_path_buf(), source })?;
     write_whole(path, &png)
 }

@@ -22,6 +22,12 @@ pub enum Purpose {
     Corruption = 5,
     /// Dropout; the counter is the step.
     Dropout = 6,
+    /// z over which a generator's batch-norm statistics are inferred; the counter is the batch.
+    StatisticsZ = 16,
+    /// z and noise of the paper's figures; the counter tells their uses apart.
+    Figures = 17,
+    /// Which places and maps forgetting an object looks at; the counter is the sample.
+    Forgetting = 18,
 }
 
 /// The generator of draw number `counter` (below 2⁵⁶) for `purpose` under `seed`.

@@ -14,6 +14,7 @@
 //! | [`folder`], [`execute`] | running one stage into a folder that appears whole or not at all |
 //! | [`schedule`], [`lock`], [`runner`] | running many: in order or at once, one run at a time in a folder |
 //! | [`space`], [`gc`], [`compare`] | room on the disk, what could be deleted, two runs side by side |
+//! | [`pages`] | pages on which people pick samples and draw boxes |
 //! | [`bench`](mod@bench) | how fast this machine is |
 //! | [`progress`], [`interrupt`], [`device`], [`context`] | what a running stage talks to |
 //! | [`memory`] | how much memory a stage takes |
@@ -54,6 +55,7 @@ pub mod lock;
 pub mod manifest;
 pub mod memo;
 pub mod memory;
+pub mod pages;
 pub mod plan;
 pub mod progress;
 pub mod record;

@@ -3,7 +3,8 @@
 //! They stand in for downloads in the quickstart and in tests, and pass through the same readers as the real sets:
 //! - [`write_shapes`]: ten classes of 32×32 colour pictures, as CIFAR-10's binary version;
 //! - [`write_digits`]: digits on cluttered backgrounds, as SVHN's `train_32x32.mat` and `test_32x32.mat`;
-//! - [`write_rooms`]: rooms with near-duplicates planted among them, as an LSUN LMDB.
+//! - [`write_rooms`]: rooms with near-duplicates planted among them, as an LSUN LMDB;
+//! - [`write_windows`]: walls with and without a window, as CIFAR-10's binary version; [`find_windows`] finds the windows.
 //!
 //! Every picture is drawn from its own random stream `(seed, index)`, so that the same seed gives the same bytes
 //! with any number of threads, and the first pictures of a larger set are those of a smaller one.
@@ -36,10 +37,12 @@ mod shapes;
 mod shapes_drawing;
 mod staging;
 mod surface;
+mod windows;
 
 pub use digits::{DigitsConfig, write_digits};
 pub use rooms::{RoomsConfig, write_rooms};
 pub use shapes::{SHAPE_NAMES, ShapesConfig, write_shapes};
+pub use windows::{WindowsConfig, find_windows, write_windows};
 
 /// What can go wrong while a synthetic set is written.
 #[derive(Debug, thiserror::Error)]

@@ -3,9 +3,9 @@
 use std::fmt::Write as _;
 
 use super::{
-    cifar10_protocol, dedup_eval, extract_features, fetch, fit_svm, group_duplicates, hash_images,
-    import_images, import_weights, remove_duplicates, report, sample, svhn_protocol, synthesize,
-    train_autoencoder, train_gan,
+    arithmetic, cifar10_protocol, dedup_eval, extract_features, fetch, fit_svm, forget, group_duplicates,
+    guided_backprop, hash_images, import_images, import_weights, remove_duplicates, report, sample,
+    svhn_protocol, synthesize, train_autoencoder, train_gan, turn, walk,
 };
 
 /// What a key takes that names one stage; the matrix and the checks go by it.
@@ -65,7 +65,7 @@ pub(super) const fn optional(
 }
 
 /// All kinds, in the order in which a pipeline uses them.
-pub const KINDS: [&KindInfo; 16] = [
+pub const KINDS: [&KindInfo; 21] = [
     &synthesize::INFO,
     &fetch::INFO,
     &import_images::INFO,
@@ -77,6 +77,11 @@ pub const KINDS: [&KindInfo; 16] = [
     &train_gan::INFO,
     &import_weights::INFO,
     &sample::INFO,
+    &walk::INFO,
+    &arithmetic::INFO,
+    &turn::INFO,
+    &guided_backprop::INFO,
+    &forget::INFO,
     &extract_features::INFO,
     &fit_svm::INFO,
     &svhn_protocol::INFO,

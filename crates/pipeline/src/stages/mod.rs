@@ -8,13 +8,17 @@ use serde::{Deserialize, Serialize};
 use crate::context::Context;
 use crate::stages::info::KindInfo;
 
+mod arithmetic;
 mod cifar10_protocol;
 mod data_source;
 mod dedup_eval;
+mod drawing;
 mod extract_features;
 mod fetch;
 mod fit_svm;
+mod forget;
 mod group_duplicates;
+mod guided_backprop;
 mod hash_images;
 mod import_images;
 mod import_weights;
@@ -27,6 +31,8 @@ mod svhn_protocol;
 mod synthesize;
 mod train_autoencoder;
 mod train_gan;
+mod turn;
+mod walk;
 
 /// What a stage's folder holds, as far as other stages can use it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -49,7 +55,7 @@ pub enum Artifact {
     Features,
     /// `result.json`, a row of one of the paper's tables or a figure of our own.
     Result,
-    /// `samples.png`.
+    /// `samples.png` and `z.npy`.
     Samples,
     /// `figures.json` and the pictures it lists.
     Figures,
@@ -216,8 +222,18 @@ pub enum StageConfig {
     TrainGan(train_gan::TrainGan),
     /// The weights the paper's authors released.
     ImportWeights(import_weights::ImportWeights),
-    /// A grid of a generator's pictures.
+    /// A generator's pictures.
     Sample(sample::Sample),
+    /// A walk through z.
+    Walk(walk::Walk),
+    /// Arithmetic on z.
+    Arithmetic(arithmetic::Arithmetic),
+    /// A turn vector.
+    Turn(turn::Turn),
+    /// What a discriminator's features see.
+    GuidedBackprop(guided_backprop::GuidedBackprop),
+    /// Samples without an object.
+    Forget(forget::Forget),
     /// Features of pictures.
     ExtractFeatures(extract_features::ExtractFeatures),
     /// One linear support vector machine.
@@ -245,6 +261,11 @@ impl StageConfig {
             Self::TrainGan(stage) => stage,
             Self::ImportWeights(stage) => stage,
             Self::Sample(stage) => stage,
+            Self::Walk(stage) => stage,
+            Self::Arithmetic(stage) => stage,
+            Self::Turn(stage) => stage,
+            Self::GuidedBackprop(stage) => stage,
+            Self::Forget(stage) => stage,
             Self::ExtractFeatures(stage) => stage,
             Self::FitSvm(stage) => stage,
             Self::SvhnProtocol(stage) => stage,
@@ -267,6 +288,11 @@ impl StageConfig {
             Self::TrainGan(_) => &train_gan::INFO,
             Self::ImportWeights(_) => &import_weights::INFO,
             Self::Sample(_) => &sample::INFO,
+            Self::Walk(_) => &walk::INFO,
+            Self::Arithmetic(_) => &arithmetic::INFO,
+            Self::Turn(_) => &turn::INFO,
+            Self::GuidedBackprop(_) => &guided_backprop::INFO,
+            Self::Forget(_) => &forget::INFO,
             Self::ExtractFeatures(_) => &extract_features::INFO,
             Self::FitSvm(_) => &fit_svm::INFO,
             Self::SvhnProtocol(_) => &svhn_protocol::INFO,

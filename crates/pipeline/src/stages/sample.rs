@@ -1,79 +1,141 @@
-//! `sample`: a grid of a generator's pictures.
+//! `sample`: a generator's pictures, as a grid, one by one and as numbers.
 
-use dcgan_gan::train::files::GENERATOR;
-use dcgan_gan::{Generator, IMAGE_CHANNELS, sample};
+use std::path::PathBuf;
+
+use anyhow::Context as _;
+use dcgan_gan::train::files::DISCRIMINATOR;
+use dcgan_gan::{BatchStatistics, Discriminator, IMAGE_CHANNELS, Sampler, read_z, sample, write_z};
 use dcgan_images::grid::write_grid;
+use ndarray::{Array1, Array2, Array4, Axis};
+use ndarray_npy::WriteNpyExt;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use super::info::{KindInfo, optional, required};
-use super::{Artifact, ConfigProblem, Input, InputRef, Outcome, Stage};
+use super::drawing::{BATCH_KEY, MODEL_KEY, WEIGHTS_KEY, Weights, Z};
+use super::drawing::{folder_in, load_generator, out_of_range, sampler};
+use super::info::{KeyInfo, KindInfo, optional};
+use super::{Artifact, ConfigProblem, External, Input, InputRef, Outcome, Stage};
 use crate::context::Context;
+use crate::pages::{Grid, boxes_page, pick_page};
 
-/// Which generator, and how many pictures.
+/// Which generator, which pictures, and how to keep them.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Sample {
     /// The stage with the generator.
     pub model: Input,
-    /// How many pictures.
-    #[serde(default = "sixty_four")]
-    pub n_images: usize,
+    /// Which of its generators.
+    #[serde(default)]
+    pub weights: Weights,
+    /// Whose statistics batch norm uses.
+    #[serde(default)]
+    pub statistics: BatchStatistics,
+    /// How many pictures; 64, or all of `z`.
+    #[serde(default)]
+    pub n_images: Option<usize>,
     /// Pictures in a row.
     #[serde(default = "eight")]
     pub n_columns: usize,
     /// Seed of z.
     #[serde(default)]
     pub seed: u64,
-}
-
-fn sixty_four() -> usize {
-    64
+    /// A file of z to draw instead.
+    #[serde(default)]
+    pub z: Option<PathBuf>,
+    /// The stage with the discriminator by whose score the pictures are sorted.
+    #[serde(default)]
+    pub sorted_by: Option<Input>,
+    /// Write each picture as a PNG.
+    #[serde(default)]
+    pub pictures: bool,
+    /// Write all pixels as one array.
+    #[serde(default)]
+    pub pixels: bool,
+    /// Write pages to choose pictures and to draw boxes on.
+    #[serde(default)]
+    pub pages: bool,
 }
 
 fn eight() -> usize {
     8
 }
 
+/// Pictures where nothing else is said.
+const N_IMAGES: usize = 64;
 /// The most pictures of one grid: 32 MP at 64×64.
 const MAX_IMAGES: usize = 8192;
 
 /// The kind.
 pub(super) const INFO: KindInfo = KindInfo {
     name: "sample",
-    version: 1,
-    summary: "draw a grid of a generator's pictures",
-    details: "Writes samples.png. Pictures are drawn in batches of 128, whose own statistics batch norm uses, as in \
-              training.",
-    keys: &[
-        required("model", "stage", "The stage with the generator."),
-        optional("n_images", "count", "64", "How many pictures."),
-        optional("n_columns", "count", "8", "Pictures in a row."),
-        optional("seed", "whole number", "0", "Same seed, same pictures."),
-    ],
-    example: &["model=runs/svhn-released/weights", "n_images=100", "n_columns=10"],
+    version: 2,
+    summary: "draw a generator's pictures: a grid, single PNGs, arrays, and pages to choose from",
+    details: "Writes samples.png and z.npy (f32, a row for each picture), in the same order. Pictures are drawn in batches \
+              of 128, whose own statistics batch norm uses, as in training; the last batch is filled up with z that are \
+              not shown. With `sorted_by` the pictures that a discriminator finds most real come first, and scores.npy \
+              holds its logits.\n\n\
+              `pages` writes pick.html, from which one copies the numbers of pictures for `walk`, `arithmetic` and \
+              `turn`, and boxes.html, on which one draws boxes for `forget`. Both are single files that a browser opens from \
+              the disk.",
+    keys: &KEYS,
+    example: &["model=runs/svhn-released/weights", "n_images=100", "n_columns=10", "pages=true"],
     is_resumable: false,
     reads_records: false,
     uses_device: true,
 };
 
+const KEYS: [KeyInfo; 11] = [
+    MODEL_KEY,
+    WEIGHTS_KEY,
+    BATCH_KEY,
+    optional("n_images", "count up to 8192", "", "How many pictures: 64, or all of `z`."),
+    optional("n_columns", "count", "8", "Pictures in a row."),
+    optional("seed", "whole number", "0", "Same seed, same pictures."),
+    optional(
+        "z",
+        "path",
+        "",
+        "A .npy file of z, from whatever program: f4 or f8, a row for each picture. Its first `n_images` are drawn.",
+    ),
+    optional(
+        "sorted_by",
+        "stage",
+        "",
+        "The stage with a discriminator: pictures are sorted by its score, most real first.",
+    ),
+    optional("pictures", "true or false", "false", "Also write pictures/00000.png and so on."),
+    optional("pixels", "true or false", "false", "Also write pixels.npy: u8, N×3×H×W."),
+    optional("pages", "true or false", "false", "Also write pick.html and boxes.html."),
+];
+
 impl Stage for Sample {
     fn inputs(&self) -> Vec<InputRef<'_>> {
-        vec![InputRef { key: "model", name: &self.model, needs: Artifact::Generator }]
+        let mut inputs = vec![InputRef { key: "model", name: &self.model, needs: Artifact::Generator }];
+        inputs.extend(self.sorted_by.iter().map(|name| InputRef {
+            key: "sorted_by",
+            name,
+            needs: Artifact::Discriminator,
+        }));
+        inputs
     }
 
     fn yields(&self) -> Vec<Artifact> {
         vec![Artifact::Samples]
     }
 
+    fn external_paths(&self) -> Vec<External> {
+        self.z.iter().map(|path| External { key: "z", path: path.clone() }).collect()
+    }
+
     fn problems(&self) -> Vec<ConfigProblem> {
-        let check = |key: &str, found: usize, most: usize| {
-            let message = format!("expected 1 to {most}, found {found}");
-            (!(1..=most).contains(&found)).then(|| ConfigProblem { key: key.to_owned(), message })
-        };
-        let checks =
-            [check("n_images", self.n_images, MAX_IMAGES), check("n_columns", self.n_columns, MAX_IMAGES)];
-        checks.into_iter().flatten().collect()
+        let n_images = self.n_images.unwrap_or(N_IMAGES);
+        [
+            out_of_range("n_images", n_images, 1..=MAX_IMAGES),
+            out_of_range("n_columns", self.n_columns, 1..=MAX_IMAGES),
+        ]
+        .into_iter()
+        .flatten()
+        .collect()
     }
 
     fn seed(&self) -> Option<u64> {
@@ -81,12 +143,82 @@ impl Stage for Sample {
     }
 
     fn run(&self, ctx: &Context<'_>) -> anyhow::Result<Outcome> {
-        let path = ctx.input(&self.model).join(GENERATOR);
-        let generator = Generator::load(&path, ctx.device()?)?;
-        let pixels = sample::generate(&generator, self.n_images, self.seed)?;
-        let size = generator.config().image_size();
-        let shape = [self.n_images, IMAGE_CHANNELS, size, size];
-        write_grid(&ctx.out.join("samples.png"), &pixels, shape, self.n_columns)?;
-        Ok(Outcome { metrics: json!({"n_images": self.n_images}), differences: Vec::new() })
+        let generator = load_generator(ctx, &self.model, self.weights)?;
+        let sampler = sampler(ctx, &generator, self.statistics, self.seed)?;
+        let mut z = self.z(&sampler)?;
+        let (n, side) = (z.nrows(), generator.config().image_size());
+        let mut metrics = json!({"n_images": n});
+        let mut task = ctx.task("drawing", "pictures");
+        let mut pixels = Vec::new();
+        if let Some(stage) = &self.sorted_by {
+            let discriminator = Discriminator::load(&ctx.input(stage).join(DISCRIMINATOR), ctx.device()?)?;
+            let (drawn, scores) =
+                sampler.draw_scored(&z, &discriminator, &mut |done, total| task.observe(done, total))?;
+            let mut order: Vec<usize> = (0..n).collect();
+            order.sort_by(|&a, &b| scores[b].total_cmp(&scores[a]));
+            z = z.select(Axis(0), &order);
+            for &idx in &order {
+                pixels.extend_from_slice(&drawn[idx * drawn.len() / n..(idx + 1) * drawn.len() / n]);
+            }
+            let scores: Array1<f32> = order.iter().map(|&idx| scores[idx]).collect();
+            scores.write_npy(fs_err::File::create(ctx.out.join("scores.npy"))?)?;
+            metrics["score_highest"] = json!(scores.first());
+            metrics["score_lowest"] = json!(scores.last());
+        } else {
+            pixels = sampler.draw(&z, &mut |done, total| task.observe(done, total))?;
+        }
+        drop(task);
+        write_z(&ctx.out.join(Z), &z)?;
+        self.write(ctx, &pixels, [n, IMAGE_CHANNELS, side, side])?;
+        Ok(Outcome { metrics, differences: Vec::new() })
+    }
+}
+
+impl Sample {
+    /// The z to draw.
+    fn z(&self, sampler: &Sampler<'_>) -> anyhow::Result<Array2<f32>> {
+        let config = sampler.generator().config();
+        let Some(path) = &self.z else {
+            return Ok(sample::first_z(config, self.n_images.unwrap_or(N_IMAGES), self.seed)?);
+        };
+        let z = read_z(path, config.nz)?;
+        let n = self.n_images.unwrap_or(z.nrows());
+        let path = path.display();
+        anyhow::ensure!(
+            n <= z.nrows(),
+            "{path}: expected `n_images`, {n}, or more rows, found {}",
+            z.nrows()
+        );
+        anyhow::ensure!(
+            n <= MAX_IMAGES,
+            "{path}: expected up to {MAX_IMAGES} rows, found {n}; set `n_images`"
+        );
+        Ok(z.slice_move(ndarray::s![..n, ..]))
+    }
+
+    fn write(&self, ctx: &Context<'_>, pixels: &[u8], shape: [usize; 4]) -> anyhow::Result<()> {
+        let png = ctx.out.join("samples.png");
+        write_grid(&png, pixels, shape, self.n_columns)?;
+        let [n_images, channels, side, _] = shape;
+        if self.pictures {
+            let mut task = ctx.task("writing", "pictures");
+            let folder = folder_in(ctx.out, "pictures")?;
+            for (idx, picture) in pixels.chunks_exact(channels * side * side).enumerate() {
+                if task.observe(idx as u64, n_images as u64).is_break() {
+                    return Err(dcgan_gan::GanError::Interrupted.into());
+                }
+                write_grid(&folder.join(format!("{idx:05}.png")), picture, [1, channels, side, side], 1)?;
+            }
+        }
+        if self.pixels {
+            let array = Array4::from_shape_vec(shape, pixels.to_vec())?;
+            array.write_npy(fs_err::File::create(ctx.out.join("pixels.npy"))?).context("pixels.npy")?;
+        }
+        if self.pages {
+            let grid = Grid { png: &png, n_images, n_columns: self.n_columns, side };
+            fs_err::write(ctx.out.join("pick.html"), pick_page(&grid)?)?;
+            fs_err::write(ctx.out.join("boxes.html"), boxes_page(&grid, &[])?)?;
+        }
+        Ok(())
     }
 }

@@ -1,6 +1,6 @@
 //! `synthesize`: data sets made up on the spot, in the layouts of the originals.
 
-use dcgan_images::synthetic::{self, DigitsConfig, RoomsConfig, ShapesConfig};
+use dcgan_images::synthetic::{self, DigitsConfig, RoomsConfig, ShapesConfig, WindowsConfig};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
@@ -18,6 +18,8 @@ pub enum Synthesize {
     Digits(DigitsConfig),
     /// Room-like scenes with planted near-duplicates, as an LSUN LMDB.
     Rooms(RoomsConfig),
+    /// Walls with and without a window, as CIFAR-10's binary version.
+    Windows(WindowsConfig),
 }
 
 /// The kind.
@@ -25,10 +27,11 @@ pub(super) const INFO: KindInfo = KindInfo {
     name: "synthesize",
     version: 1,
     summary: "make a small synthetic data set, in the layout of CIFAR-10, SVHN or LSUN",
-    details: "For trying things out with no download. Exactly one of the tables `shapes`, `digits` and `rooms` \
-              says what to make: `shapes` writes cifar-10-batches-bin/ (ten classes of 32×32 colour pictures), \
+    details: "For trying things out with no download. Exactly one of the tables `shapes`, `digits`, `rooms` and \
+              `windows` says what to make: `shapes` writes cifar-10-batches-bin/ (ten classes of 32×32 colour pictures), \
               `digits` writes svhn/train_32x32.mat and svhn/test_32x32.mat, `rooms` writes lsun/rooms_lmdb/ with \
-              near-duplicates planted in it and lsun/planted.csv, their list. `import_images` reads them with `from` naming this stage.",
+              near-duplicates planted in it and lsun/planted.csv, their list, `windows` writes cifar-10-batches-bin/ with walls, \
+              every second one with a window (label 1), which the stage `forget` finds by a rule. `import_images` reads them with `from` naming this stage.",
     keys: &[
         optional("shapes.n_train", "count", "5000", "Training pictures."),
         optional("shapes.n_test", "count", "1000", "Test pictures."),
@@ -40,6 +43,9 @@ pub(super) const INFO: KindInfo = KindInfo {
         optional("rooms.n_planted", "count", "100", "Near-duplicates of some of them, changed a little."),
         optional("rooms.size", "count", "256", "Side of the scenes, in pixels."),
         optional("rooms.seed", "whole number", "0", "Same seed, same scenes."),
+        optional("windows.n_train", "count", "5000", "Training pictures."),
+        optional("windows.n_test", "count", "1000", "Test pictures."),
+        optional("windows.seed", "whole number", "0", "Same seed, same pictures."),
     ],
     example: &["shapes.n_train=2000", "shapes.n_test=500"],
     is_resumable: false,
@@ -57,6 +63,7 @@ impl Stage for Synthesize {
             Self::Shapes(config) => ("shapes", config.validate()),
             Self::Digits(config) => ("digits", config.validate()),
             Self::Rooms(config) => ("rooms", config.validate()),
+            Self::Windows(config) => ("windows", config.validate()),
         };
         ConfigProblem::of(key, checked)
     }
@@ -66,6 +73,7 @@ impl Stage for Synthesize {
             Self::Shapes(config) => config.seed,
             Self::Digits(config) => config.seed,
             Self::Rooms(config) => config.seed,
+            Self::Windows(config) => config.seed,
         })
     }
 
@@ -83,6 +91,10 @@ impl Stage for Synthesize {
             Self::Rooms(config) => {
                 synthetic::write_rooms(&ctx.out.join("lsun"), config)?;
                 json!({"n_scenes": config.n_scenes, "n_planted": config.n_planted})
+            }
+            Self::Windows(config) => {
+                synthetic::write_windows(&ctx.out.join("cifar-10-batches-bin"), config)?;
+                json!({"n_train": config.n_train, "n_test": config.n_test})
             }
         };
         Ok(Outcome { metrics, differences: vec!["synthetic pictures, not the paper's data".to_owned()] })

@@ -1,0 +1,325 @@
+//! `forget`: samples without an object (section 6.3.1).
+
+use std::path::PathBuf;
+
+use dcgan_gan::forget::{ForgetConfig, ObjectMaps, learn};
+use dcgan_gan::{BatchStatistics, IMAGE_CHANNELS, Sampler, sample};
+use dcgan_images::synthetic::find_windows;
+use dcgan_images::{PixelBox, SampleBox, Sheet, read_boxes, write_boxes};
+use ndarray::Array2;
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+
+use super::drawing::{Drawn, INFERRED_KEY, MODEL_KEY, WEIGHTS_KEY, Weights};
+use super::drawing::{inferred, load_generator, out_of_range, sampler, write_figures, z_of};
+use super::info::{KeyInfo, KindInfo, optional, required};
+use super::{Artifact, ConfigProblem, External, Input, InputRef, Outcome, Stage};
+use crate::context::Context;
+use crate::report::figure::Figure;
+
+/// A way to find an object without hand-drawn boxes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Rule {
+    /// The windows of the synthetic set of that name.
+    Windows,
+}
+
+impl Rule {
+    fn find(self, picture: &[u8], side: usize) -> Vec<PixelBox> {
+        match self {
+            Self::Windows => find_windows(picture, side, side),
+        }
+    }
+}
+
+/// Which object, of which generator.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Forget {
+    /// The stage with the generator.
+    pub model: Input,
+    /// Which of its generators.
+    #[serde(default)]
+    pub weights: Weights,
+    /// Whose statistics batch norm uses.
+    #[serde(default = "inferred")]
+    pub statistics: BatchStatistics,
+    /// The samples that the boxes lie on.
+    pub samples: Input,
+    /// Boxes drawn by hand.
+    #[serde(default)]
+    pub boxes: Option<PathBuf>,
+    /// A rule that finds the object.
+    #[serde(default)]
+    pub rule: Option<Rule>,
+    /// New samples on which the rule counts the object.
+    #[serde(default = "thousand")]
+    pub n_measured: usize,
+    /// Samples in the figure.
+    #[serde(default = "sixteen")]
+    pub n_shown: usize,
+    /// How the maps are found.
+    #[serde(default)]
+    pub forgetting: ForgetConfig,
+}
+
+fn thousand() -> usize {
+    1000
+}
+
+fn sixteen() -> usize {
+    16
+}
+
+/// The kind.
+pub(super) const INFO: KindInfo = KindInfo {
+    name: "forget",
+    version: 1,
+    summary: "drop the generator's feature maps that draw an object (section 6.3.1)",
+    details: "Boxes say where the object is on some samples. A logistic regression on the generator's second highest feature maps \
+              tells places in the boxes from random ones beside them, and every map with a positive weight is set to 0 at all \
+              places. Writes forget.png, new samples before and after, side by side; maps.json, the weights and what was \
+              dropped; boxes.csv, the boxes that were used.\n\n\
+              Boxes come from `boxes`, a CSV that the page boxes.html of `sample` saves, or from `rule`: the windows of the \
+              synthetic set are known by their colour. With a rule, the share of new samples that show the object is measured \
+              before and after, and after dropping as many maps chosen at random.\n\n\
+              With `statistics=inferred` the batch norm behind the maps keeps the statistics of the whole generator, so that \
+              what is dropped is gone. With `batch` it scales what is left up again, and with it remains of the object.",
+    keys: &KEYS,
+    example: &["model=out/model", "samples=out/samples", "rule=windows"],
+    is_resumable: false,
+    reads_records: false,
+    uses_device: true,
+};
+
+const KEYS: [KeyInfo; 12] = [
+    MODEL_KEY,
+    WEIGHTS_KEY,
+    INFERRED_KEY,
+    required(
+        "samples",
+        "stage",
+        "The `sample` stage on whose pictures the boxes lie; drawn with the same `statistics`.",
+    ),
+    optional(
+        "boxes",
+        "path",
+        "",
+        "A CSV with the columns sample,x0,y0,x1,y1, in pixels; x1 and y1 lie beyond the box.",
+    ),
+    optional(
+        "rule",
+        "\"windows\"",
+        "",
+        "Find the boxes by a rule: the windows of the synthetic set `windows`.",
+    ),
+    optional("n_measured", "1 to 8192", "1000", "New samples on which the rule counts the object."),
+    optional("n_shown", "1 to 256", "16", "Samples in the figure."),
+    optional(
+        "forgetting.layer",
+        "count",
+        "2",
+        "Which feature maps, counted from the picture: 2 are the second highest, those of the paper.",
+    ),
+    optional(
+        "forgetting.negatives",
+        "number",
+        "1.0",
+        "Random places beside the boxes for each place in them.",
+    ),
+    optional(
+        "forgetting.l2",
+        "number above 0",
+        "1.0",
+        "l2 penalty of the logistic regression, scikit-learn's 1/C.",
+    ),
+    optional(
+        "forgetting.seed",
+        "whole number",
+        "0",
+        "Seed of the random places, the control and the new samples.",
+    ),
+];
+
+impl Stage for Forget {
+    fn inputs(&self) -> Vec<InputRef<'_>> {
+        vec![
+            InputRef { key: "model", name: &self.model, needs: Artifact::Generator },
+            InputRef { key: "samples", name: &self.samples, needs: Artifact::Samples },
+        ]
+    }
+
+    fn yields(&self) -> Vec<Artifact> {
+        vec![Artifact::Figures]
+    }
+
+    fn external_paths(&self) -> Vec<External> {
+        self.boxes.iter().map(|path| External { key: "boxes", path: path.clone() }).collect()
+    }
+
+    fn problems(&self) -> Vec<ConfigProblem> {
+        let mut problems = ConfigProblem::of("forgetting", self.forgetting.validate());
+        problems.extend(out_of_range("n_measured", self.n_measured, 1..=8192));
+        problems.extend(out_of_range("n_shown", self.n_shown, 1..=256));
+        if self.boxes.is_none() && self.rule.is_none() {
+            let message = "expected `boxes`, a CSV, or a `rule` that finds them".to_owned();
+            problems.push(ConfigProblem { key: "boxes".to_owned(), message });
+        }
+        problems
+    }
+
+    fn seed(&self) -> Option<u64> {
+        Some(self.forgetting.seed)
+    }
+
+    fn run(&self, ctx: &Context<'_>) -> anyhow::Result<Outcome> {
+        let generator = load_generator(ctx, &self.model, self.weights)?;
+        let seed = self.forgetting.seed;
+        let sampler = sampler(ctx, &generator, self.statistics, seed)?;
+        let z = z_of(ctx, &self.samples, &sampler)?;
+        let boxes = self.boxes(ctx, &sampler, &z)?;
+        write_boxes(&ctx.out.join("boxes.csv"), &boxes)?;
+        let mut task = ctx.task("learning", "pictures");
+        let maps =
+            learn(&sampler, &z, &boxes, &self.forgetting, &mut |done, total| task.observe(done, total))?;
+        drop(task);
+        let (dropped, random) = (maps.positive(), maps.random(seed));
+        ctx.write_json(
+            "maps.json",
+            &json!({"layer": maps.layer, "weights": maps.weights, "dropped": dropped}),
+        )?;
+
+        let n = if self.rule.is_some() { self.n_measured.max(self.n_shown) } else { self.n_shown };
+        // Other z than those of any samples: these have been learned from.
+        let new = sample::first_z(generator.config(), n, seed ^ NEW_SAMPLES)?;
+        let without = |maps_dropped: &[usize]| sampler.clone().without(maps.layer, maps_dropped);
+        let before = Drawn::new(ctx, &sampler, &new)?;
+        let after = Drawn::new(ctx, &without(&dropped)?, &new)?;
+        before_and_after(&before, &after, self.n_shown).write(&ctx.out.join("forget.png"))?;
+        let mut metrics = self.metrics(&boxes, &maps);
+        let mut measured = String::new();
+        if let Some(rule) = self.rule {
+            let control = Drawn::new(ctx, &without(&random)?, &new)?;
+            let shares = [&before, &after, &control].map(|drawn| share_with(drawn, rule, self.n_measured));
+            metrics["share_before"] = json!(shares[0]);
+            metrics["share_after"] = json!(shares[1]);
+            metrics["share_after_random_maps"] = json!(shares[2]);
+            metrics["change_beside_boxes"] = json!(change_beside(&before, &after, rule));
+            metrics["change_beside_boxes_random_maps"] = json!(change_beside(&before, &control, rule));
+            measured = format!(
+                " Of {} new samples {:.1} % show the object before and {:.1} % after; {:.1} % after dropping as many maps \
+                 at random.",
+                self.n_measured,
+                100.0 * shares[0],
+                100.0 * shares[1],
+                100.0 * shares[2]
+            );
+        }
+        write_figures(ctx, &[self.figure(&boxes, &maps, &measured)])?;
+        Ok(Outcome { metrics, differences: self.differences(&z, &boxes) })
+    }
+}
+
+/// Changes a seed into that of the new samples.
+const NEW_SAMPLES: u64 = 0x6e65_7773_616d_706c;
+
+impl Forget {
+    fn boxes(
+        &self,
+        ctx: &Context<'_>,
+        sampler: &Sampler<'_>,
+        z: &Array2<f32>,
+    ) -> anyhow::Result<Vec<SampleBox>> {
+        let side = sampler.generator().config().image_size();
+        if let Some(path) = &self.boxes {
+            return Ok(read_boxes(path, z.nrows(), [side, side])?);
+        }
+        let Some(rule) = self.rule else { return Ok(Vec::new()) };
+        let drawn = Drawn::new(ctx, sampler, z)?;
+        let on = |sample: usize| {
+            let found = rule.find(drawn.picture(sample), side).into_iter();
+            found.map(move |bounds| SampleBox { sample, bounds })
+        };
+        Ok((0..drawn.len()).flat_map(on).collect())
+    }
+
+    fn metrics(&self, boxes: &[SampleBox], maps: &ObjectMaps) -> serde_json::Value {
+        json!({
+            "n_boxes": boxes.len(),
+            "n_places_in_boxes": maps.n_places[0],
+            "n_places_beside": maps.n_places[1],
+            "n_maps": maps.weights.len(),
+            "n_dropped": maps.positive().len(),
+            "regression_accuracy": maps.accuracy,
+        })
+    }
+
+    fn figure(&self, boxes: &[SampleBox], maps: &ObjectMaps, measured: &str) -> Figure {
+        Figure {
+            file: "forget.png".to_owned(),
+            title: "Forgetting an object".to_owned(),
+            caption: format!(
+                "New samples in pairs of rows: as the generator draws them, and under each the same z without {} of {} feature \
+                 maps, those with a positive weight for the object in {} boxes.{measured}",
+                maps.positive().len(),
+                maps.weights.len(),
+                boxes.len(),
+            ),
+            alt: format!(
+                "{} samples, each above the same sample drawn without the object's feature maps",
+                self.n_shown
+            ),
+        }
+    }
+
+    fn differences(&self, z: &Array2<f32>, boxes: &[SampleBox]) -> Vec<String> {
+        let by = if self.boxes.is_some() { "by hand" } else { "found by a rule, not by hand" };
+        vec![format!("{} boxes on {} samples, {by}; the paper has 52 on 150", boxes.len(), z.nrows())]
+    }
+}
+
+/// Rows from one pair of rows to the next.
+const PAIR: f64 = 2.2;
+
+/// Pairs of rows of up to 8 pictures.
+fn before_and_after(before: &Drawn, after: &Drawn, n_shown: usize) -> Sheet {
+    let n_columns = n_shown.min(8);
+    let n_rows = n_shown.div_ceil(n_columns);
+    let mut sheet = Sheet::new(before.side, PAIR * (n_rows - 1) as f64 + 2.0, n_columns as f64);
+    for idx in 0..n_shown {
+        let (row, column) = ((idx / n_columns) as f64 * PAIR, (idx % n_columns) as f64);
+        sheet.place(before.picture(idx), row, column);
+        sheet.place(after.picture(idx), row + 1.0, column);
+    }
+    sheet
+}
+
+/// The share of the first `n` pictures in which the rule finds the object.
+fn share_with(drawn: &Drawn, rule: Rule, n: usize) -> f64 {
+    let shows = |idx: &usize| !rule.find(drawn.picture(*idx), drawn.side).is_empty();
+    (0..n).filter(shows).count() as f64 / n as f64
+}
+
+/// How much the pictures change where the object was not: the mean absolute difference, of 255, of the pixels that lie more
+/// than 2 pixels away from every box found before.
+fn change_beside(before: &Drawn, after: &Drawn, rule: Rule) -> f64 {
+    let side = before.side;
+    let (mut sum, mut n) = (0.0, 0);
+    for idx in 0..before.len() {
+        let (a, b) = (before.picture(idx), after.picture(idx));
+        let boxes = rule.find(a, side);
+        let near =
+            |b: &PixelBox, x: usize, y: usize| x + 2 >= b.x0 && x < b.x1 + 2 && y + 2 >= b.y0 && y < b.y1 + 2;
+        for place in 0..side * side {
+            if boxes.iter().any(|b| near(b, place % side, place / side)) {
+                continue;
+            }
+            let difference =
+                |channel: usize| a[channel * side * side + place].abs_diff(b[channel * side * side + place]);
+            sum += (0..IMAGE_CHANNELS).map(|channel| f64::from(difference(channel))).sum::<f64>();
+            n += IMAGE_CHANNELS;
+        }
+    }
+    sum / n.max(1) as f64
+}

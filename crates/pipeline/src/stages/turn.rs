@@ -1,0 +1,153 @@
+//! `turn`: a direction in z, laid over other z (section 6.3.2).
+
+use dcgan_gan::{BatchStatistics, latent, sample, write_z};
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+
+use super::drawing::{Drawn, INFERRED_KEY, MODEL_KEY, WEIGHTS_KEY, Weights, Z};
+use super::drawing::{
+    empty_list, inferred, listed, load_generator, out_of_range, sampler, write_figures, z_of,
+};
+use super::info::{KeyInfo, KindInfo, optional, required};
+use super::{Artifact, ConfigProblem, Input, InputRef, Outcome, Stage};
+use crate::context::Context;
+use crate::report::figure::Figure;
+
+/// Which samples make the direction, and what it is laid over.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Turn {
+    /// The stage with the generator.
+    pub model: Input,
+    /// Which of its generators.
+    #[serde(default)]
+    pub weights: Weights,
+    /// Whose statistics batch norm uses.
+    #[serde(default = "inferred")]
+    pub statistics: BatchStatistics,
+    /// The samples that the lists are numbers of.
+    pub samples: Input,
+    /// Samples at one end, such as faces that look left.
+    pub left: Vec<usize>,
+    /// Samples at the other end.
+    pub right: Vec<usize>,
+    /// How many new z.
+    #[serde(default = "five")]
+    pub n_rows: usize,
+    /// Pictures in a row.
+    #[serde(default = "ten")]
+    pub n_steps: usize,
+    /// How far to go, in turn vectors.
+    #[serde(default = "one")]
+    pub reach: f32,
+    /// Seed of the new z.
+    #[serde(default)]
+    pub seed: u64,
+}
+
+fn five() -> usize {
+    5
+}
+
+fn ten() -> usize {
+    10
+}
+
+fn one() -> f32 {
+    1.0
+}
+
+/// The kind.
+pub(super) const INFO: KindInfo = KindInfo {
+    name: "turn",
+    version: 1,
+    summary: "make a direction in z of two lists of samples and lay it over new z (section 6.3.2)",
+    details: "Writes turn.png and z.npy. The turn vector is the mean z of `left` minus the mean z of `right`, 4 samples each \
+              in the paper. Each row of the figure is a new z with −`reach` to +`reach` of that vector added, from right to \
+              left. Pick the samples on the page that `sample` writes.",
+    keys: &KEYS,
+    example: &["model=runs/faces/train", "samples=out/samples", "left=[3, 17, 42, 60]", "right=[5, 6, 7, 8]"],
+    is_resumable: false,
+    reads_records: false,
+    uses_device: true,
+};
+
+const KEYS: [KeyInfo; 10] = [
+    MODEL_KEY,
+    WEIGHTS_KEY,
+    INFERRED_KEY,
+    required("samples", "stage", "The `sample` stage whose pictures the lists are the numbers of."),
+    required("left", "list of numbers", "Samples at one end, such as faces that look left."),
+    required("right", "list of numbers", "Samples at the other end."),
+    optional("n_rows", "1 to 100", "5", "New z, drawn at random."),
+    optional("n_steps", "2 to 100", "10", "Pictures in a row."),
+    optional("reach", "number above 0 and up to 10", "1.0", "How far to go either way, in turn vectors."),
+    optional("seed", "whole number", "0", "Seed of the new z; take another one than the samples'."),
+];
+
+impl Stage for Turn {
+    fn inputs(&self) -> Vec<InputRef<'_>> {
+        vec![
+            InputRef { key: "model", name: &self.model, needs: Artifact::Generator },
+            InputRef { key: "samples", name: &self.samples, needs: Artifact::Samples },
+        ]
+    }
+
+    fn yields(&self) -> Vec<Artifact> {
+        vec![Artifact::Figures]
+    }
+
+    fn problems(&self) -> Vec<ConfigProblem> {
+        let message = format!("expected a number above 0 and up to 10, found {}", self.reach);
+        let reach = (!(self.reach > 0.0 && self.reach <= 10.0))
+            .then(|| ConfigProblem { key: "reach".to_owned(), message });
+        [
+            empty_list("left", &self.left),
+            empty_list("right", &self.right),
+            out_of_range("n_rows", self.n_rows, 1..=100),
+            out_of_range("n_steps", self.n_steps, 2..=100),
+            reach,
+        ]
+        .into_iter()
+        .flatten()
+        .collect()
+    }
+
+    fn seed(&self) -> Option<u64> {
+        Some(self.seed)
+    }
+
+    fn run(&self, ctx: &Context<'_>) -> anyhow::Result<Outcome> {
+        let generator = load_generator(ctx, &self.model, self.weights)?;
+        let sampler = sampler(ctx, &generator, self.statistics, self.seed)?;
+        let samples = z_of(ctx, &self.samples, &sampler)?;
+        let turn = latent::mean_of(&samples, &self.left)? - latent::mean_of(&samples, &self.right)?;
+        let new = sample::first_z(generator.config(), self.n_rows, self.seed)?;
+        let z = latent::along(&new, &turn, self.n_steps, self.reach)?;
+        write_z(&ctx.out.join(Z), &z)?;
+        Drawn::new(ctx, &sampler, &z)?.rows(self.n_steps).write(&ctx.out.join("turn.png"))?;
+        let figure = Figure {
+            file: "turn.png".to_owned(),
+            title: "A turn vector".to_owned(),
+            caption: format!(
+                "{} new z of seed {}, a row each, with −{reach} (left) to +{reach} (right) turn vectors added. The vector is the \
+                 mean z of the samples {} minus that of {}.",
+                self.n_rows,
+                self.seed,
+                listed(&self.left),
+                listed(&self.right),
+                reach = self.reach
+            ),
+            alt: format!(
+                "{} rows of {} pictures; the pictures of a row change gradually",
+                self.n_rows, self.n_steps
+            ),
+        };
+        write_figures(ctx, &[figure])?;
+        let length = turn.iter().map(|v| f64::from(*v).powi(2)).sum::<f64>().sqrt();
+        Ok(Outcome {
+            metrics: json!({"n_pictures": z.nrows(), "turn_length": length}),
+            differences: Vec::new(),
+        })
+    }
+}

@@ -1,0 +1,165 @@
+//! The paper's figures, drawn by a generator that has hardly learned anything: what is written, and what is refused.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod common;
+
+use common::Place;
+
+const FIGURES: &str = r#"
+name = "m"
+[[stage]]
+id = "walls"
+[stage.synthesize.windows]
+n_train = 64
+n_test = 10
+[[stage]]
+id = "images"
+[stage.import_images]
+from = "walls"
+source.cifar10 = { path = "cifar-10-batches-bin", split = "train" }
+[[stage]]
+id = "train"
+[stage.train_gan]
+images = "images"
+training = { architecture = "svhn32", width = 0.05, batch_size = 8, epochs = 1 }
+[[stage]]
+id = "samples"
+[stage.sample]
+model = "train"
+n_images = 20
+sorted_by = "train"
+pictures = true
+pixels = true
+pages = true
+[[stage]]
+id = "walk"
+[stage.walk]
+model = "train"
+samples = "samples"
+picks = [3, 1, 4]
+n_steps = 5
+interpolation = "spherical"
+[[stage]]
+id = "arithmetic"
+[stage.arithmetic]
+model = "train"
+samples = "samples"
+a = [0, 1, 2]
+b = [3, 4, 5]
+c = [6, 7, 8]
+[[stage]]
+id = "turn"
+[stage.turn]
+model = "train"
+samples = "samples"
+left = [0, 1, 2, 3]
+right = [4, 5, 6, 7]
+n_rows = 2
+seed = 9
+[[stage]]
+id = "guided"
+[stage.guided_backprop]
+model = "train"
+images = "images"
+n_features = 2
+top_k = 3
+[[stage]]
+id = "forget"
+[stage.forget]
+model = "train"
+samples = "samples"
+boxes = "boxes.csv"
+rule = "windows"
+n_measured = 20
+n_shown = 4
+[[stage]]
+id = "report"
+[stage.report]
+samples = ["samples"]
+figures = ["walk", "arithmetic", "turn", "guided", "forget"]
+"#;
+
+const BOXES: &str = "sample,x0,y0,x1,y1\n0,4,4,16,16\n7,10,2,25,20\n";
+
+/// The header of a `.npy` file, and its values as little-endian f32.
+fn npy(bytes: &[u8]) -> (String, Vec<f32>) {
+    let end = 10 + usize::from(u16::from_le_bytes([bytes[8], bytes[9]]));
+    let values = bytes[end..].chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect();
+    (String::from_utf8_lossy(&bytes[10..end]).into_owned(), values)
+}
+
+#[test]
+fn every_figure_lands_in_the_report() {
+    let place = Place::new(FIGURES);
+    std::fs::write(place.path("boxes.csv"), BOXES).unwrap();
+    place.stdout(&["run", "m.toml"]);
+    let read = |path: &str| std::fs::read(place.path("runs/m").join(path)).unwrap();
+    let report = String::from_utf8(read("report/report.html")).unwrap();
+    for title in [
+        "Samples (samples)",
+        "A walk through z, along the great circle",
+        "Arithmetic on z: a − b + c",
+        "A turn vector",
+        "Guided back-propagation, trained discriminator",
+        "Guided back-propagation, random discriminator (seed 0)",
+        "Forgetting an object",
+    ] {
+        assert!(report.contains(title), "{title}");
+    }
+    let (header, z) = npy(&read("samples/z.npy"));
+    assert!(header.contains("(20, 100)"), "{header}");
+    let (header, pixels) = (npy(&read("samples/pixels.npy")).0, read("samples/pixels.npy"));
+    assert!(header.contains("'|u1'") && header.contains("(20, 3, 32, 32)"), "{header}");
+    assert_eq!(pixels.len(), 128 + 20 * 3072);
+    let scores = npy(&read("samples/scores.npy")).1;
+    assert!(scores.len() == 20 && scores.is_sorted_by(|a, b| a >= b), "{scores:?}");
+    assert_eq!(std::fs::read_dir(place.path("runs/m/samples/pictures")).unwrap().count(), 20);
+    assert!(
+        place.path("runs/m/samples/pick.html").exists() && place.path("runs/m/samples/boxes.html").exists()
+    );
+
+    // The walk begins and ends with what was picked.
+    let (header, walk) = npy(&read("walk/z.npy"));
+    assert!(header.contains("(10, 100)"), "{header}");
+    for (row, pick) in [(0, 3), (4, 1), (5, 1), (9, 4)] {
+        let pairs = walk[row * 100..][..100].iter().zip(&z[pick * 100..][..100]);
+        assert!(pairs.into_iter().all(|(a, b)| (a - b).abs() < 1e-5), "row {row}");
+    }
+    // z 12 of the arithmetic, behind 9 samples and 3 means, is a − b + c.
+    let arithmetic = npy(&read("arithmetic/z.npy")).1;
+    for i in 0..100 {
+        let mean = |first: usize| (first..first + 3).map(|row| z[row * 100 + i]).sum::<f32>() / 3.0;
+        assert!((arithmetic[12 * 100 + i] - (mean(0) - mean(3) + mean(6))).abs() < 1e-5);
+    }
+    let metrics: serde_json::Value = serde_json::from_slice(&read("forget/stage.json")).unwrap();
+    let metrics = &metrics["metrics"];
+    assert_eq!((&metrics["n_boxes"], &metrics["n_maps"]), (&2.into(), &6.into()), "{metrics}");
+    assert_eq!(read("forget/boxes.csv"), BOXES.as_bytes());
+    assert!(metrics["share_before"].is_number() && metrics["share_after_random_maps"].is_number());
+
+    // The same z from a file.
+    let again = ["stage", "sample", "--out", "again", "model=runs/m/train", "z=runs/m/samples/z.npy"];
+    place.stdout(&[&again[..], &["statistics=inferred", "pixels=true", "n_images=7"]].concat());
+    let again = std::fs::read(place.path("again/pixels.npy")).unwrap();
+    assert_eq!(again.len(), 128 + 7 * 3072);
+    let z_again = npy(&std::fs::read(place.path("again/z.npy")).unwrap()).1;
+    assert_eq!(z_again, z[..700]);
+}
+
+#[test]
+fn what_does_not_fit_is_told() {
+    let place = Place::new(FIGURES);
+    std::fs::write(place.path("boxes.csv"), BOXES.replace("7,10", "20,10")).unwrap();
+    let told = place.fails(1, &["run", "m.toml"]);
+    assert!(told.contains("boxes.csv: expected in line 3 a sample below 20, found `20`"), "{told}");
+    let told = place.fails(1, &["run", "m.toml", "--only", "walk", "--set", "walk.picks=[3, 20]"]);
+    assert!(told.contains("`picks`: expected below 20, the number of samples, found 20"), "{told}");
+    let told = place.fails(1, &["run", "m.toml", "--only", "samples", "--set", "samples.weights=ema"]);
+    assert!(told.contains("kept a moving average"), "{told}");
+    let told = place.fails(1, &["check", "m.toml", "--set", "walk.picks=[3]", "--set", "arithmetic.b=[]"]);
+    assert!(told.contains("at least 2 numbers of samples") && told.contains("at least one number"), "{told}");
+    std::fs::write(place.path("z.npy"), "no numbers").unwrap();
+    let told = place.fails(1, &["stage", "sample", "--out", "x", "model=runs/m/train", "z=z.npy"]);
+    assert!(told.contains("z.npy: expected a NumPy file of z"), "{told}");
+    assert!(!place.path("x").exists());
+}
