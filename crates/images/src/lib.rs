@@ -33,6 +33,7 @@
 //! ```
 
 pub mod batches;
+pub mod columns;
 mod decode;
 mod error;
 pub mod grid;
@@ -43,6 +44,7 @@ mod readers;
 mod record;
 mod reduced;
 mod resize;
+pub mod sheet;
 mod source;
 mod store;
 pub mod synthetic;
@@ -54,7 +56,7 @@ pub use lmdb_writer::LmdbWriter;
 pub use picture::Picture;
 pub use readers::Records;
 pub use record::{Payload, Record};
-pub use reduced::{Thumbnail, decode_thumbnail};
-pub use resize::{Filter, Resize};
+pub use reduced::{ReducedPicture, Thumbnail, decode_reduced, decode_thumbnail};
+pub use resize::{Filter, Resize, Window};
 pub use source::{Source, Split};
 pub use store::{ImageStore, StoreDescription, StoreMeta, StoreWriter};

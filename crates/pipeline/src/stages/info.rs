@@ -3,9 +3,9 @@
 use std::fmt::Write as _;
 
 use super::{
-    cifar10_protocol, dedup_eval, extract_features, fit_svm, group_duplicates, hash_images, import_images,
-    import_weights, remove_duplicates, report, sample, svhn_protocol, synthesize, train_autoencoder,
-    train_gan,
+    cifar10_protocol, crop_faces, dedup_eval, extract_features, fit_svm, group_duplicates, hash_images,
+    import_images, import_weights, remove_duplicates, report, sample, svhn_protocol, synthesize,
+    train_autoencoder, train_gan,
 };
 
 /// A stage kind, as far as it does not depend on a configuration.
@@ -60,9 +60,10 @@ pub(super) const fn optional(
 }
 
 /// All kinds, in the order in which a pipeline uses them.
-pub const KINDS: [&KindInfo; 15] = [
+pub const KINDS: [&KindInfo; 16] = [
     &synthesize::INFO,
     &import_images::INFO,
+    &crop_faces::INFO,
     &train_autoencoder::INFO,
     &hash_images::INFO,
     &group_duplicates::INFO,

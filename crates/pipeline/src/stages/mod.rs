@@ -9,6 +9,7 @@ use crate::context::Context;
 use crate::stages::info::KindInfo;
 
 mod cifar10_protocol;
+mod crop_faces;
 mod data_source;
 mod dedup_eval;
 mod extract_features;
@@ -178,6 +179,8 @@ pub enum StageConfig {
     Synthesize(synthesize::Synthesize),
     /// A data set into an image store.
     ImportImages(import_images::ImportImages),
+    /// The faces of photos into an image store.
+    CropFaces(crop_faces::CropFaces),
     /// Training the autoencoder of the semantic hash.
     TrainAutoencoder(train_autoencoder::TrainAutoencoder),
     /// Codes of pictures.
@@ -212,6 +215,7 @@ impl StageConfig {
         match self {
             Self::Synthesize(stage) => stage,
             Self::ImportImages(stage) => stage,
+            Self::CropFaces(stage) => stage,
             Self::TrainAutoencoder(stage) => stage,
             Self::HashImages(stage) => stage,
             Self::GroupDuplicates(stage) => stage,
@@ -233,6 +237,7 @@ impl StageConfig {
         match self {
             Self::Synthesize(_) => &synthesize::INFO,
             Self::ImportImages(_) => &import_images::INFO,
+            Self::CropFaces(_) => &crop_faces::INFO,
             Self::TrainAutoencoder(_) => &train_autoencoder::INFO,
             Self::HashImages(_) => &hash_images::INFO,
             Self::GroupDuplicates(_) => &group_duplicates::INFO,
