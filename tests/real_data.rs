@@ -46,3 +46,30 @@ fn released_weights_and_real_digits_give_the_error_that_pytorch_and_scikit_learn
     assert!((number("mean_error") - error).abs() < 0.001, "{} {error}", number("mean_error"));
     assert!(number("largest_gap") <= 1e-4);
 }
+
+#[test]
+fn real_photos_become_faces_without_near_duplicates_and_train_a_network() {
+    let Some(data) = data() else { return };
+    let place = Place::new("");
+    let manifest = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../pipelines/faces.toml");
+    let set = format!("data={}", data.join("faces/lfw150").display());
+    let mut arguments = vec!["run", manifest.to_str().unwrap(), "--set", &set];
+    // LFW's photos of 150×150 have faces of 44 to 64 pixels.
+    for setting in ["smallest=40", "width=0.0625", "epochs=1", "autoencoder_epochs=2"] {
+        arguments.extend(["--set", setting]);
+    }
+    place.stdout(&arguments);
+    let metrics = |stage: &str| {
+        let record = std::fs::read(place.path(&format!("runs/faces/{stage}/stage.json"))).unwrap();
+        serde_json::from_slice::<Value>(&record).unwrap()["metrics"].clone()
+    };
+    let faces = metrics("faces");
+    let count = |key: &str| faces[key].as_u64().unwrap();
+    assert_eq!((count("n_photos"), count("n_bad")), (1038, 0));
+    assert!(count("n_with_face") >= 1028, "{faces}");
+    let clean = metrics("clean");
+    let sum = clean["n_kept"].as_u64().unwrap() + clean["n_removed"].as_u64().unwrap();
+    assert_eq!(sum, count("n_faces"));
+    let report = std::fs::read_to_string(place.path("runs/faces/report/report.md")).unwrap();
+    assert!(report.contains("Faces that were found"), "{report}");
+}

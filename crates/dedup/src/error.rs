@@ -27,14 +27,6 @@ pub enum DedupError {
         /// What is there.
         found: String,
     },
-    /// A Parquet file could not be read or written.
-    #[error("{}: Parquet", path.display())]
-    Parquet {
-        /// The file.
-        path: PathBuf,
-        /// The library's own message.
-        source: parquet::errors::ParquetError,
-    },
     /// A setting is out of its range.
     #[error("`{key}`: expected {expected}, found {found}")]
     Setting {

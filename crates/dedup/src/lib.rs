@@ -43,7 +43,6 @@
 //! ```
 
 mod code;
-mod columns;
 mod error;
 pub mod evaluate;
 pub mod group;

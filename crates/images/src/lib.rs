@@ -33,12 +33,14 @@
 //! ```
 
 pub mod batches;
+pub mod columns;
 mod decode;
 mod error;
 pub mod grid;
 mod import;
 mod lmdb_writer;
 mod npy_head;
+pub mod page;
 mod parquet_guard;
 mod picture;
 mod pixel_box;
@@ -61,8 +63,8 @@ pub use picture::Picture;
 pub use pixel_box::{PixelBox, SampleBox, read_boxes, write_boxes};
 pub use readers::Records;
 pub use record::{Payload, Record};
-pub use reduced::{Thumbnail, decode_thumbnail};
-pub use resize::{Filter, Resize};
+pub use reduced::{ReducedPicture, Thumbnail, decode_reduced, decode_thumbnail};
+pub use resize::{Filter, Resize, Window};
 pub use sheet::{Sheet, Sign};
 pub use source::{Source, Split};
 pub use store::{ImageStore, StoreDescription, StoreMeta, StoreWriter};

@@ -1,5 +1,7 @@
 //! A decoded picture.
 
+use std::borrow::Cow;
+
 use crate::{ImagesError, Result};
 
 /// An 8-bit picture, planes first: `pixels[(channel · height + y) · width + x]`.
@@ -51,24 +53,29 @@ impl Picture {
             .collect()
     }
 
-    /// The same picture with `channels` channels, 1 or 3.
-    ///
-    /// Grey becomes three equal channels. Colour becomes luma by ITU-R 601, `0.299 R + 0.587 G + 0.114 B`, in the
-    /// fixed-point form of Pillow's `convert("L")`.
+    /// Height · width values: luma by ITU-R 601, `0.299 R + 0.587 G + 0.114 B`, in the fixed-point form of Pillow's
+    /// `convert("L")`; of a grey picture its own values.
+    pub fn luma(&self) -> Cow<'_, [u8]> {
+        let (red, rest) = self.pixels.split_at(self.height * self.width);
+        if self.channels == 1 {
+            return Cow::Borrowed(red);
+        }
+        let (green, blue) = rest.split_at(self.height * self.width);
+        let weighted = |((&r, &g), &b): ((&u8, &u8), &u8)| {
+            ((u32::from(r) * 19_595 + u32::from(g) * 38_470 + u32::from(b) * 7_471 + 0x8000) >> 16) as u8
+        };
+        Cow::Owned(red.iter().zip(green).zip(blue).map(weighted).collect())
+    }
+
+    /// The same picture with `channels` channels, 1 or 3. Grey becomes three equal channels, colour its [luma](Self::luma).
     ///
     /// # Errors
     /// [`ImagesError::BadPicture`] for any other number of channels.
     pub fn with_channels(self, channels: usize) -> Result<Self> {
-        let n_pixels = self.height * self.width;
         let pixels = match (self.channels, channels) {
             (1, 1) | (3, 3) => self.pixels,
             (1, 3) => self.pixels.repeat(3),
-            (3, 1) => (0..n_pixels)
-                .map(|i| {
-                    let [r, g, b] = [0, 1, 2].map(|c| u32::from(self.pixels[c * n_pixels + i]));
-                    ((r * 19_595 + g * 38_470 + b * 7_471 + 0x8000) >> 16) as u8
-                })
-                .collect(),
+            (3, 1) => self.luma().into_owned(),
             (found, wanted) => {
                 return Err(ImagesError::bad(format!("expected 1 or 3 channels, found {found} → {wanted}")));
             }

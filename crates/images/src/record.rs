@@ -4,7 +4,7 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use crate::decode::decode;
-use crate::reduced::{Thumbnail, decode_thumbnail, thumbnail};
+use crate::reduced::{ReducedPicture, Thumbnail, decode_reduced, decode_thumbnail, thumbnail};
 use crate::resize::Filter;
 use crate::{ImagesError, Picture, Resize, Result};
 
@@ -76,6 +76,22 @@ impl Payload {
             Self::File(path) => decode_thumbnail(&read_file(&path)?, n, filter, max_pixels)?,
         };
         Ok(Thumbnail { picture: thumbnail.picture.with_channels(3)?, ..thumbnail })
+    }
+
+    /// The picture, decoded at reduced size where that can be and suffices: see [`decode_reduced`].
+    ///
+    /// # Errors
+    /// As [`Payload::into_picture`].
+    pub fn into_reduced(
+        self,
+        least_scale: &dyn Fn(usize, usize) -> f64,
+        max_pixels: u64,
+    ) -> Result<ReducedPicture> {
+        match self {
+            Self::Pixels(picture) => Ok(picture.into()),
+            Self::Encoded(bytes) => decode_reduced(&bytes, least_scale, max_pixels),
+            Self::File(path) => decode_reduced(&read_file(&path)?, least_scale, max_pixels),
+        }
     }
 
     /// The encoded file's bytes; none where the record holds pixels.

@@ -90,26 +90,35 @@ impl Resize {
 fn scale_central_square(picture: &Picture, n: usize, filter: Filter) -> Result<Picture> {
     let side = picture.height.min(picture.width) as f64;
     let [left, top] = [picture.width, picture.height].map(|length| (length as f64 - side) / 2.0);
-    scale_window(picture, Window { left, top, width: side, height: side }, n, filter)
+    picture.scaled(Window { left, top, width: side, height: side }, [n, n], filter)
 }
 
-/// A part of a picture, in pixels; it must lie inside.
+/// A part of a picture, in pixels.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) struct Window {
-    pub(crate) left: f64,
-    pub(crate) top: f64,
-    pub(crate) width: f64,
-    pub(crate) height: f64,
+pub struct Window {
+    /// From the picture's left edge.
+    pub left: f64,
+    /// From its upper edge.
+    pub top: f64,
+    /// To the right.
+    pub width: f64,
+    /// Down.
+    pub height: f64,
 }
 
-/// The window, scaled to n×n.
-fn scale_window(picture: &Picture, window: Window, n: usize, filter: Filter) -> Result<Picture> {
-    let size = [picture.height, picture.width];
-    let mut pixels = Vec::with_capacity(picture.channels * n * n);
-    for plane in picture.pixels.chunks_exact(picture.height * picture.width) {
-        pixels.extend(scale(plane, size, PixelType::U8, window, n, filter)?);
+impl Picture {
+    /// A part of the picture, scaled to `size` (height, width). The part must lie inside.
+    ///
+    /// # Errors
+    /// [`ImagesError::BadPicture`] for a part that does not.
+    pub fn scaled(&self, window: Window, size: [usize; 2], filter: Filter) -> Result<Self> {
+        let source_size = [self.height, self.width];
+        let mut pixels = Vec::with_capacity(self.channels * size[0] * size[1]);
+        for plane in self.pixels.chunks_exact(self.height * self.width) {
+            pixels.extend(scale(plane, source_size, PixelType::U8, window, size, filter)?);
+        }
+        Ok(Self { channels: self.channels, height: size[0], width: size[1], pixels })
     }
-    Ok(Picture { channels: picture.channels, height: n, width: n, pixels })
 }
 
 /// The window of a picture of `size` (height, width) whose values are interleaved, scaled to n×n in one pass.
@@ -122,7 +131,7 @@ pub(crate) fn scale_interleaved(
     filter: Filter,
 ) -> Result<Picture> {
     let kind = if channels == 1 { PixelType::U8 } else { PixelType::U8x3 };
-    Picture::from_interleaved(channels, n, n, &scale(values, size, kind, window, n, filter)?)
+    Picture::from_interleaved(channels, n, n, &scale(values, size, kind, window, [n, n], filter)?)
 }
 
 fn scale(
@@ -130,12 +139,12 @@ fn scale(
     size: [usize; 2],
     kind: PixelType,
     window: Window,
-    n: usize,
+    target: [usize; 2],
     filter: Filter,
 ) -> Result<Vec<u8>> {
     let refused = |reason: String| ImagesError::bad(format!("cannot be resized: {reason}"));
     let side_u32 = |side: usize| u32::try_from(side).map_err(|e| refused(e.to_string()));
-    let (height, width, n) = (side_u32(size[0])?, side_u32(size[1])?, side_u32(n)?);
+    let (height, width) = (side_u32(size[0])?, side_u32(size[1])?);
     let kernel = match filter {
         Filter::Box => FilterType::Box,
         Filter::Bilinear => FilterType::Bilinear,
@@ -149,7 +158,7 @@ fn scale(
         window.height,
     );
     let source = ImageRef::new(width, height, values, kind).map_err(|e| refused(e.to_string()))?;
-    let mut scaled = Image::new(n, n, kind);
+    let mut scaled = Image::new(side_u32(target[1])?, side_u32(target[0])?, kind);
     Resizer::new().resize(&source, &mut scaled, &options).map_err(|e| refused(e.to_string()))?;
     Ok(scaled.into_vec())
 }

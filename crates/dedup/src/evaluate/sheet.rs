@@ -1,14 +1,12 @@
 //! The contact sheet: groups and borderline pairs for people to judge, as the paper's authors did.
 
-use std::collections::{HashMap, HashSet};
-use std::fmt::Write as _;
-
-use base64::Engine as _;
+use dcgan_images::page::{Page, escaped};
 use dcgan_images::{ImagesError, batches};
 use image::RgbImage;
 use image::codecs::jpeg::JpegEncoder;
 use image::imageops::{self, FilterType};
 use serde::{Deserialize, Serialize};
+use std::collections::{HashMap, HashSet};
 
 use super::{Evaluation, montage};
 use crate::Result;
@@ -89,49 +87,31 @@ impl Sheet {
 
     /// The page, whole in one file.
     pub fn html(&self, title: &str, evaluation: &Evaluation) -> String {
-        let mut page = format!(
-            "<!DOCTYPE html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"><title>{title}</title>\n<style>\n\
-             body {{ font: 14px sans-serif; margin: 2em; }}\n\
-             .row {{ display: flex; flex-wrap: wrap; gap: 8px; margin: 0 0 1em; padding: 8px; background: #f4f4f4; }}\n\
-             figure {{ margin: 0; }} figcaption {{ font-size: 11px; color: #555; width: 160px; overflow-wrap: anywhere; }}\n\
-             table {{ border-collapse: collapse; }} td, th {{ border: 1px solid #ccc; padding: 3px 8px; }}\n\
-             </style></head><body>\n<h1>{title}</h1>\n",
-            title = escaped(title)
-        );
-        page += &table(evaluation);
-        let _ = writeln!(page, "<h2>{} groups, drawn at random</h2>", self.groups.len());
-        page += "<p>The first picture stays; the others are removed.</p>\n";
+        let mut page = Page::new(title);
+        page.html(&table(evaluation));
+        page.heading(&format!("{} groups, drawn at random", self.groups.len()));
+        page.paragraph("The first picture stays; the others are removed.");
         for group in &self.groups {
-            page += "<div class=\"row\">";
-            for member in group {
-                let caption = format!("{} bits, {:.3}", member.distance, member.pixel_distance);
-                self.figure(&mut page, &member.key, &caption);
-            }
-            page += "</div>\n";
+            page.row(
+                group.iter().map(|member| self.figure(&member.key, member.distance, member.pixel_distance)),
+            );
         }
-        let _ =
-            writeln!(page, "<h2>{} pairs nearest to the threshold of the second look</h2>", self.pairs.len());
+        page.heading(&format!("{} pairs nearest to the threshold of the second look", self.pairs.len()));
         for pair in &self.pairs {
-            page += "<div class=\"row\">";
-            let caption = format!("{} bits, {:.3}", pair.distance, pair.pixel_distance);
-            self.figure(&mut page, &pair.first, &caption);
-            self.figure(&mut page, &pair.second, &caption);
-            page += "</div>\n";
+            let keys = [pair.first.as_str(), &pair.second];
+            page.row(keys.map(|key| self.figure(key, pair.distance, pair.pixel_distance)));
         }
-        page + "</body></html>\n"
+        page.finish()
     }
 
-    fn figure(&self, page: &mut String, key: &str, caption: &str) {
-        let encoded =
-            self.pictures.get(key).map(|jpeg| base64::engine::general_purpose::STANDARD.encode(jpeg));
-        let key = escaped(key);
-        let _ = match encoded {
-            Some(data) => write!(
-                page,
-                "<figure><img alt=\"{key}\" src=\"data:image/jpeg;base64,{data}\"><figcaption>{key}<br>{caption}</figcaption></figure>"
-            ),
-            None => write!(page, "<figure><figcaption>{key}: not shown<br>{caption}</figcaption></figure>"),
-        };
+    fn figure<'a>(
+        &'a self,
+        key: &'a str,
+        distance: u32,
+        pixel_distance: f32,
+    ) -> (&'a str, String, Option<&'a [u8]>) {
+        let caption = format!("{distance} bits, {pixel_distance:.3}");
+        (key, caption, self.pictures.get(key).map(Vec::as_slice))
     }
 }
 
@@ -151,10 +131,6 @@ fn table(evaluation: &Evaluation) -> String {
     text += "</tr>\n<tr><td>false pairs among those found</td>";
     evaluation.methods.iter().for_each(|method| text += &cell(&method.false_positives));
     text + "</tr></table>\n"
-}
-
-fn escaped(text: &str) -> String {
-    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
 }
 
 /// The picture as a small JPEG.

@@ -3,8 +3,8 @@
 use std::collections::HashSet;
 use std::path::Path;
 
-use crate::columns::{self, Column, ROW_GROUP, Writer};
 use crate::{DedupError, Result};
+use dcgan_images::columns::{self, Column, ROW_GROUP, Writer};
 
 /// Its name.
 pub const GROUPS: &str = "groups.parquet";
@@ -44,7 +44,7 @@ pub(super) fn write(path: &Path, groups: &[Vec<Member>]) -> Result<()> {
             Column::F32(rows.iter().map(|(_, member)| member.pixel_distance).collect()),
         ])?;
     }
-    writer.finish()
+    Ok(writer.finish()?)
 }
 
 /// Reads the groups, in the order of their numbers.

@@ -2,8 +2,8 @@
 
 use std::path::Path;
 
-use crate::columns::{self, Column};
 use crate::{Code, DedupError, Result};
+use dcgan_images::columns::{self, Column};
 
 /// All codes of a set, without their keys: 24 bytes an image.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

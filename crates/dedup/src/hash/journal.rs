@@ -8,9 +8,9 @@ use serde::{Deserialize, Serialize};
 
 use super::{HashSummary, files, pictures};
 use crate::code::CODE_BITS;
-use crate::columns::{Column, ROW_GROUP, Writer};
 use crate::preprocess::PICTURE_BYTES;
 use crate::{Code, Result};
+use dcgan_images::columns::{Column, ROW_GROUP, Writer};
 
 /// An image: hashed, or bad.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -168,7 +168,7 @@ fn write_group(parquet: &mut Writer, rows: &mut Vec<Row>) -> Result<()> {
     let columns = [Column::U64(word(0)), Column::U64(word(1)), Column::U32(side(0)), Column::U32(side(1))];
     let keys = Column::Strings(rows.drain(..).map(|row| row.key).collect());
     let columns: Vec<Column> = std::iter::once(keys).chain(columns).collect();
-    parquet.write(&columns)
+    Ok(parquet.write(&columns)?)
 }
 
 /// A CSV field.

@@ -4,7 +4,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use image::metadata::Orientation;
 
-use super::{Reduced, check_size};
+use super::{LeastSide, Reduced, check_size};
 use crate::decode::has_end_of_image;
 use crate::{ImagesError, Result};
 
@@ -19,7 +19,7 @@ struct Header {
 }
 
 /// The picture; none where it is of a kind that is not decoded here.
-pub(super) fn decode(bytes: &[u8], least_side: usize, max_pixels: u64) -> Result<Option<Reduced>> {
+pub(super) fn decode(bytes: &[u8], least_side: LeastSide<'_>, max_pixels: u64) -> Result<Option<Reduced>> {
     let Some(header) = header(bytes) else { return Ok(None) };
     if header.bits != 8 || !matches!(header.n_components, 1 | 3) || header.is_turned {
         return Ok(None);
@@ -28,7 +28,7 @@ pub(super) fn decode(bytes: &[u8], least_side: usize, max_pixels: u64) -> Result
     if !has_end_of_image(bytes) {
         return Err(ImagesError::bad("breaks off: a JPEG without its end-of-image marker"));
     }
-    let eighths = eighths(&header, least_side);
+    let eighths = eighths(&header, least_side(header.height, header.width));
     let channels = usize::from(header.n_components);
     let (values, size) = scaled(bytes, eighths, channels == 1)?;
     let Header { height, width, .. } = header;

@@ -17,6 +17,19 @@ pub struct Thumbnail {
     pub width: usize,
 }
 
+/// A picture, perhaps smaller than in its file.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ReducedPicture {
+    /// 1 or 3 channels.
+    pub picture: Picture,
+    /// Rows of the whole picture at its full size.
+    pub height: usize,
+    /// Columns of the whole picture at its full size.
+    pub width: usize,
+    /// Rows and columns of `picture` for one of the full size, at most 1.
+    pub scale: [f64; 2],
+}
+
 /// A picture decoded at reduced size.
 struct Reduced {
     /// Interleaved values of the picture at reduced size.
@@ -40,16 +53,59 @@ struct Reduced {
 /// # Errors
 /// As [`decode`].
 pub fn decode_thumbnail(bytes: &[u8], n: usize, filter: Filter, max_pixels: u64) -> Result<Thumbnail> {
-    let reduced = if bytes.starts_with(b"\xff\xd8\xff") {
-        jpeg::decode(bytes, n, max_pixels)?
-    } else if webp::is_simple(bytes) {
-        Some(webp::decode(bytes, 2 * n, max_pixels)?)
-    } else {
-        None
-    };
-    match reduced {
+    match reduced(bytes, &|_, _| n, 2, max_pixels)? {
         Some(reduced) => reduced.thumbnail(n, filter),
         None => thumbnail(decode(bytes, max_pixels)?, n, filter),
+    }
+}
+
+/// Decodes as [`decode`] does, at reduced size where [`decode_thumbnail`] could, but all of the picture and no smaller than
+/// `least_scale` of (height, width) says: the share of the full size that suffices.
+///
+/// # Errors
+/// As [`decode`].
+pub fn decode_reduced(
+    bytes: &[u8],
+    least_scale: &dyn Fn(usize, usize) -> f64,
+    max_pixels: u64,
+) -> Result<ReducedPicture> {
+    let least_side = |height: usize, width: usize| {
+        let side = height.min(width) as f64;
+        (least_scale(height, width) * side).ceil().min(side) as usize
+    };
+    match reduced(bytes, &least_side, 1, max_pixels)? {
+        Some(Reduced { values, channels, size, height, width, scale }) => {
+            let picture = Picture::from_interleaved(channels, size[0], size[1], &values)?;
+            Ok(ReducedPicture { picture, height, width, scale })
+        }
+        None => Ok(decode(bytes, max_pixels)?.into()),
+    }
+}
+
+impl From<Picture> for ReducedPicture {
+    fn from(picture: Picture) -> Self {
+        let (height, width) = (picture.height, picture.width);
+        Self { picture, height, width, scale: [1.0; 2] }
+    }
+}
+
+/// The shorter side that a picture of (height, width) must have at least.
+type LeastSide<'a> = &'a dyn Fn(usize, usize) -> usize;
+
+/// The picture at reduced size, if it is of a kind that can be decoded so. WebP, which is shrunk by a coarse filter, is left
+/// `webp_margin` times as large.
+fn reduced(
+    bytes: &[u8],
+    least_side: LeastSide<'_>,
+    webp_margin: usize,
+    max_pixels: u64,
+) -> Result<Option<Reduced>> {
+    if bytes.starts_with(b"\xff\xd8\xff") {
+        jpeg::decode(bytes, least_side, max_pixels)
+    } else if webp::is_simple(bytes) {
+        webp::decode(bytes, &|height, width| webp_margin * least_side(height, width), max_pixels).map(Some)
+    } else {
+        Ok(None)
     }
 }
 

@@ -65,6 +65,29 @@ fn a_thumbnail_is_the_full_picture_made_small() {
 }
 
 #[test]
+fn a_reduced_picture_is_as_large_as_asked_for() {
+    // 301×211; a quarter of 211 is 53, an eighth 27.
+    for (bytes, share, size) in [
+        (jpeg(1), 0.2, [53, 76]),
+        (jpeg(1), 0.1, [27, 38]),
+        (jpeg(1), 0.9, [211, 301]),
+        (jpeg(6), 0.1, [301, 211]),
+    ] {
+        let found = decode_reduced(&bytes, &|_, _| share, MAX_PIXELS).unwrap();
+        assert_eq!([found.picture.height, found.picture.width], size);
+        assert!(found.scale.iter().all(|&scale| scale >= share), "{:?}", found.scale);
+        let whole = decode(&bytes, MAX_PIXELS).unwrap();
+        assert_eq!((found.height, found.width), (whole.height, whole.width));
+        // A pixel of the small one lies where its scale says.
+        let middle =
+            |picture: &Picture| picture.pixels[picture.height / 2 * picture.width + picture.width / 2];
+        assert!(middle(&found.picture).abs_diff(middle(&whole)) < 16);
+    }
+    let found = decode_reduced(&webp(), &|height, _| 100.0 / height as f64, MAX_PIXELS).unwrap();
+    assert_eq!((found.picture.height, found.height), (100, 211));
+}
+
+#[test]
 fn grey_and_png_are_decoded_too() {
     let mut bytes = Vec::new();
     JpegEncoder::new(&mut bytes).write_image(&[90; 70 * 70], 70, 70, ExtendedColorType::L8).unwrap();

@@ -4,7 +4,7 @@ use libwebp_sys::{
     VP8StatusCode, WEBP_CSP_MODE, WebPDecode, WebPDecoderConfig, WebPFreeDecBuffer, WebPGetFeatures,
 };
 
-use super::{Reduced, check_size};
+use super::{LeastSide, Reduced, check_size};
 use crate::{ImagesError, Result};
 
 /// Flags of an extended file's header: an animation, EXIF metadata.
@@ -19,7 +19,7 @@ pub(super) fn is_simple(bytes: &[u8]) -> bool {
 }
 
 /// The picture in three channels; an alpha channel is dropped.
-pub(super) fn decode(bytes: &[u8], least_side: usize, max_pixels: u64) -> Result<Reduced> {
+pub(super) fn decode(bytes: &[u8], least_side: LeastSide<'_>, max_pixels: u64) -> Result<Reduced> {
     let refused =
         |status: VP8StatusCode| ImagesError::bad(format!("cannot be decoded: libwebp says {status:?}"));
     let Ok(mut config) = WebPDecoderConfig::new() else {
@@ -33,7 +33,7 @@ pub(super) fn decode(bytes: &[u8], least_side: usize, max_pixels: u64) -> Result
     }
     let (height, width) = (config.input.height as usize, config.input.width as usize);
     check_size(height, width, max_pixels)?;
-    let shorter = height.min(width);
+    let (shorter, least_side) = (height.min(width), least_side(height, width));
     if shorter > least_side {
         config.options.use_scaling = 1;
         config.options.scaled_width = (width * least_side).div_ceil(shorter) as i32;

@@ -4,12 +4,49 @@ use std::path::{Component, Path, PathBuf};
 
 use dcgan_images::Source;
 
+use super::info::{KeyInfo, optional};
 use super::{Artifact, ConfigProblem, External, Input, InputRef};
 use crate::context::Context;
 
+/// The key `from`.
+pub(super) const FROM: KeyInfo = optional(
+    "from",
+    "stage",
+    "",
+    "The stage that made the data set; paths in `source` are then within its folder, `.` is the folder itself.",
+);
+
+/// An LSUN LMDB.
+pub(super) const LSUN: KeyInfo =
+    optional("source.lsun.path", "folder", "", "An LSUN LMDB, such as bedroom_train_lmdb.");
+
+/// A folder of pictures.
+pub(super) const FOLDER: KeyInfo =
+    optional("source.folder.path", "folder", "", "JPEG, PNG and WebP pictures, also in folders below.");
+
+/// Tars.
+pub(super) const TAR: KeyInfo =
+    optional("source.tar.path", "file or folder", "", "A tar of pictures, or a folder of such (WebDataset).");
+
+/// An image store.
+pub(super) const STORE: KeyInfo =
+    optional("source.store.path", "folder", "", "An image store. `import_images` lists the other data sets.");
+
+/// The key `max_pixels`.
+pub(super) const MAX_PIXELS: KeyInfo = optional(
+    "max_pixels",
+    "count",
+    "67108864",
+    "Pictures that claim more pixels are passed over before they are decoded.",
+);
+
 /// The stage that made the data set, as an input.
-pub(super) fn inputs(from: Option<&Input>) -> Vec<InputRef<'_>> {
-    from.into_iter().map(|name| InputRef { key: "from", name, needs: Artifact::Dataset }).collect()
+pub(super) fn inputs<'a>(from: Option<&'a Input>, source: &Source) -> Vec<InputRef<'a>> {
+    let needs = match source {
+        Source::Store { .. } => Artifact::Images,
+        _ => Artifact::Dataset,
+    };
+    from.into_iter().map(|name| InputRef { key: "from", name, needs }).collect()
 }
 
 /// The data set's files, where no stage made it.
@@ -23,7 +60,8 @@ pub(super) fn externals(from: Option<&Input>, source: &Source) -> Vec<External> 
 /// Refuses a path out of the folder of the stage that made the data set.
 pub(super) fn problems(from: Option<&Input>, source: &Source) -> Option<ConfigProblem> {
     // What lies outside the stage's folder would be neither checked nor fingerprinted.
-    let is_inside = |path: &Path| path.components().all(|part| matches!(part, Component::Normal(_)));
+    let is_inside =
+        |path: &Path| path.components().all(|part| matches!(part, Component::Normal(_) | Component::CurDir));
     let is_wrong = from.is_some() && !source.paths().into_iter().all(is_inside);
     let message = "with `from`, expected a path within that stage's folder, without `..`".to_owned();
     is_wrong.then(|| ConfigProblem { key: "source".to_owned(), message })

@@ -51,16 +51,11 @@ pub(super) const INFO: KindInfo = KindInfo {
 };
 
 const KEYS: [KeyInfo; 17] = [
-    optional(
-        "from",
-        "stage",
-        "",
-        "The stage that made the data set; paths in `source` are then within its folder.",
-    ),
-    optional("source.lsun.path", "folder", "", "The same data set that was hashed: an LSUN LMDB."),
-    optional("source.folder.path", "folder", "", "A folder of pictures."),
-    optional("source.tar.path", "file or folder", "", "A tar of pictures, or a folder of such (WebDataset)."),
-    optional("source.store.path", "folder", "", "An image store. `import_images` lists the other data sets."),
+    data_source::FROM,
+    data_source::LSUN,
+    data_source::FOLDER,
+    data_source::TAR,
+    data_source::STORE,
     required("codes", "stage", "The codes that `hash_images` made."),
     optional("grouping.rule", "\"exact\" or \"near\"", "\"exact\"", "Of no effect here: both are measured."),
     optional("grouping.radius", "0 to 24", "12", "As for `group_duplicates`."),
@@ -99,7 +94,7 @@ const KEYS: [KeyInfo; 17] = [
 
 impl Stage for DedupEval {
     fn inputs(&self) -> Vec<InputRef<'_>> {
-        let mut inputs = data_source::inputs(self.from.as_ref());
+        let mut inputs = data_source::inputs(self.from.as_ref(), &self.source);
         inputs.push(InputRef { key: "codes", name: &self.codes, needs: Artifact::Codes });
         inputs
     }

@@ -43,34 +43,14 @@ pub(super) const INFO: KindInfo = KindInfo {
               decoded at reduced size on all cores; memory does not grow with their number. Interrupted or killed, it goes on \
               where it stopped and ends with the bits of an uninterrupted run.",
     keys: &[
-        optional(
-            "from",
-            "stage",
-            "",
-            "The stage that made the data set; paths in `source` are then within its folder.",
-        ),
-        optional("source.lsun.path", "folder", "", "An LSUN LMDB, such as bedroom_train_lmdb."),
-        optional("source.folder.path", "folder", "", "JPEG, PNG and WebP pictures, also in folders below."),
-        optional(
-            "source.tar.path",
-            "file or folder",
-            "",
-            "A tar of pictures, or a folder of such (WebDataset).",
-        ),
-        optional(
-            "source.store.path",
-            "folder",
-            "",
-            "An image store. `import_images` lists the other data sets.",
-        ),
+        data_source::FROM,
+        data_source::LSUN,
+        data_source::FOLDER,
+        data_source::TAR,
+        data_source::STORE,
         required("autoencoder", "stage", "The autoencoder that `train_autoencoder` made."),
         optional("limit", "count", "", "Only so many pictures, the first ones."),
-        optional(
-            "max_pixels",
-            "count",
-            "67108864",
-            "Pictures that claim more pixels are passed over before they are decoded.",
-        ),
+        data_source::MAX_PIXELS,
     ],
     example: &["source.lsun.path=data/bedroom_train_lmdb", "autoencoder=runs/lsun/autoencoder"],
     is_resumable: true,
@@ -86,7 +66,7 @@ impl HashImages {
 
 impl Stage for HashImages {
     fn inputs(&self) -> Vec<InputRef<'_>> {
-        let mut inputs = data_source::inputs(self.from.as_ref());
+        let mut inputs = data_source::inputs(self.from.as_ref(), &self.source);
         inputs.push(InputRef { key: "autoencoder", name: &self.autoencoder, needs: Artifact::Autoencoder });
         inputs
     }

@@ -55,12 +55,7 @@ pub(super) const INFO: KindInfo = KindInfo {
               pictures that could not be read, each with the reason. Exactly one table under `source` says what is \
               read. Pictures are streamed; memory does not grow with their number.",
     keys: &[
-        optional(
-            "from",
-            "stage",
-            "",
-            "The stage that made the data set; paths in `source` are then within its folder.",
-        ),
+        data_source::FROM,
         optional("source.cifar10.path", "folder", "", "CIFAR-10's binary version, cifar-10-batches-bin."),
         optional(
             "source.cifar10.split",
@@ -71,7 +66,7 @@ pub(super) const INFO: KindInfo = KindInfo {
         optional("source.svhn.path", "file", "", "One of SVHN's *_32x32.mat. Label 10 becomes digit 0."),
         optional("source.mnist.images", "file", "", "IDX file of pictures, plain or .gz."),
         optional("source.mnist.labels", "file", "", "IDX file of labels, plain or .gz."),
-        optional("source.folder.path", "folder", "", "JPEG, PNG and WebP pictures, also in folders below."),
+        data_source::FOLDER,
         optional(
             "source.folder.classes",
             "true or false",
@@ -85,13 +80,8 @@ pub(super) const INFO: KindInfo = KindInfo {
             "",
             "ImageNet-1k unpacked, a folder for each synset.",
         ),
-        optional("source.lsun.path", "folder", "", "An LSUN LMDB, such as bedroom_train_lmdb."),
-        optional(
-            "source.tar.path",
-            "file or folder",
-            "",
-            "A tar of pictures, or a folder of such (WebDataset).",
-        ),
+        data_source::LSUN,
+        data_source::TAR,
         optional("source.store.path", "folder", "", "An image store."),
         optional(
             "resize",
@@ -107,12 +97,7 @@ pub(super) const INFO: KindInfo = KindInfo {
         ),
         optional("channels", "1 or 3", "3", "Grey or colour."),
         optional("limit", "count", "", "Only so many pictures, the first ones."),
-        optional(
-            "max_pixels",
-            "count",
-            "67108864",
-            "Pictures that claim more pixels are passed over before they are decoded.",
-        ),
+        data_source::MAX_PIXELS,
     ],
     example: &["source.svhn.path=data/svhn/train_32x32.mat"],
     is_resumable: false,
@@ -134,7 +119,7 @@ impl ImportImages {
 
 impl Stage for ImportImages {
     fn inputs(&self) -> Vec<InputRef<'_>> {
-        data_source::inputs(self.from.as_ref())
+        data_source::inputs(self.from.as_ref(), &self.source)
     }
 
     fn yields(&self) -> Vec<Artifact> {

@@ -3,9 +3,9 @@
 use std::fmt::Write as _;
 
 use super::{
-    arithmetic, cifar10_protocol, dedup_eval, extract_features, fetch, fit_svm, forget, group_duplicates,
-    guided_backprop, hash_images, import_images, import_weights, remove_duplicates, report, sample,
-    svhn_protocol, synthesize, train_autoencoder, train_gan, turn, walk,
+    arithmetic, cifar10_protocol, crop_faces, dedup_eval, extract_features, fetch, fit_svm, forget,
+    group_duplicates, guided_backprop, hash_images, import_images, import_weights, remove_duplicates, report,
+    sample, svhn_protocol, synthesize, train_autoencoder, train_gan, turn, walk,
 };
 
 /// What a key takes that names one stage; the matrix and the checks go by it.
@@ -65,10 +65,11 @@ pub(super) const fn optional(
 }
 
 /// All kinds, in the order in which a pipeline uses them.
-pub const KINDS: [&KindInfo; 21] = [
+pub const KINDS: [&KindInfo; 22] = [
     &synthesize::INFO,
     &fetch::INFO,
     &import_images::INFO,
+    &crop_faces::INFO,
     &train_autoencoder::INFO,
     &hash_images::INFO,
     &group_duplicates::INFO,

@@ -10,6 +10,7 @@ use crate::stages::info::KindInfo;
 
 mod arithmetic;
 mod cifar10_protocol;
+mod crop_faces;
 mod data_source;
 mod dedup_eval;
 mod drawing;
@@ -208,6 +209,8 @@ pub enum StageConfig {
     Fetch(fetch::Fetch),
     /// A data set into an image store.
     ImportImages(import_images::ImportImages),
+    /// The faces of photos into an image store.
+    CropFaces(crop_faces::CropFaces),
     /// Training the autoencoder of the semantic hash.
     TrainAutoencoder(train_autoencoder::TrainAutoencoder),
     /// Codes of pictures.
@@ -253,6 +256,7 @@ impl StageConfig {
             Self::Synthesize(stage) => stage,
             Self::Fetch(stage) => stage,
             Self::ImportImages(stage) => stage,
+            Self::CropFaces(stage) => stage,
             Self::TrainAutoencoder(stage) => stage,
             Self::HashImages(stage) => stage,
             Self::GroupDuplicates(stage) => stage,
@@ -280,6 +284,7 @@ impl StageConfig {
             Self::Synthesize(_) => &synthesize::INFO,
             Self::Fetch(_) => &fetch::INFO,
             Self::ImportImages(_) => &import_images::INFO,
+            Self::CropFaces(_) => &crop_faces::INFO,
             Self::TrainAutoencoder(_) => &train_autoencoder::INFO,
             Self::HashImages(_) => &hash_images::INFO,
             Self::GroupDuplicates(_) => &group_duplicates::INFO,

@@ -58,26 +58,11 @@ pub(super) const INFO: KindInfo = KindInfo {
     details: "Writes keep.txt and remove.txt, a key a line, and, by `target`, lmdb/ (an LSUN LMDB), pictures/ (the files) or \
               an image store. Of each group one picture stays. Nothing is deleted from the set itself.",
     keys: &[
-        optional(
-            "from",
-            "stage",
-            "",
-            "The stage that made the data set; paths in `source` are then within its folder.",
-        ),
-        optional("source.lsun.path", "folder", "", "The same data set that was hashed: an LSUN LMDB."),
-        optional("source.folder.path", "folder", "", "A folder of pictures."),
-        optional(
-            "source.tar.path",
-            "file or folder",
-            "",
-            "A tar of pictures, or a folder of such (WebDataset).",
-        ),
-        optional(
-            "source.store.path",
-            "folder",
-            "",
-            "An image store. `import_images` lists the other data sets.",
-        ),
+        data_source::FROM,
+        data_source::LSUN,
+        data_source::FOLDER,
+        data_source::TAR,
+        data_source::STORE,
         required("groups", "stage", "The groups that `group_duplicates` found."),
         optional(
             "target",
@@ -117,7 +102,7 @@ impl RemoveDuplicates {
 
 impl Stage for RemoveDuplicates {
     fn inputs(&self) -> Vec<InputRef<'_>> {
-        let mut inputs = data_source::inputs(self.from.as_ref());
+        let mut inputs = data_source::inputs(self.from.as_ref(), &self.source);
         inputs.push(InputRef { key: "groups", name: &self.groups, needs: Artifact::Groups });
         inputs
     }

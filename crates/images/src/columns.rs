@@ -6,33 +6,49 @@ use std::sync::Arc;
 use dcgan_images::without_panic;
 use parquet::basic::Compression;
 use parquet::column::reader::{ColumnReader, ColumnReaderImpl};
-use parquet::data_type::{ByteArrayType, DataType, FloatType, Int32Type, Int64Type};
+use parquet::data_type::{ByteArray, ByteArrayType, DataType, FloatType, Int32Type, Int64Type};
 use parquet::errors::ParquetError;
 use parquet::file::properties::WriterProperties;
 use parquet::file::reader::{FileReader, SerializedFileReader};
 use parquet::file::writer::{SerializedFileWriter, SerializedRowGroupWriter};
 use parquet::schema::parser::parse_message_type;
 
-use crate::{DedupError, Result};
+use crate::{ImagesError, Result};
 
 /// Rows in a row group.
-pub(crate) const ROW_GROUP: usize = 1 << 16;
+pub const ROW_GROUP: usize = 1 << 16;
 
 /// One column's values of a row group. Unsigned numbers are stored as the signed ones of the same bits.
-pub(crate) enum Column {
+#[derive(Clone, Debug, PartialEq)]
+pub enum Column {
+    /// Text.
     Strings(Vec<String>),
+    /// 32-bit integers.
     U32(Vec<u32>),
+    /// 64-bit integers.
     U64(Vec<u64>),
+    /// 32-bit floats.
     F32(Vec<f32>),
+    /// Text that may be missing; written only.
+    MaybeStrings(Vec<Option<String>>),
+    /// 32-bit integers that may be missing; written only.
+    MaybeU32(Vec<Option<u32>>),
+    /// 32-bit floats that may be missing; written only.
+    MaybeF32(Vec<Option<f32>>),
 }
 
-pub(crate) struct Writer {
+/// Writes a Parquet file, a row group at a time.
+pub struct Writer {
     path: PathBuf,
     file: SerializedFileWriter<std::fs::File>,
 }
 
 impl Writer {
-    pub(crate) fn create(path: &Path, schema: &str) -> Result<Self> {
+    /// Begins a file; `schema` in Parquet's own notation.
+    ///
+    /// # Errors
+    /// [`ImagesError::Io`], and [`ImagesError::Parquet`] for a schema that is none.
+    pub fn create(path: &Path, schema: &str) -> Result<Self> {
         let (file, _) = fs_err::File::create(path)?.into_parts();
         let create = || {
             let schema = Arc::new(parse_message_type(schema)?);
@@ -44,44 +60,75 @@ impl Writer {
     }
 
     /// Writes a row group: the columns in the order of the schema, all of one length.
-    pub(crate) fn write(&mut self, columns: &[Column]) -> Result<()> {
+    ///
+    /// # Errors
+    /// [`ImagesError::Parquet`].
+    pub fn write(&mut self, columns: &[Column]) -> Result<()> {
         let mut write = || {
             let mut group = self.file.next_row_group()?;
             for column in columns {
-                match column {
-                    Column::Strings(values) => {
-                        let values: Vec<_> =
-                            values.iter().map(|text| text.as_bytes().to_vec().into()).collect();
-                        write_column::<ByteArrayType>(&mut group, &values)?;
-                    }
-                    Column::U32(values) => {
-                        let values: Vec<i32> = values.iter().map(|&value| value as i32).collect();
-                        write_column::<Int32Type>(&mut group, &values)?;
-                    }
-                    Column::U64(values) => {
-                        let values: Vec<i64> = values.iter().map(|&value| value as i64).collect();
-                        write_column::<Int64Type>(&mut group, &values)?;
-                    }
-                    Column::F32(values) => write_column::<FloatType>(&mut group, values)?,
-                }
+                write_any(&mut group, column)?;
             }
             group.close().map(|_| ())
         };
         write().map_err(|e| parquet_error(&self.path, e))
     }
 
-    pub(crate) fn finish(self) -> Result<()> {
+    /// Completes the file.
+    ///
+    /// # Errors
+    /// [`ImagesError::Parquet`].
+    pub fn finish(self) -> Result<()> {
         self.file.close().map_err(|e| parquet_error(&self.path, e))?;
         Ok(())
     }
 }
 
+fn write_any(group: &mut Group<'_>, column: &Column) -> std::result::Result<(), ParquetError> {
+    let bytes = |text: &String| ByteArray::from(text.as_bytes().to_vec());
+    match column {
+        Column::Strings(values) => {
+            let values: Vec<_> = values.iter().map(bytes).collect();
+            write_column::<ByteArrayType>(group, &values, None)
+        }
+        Column::U32(values) => {
+            let values: Vec<i32> = values.iter().map(|&value| value as i32).collect();
+            write_column::<Int32Type>(group, &values, None)
+        }
+        Column::U64(values) => {
+            let values: Vec<i64> = values.iter().map(|&value| value as i64).collect();
+            write_column::<Int64Type>(group, &values, None)
+        }
+        Column::F32(values) => write_column::<FloatType>(group, values, None),
+        Column::MaybeStrings(values) => {
+            let present: Vec<_> = values.iter().flatten().map(bytes).collect();
+            write_column::<ByteArrayType>(group, &present, Some(&levels(values)))
+        }
+        Column::MaybeU32(values) => {
+            let present: Vec<i32> = values.iter().flatten().map(|&value| value as i32).collect();
+            write_column::<Int32Type>(group, &present, Some(&levels(values)))
+        }
+        Column::MaybeF32(values) => {
+            let present: Vec<f32> = values.iter().flatten().copied().collect();
+            write_column::<FloatType>(group, &present, Some(&levels(values)))
+        }
+    }
+}
+
+/// Parquet's definition levels: 0 where a value is missing.
+fn levels<T>(values: &[Option<T>]) -> Vec<i16> {
+    values.iter().map(|value| i16::from(value.is_some())).collect()
+}
+
+type Group<'a> = SerializedRowGroupWriter<'a, std::fs::File>;
+
 fn write_column<T: DataType>(
-    group: &mut SerializedRowGroupWriter<'_, std::fs::File>,
+    group: &mut Group<'_>,
     values: &[T::T],
+    levels: Option<&[i16]>,
 ) -> std::result::Result<(), ParquetError> {
     if let Some(mut column) = group.next_column()? {
-        column.typed::<T>().write_batch(values, None, None)?;
+        column.typed::<T>().write_batch(values, levels, None)?;
         column.close()?;
     }
     Ok(())
@@ -90,14 +137,15 @@ fn write_column<T: DataType>(
 /// Calls `visit` with the named columns of each row group in turn.
 ///
 /// # Errors
-/// Where the file cannot be read, or a column is missing or of another type than text, 32- or 64-bit integers and floats.
-pub(crate) fn read(path: &Path, names: &[&str], mut visit: impl FnMut(Vec<Column>)) -> Result<()> {
+/// Where the file cannot be read, or a column is missing or of another type than text, 32- or 64-bit integers and floats, none of
+/// them nullable.
+pub fn read(path: &Path, names: &[&str], mut visit: impl FnMut(Vec<Column>)) -> Result<()> {
     let (file, _) = fs_err::File::open(path)?.into_parts();
     let file = without_panic(|| SerializedFileReader::new(file)).map_err(|e| parquet_error(path, e))?;
     let schema = file.metadata().file_metadata().schema_descr();
     let index_of = |name: &&str| {
         let found = schema.columns().iter().position(|column| column.name() == *name);
-        found.ok_or_else(|| DedupError::file(path, format!("a column `{name}`"), "none of that name"))
+        found.ok_or_else(|| ImagesError::layout(path, format!("a column `{name}`"), "none of that name"))
     };
     let indices = names.iter().map(index_of).collect::<Result<Vec<usize>>>()?;
     for group_idx in 0..file.num_row_groups() {
@@ -145,6 +193,6 @@ fn values<T: DataType>(
     Ok(values)
 }
 
-fn parquet_error(path: &Path, source: ParquetError) -> DedupError {
-    DedupError::Parquet { path: path.to_path_buf(), source }
+fn parquet_error(path: &Path, source: ParquetError) -> ImagesError {
+    ImagesError::Parquet { path: path.to_path_buf(), source }
 }

@@ -1,0 +1,329 @@
+//! From photos to faces: streaming, on all cores, resumable.
+
+use std::ops::ControlFlow;
+use std::path::Path;
+use std::sync::Mutex;
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::time::{Duration, Instant};
+
+use dcgan_images::{ImagesError, Payload, Picture, Record, Records, ReducedPicture, Source};
+use rayon::prelude::*;
+use serde::{Deserialize, Serialize};
+
+use crate::error::check;
+use crate::finish::{Counts, finish};
+use crate::journal::{Journal, Shown};
+use crate::row::{Outcome, Photo};
+use crate::sheet::{ON_SHEET, with_boxes};
+use crate::{CropConfig, DetectorConfig, DetectorScratch, Face, FaceDetector, FacesError, Result, Which};
+
+/// Photos that are looked at together, and after which the journal is whole.
+pub(crate) const CHUNK: usize = 64;
+
+/// Settings of [`crop_faces`].
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct CollectConfig {
+    /// What counts as a face.
+    pub detector: DetectorConfig,
+    /// What part of a photo becomes a picture.
+    pub crop: CropConfig,
+    /// Whether the faces are also written as single files.
+    pub files: Files,
+    /// A photo of more pixels than this is bad, and is not decoded.
+    pub max_pixels: u64,
+    /// Stop after this many photos, bad ones included.
+    pub limit: Option<usize>,
+}
+
+/// Single files of the faces, in `pictures/`, numbered as in the store.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Files {
+    /// None.
+    #[default]
+    None,
+    /// PNG, without loss.
+    Png,
+    /// JPEG of quality 95.
+    Jpeg,
+}
+
+impl Default for CollectConfig {
+    fn default() -> Self {
+        Self {
+            detector: DetectorConfig::default(),
+            crop: CropConfig::default(),
+            files: Files::None,
+            max_pixels: 1 << 26,
+            limit: None,
+        }
+    }
+}
+
+impl CollectConfig {
+    /// Checks the ranges of its own settings; `detector` and `crop` have their own `validate`.
+    ///
+    /// # Errors
+    /// [`FacesError::Setting`].
+    pub fn validate(&self) -> Result<()> {
+        check("max_pixels", (1..=1 << 32).contains(&self.max_pixels), "1 to 2³²", self.max_pixels)?;
+        check("limit", self.limit != Some(0), "at least 1", 0)
+    }
+}
+
+/// What [`crop_faces`] did.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct CollectSummary {
+    /// Photos that were looked at, bad ones included.
+    pub n_photos: u64,
+    /// Pictures in the store.
+    pub n_faces: u64,
+    /// Photos with at least one of them.
+    pub n_with_face: u64,
+    /// Photos with too small faces only.
+    pub n_too_small: u64,
+    /// Photos without a face.
+    pub n_no_face: u64,
+    /// Photos that could not be decoded.
+    pub n_bad: u64,
+    /// Photos that an earlier, interrupted run had done.
+    pub n_resumed: u64,
+    /// Of the time the threads spent on photos: share of reading and decoding.
+    pub decode_share: f64,
+    /// Share of finding faces.
+    pub detect_share: f64,
+    /// Share of cutting them out and scaling them.
+    pub crop_share: f64,
+}
+
+/// Finds the faces of all photos of `source` and writes them as an image store into `dir`, which must exist. The store is the same
+/// whatever the number of threads; memory does not grow with the number of photos. A run that was killed, at any point, is
+/// continued where its journal in `dir` ends, to the bits of an uninterrupted one.
+///
+/// `observe` is told how many photos are done and how many there are (0: unknown).
+///
+/// # Errors
+/// Those of [`Source::records`], of [`FaceDetector::new`] and of writing; [`FacesError::File`] where no photo has a face that is
+/// wanted; [`FacesError::Interrupted`] where `observe` breaks.
+pub fn crop_faces(
+    source: &Source,
+    config: &CollectConfig,
+    dir: &Path,
+    observe: &mut dyn FnMut(u64, u64) -> ControlFlow<()>,
+) -> Result<CollectSummary> {
+    config.validate()?;
+    config.crop.validate()?;
+    let detector = FaceDetector::new(&config.detector)?;
+    let limit = config.limit.unwrap_or(usize::MAX);
+    let n_total = source.n_images()?.map_or(0, |n| n.min(limit as u64));
+    let mut journal = Journal::resume(dir, 3 * config.crop.size * config.crop.size, CHUNK)?;
+    let n_resumed = journal.n_rows();
+    let records: Records = Box::new(source.records()?.take(limit).skip(n_resumed as usize));
+    let looker = Looker { detector, config, shown: Mutex::new(journal.shown()) };
+    let mut times = Times::default();
+    std::thread::scope(|scope| {
+        // Reading overlaps looking, and that overlaps writing.
+        let (to_look, chunks) = sync_channel(1);
+        let (to_write, looked) = sync_channel(1);
+        scope.spawn(move || send_chunks(records, &to_look));
+        scope.spawn(|| {
+            let to_write = to_write;
+            looker.look_at_all(chunks, &to_write);
+        });
+        write_all(looked, &mut journal, &looker.shown, &mut times, &mut |done| observe(done, n_total))
+    })?;
+    let counts = finish(journal, source, config, dir)?;
+    let Counts { n_photos, n_faces, n_with_face, n_too_small, n_no_face, n_bad } = counts;
+    let share = |part: Duration| part.as_secs_f64() / times.sum().as_secs_f64().max(1e-9);
+    Ok(CollectSummary {
+        n_photos,
+        n_faces,
+        n_with_face,
+        n_too_small,
+        n_no_face,
+        n_bad,
+        n_resumed,
+        decode_share: share(times.decode),
+        detect_share: share(times.detect),
+        crop_share: share(times.crop),
+    })
+}
+
+/// What the threads spent.
+#[derive(Clone, Copy, Debug, Default)]
+struct Times {
+    decode: Duration,
+    detect: Duration,
+    crop: Duration,
+}
+
+impl Times {
+    fn sum(&self) -> Duration {
+        self.decode + self.detect + self.crop
+    }
+
+    fn add(&mut self, other: Self) {
+        self.decode += other.decode;
+        self.detect += other.detect;
+        self.crop += other.crop;
+    }
+}
+
+type Chunk = Vec<std::result::Result<Record, ImagesError>>;
+
+/// Sends the records in chunks of [`CHUNK`], until they end, one is an error, or nobody listens any more.
+fn send_chunks(mut records: Records, sender: &SyncSender<Chunk>) {
+    loop {
+        let mut chunk = Chunk::new();
+        while chunk.len() < CHUNK && chunk.last().is_none_or(std::result::Result::is_ok) {
+            match records.next() {
+                Some(record) => chunk.push(record),
+                None => break,
+            }
+        }
+        let is_last = chunk.len() < CHUNK;
+        if chunk.is_empty() || sender.send(chunk).is_err() || is_last {
+            return;
+        }
+    }
+}
+
+/// Photos, their crops one after the other, and the time they took.
+type Looked = (Vec<Photo>, Vec<u8>, Times);
+
+struct Looker<'a> {
+    detector: FaceDetector,
+    config: &'a CollectConfig,
+    /// How many photos of each outcome have been written with a thumbnail.
+    shown: Mutex<Shown>,
+}
+
+impl Looker<'_> {
+    /// Looks at chunks on all cores until they end, one holds an error of the set itself, or nobody listens any more.
+    fn look_at_all(&self, chunks: Receiver<Chunk>, sender: &SyncSender<Result<Looked>>) {
+        for chunk in chunks {
+            let records: std::result::Result<Vec<Record>, ImagesError> = chunk.into_iter().collect();
+            let looked = records.map_err(FacesError::from).and_then(|records| {
+                let each = records
+                    .into_par_iter()
+                    .map_init(DetectorScratch::default, |scratch, record| self.look(record, scratch));
+                let each: Vec<(Photo, Vec<u8>, Times)> = each.collect::<Result<_>>()?;
+                let mut looked = Looked::default();
+                for (photo, crops, times) in each {
+                    looked.0.push(photo);
+                    looked.1.extend(crops);
+                    looked.2.add(times);
+                }
+                Ok(looked)
+            });
+            if sender.send(looked).is_err() {
+                return;
+            }
+        }
+    }
+
+    fn look(&self, record: Record, scratch: &mut DetectorScratch) -> Result<(Photo, Vec<u8>, Times)> {
+        let Record { key, label, source, payload } = record;
+        let photo =
+            Photo { key, source, label, size: None, faces: Vec::new(), reason: None, thumbnail: Vec::new() };
+        let mut times = Times::default();
+        match self.look_closely(payload, photo.clone(), scratch, &mut times) {
+            Ok((photo, crops)) => Ok((photo, crops, times)),
+            Err(FacesError::Images(ImagesError::BadPicture { reason })) => {
+                Ok((Photo { reason: Some(reason), ..photo }, Vec::new(), times))
+            }
+            Err(e) => Err(e),
+        }
+    }
+
+    fn look_closely(
+        &self,
+        payload: Payload,
+        mut photo: Photo,
+        scratch: &mut DetectorScratch,
+        times: &mut Times,
+    ) -> Result<(Photo, Vec<u8>)> {
+        let CollectConfig { detector, crop, max_pixels, .. } = self.config;
+        let start = Instant::now();
+        let least_scale = |height: usize, width: usize| {
+            detector.least_scale(height, width).max(crop.least_scale(detector, height, width))
+        };
+        let decoded = payload.into_reduced(&least_scale, *max_pixels)?;
+        let decode_end = Instant::now();
+        times.decode = decode_end - start;
+        let faces = self.detector.detect(&decoded, scratch)?;
+        let detect_end = Instant::now();
+        times.detect = detect_end - decode_end;
+        let smallest = detector.smallest_in(decoded.height, decoded.width);
+        photo.size = Some([decoded.width as u32, decoded.height as u32]);
+        photo.faces = judged(&faces, smallest, crop.faces);
+        let mut crops = Vec::new();
+        for (face, outcome) in &photo.faces {
+            if *outcome == Outcome::Cropped {
+                crops.extend(crop.crop(&decoded, face)?.pixels);
+            }
+        }
+        self.show(&mut photo, &decoded)?;
+        times.crop = detect_end.elapsed();
+        Ok((photo, crops))
+    }
+
+    /// Makes the thumbnail of a photo that may be among the first of its kind. Those before it that are not yet written make it
+    /// one too many at worst; whoever writes them drops those.
+    fn show(&self, photo: &mut Photo, decoded: &ReducedPicture) -> Result<()> {
+        let mut shown = *self.shown.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        if shown.of(photo.outcome()).is_some_and(|n| *n < ON_SHEET) {
+            let faces: Vec<Face> = photo.faces.iter().map(|(face, _)| *face).collect();
+            photo.thumbnail = with_boxes(decoded, &faces)?;
+        }
+        Ok(())
+    }
+}
+
+/// What becomes of each face.
+fn judged(faces: &[Face], smallest: f64, which: Which) -> Vec<(Face, Outcome)> {
+    let largest = faces.iter().map(Face::side).fold(0.0, f32::max);
+    let mut is_taken = false;
+    let judge = |face: &Face| {
+        let outcome = if f64::from(face.side()) < smallest {
+            Outcome::TooSmall
+        } else if which == Which::Largest && (face.side() < largest || is_taken) {
+            Outcome::NotLargest
+        } else {
+            is_taken = true;
+            Outcome::Cropped
+        };
+        (*face, outcome)
+    };
+    faces.iter().map(judge).collect()
+}
+
+fn write_all(
+    chunks: Receiver<Result<Looked>>,
+    journal: &mut Journal,
+    shown: &Mutex<Shown>,
+    times: &mut Times,
+    observe: &mut dyn FnMut(u64) -> ControlFlow<()>,
+) -> Result<()> {
+    for chunk in chunks {
+        if observe(journal.n_rows()).is_break() {
+            return Err(FacesError::Interrupted);
+        }
+        let (photos, crops, spent) = chunk?;
+        times.add(spent);
+        journal.append(photos, &crops, ON_SHEET)?;
+        *shown.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = journal.shown();
+    }
+    let _ = observe(journal.n_rows());
+    Ok(())
+}
+
+/// A crop of a store's bytes.
+pub(crate) fn picture(pixels: &[u8], size: usize) -> Picture {
+    Picture { channels: 3, height: size, width: size, pixels: pixels.to_vec() }
+}
+
+#[cfg(test)]
+#[path = "collect_tests.rs"]
+mod tests;

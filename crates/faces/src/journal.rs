@@ -1,0 +1,151 @@
+//! What is done so far: a JSON line a photo, beside the crops. Both only grow, a chunk at a time, the crops first; of what a
+//! killed run left, whole chunks count and the rest is cut off.
+
+use std::io::{BufRead, BufReader, Read, Seek, SeekFrom, Write};
+use std::path::{Path, PathBuf};
+
+use crate::Result;
+use crate::row::{Outcome, Photo};
+
+/// The file of lines.
+pub(crate) const ROWS: &str = "photos.jsonl.partial";
+/// The file of crops.
+pub(crate) const CROPS: &str = "crops.partial";
+
+pub(crate) struct Journal {
+    dir: PathBuf,
+    rows: fs_err::File,
+    crops: fs_err::File,
+    crop_bytes: u64,
+    n_rows: u64,
+    /// Photos whose thumbnails are kept, by outcome.
+    shown: Shown,
+}
+
+/// How many photos of an outcome are shown so far.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Shown {
+    cropped: usize,
+    too_small: usize,
+    no_face: usize,
+}
+
+impl Shown {
+    /// The number for an outcome; none for those that are not shown.
+    pub(crate) fn of(&mut self, outcome: Outcome) -> Option<&mut usize> {
+        match outcome {
+            Outcome::Cropped => Some(&mut self.cropped),
+            Outcome::TooSmall => Some(&mut self.too_small),
+            Outcome::NoFace => Some(&mut self.no_face),
+            Outcome::NotLargest | Outcome::Bad => None,
+        }
+    }
+}
+
+impl Journal {
+    /// Opens the journal in `dir` behind its last whole chunk of `chunk` photos, or begins one.
+    pub(crate) fn resume(dir: &Path, crop_bytes: usize, chunk: usize) -> Result<Self> {
+        let open = |name: &str| {
+            fs_err::OpenOptions::new()
+                .read(true)
+                .write(true)
+                .create(true)
+                .truncate(false)
+                .open(dir.join(name))
+        };
+        let (mut rows, mut crops, crop_bytes) = (open(ROWS)?, open(CROPS)?, crop_bytes as u64);
+        let n_there = crops.metadata()?.len() / crop_bytes;
+        let (mut end, mut n_kept, mut n_crops_kept, mut shown_kept) = (0, 0, 0, Shown::default());
+        let (mut position, mut n_rows, mut n_crops, mut shown) = (0, 0, 0, Shown::default());
+        for photo in lines(&mut rows)? {
+            let Ok((photo, length)) = photo else { break };
+            position += length;
+            n_rows += 1;
+            n_crops += photo.crop_keys().count() as u64;
+            count(&photo, &mut shown);
+            if n_rows % chunk as u64 == 0 && n_crops <= n_there {
+                (end, n_kept, n_crops_kept, shown_kept) = (position, n_rows, n_crops, shown);
+            }
+        }
+        for (file, end) in [(&mut rows, end), (&mut crops, n_crops_kept * crop_bytes)] {
+            file.set_len(end)?;
+            file.seek(SeekFrom::Start(end))?;
+        }
+        Ok(Self { dir: dir.to_path_buf(), rows, crops, crop_bytes, n_rows: n_kept, shown: shown_kept })
+    }
+
+    /// Photos that are done.
+    pub(crate) fn n_rows(&self) -> u64 {
+        self.n_rows
+    }
+
+    /// How many are shown.
+    pub(crate) fn shown(&self) -> Shown {
+        self.shown
+    }
+
+    /// Adds a chunk with the crops of its faces; of each outcome, `most` photos keep their thumbnails.
+    pub(crate) fn append(&mut self, mut photos: Vec<Photo>, crops: &[u8], most: usize) -> Result<()> {
+        self.crops.write_all(crops)?;
+        let mut text = Vec::new();
+        for photo in &mut photos {
+            if self.shown.of(photo.outcome()).is_none_or(|n| *n >= most) {
+                photo.thumbnail.clear();
+            }
+            count(photo, &mut self.shown);
+            serde_json::to_writer(&mut text, photo).map_err(std::io::Error::from)?;
+            text.push(b'\n');
+        }
+        self.rows.write_all(&text)?;
+        self.n_rows += photos.len() as u64;
+        Ok(())
+    }
+
+    /// All photos from the first on.
+    pub(crate) fn photos(&mut self) -> Result<impl Iterator<Item = Result<Photo>>> {
+        Ok(lines(&mut self.rows)?.map(|photo| Ok(photo?.0)))
+    }
+
+    /// All crops from the first on, one after the other, each (3, size, size).
+    pub(crate) fn crops(&self) -> Result<BufReader<fs_err::File>> {
+        Ok(BufReader::with_capacity(1 << 20, fs_err::File::open(self.dir.join(CROPS))?))
+    }
+
+    /// Some crops, one after the other.
+    pub(crate) fn some_crops(&mut self, indices: &[u64]) -> Result<Vec<u8>> {
+        let mut bytes = vec![0; indices.len() * self.crop_bytes as usize];
+        for (&idx, crop) in indices.iter().zip(bytes.chunks_exact_mut(self.crop_bytes as usize)) {
+            self.crops.seek(SeekFrom::Start(idx * self.crop_bytes))?;
+            self.crops.read_exact(crop)?;
+        }
+        Ok(bytes)
+    }
+
+    /// Removes it.
+    pub(crate) fn remove(self) -> Result<()> {
+        fs_err::remove_file(self.dir.join(ROWS))?;
+        Ok(fs_err::remove_file(self.dir.join(CROPS))?)
+    }
+}
+
+fn count(photo: &Photo, shown: &mut Shown) {
+    if let (Some(n), false) = (shown.of(photo.outcome()), photo.thumbnail.is_empty()) {
+        *n += 1;
+    }
+}
+
+/// The photos of a journal from its first line on, with the lengths of their lines.
+fn lines(rows: &mut fs_err::File) -> Result<impl Iterator<Item = Result<(Photo, u64)>>> {
+    rows.seek(SeekFrom::Start(0))?;
+    let mut reader = BufReader::new(rows);
+    let mut line = String::new();
+    Ok(std::iter::from_fn(move || {
+        line.clear();
+        let read = reader.read_line(&mut line).and_then(|n| match line.strip_suffix('\n') {
+            Some(text) => Ok(Some((serde_json::from_str(text)?, n as u64))),
+            None if n == 0 => Ok(None),
+            None => Err(std::io::ErrorKind::UnexpectedEof.into()),
+        });
+        read.map_err(Into::into).transpose()
+    }))
+}
