@@ -179,7 +179,7 @@ pub fn outputs(
 pub fn outputs_at(
     folder: &Path,
     paths: &[PathBuf],
-    memo: &mut Memo,
+    memo: &Memo,
     progress: &Progress,
 ) -> anyhow::Result<BTreeMap<String, OutputRecord>> {
     let mut files = Vec::new();
@@ -197,7 +197,7 @@ pub fn outputs_at(
 fn fingerprints(
     folder: &Path,
     files: impl Iterator<Item = String>,
-    memo: &mut Memo,
+    memo: &Memo,
     progress: &Progress,
 ) -> anyhow::Result<BTreeMap<String, OutputRecord>> {
     let mut outputs = BTreeMap::new();
