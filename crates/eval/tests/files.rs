@@ -178,7 +178,7 @@ fn unusable_files_say_what_was_expected_and_found() {
         (
             refusal(&good, &i8_labels(2)[..140]),
             "labels.npy: expected all the data that its header announces, \
-             found fewer bytes: the file is truncated",
+             found 12 of 16 bytes: the file is truncated",
         ),
         (
             refusal(&good, &npy("|u1", "False", "(2, 1)", &[0, 1])),
