@@ -54,18 +54,15 @@ pub(crate) fn attempt(
     let if_range = (part.origin().url == url).then(|| part.origin().validator().map(str::to_owned)).flatten();
     let messages = http::send(agent, Request { url: url.to_owned(), start, if_range })?;
     let mut stall = Stall::new(options.stall);
-    loop {
-        match next(&messages, file, part, &mut stall, observe)? {
-            Some(Message::Head(head)) => {
-                if let Some(outcome) = begin(&head, url, file, part)? {
-                    return Ok(outcome);
-                }
-                break;
+    match next(&messages, file, part, &mut stall, observe)? {
+        Some(Message::Head(head)) => {
+            if let Some(outcome) = begin(&head, url, file, part)? {
+                return Ok(outcome);
             }
-            Some(Message::Failed(why)) => return Ok(failed(why)),
-            Some(Message::Bytes(_) | Message::End) => return Ok(failed("an answer without a head")),
-            None => return Ok(failed(stall.to_string())),
         }
+        Some(Message::Failed(why)) => return Ok(failed(why)),
+        Some(Message::Bytes(_) | Message::End) => return Ok(failed("an answer without a head")),
+        None => return Ok(failed(stall.to_string())),
     }
     receive(&messages, file, part, &mut stall, observe)
 }

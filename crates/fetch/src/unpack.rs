@@ -219,7 +219,6 @@ pub fn unpack_tar_gz(archive: &Path, target: &Path, limits: Limits, observe: &mu
             return Err(unpacking.wrong(&name, "a file or a folder", format!("{kind:?}")));
         }
     }
-    drop(entries);
     // The checksum stands at the end of the compressed data.
     left.set(TAR_HEADERS);
     let rest = std::io::copy(&mut tar.into_inner(), &mut std::io::sink());

@@ -70,7 +70,13 @@ impl Cascade {
     /// The faces of a grey picture, best first: those of at least 40 pixels, in a picture of at least 40×40. The score is the sum
     /// of those of the windows that found the face, each from 0.5 to 1. Windows that overlap (intersection over union) by more
     /// than `overlap` count as one.
-    pub(crate) fn detect(&self, grey: &[u8], width: usize, overlap: f32, scratch: &mut Scratch) -> Vec<Window> {
+    pub(crate) fn detect(
+        &self,
+        grey: &[u8],
+        width: usize,
+        overlap: f32,
+        scratch: &mut Scratch,
+    ) -> Vec<Window> {
         if width < SIDE || grey.len() < SIDE * width {
             return Vec::new();
         }
@@ -125,7 +131,12 @@ impl Cascade {
                     let Some(score) = classifier.score(lab, x, y) else { continue };
                     if deviation(&copy[y * width + x..], width) > LEAST_DEVIATION {
                         let whole = |side: usize| (side as f32 / factor + 0.5) as i32;
-                        kept.push(Window { x: whole(x), y: whole(y), side: whole(SIDE), score: f64::from(score) });
+                        kept.push(Window {
+                            x: whole(x),
+                            y: whole(y),
+                            side: whole(SIDE),
+                            score: f64::from(score),
+                        });
                     }
                 }
             }
@@ -186,7 +197,8 @@ fn part_of<'a>(picture: Part<'a>, window: Window, side: usize, padded: &'a mut V
     }
     padded.clear();
     padded.resize(side * side, 0);
-    let [left, top] = [(window.x, &columns), (window.y, &rows)].map(|(at, range)| (range.start as i64 - i64::from(at)) as usize);
+    let [left, top] = [(window.x, &columns), (window.y, &rows)]
+        .map(|(at, range)| (range.start as i64 - i64::from(at)) as usize);
     for (k, y) in rows.enumerate() {
         let start = (top + k) * side + left;
         padded[start..start + columns.len()]

@@ -80,7 +80,8 @@ fn real_photos_give_what_rustface_gives() {
     for file in files.iter().step_by(5) {
         let picture = decode(&std::fs::read(file).unwrap(), 1 << 24).unwrap();
         let (grey, width) = (picture.luma(), picture.width);
-        let (found, expected) = (ours(&cascade, &grey, width, &mut scratch), theirs(peer.as_mut(), &grey, width));
+        let (found, expected) =
+            (ours(&cascade, &grey, width, &mut scratch), theirs(peer.as_mut(), &grey, width));
         n_ours += found.len();
         n_theirs += expected.len();
         ours_alike += n_alike(&found, &expected);

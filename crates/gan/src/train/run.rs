@@ -69,8 +69,8 @@ impl<'a> Run<'a> {
         let grids = [Some(files::SAMPLES), settings.ema_decay.map(|_| files::SAMPLES_EMA)];
         for name in grids.into_iter().flatten() {
             fs_err::create_dir_all(dir.join(name))?;
-            let later = steps_in(&dir.join(name))?.into_iter().filter(|(of, _)| *of > step);
-            later.map(|(_, path)| fs_err::remove_file(path)).collect::<std::io::Result<()>>()?;
+            let mut later = steps_in(&dir.join(name))?.into_iter().filter(|(of, _)| *of > step);
+            later.try_for_each(|(_, path)| fs_err::remove_file(path))?;
         }
         let best = read_best(&checkpoints.best(), n_steps, device)?;
         let earlier = match step {

@@ -11,8 +11,8 @@ use super::curves::curves;
 use super::data::{Departure, Difference, Picture, ReportData, Row, SearchData, StageData, TableData};
 use super::entry::{Cell, Entry, Table};
 use super::figure::Figure;
-use super::plot::Plot;
 use super::means::{Measured, means};
+use super::plot::Plot;
 use crate::inputs::upstream;
 use crate::record::Record;
 
@@ -149,10 +149,8 @@ fn result(folder: &Path) -> anyhow::Result<Result> {
 
 /// A row of means beneath those of the cells of a matrix.
 fn mean_results(results: &[Result], over: &[String]) -> Vec<Result> {
-    let measured = |result: &Result| (result.written.clone(), result.cell.clone(), result.entry.clone());
-    let owned: Vec<(String, Vec<(String, String)>, Entry)> = results.iter().map(measured).collect();
     let measured: Vec<Measured<'_>> =
-        owned.iter().map(|(written, cell, entry)| Measured { written, cell, entry }).collect();
+        results.iter().map(|Result { written, cell, entry, .. }| Measured { written, cell, entry }).collect();
     means(&measured, over)
         .into_iter()
         .filter_map(|mean| {

@@ -8,8 +8,8 @@ pub mod figure;
 mod gather;
 mod html;
 mod markdown;
-pub mod plot;
 mod means;
+pub mod plot;
 mod text;
 
 pub use data::ReportData;
