@@ -83,3 +83,34 @@ fn load(path: &Path) -> Result<CascadeClassifier> {
 fn failed(error: opencv::Error) -> FacesError {
     FacesError::OpenCv(error.message)
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::testing::photo;
+    use crate::{DetectorConfig, DetectorScratch, Engine, FaceDetector};
+
+    #[test]
+    fn a_drawn_face_is_found_and_other_files_are_refused() {
+        let Some(cascade) = std::env::var_os("DCGAN_HAAR_CASCADE") else {
+            eprintln!("skipped: DCGAN_HAAR_CASCADE names no haarcascade_frontalface_alt2.xml");
+            return;
+        };
+        let config = |cascade: &std::path::Path| DetectorConfig {
+            engine: Engine::Opencv,
+            cascade: Some(cascade.to_path_buf()),
+            ..DetectorConfig::default()
+        };
+        let detector = FaceDetector::new(&config(cascade.as_ref())).unwrap();
+        let found = detector.detect(&photo(250, 250, &[[120.0, 110.0, 60.0]]).into(), &mut DetectorScratch::default());
+        let found = found.unwrap();
+        assert_eq!(found.len(), 1, "{found:?}");
+        let middle = [found[0].x + found[0].width / 2.0, found[0].y + found[0].height / 2.0];
+        assert!((middle[0] - 120.0).abs() < 12.0 && (middle[1] - 120.0).abs() < 18.0, "{found:?}");
+
+        let folder = tempfile::tempdir().unwrap();
+        let other = folder.path().join("other.xml");
+        std::fs::write(&other, "<a/>").unwrap();
+        let message = FaceDetector::new(&config(&other)).err().unwrap().to_string();
+        assert!(message.contains("expected a cascade that OpenCV can load"), "{message}");
+    }
+}
