@@ -156,7 +156,7 @@ fn what_does_not_fit_is_told() {
     assert!(told.contains("`picks`: expected below 20, the number of samples, found 20"), "{told}");
     let told = place.fails(1, &["run", "m.toml", "--only", "samples", "--set", "samples.weights=ema"]);
     assert!(told.contains("kept a moving average"), "{told}");
-    let told = place.fails(1, &["check", "m.toml", "--set", "walk.picks=[3]", "--set", "arithmetic.b=[]"]);
+    let told = place.fails(2, &["check", "m.toml", "--set", "walk.picks=[3]", "--set", "arithmetic.b=[]"]);
     assert!(told.contains("at least 2 numbers of samples") && told.contains("at least one number"), "{told}");
     std::fs::write(place.path("z.npy"), "no numbers").unwrap();
     let told = place.fails(1, &["stage", "sample", "--out", "x", "model=runs/m/train", "z=z.npy"]);

@@ -131,7 +131,8 @@ pub struct AllLabels {
     pub confusion: Confusion,
     /// Largest relative duality gap that any machine was left with.
     pub largest_gap: f64,
-    /// Seconds spent choosing C.
+    /// Seconds spent choosing C; not among what is written, which the same seed makes the same.
+    #[serde(skip)]
     pub search_seconds: f64,
     /// Seconds spent on training with all labels and measuring.
     pub final_seconds: f64,
@@ -160,9 +161,11 @@ pub struct FewLabels {
     pub confusion: Confusion,
     /// Largest relative duality gap that any machine was left with.
     pub largest_gap: f64,
-    /// Seconds spent choosing C.
+    /// Seconds spent choosing C; not among what is written, which the same seed makes the same.
+    #[serde(skip)]
     pub search_seconds: f64,
-    /// Seconds spent on the draws.
+    /// Seconds spent on the draws; not among what is written.
+    #[serde(skip)]
     pub final_seconds: f64,
 }
 

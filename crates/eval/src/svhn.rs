@@ -107,9 +107,11 @@ pub struct SvhnResult {
     pub n_classes: usize,
     /// Largest relative duality gap that any machine was left with.
     pub largest_gap: f64,
-    /// Seconds spent choosing C.
+    /// Seconds spent choosing C; not among what is written, which the same seed makes the same.
+    #[serde(skip)]
     pub search_seconds: f64,
-    /// Seconds spent on the fresh draws.
+    /// Seconds spent on the fresh draws; not among what is written.
+    #[serde(skip)]
     pub final_seconds: f64,
 }
 

@@ -101,7 +101,8 @@ mod tests {
             ..DetectorConfig::default()
         };
         let detector = FaceDetector::new(&config(cascade.as_ref())).unwrap();
-        let found = detector.detect(&photo(250, 250, &[[120.0, 110.0, 60.0]]).into(), &mut DetectorScratch::default());
+        let found = detector
+            .detect(&photo(250, 250, &[[120.0, 110.0, 60.0]]).into(), &mut DetectorScratch::default());
         let found = found.unwrap();
         assert_eq!(found.len(), 1, "{found:?}");
         let middle = [found[0].x + found[0].width / 2.0, found[0].y + found[0].height / 2.0];

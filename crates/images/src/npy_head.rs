@@ -40,7 +40,10 @@ pub fn split_npy_head(bytes: &[u8]) -> Result<(&[u8], &[u8]), NpyMismatch> {
         bytes.strip_prefix(b"\x93NUMPY").and_then(|rest| rest.split_first_chunk())
     else {
         let head = bytes.get(..bytes.len().min(8)).unwrap_or_default();
-        return wrong("the magic string of a .npy file", format!("\"{}\"", head.escape_ascii()));
+        return wrong(
+            "a NumPy file, which begins with \"\\x93NUMPY\"",
+            format!("\"{}\"", head.escape_ascii()),
+        );
     };
     let (n_header, rest) = match (version, rest) {
         (1, [a, b, rest @ ..]) => (usize::from(u16::from_le_bytes([*a, *b])), rest),

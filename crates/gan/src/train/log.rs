@@ -48,12 +48,13 @@ impl Log {
     /// Opens the file, and drops the lines beyond `step` that a killed run wrote after its last checkpoint.
     pub(super) fn open(path: &Path, step: u64) -> Result<Self> {
         let kept = match fs_err::read_to_string(path) {
-            Ok(text) => keep(&text, step),
-            Err(e) if e.kind() == std::io::ErrorKind::NotFound => String::new(),
+            Ok(text) => keep(&text, step).len(),
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => 0,
             Err(e) => return Err(e.into()),
         };
-        let mut file = fs_err::File::create(path)?;
-        file.write_all(kept.as_bytes())?;
+        // Cut, not written anew: killed here, the lines before stay.
+        let file = fs_err::OpenOptions::new().create(true).append(true).open(path)?;
+        file.set_len(kept as u64)?;
         Ok(Self { file, since: (Instant::now(), step) })
     }
 
@@ -88,9 +89,10 @@ impl Log {
 }
 
 /// The whole lines up to `step`.
-fn keep(text: &str, step: u64) -> String {
-    text.split_inclusive('\n')
-        .filter(|line| line.ends_with('\n'))
-        .filter(|line| serde_json::from_str::<Step>(line).is_ok_and(|line| line.step <= step))
-        .collect()
+fn keep(text: &str, step: u64) -> &str {
+    let is_kept = |line: &&str| {
+        line.ends_with('\n') && serde_json::from_str::<Step>(line).is_ok_and(|line| line.step <= step)
+    };
+    let n_bytes = text.split_inclusive('\n').take_while(is_kept).map(str::len).sum();
+    &text[..n_bytes]
 }

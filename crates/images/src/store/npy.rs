@@ -83,8 +83,8 @@ pub(crate) fn check(path: &Path, map: &Mmap, shape: [u64; 4]) -> Result<usize> {
     let malformed =
         |offset, expected: String, found: String| Err(ImagesError::malformed(path, offset, expected, found));
     let expected = format!("C-ordered uint8 images of shape {shape:?}");
-    if let Err(NpyMismatch { expected, found }) = split_npy_head(map) {
-        return malformed(0, expected, found);
+    if let Err(NpyMismatch { expected: head, found }) = split_npy_head(map) {
+        return malformed(0, format!("{expected}: {head}"), found);
     }
     let view = match ArrayView4::<u8>::view_npy(map) {
         Ok(view) => view,

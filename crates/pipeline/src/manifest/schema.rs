@@ -169,6 +169,10 @@ fn value(takes: &str) -> Value {
         "stage" | "folder" | "file" | "file or folder" | "text" => json!({"type": "string"}),
         "list of numbers" => json!({"type": "array", "items": variable_or(json!({"type": "number"}))}),
         "list of stages" => json!({"type": "array", "items": {"type": "string"}}),
+        "list of addresses or folders" => json!({"type": "array", "items": {"type": "string"}}),
+        list if list.starts_with("list of \"") => {
+            json!({"type": "array", "items": variable_or(names(list))})
+        }
         list if list.starts_with("list of ") => calls(list.trim_start_matches("list of ")),
         number if number.starts_with("number") => range(number.trim_start_matches("number").trim()),
         // "1 or 3", "0 to 24"

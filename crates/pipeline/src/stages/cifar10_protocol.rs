@@ -116,6 +116,8 @@ impl Stage for Cifar10Stage {
             "few_labels_accuracy": result.few_labels.as_ref().map(|few| few.mean_accuracy),
             "few_labels_std": result.few_labels.as_ref().map(|few| few.std),
             "n_features": result.n_features,
+            "all_labels_seconds": result.all_labels.as_ref().map(|all| [all.search_seconds, all.final_seconds]),
+            "few_labels_seconds": result.few_labels.as_ref().map(|few| [few.search_seconds, few.final_seconds]),
         });
         Ok(Outcome { metrics, differences })
     }

@@ -84,13 +84,13 @@ const KEYS: [KeyInfo; 20] = [
     ),
     optional(
         "detector.smallest_share",
-        "0 to 1",
+        "number from 0 to 1",
         "0.0",
         "The same as a share of the photo's shorter side; the larger of the two counts.",
     ),
     optional(
         "detector.look_below",
-        "0.5 to 1",
+        "number from 0.5 to 1",
         "0.8",
         "Faces down to this share of the smallest are looked for too, to be listed as too small.",
     ),
@@ -101,11 +101,16 @@ const KEYS: [KeyInfo; 20] = [
         "Below this a detection is none. seeta: the sum over the windows that found it, each up to 1; 4 if left out. \
          opencv: the number of windows; 3 if left out.",
     ),
-    optional("detector.overlap", "0 to 1", "0.3", "Of boxes that overlap by more than this, the best stays."),
+    optional(
+        "detector.overlap",
+        "number from 0 to 1",
+        "0.3",
+        "Of boxes that overlap by more than this, the best stays.",
+    ),
     optional("crop.size", "8 to 1024", "64", "Side of the pictures."),
     optional(
         "crop.margin",
-        "-0.4 to 2",
+        "number from -0.4 to 2",
         "0.0",
         "What is added to the box on each side, as a share of it; below 0 it is made smaller.",
     ),

@@ -120,6 +120,8 @@ impl Stage for SvhnStage {
             "c_at_edge": result.c_at_edge,
             "n_features": result.n_features,
             "largest_gap": result.largest_gap,
+            "search_seconds": result.search_seconds,
+            "final_seconds": result.final_seconds,
         });
         Ok(Outcome { metrics, differences })
     }
