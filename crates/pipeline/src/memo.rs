@@ -103,7 +103,8 @@ impl Memo {
         let settled = stamp.modified_ns + tick;
         let now = self.now_ns();
         if settled >= now && settled - now <= tick && stamp.n_bytes >= WORTH_WAITING {
-            std::thread::sleep(Duration::from_nanos((settled - now + 1) as u64));
+            // A file system's clock may lag by a tick of the kernel's.
+            std::thread::sleep(Duration::from_nanos((settled - now) as u64) + Duration::from_millis(20));
             return settled < self.now_ns();
         }
         settled < now

@@ -168,10 +168,14 @@ fn value(takes: &str) -> Value {
         "count" | "whole number" => json!({"type": "integer", "minimum": 0}),
         "stage" | "folder" | "file" | "file or folder" | "text" => json!({"type": "string"}),
         "list of numbers" => json!({"type": "array", "items": variable_or(json!({"type": "number"}))}),
-        "list of stages" => json!({"type": "array", "items": {"type": "string"}}),
-        "list of addresses or folders" => json!({"type": "array", "items": {"type": "string"}}),
+        "list of whole numbers" => {
+            json!({"type": "array", "items": variable_or(json!({"type": "integer", "minimum": 0}))})
+        }
         list if list.starts_with("list of \"") => {
             json!({"type": "array", "items": variable_or(names(list))})
+        }
+        list if list.starts_with("list of ") && !list.contains(['(', ',']) => {
+            json!({"type": "array", "items": {"type": "string"}})
         }
         list if list.starts_with("list of ") => calls(list.trim_start_matches("list of ")),
         number if number.starts_with("number") => range(number.trim_start_matches("number").trim()),
@@ -351,13 +355,16 @@ mod tests {
 
     #[test]
     fn defaults_are_valid_and_ranges_are_read() {
+        let definitions = super::schema()["definitions"].clone();
         for info in KINDS {
             for key in info.keys {
                 let schema = leaf(key);
-                let Some(default) = schema.get("default").filter(|_| key.takes != "list of numbers") else {
+                let Some(default) = schema.get("default") else {
                     continue;
                 };
-                let own = jsonschema::validator_for(&value(key.takes)).unwrap();
+                let mut own = value(key.takes);
+                own["definitions"] = definitions.clone();
+                let own = jsonschema::validator_for(&own).unwrap();
                 assert!(own.is_valid(default), "{} {}", info.name, key.key);
             }
         }

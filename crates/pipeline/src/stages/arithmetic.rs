@@ -80,9 +80,9 @@ const KEYS: [KeyInfo; 10] = [
     WEIGHTS_KEY,
     INFERRED_KEY,
     required("samples", "stage", "The `sample` stage whose pictures the lists are the numbers of."),
-    required("a", "list of numbers", "Samples of the first concept, such as smiling women."),
-    required("b", "list of numbers", "Samples of what is taken away, such as neutral women."),
-    required("c", "list of numbers", "Samples of what is added, such as neutral men."),
+    required("a", "list of whole numbers", "Samples of the first concept, such as smiling women."),
+    required("b", "list of whole numbers", "Samples of what is taken away, such as neutral women."),
+    required("c", "list of whole numbers", "Samples of what is added, such as neutral men."),
     optional(
         "names",
         "four texts",

@@ -71,7 +71,7 @@ const KEYS: [KeyInfo; 9] = [
     WEIGHTS_KEY,
     INFERRED_KEY,
     optional("samples", "stage", "", "The `sample` stage whose pictures `picks` are the numbers of."),
-    optional("picks", "list of numbers", "[]", "The points, at least 2; leave it out for random ones."),
+    optional("picks", "list of whole numbers", "[]", "The points, at least 2; leave it out for random ones."),
     optional("n_points", "2 to 100", "9", "Random points."),
     optional("n_steps", "2 to 100", "10", "Pictures in a row, both ends among them."),
     optional(
