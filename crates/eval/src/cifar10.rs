@@ -134,7 +134,8 @@ pub struct AllLabels {
     /// Seconds spent choosing C; not among what is written, which the same seed makes the same.
     #[serde(skip)]
     pub search_seconds: f64,
-    /// Seconds spent on training with all labels and measuring.
+    /// Seconds spent on training with all labels and measuring; not among what is written.
+    #[serde(skip)]
     pub final_seconds: f64,
 }
 

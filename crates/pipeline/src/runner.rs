@@ -198,6 +198,10 @@ fn run_one(
         force(&mut assessment);
     }
     if assessment.state == State::Fresh {
+        // What a run with other settings left half done. What could be gone on with is kept: it may have taken hours.
+        if !stage.config.info().is_resumable {
+            folder::discard(&planner.target(idx))?;
+        }
         progress.note(format_args!("{label}: unchanged"));
         return Ok(false);
     }
