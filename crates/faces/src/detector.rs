@@ -25,7 +25,7 @@ pub struct Face {
     pub width: f32,
     /// Its height.
     pub height: f32,
-    /// How sure the detector is: see [`DetectorConfig::score`].
+    /// How sure the detector is: see `DetectorConfig::score`.
     pub score: f32,
 }
 
