@@ -170,6 +170,8 @@ fn mean_results(results: &[Result], over: &[String]) -> Vec<Result> {
                 texts: texts(&entry),
                 facts: vec![mean.label],
                 differences,
+                // The cells' own points are in the plot already.
+                by_labels: Vec::new(),
                 ..first.row.clone()
             };
             Some(Result { entry, row, written: first.written.clone(), cell: Vec::new() })
