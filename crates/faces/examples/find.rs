@@ -4,7 +4,7 @@
 //! cargo run --release -p dcgan-faces --example find PHOTOS SMALLEST [SCORE]
 //! ```
 //!
-//! Prints JSON: the boxes of each file (x, y, width, height, score), the seconds for all photos on all threads from file to crops,
+//! Photos that cannot be decoded are left out. Prints JSON: the boxes of each file (x, y, width, height, score), the seconds for all photos on all threads from file to crops,
 //! of detection alone with the photos decoded before, and the shares of decoding, detection and cropping in the time of the threads.
 //! Faces smaller than SMALLEST pixels are not looked for. `opencv.py` beside it does the same with OpenCV, alternately.
 
@@ -33,6 +33,10 @@ fn main() -> std::result::Result<(), Box<dyn std::error::Error>> {
         .collect::<std::io::Result<_>>()?;
     files.retain(|file| file.extension().is_some_and(|ending| ending == "jpg"));
     files.sort();
+    let decode = |file: &PathBuf| Payload::File(file.clone()).into_reduced(&|_, _| 1.0, MAX_PIXELS).ok();
+    let photos: Vec<Option<ReducedPicture>> = files.par_iter().map(decode).collect();
+    let (files, photos): (Vec<PathBuf>, Vec<ReducedPicture>) =
+        files.into_iter().zip(photos).filter_map(|(file, photo)| Some((file, photo?))).unzip();
 
     let start = Instant::now();
     let each = files
@@ -44,8 +48,6 @@ fn main() -> std::result::Result<(), Box<dyn std::error::Error>> {
     let n_crops: usize = each.iter().map(|(_, crops)| crops.len()).sum();
     let shares: Vec<f64> = (0..3).map(|k| spent(k) / (spent(0) + spent(1) + spent(2))).collect();
 
-    let decode = |file: &PathBuf| Ok(Payload::File(file.clone()).into_reduced(&|_, _| 1.0, MAX_PIXELS)?);
-    let photos: Vec<ReducedPicture> = files.par_iter().map(decode).collect::<Result<_>>()?;
     let start = Instant::now();
     let found = photos
         .par_iter()

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use dcgan_images::{Filter, ReducedPicture, Window as Part};
+use dcgan_images::{Filter, Picture, ReducedPicture, Window as Part};
 use serde::{Deserialize, Serialize};
 
 #[cfg(feature = "opencv")]
@@ -197,7 +197,7 @@ impl FaceDetector {
     /// # Errors
     /// Where the photo cannot be scaled, or OpenCV fails.
     pub fn detect(&self, photo: &ReducedPicture, scratch: &mut DetectorScratch) -> Result<Vec<Face>> {
-        let ReducedPicture { picture, height, width, .. } = photo;
+        let ReducedPicture { picture, height, width, scale } = photo;
         let most = (MOST_PIXELS / (height * width) as f64).sqrt().max(1.0);
         let wanted = self.config.scale_for(LEAST_FACE, *height, *width).min(most);
         let luma = picture.luma();
@@ -208,19 +208,25 @@ impl FaceDetector {
         };
         let (rows, columns) = (side_for(*height, picture.height), side_for(*width, picture.width));
         let scaled;
-        let grey: &[u8] = if [rows, columns] == [picture.height, picture.width] {
-            &luma
+        let (grey, [down, across]): (&[u8], [f64; 2]) = if [rows, columns] == [picture.height, picture.width]
+        {
+            (&luma, scale.map(|scale| 1.0 / scale))
         } else {
-            let whole =
-                Part { left: 0.0, top: 0.0, width: picture.width as f64, height: picture.height as f64 };
-            let grey = dcgan_images::Picture {
+            let (rows_there, columns_there) = (*height as f64 * scale[0], *width as f64 * scale[1]);
+            let whole = Part {
+                left: 0.0,
+                top: 0.0,
+                width: columns_there.min(picture.width as f64),
+                height: rows_there.min(picture.height as f64),
+            };
+            let grey = Picture {
                 channels: 1,
                 height: picture.height,
                 width: picture.width,
                 pixels: luma.into_owned(),
             };
             scaled = grey.scaled(whole, [rows, columns], Filter::Bilinear)?;
-            &scaled.pixels
+            (&scaled.pixels, [*height as f64 / rows as f64, *width as f64 / columns as f64])
         };
         let overlap = self.config.overlap as f32;
         let windows = match &self.kind {
@@ -230,7 +236,7 @@ impl FaceDetector {
                 best_of(cascade.detect(grey, columns, LEAST_FACE, &mut scratch.opencv)?, overlap)
             }
         };
-        let [across, down] = [*width as f32 / columns as f32, *height as f32 / rows as f32];
+        let [down, across] = [down as f32, across as f32];
         let face = |window: Window| Face {
             x: window.x as f32 * across,
             y: window.y as f32 * down,

@@ -1,8 +1,8 @@
 //! `remove_duplicates`: a set written again without its near-duplicates.
 
-use dcgan_dedup::group::{GROUPS, read_groups};
+use dcgan_dedup::group::{GROUPS, read_groups, removed_keys};
 use dcgan_dedup::regenerate::{Target, Way, regenerate};
-use dcgan_images::{Resize, Source};
+use dcgan_images::{ImageStore, Resize, Source};
 use serde::{Deserialize, Serialize};
 
 use super::info::{KindInfo, optional, required};
@@ -127,6 +127,23 @@ impl Stage for RemoveDuplicates {
         }
         problems.extend(data_source::problems(self.from.as_ref(), &self.source));
         problems
+    }
+
+    fn bytes_needed(&self, ctx: &Context<'_>) -> anyhow::Result<Option<u64>> {
+        let source = data_source::resolve(self.from.as_ref(), &self.source, ctx);
+        let picture_bytes = match (self.target, self.resize, &source) {
+            (TargetKind::Store, Resize::CentreCrop(side) | Resize::MinResizeCentreCrop(side), _) => {
+                3 * side * side
+            }
+            (TargetKind::Store, Resize::Keep, Source::Store { path }) => {
+                let store = ImageStore::open(path)?;
+                3 * store.height() * store.width()
+            }
+            _ => return Ok(None),
+        };
+        let n_removed = removed_keys(&read_groups(&ctx.input(&self.groups).join(GROUPS))?).len() as u64;
+        let n_images = data_source::n_read(&source, None)?;
+        Ok(n_images.map(|n_images| n_images.saturating_sub(n_removed) * picture_bytes as u64))
     }
 
     fn run(&self, ctx: &Context<'_>) -> anyhow::Result<Outcome> {
