@@ -96,7 +96,7 @@ fn every_figure_lands_in_the_report() {
     let read = |path: &str| std::fs::read(place.path("runs/m").join(path)).unwrap();
     let report = String::from_utf8(read("report/report.html")).unwrap();
     for title in [
-        "Samples (samples)",
+        "Samples <span class=\"note\">(stage <code>samples</code>)",
         "A walk through z, along the great circle",
         "Arithmetic on z: a − b + c",
         "A turn vector",

@@ -37,7 +37,7 @@ pub(super) fn search(found: &SearchData) -> Plot {
 /// Error against the number of labels: one series a method; none where the table's rows have but one number of labels.
 pub(super) fn labels(table: &TableData) -> Option<Plot> {
     let mut methods: BTreeMap<&str, Vec<PlotPoint>> = BTreeMap::new();
-    for row in &table.rows {
+    for row in table.rows.iter().filter(|row| !row.is_averaged) {
         for found in &row.by_labels {
             let point = PlotPoint {
                 x: found.n_labels as f64,

@@ -11,6 +11,8 @@ use crate::record::Record;
 
 /// Points of a curve, at most.
 const MAX_POINTS: usize = 240;
+/// Below this each point is a dot: a single one would not be seen as a line.
+const FEW_POINTS: usize = 10;
 
 /// The curves of one training.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -122,8 +124,9 @@ fn plot(panel: &Panel, columns: &BTreeMap<String, Vec<(f64, f64)>>) -> Option<Pl
         let Some(points) = columns.get(*key) else { continue };
         let n = points.len().div_ceil(MAX_POINTS);
         n_together = n_together.max(n);
-        let points = points.chunks(n).map(mean).collect();
-        series.push(Series { name: (*name).to_owned(), style: Style::Line, points });
+        let points: Vec<PlotPoint> = points.chunks(n).map(mean).collect();
+        let style = if points.len() < FEW_POINTS { Style::Dots } else { Style::Line };
+        series.push(Series { name: (*name).to_owned(), style, points });
     }
     let thinned = match n_together {
         1 => String::new(),

@@ -64,6 +64,9 @@ pub struct Row {
     pub differences: Vec<Difference>,
     /// The test error by the number of labels.
     pub by_labels: Vec<ByLabels>,
+    /// Whether plots and lists show a row of means instead.
+    #[serde(default)]
+    pub is_averaged: bool,
 }
 
 /// A departure from the paper.
@@ -80,7 +83,7 @@ pub struct Difference {
 pub struct Departure {
     /// In what.
     pub text: String,
-    /// The stages that departed.
+    /// The stages that departed; where all copies of a stage did, its id without the matrix's values.
     pub stages: Vec<String>,
     /// The methods of the rows whose figures depend on them: "every row", a list, or nothing where there are no such.
     pub rows: String,

@@ -11,7 +11,7 @@ use super::curves::curves;
 use super::data::{Departure, Difference, Picture, ReportData, Row, SearchData, StageData, TableData};
 use super::entry::{Cell, Entry, Table};
 use super::figure::Figure;
-use super::means::{Measured, means};
+use super::means::{Mean, Measured, means};
 use super::plot::Plot;
 use crate::inputs::upstream;
 use crate::record::Record;
@@ -47,7 +47,7 @@ pub fn gather(title: &str, shown: &Shown) -> anyhow::Result<ReportData> {
     let folders = [&shown.results[..], &shown.samples, &shown.figures].concat();
     let records = upstream(&folders)?;
     let mut found = shown.results.iter().map(|folder| result(folder)).collect::<anyhow::Result<Vec<_>>>()?;
-    found.extend(mean_results(&found, &shown.mean_over));
+    add_means(&mut found, &shown.mean_over);
     let mut environments = Vec::new();
     for (_, record) in &records {
         if !environments.contains(&record.environment) {
@@ -87,20 +87,35 @@ fn distances(records: &[(PathBuf, Record)]) -> Vec<Plot> {
 
 /// What the stages say of themselves, each departure once, with the rows that come after it.
 fn departures(records: &[(PathBuf, Record)], tables: &[TableData]) -> Vec<Departure> {
-    let rows: Vec<&Row> =
-        tables.iter().flat_map(|table| &table.rows).filter(|row| row.stage.is_some()).collect();
-    let mut departures: Vec<Departure> = Vec::new();
+    let is_shown = |row: &&Row| row.stage.is_some() && !row.is_averaged;
+    let rows: Vec<&Row> = tables.iter().flat_map(|table| &table.rows).filter(is_shown).collect();
+    let mut found: Vec<(&str, Vec<&Record>)> = Vec::new();
     for (record, text) in records.iter().flat_map(|(_, r)| r.differences.iter().map(move |text| (r, text))) {
-        match departures.iter_mut().find(|departure| departure.text == *text) {
-            Some(departure) => departure.stages.push(record.id.clone()),
-            None => departures.push(Departure {
-                text: text.clone(),
-                stages: vec![record.id.clone()],
-                rows: concerned(text, &rows),
-            }),
+        match found.iter_mut().find(|(known, _)| known == text) {
+            Some((_, of)) => of.push(record),
+            None => found.push((text, vec![record])),
         }
     }
-    departures
+    let departure = |(text, of): (&str, Vec<&Record>)| Departure {
+        text: text.to_owned(),
+        stages: names(&of, records),
+        rows: concerned(text, &rows),
+    };
+    found.into_iter().map(departure).collect()
+}
+
+/// The ids of stages, in order; where all copies that a matrix makes of a stage are among them, its id as written.
+fn names(of: &[&Record], all: &[(PathBuf, Record)]) -> Vec<String> {
+    let mut names: Vec<String> = Vec::new();
+    for record in of {
+        let n_among = of.iter().filter(|other| other.written() == record.written()).count();
+        let n_copies = all.iter().filter(|(_, other)| other.written() == record.written()).count();
+        let name = if n_among == n_copies { record.written() } else { &record.id };
+        if names.iter().all(|known| known != name) {
+            names.push(name.to_owned());
+        }
+    }
+    names
 }
 
 /// The rows that a departure bears on.
@@ -143,40 +158,48 @@ fn result(folder: &Path) -> anyhow::Result<Result> {
         facts,
         differences,
         by_labels: entry.by_labels.clone(),
+        is_averaged: false,
     };
     Ok(Result { entry, row, written, cell })
 }
 
-/// A row of means beneath those of the cells of a matrix.
-fn mean_results(results: &[Result], over: &[String]) -> Vec<Result> {
+/// Adds rows of means over the cells of a matrix; plots and lists show them in place of the cells' own.
+fn add_means(results: &mut Vec<Result>, over: &[String]) {
     let measured: Vec<Measured<'_>> =
         results.iter().map(|Result { written, cell, entry, .. }| Measured { written, cell, entry }).collect();
-    means(&measured, over)
-        .into_iter()
-        .filter_map(|mean| {
-            let members: Vec<&Result> = mean.of.iter().map(|idx| &results[*idx]).collect();
-            let first = members.first()?;
-            let entry = Entry { cells: mean.cells, searches: Vec::new(), ..first.entry.clone() };
-            let mut differences: Vec<Difference> = Vec::new();
-            for difference in members.iter().flat_map(|member| &member.row.differences) {
-                if !differences.contains(difference) {
-                    differences.push(difference.clone());
-                }
-            }
-            let row = Row {
-                method: format!("{}, mean of {}", entry.method, members.len()),
-                stage: Some(first.written.clone()),
-                cells: entry.cells.clone(),
-                texts: texts(&entry),
-                facts: vec![mean.label],
-                differences,
-                // The cells' own points are in the plot already.
-                by_labels: Vec::new(),
-                ..first.row.clone()
-            };
-            Some(Result { entry, row, written: first.written.clone(), cell: Vec::new() })
-        })
-        .collect()
+    for mean in means(&measured, over) {
+        let Some(row) = mean_result(&mean, results) else { continue };
+        mean.of.iter().for_each(|idx| results[*idx].row.is_averaged = true);
+        results.push(row);
+    }
+}
+
+fn mean_result(mean: &Mean, results: &[Result]) -> Option<Result> {
+    let members: Vec<&Result> = mean.of.iter().map(|idx| &results[*idx]).collect();
+    let first = members.first()?;
+    let entry = Entry {
+        cells: mean.cells.clone(),
+        by_labels: mean.by_labels.clone(),
+        searches: Vec::new(),
+        ..first.entry.clone()
+    };
+    let mut differences: Vec<Difference> = Vec::new();
+    for difference in members.iter().flat_map(|member| &member.row.differences) {
+        if !differences.contains(difference) {
+            differences.push(difference.clone());
+        }
+    }
+    let row = Row {
+        method: format!("{}, mean of {}", entry.method, members.len()),
+        stage: Some(first.written.clone()),
+        cells: entry.cells.clone(),
+        texts: texts(&entry),
+        facts: vec![mean.label.clone()],
+        differences,
+        by_labels: entry.by_labels.clone(),
+        ..first.row.clone()
+    };
+    Some(Result { entry, row, written: first.written.clone(), cell: Vec::new() })
 }
 
 /// The devices that stages ran on, each once.
@@ -195,6 +218,8 @@ fn texts(entry: &Entry) -> Vec<String> {
         columns.and_then(|columns| columns.get(column)).is_some_and(|column| column.unit.is_empty())
     };
     let text = |(column, cell): (usize, &Option<Cell>)| match cell {
+        // A count that is the same in all that were averaged.
+        Some(Cell { value, deviation: Some(0.0) }) if is_count(column) => format!("{value}"),
         Some(cell) => cell.text(if is_count(column) { 0 } else { 2 }),
         None => "–".to_owned(),
     };
@@ -242,6 +267,7 @@ fn paper_row(row: &PaperRow, n_decimals: &[usize]) -> Row {
         facts: Vec::new(),
         differences: Vec::new(),
         by_labels: Vec::new(),
+        is_averaged: false,
     }
 }
 
@@ -262,8 +288,8 @@ fn samples(folder: &Path) -> anyhow::Result<Picture> {
     let id = id(folder)?;
     Ok(Picture {
         file: format!("{id}.png"),
-        title: format!("Samples ({id})"),
-        caption: format!("Samples of the generator, drawn by stage {id}"),
+        title: "Samples".to_owned(),
+        caption: "Samples of the generator.".to_owned(),
         alt: format!("A grid of small pictures, samples of the generator, drawn by stage {id}"),
         stage: id,
         source: folder.join("samples.png"),

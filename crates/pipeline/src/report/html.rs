@@ -21,6 +21,7 @@ const TEMPLATE: &str = include_str!("report.html");
 /// A picture inside the page.
 #[derive(Serialize)]
 struct Inline {
+    stage: String,
     title: String,
     caption: String,
     alt: String,
@@ -100,6 +101,7 @@ fn inline(picture: &Picture) -> anyhow::Result<Inline> {
     let is_png = bytes.starts_with(b"\x89PNG");
     let kind = if is_png { "png" } else { "jpeg" };
     Ok(Inline {
+        stage: picture.stage.clone(),
         title: picture.title.clone(),
         caption: picture.caption.clone(),
         alt: picture.alt.clone(),

@@ -17,8 +17,9 @@ pub fn markdown(report: &ReportData) -> String {
         for picture in &report.pictures {
             let _ = writeln!(
                 text,
-                "\n### {}\n\n![{}]({})",
+                "\n### {} (`{}`)\n\n![{}]({})",
                 escaped(&picture.title),
+                picture.stage,
                 escaped(&picture.alt),
                 picture.file
             );

@@ -1,6 +1,6 @@
 //! Rows over several cells of a matrix: mean and standard deviation.
 
-use super::entry::{Cell, Entry};
+use super::entry::{ByLabels, Cell, Entry};
 
 /// A result and the cell of the matrix it is of.
 #[derive(Debug, Clone, Copy)]
@@ -22,6 +22,8 @@ pub(super) struct Mean {
     pub(super) label: String,
     /// For each column the mean, and the standard deviation with n − 1.
     pub(super) cells: Vec<Option<Cell>>,
+    /// The same for the error with each number of labels that all of them have.
+    pub(super) by_labels: Vec<ByLabels>,
 }
 
 /// The means over the axes `over`, for each group of two or more results that differ in nothing else.
@@ -72,7 +74,16 @@ fn mean(of: Vec<usize>, results: &[Measured<'_>], over: &[String]) -> Mean {
     let averaged: Vec<String> = averaged.iter().map(part).collect();
     let shared: Vec<String> = shared.iter().map(|axis| format!("; {}", part(axis))).collect();
     let label = format!("mean ± standard deviation of {}{}", averaged.join("; "), shared.concat());
-    Mean { label, cells: (0..n_columns).map(column).collect(), of }
+    let by_labels = members[0].entry.by_labels.iter().filter_map(|first| {
+        let of = |member: &&Measured<'_>| {
+            let found = member.entry.by_labels.iter().find(|found| found.n_labels == first.n_labels);
+            found.map(|found| found.error)
+        };
+        let errors: Vec<f64> = members.iter().map(of).collect::<Option<_>>()?;
+        let Cell { value, deviation } = mean_and_deviation(&errors);
+        Some(ByLabels { n_labels: first.n_labels, error: value, deviation })
+    });
+    Mean { label, cells: (0..n_columns).map(column).collect(), by_labels: by_labels.collect(), of }
 }
 
 fn mean_and_deviation(values: &[f64]) -> Cell {
@@ -90,7 +101,8 @@ mod tests {
     fn entry(value: f64) -> Entry {
         let cells = vec![Some(Cell { value, deviation: None }), None];
         serde_json::from_value(serde_json::json!({
-            "table": Table::Other, "method": "m", "cells": cells, "facts": [], "searches": []
+            "table": Table::Other, "method": "m", "cells": cells, "facts": [], "searches": [],
+            "by_labels": [{"n_labels": 10, "error": value / 10.0, "deviation": null}]
         }))
         .unwrap()
     }
@@ -115,6 +127,9 @@ mod tests {
         let cell = found[0].cells[0].unwrap();
         assert!((cell.value - 3.0).abs() < 1e-12 && (cell.deviation.unwrap() - 2.645_751_311).abs() < 1e-9);
         assert_eq!(found[0].cells[1], None);
+        let [labels] = found[0].by_labels[..] else { panic!("{:?}", found[0].by_labels) };
+        assert!((labels.error - 0.3).abs() < 1e-12 && labels.n_labels == 10);
+        assert!((labels.deviation.unwrap() - 0.264_575_131).abs() < 1e-9);
         assert_eq!(found[1].cells[0].unwrap().deviation, Some(0.0));
         assert!(means(&measured[..1], &["seed".to_owned()]).is_empty());
     }
