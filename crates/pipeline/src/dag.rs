@@ -52,7 +52,7 @@ const STYLE: &str = "text{font:13px system-ui,sans-serif;fill:#1c1d1f}.kind{font
     @media(prefers-color-scheme:dark){text{fill:#e8e9eb}.kind{fill:#a9adb5}.node{fill:#1d232b;stroke:#8fc1f7}\
     .edge{stroke:#9aa0a8}}";
 
-/// The graph as an SVG file; stages that no goal needs are dashed.
+/// The graph as an SVG file, with a box for each stage as written; stages that no goal needs are dashed.
 pub fn svg(manifest: &Manifest) -> String {
     let graph = Graph::new(manifest);
     let wanted = graph.wanted(manifest);
@@ -63,7 +63,8 @@ pub fn svg(manifest: &Manifest) -> String {
         is_dashed: !wanted.contains(&idx),
     };
     let nodes: Vec<Node> = manifest.stages.iter().enumerate().map(node).collect();
-    diagram::svg(&nodes, "xmlns=\"http://www.w3.org/2000/svg\"", STYLE)
+    let names: Vec<&str> = manifest.stages.iter().map(|stage| stage.written.as_str()).collect();
+    diagram::svg(&diagram::folded(&nodes, &names), "xmlns=\"http://www.w3.org/2000/svg\"", STYLE)
 }
 
 /// `, seed = 1, 2, 3`: the values that the cells of a stage have.

@@ -84,6 +84,36 @@ pub fn svg(nodes: &[Node], attributes: &str, style: &str) -> String {
     text + "</svg>\n"
 }
 
+/// One box for all the nodes that share one of the `names` (one for each node); it says how many they are, and reads what any of
+/// them reads.
+pub fn folded(nodes: &[Node], names: &[&str]) -> Vec<Node> {
+    let mut boxes: Vec<&str> = Vec::new();
+    for name in names {
+        if !boxes.contains(name) {
+            boxes.push(name);
+        }
+    }
+    let number = |idx: &usize| boxes.iter().position(|name| Some(name) == names.get(*idx));
+    let fold = |name: &&str| {
+        let mut of = nodes.iter().zip(names).filter(|(_, other)| *other == name).map(|(node, _)| node);
+        let mut folded = of.next()?.clone();
+        let mut n = 1;
+        for node in of {
+            n += 1;
+            folded.parents.extend(&node.parents);
+            folded.is_dashed &= node.is_dashed;
+        }
+        if n > 1 {
+            folded.id = format!("{name} × {n}");
+        }
+        folded.parents = folded.parents.iter().filter_map(number).collect();
+        folded.parents.sort_unstable();
+        folded.parents.dedup();
+        Some(folded)
+    };
+    boxes.iter().filter_map(fold).collect()
+}
+
 fn left(layer: usize) -> f64 {
     MARGIN + layer as f64 * (WIDTH + LAYER_GAP)
 }
@@ -257,6 +287,18 @@ mod tests {
         let svg = svg(&pipeline(), "", "");
         assert_eq!(svg.matches("<rect").count(), 8);
         assert!(svg.contains("a&lt;b") && svg.trim_end().ends_with("</svg>"));
+    }
+
+    #[test]
+    fn copies_share_a_box() {
+        // shapes → two copies of train → two copies of table → report
+        let nodes = graph(&[&[], &[0], &[0], &[1], &[2], &[3, 4]]);
+        let found = folded(&nodes, &["shapes", "train", "train", "table", "table", "report"]);
+        let told: Vec<(&str, &[usize])> =
+            found.iter().map(|node| (node.id.as_str(), node.parents.as_slice())).collect();
+        let expected: [(&str, &[usize]); 4] =
+            [("n0", &[]), ("train × 2", &[0]), ("table × 2", &[1]), ("n5", &[2])];
+        assert_eq!(told, expected);
     }
 
     #[test]

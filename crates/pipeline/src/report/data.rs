@@ -121,6 +121,8 @@ pub struct Picture {
 pub struct StageData {
     /// Its id.
     pub id: String,
+    /// Its id without the matrix's values.
+    pub written: String,
     /// Its kind.
     pub kind: String,
     /// When it started, RFC 3339.

@@ -327,6 +327,7 @@ fn stage_data(folder: &Path, record: &Record, all: &[(PathBuf, Record)]) -> Stag
     reads.retain(|id| seen.insert(id.clone()));
     StageData {
         id: record.id.clone(),
+        written: record.written().to_owned(),
         kind: record.kind.clone(),
         started: record.started.clone(),
         seconds: record.seconds,

@@ -131,6 +131,7 @@ fn graph(report: &ReportData) -> String {
         is_dashed: false,
     };
     let nodes: Vec<Node> = report.stages.iter().map(node).collect();
+    let names: Vec<&str> = report.stages.iter().map(|stage| stage.written.as_str()).collect();
     let alt = format!("Graph of the {} stages; the table below says what each of them reads", nodes.len());
-    diagram::svg(&nodes, &format!("role=\"img\" aria-label=\"{alt}\""), "")
+    diagram::svg(&diagram::folded(&nodes, &names), &format!("role=\"img\" aria-label=\"{alt}\""), "")
 }

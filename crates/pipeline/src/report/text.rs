@@ -53,6 +53,7 @@ mod tests {
             facts: Vec::new(),
             differences: Vec::new(),
             by_labels: Vec::new(),
+            is_averaged: false,
         };
         let data = TableData {
             name: "Table 2".to_owned(),
