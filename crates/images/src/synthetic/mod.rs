@@ -23,6 +23,7 @@
 use std::path::PathBuf;
 
 mod canvas;
+mod cifar10;
 mod colour;
 mod digits;
 mod glyphs;

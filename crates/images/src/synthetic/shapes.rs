@@ -2,12 +2,10 @@
 
 use std::path::Path;
 
-use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
-use super::random::{Purpose, balanced_labels, stream};
+use super::cifar10::write_cifar10;
 use super::shapes_drawing::draw;
-use super::staging::Staging;
 use super::{Result, check_range};
 
 /// The ten classes, in the order of their labels; also the lines of `batches.meta.txt`.
@@ -69,29 +67,9 @@ impl ShapesConfig {
 /// A setting out of range, a target that is neither absent nor an empty folder, or a failed write.
 pub fn write_shapes(dir: &Path, config: &ShapesConfig) -> Result<()> {
     config.validate()?;
-    let staging = Staging::start(dir)?;
-    let labels = balanced_labels(config.n_train, config.seed, Purpose::TrainLabels);
-    for file_idx in 0..5 {
-        let range = config.n_train * file_idx / 5..config.n_train * (file_idx + 1) / 5;
-        let bytes = records(config.seed, Purpose::Train, range.start, &labels[range]);
-        fs_err::write(staging.path().join(format!("data_batch_{}.bin", file_idx + 1)), bytes)?;
-    }
-    let labels = balanced_labels(config.n_test, config.seed, Purpose::TestLabels);
-    let bytes = records(config.seed, Purpose::Test, 0, &labels);
-    fs_err::write(staging.path().join("test_batch.bin"), bytes)?;
-    fs_err::write(staging.path().join("batches.meta.txt"), SHAPE_NAMES.join("\n") + "\n")?;
-    staging.finish()
-}
-
-/// The records of consecutive pictures, the first of them number `start` of its split.
-fn records(seed: u64, split: Purpose, start: usize, labels: &[u8]) -> Vec<u8> {
-    let record = |(offset, &label): (usize, &u8)| {
-        let mut bytes = vec![label];
-        bytes.extend(draw(label, &mut stream(seed, split, start + offset)).to_planes());
-        bytes
-    };
-    let records: Vec<Vec<u8>> = labels.par_iter().enumerate().map(record).collect();
-    records.concat()
+    write_cifar10(dir, [config.n_train, config.n_test], config.seed, SHAPE_NAMES, |label, rng| {
+        (label, draw(label, rng).to_planes())
+    })
 }
 
 #[cfg(test)]

@@ -6,14 +6,12 @@
 use std::path::Path;
 
 use rand::Rng;
-use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use super::canvas::{Canvas, Colour, edge};
+use super::cifar10::write_cifar10;
 use super::colour::{Blotches, from_hsv, with_luminance};
 use super::outline::rectangle;
-use super::random::{Purpose, balanced_labels, stream};
-use super::staging::Staging;
 use super::{Result, check_range};
 use crate::PixelBox;
 
@@ -62,32 +60,13 @@ impl WindowsConfig {
 /// A setting out of range, a target that is neither absent nor an empty folder, or a failed write.
 pub fn write_windows(dir: &Path, config: &WindowsConfig) -> Result<()> {
     config.validate()?;
-    let staging = Staging::start(dir)?;
-    let labels = balanced_labels(config.n_train, config.seed, Purpose::TrainLabels);
-    for file_idx in 0..5 {
-        let range = config.n_train * file_idx / 5..config.n_train * (file_idx + 1) / 5;
-        let bytes = records(config.seed, Purpose::Train, range.start, &labels[range]);
-        fs_err::write(staging.path().join(format!("data_batch_{}.bin", file_idx + 1)), bytes)?;
-    }
-    let labels = balanced_labels(config.n_test, config.seed, Purpose::TestLabels);
-    let bytes = records(config.seed, Purpose::Test, 0, &labels);
-    fs_err::write(staging.path().join("test_batch.bin"), bytes)?;
     // The format has ten classes.
-    let names = ["wall", "window"].into_iter().chain(std::iter::repeat_n("unused", 8)).collect::<Vec<_>>();
-    fs_err::write(staging.path().join("batches.meta.txt"), names.join("\n") + "\n")?;
-    staging.finish()
-}
-
-/// The records of consecutive pictures, the first of them number `start` of its split.
-fn records(seed: u64, split: Purpose, start: usize, tenths: &[u8]) -> Vec<u8> {
-    let record = |(offset, &tenth): (usize, &u8)| {
+    let mut names = ["unused"; 10];
+    [names[0], names[1]] = ["wall", "window"];
+    write_cifar10(dir, [config.n_train, config.n_test], config.seed, names, |tenth, rng| {
         let has_window = tenth < 5;
-        let mut bytes = vec![u8::from(has_window)];
-        bytes.extend(draw(has_window, &mut stream(seed, split, start + offset)).0.to_planes());
-        bytes
-    };
-    let records: Vec<Vec<u8>> = tenths.par_iter().enumerate().map(record).collect();
-    records.concat()
+        (u8::from(has_window), draw(has_window, rng).0.to_planes())
+    })
 }
 
 /// A colour between red and yellow.
@@ -183,6 +162,7 @@ pub fn find_windows(planes: &[u8], height: usize, width: usize) -> Vec<PixelBox>
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::synthetic::random::{Purpose, stream};
 
     #[test]
     fn the_rule_finds_every_window_and_nothing_else() {
