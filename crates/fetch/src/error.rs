@@ -77,6 +77,11 @@ pub enum FetchError {
 pub type Result<T> = std::result::Result<T, FetchError>;
 
 impl FetchError {
+    /// True if what an archive holds is at fault.
+    pub(crate) fn is_of_content(&self) -> bool {
+        matches!(self, Self::Content { .. } | Self::Archive { .. })
+    }
+
     pub(crate) fn content(path: &Path, expected: impl Into<String>, found: impl Into<String>) -> Self {
         Self::Content { path: path.to_path_buf(), expected: expected.into(), found: found.into() }
     }

@@ -219,8 +219,21 @@ fn bring(
             );
         }
         Install::TarGz { folder, .. } | Install::Zip { folder, .. } => {
-            let unpacked = unpack(file, &arrived, folder, &downloads, observe)?;
-            let entries = entries_of(&unpacked, folder, file, &arrived, observe)?;
+            let unpacked = unpack(file, &arrived, folder, &downloads, observe).and_then(|unpacked| {
+                let entries = entries_of(&unpacked, folder, file, &arrived, observe)?;
+                Ok((unpacked, entries))
+            });
+            let (unpacked, entries) = match unpacked {
+                Ok(unpacked) => unpacked,
+                Err(error) => {
+                    // Kept, it would be taken for the archive the next time too.
+                    if error.is_of_content() {
+                        fs_err::remove_file(&arrived.path)?;
+                        fs_err::remove_dir_all(unpacking_folder(&downloads, file)).ok();
+                    }
+                    return Err(error);
+                }
+            };
             ledger.forget(folder);
             if place.exists() {
                 fs_err::remove_dir_all(&place)?;
