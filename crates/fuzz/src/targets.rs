@@ -11,8 +11,8 @@ use dcgan_dedup::hash::{Codes, read_keys};
 use dcgan_eval::FeatureSet;
 use dcgan_fetch::{ContentRange, Limits, check_ledger, unpack_tar_gz, unpack_zip};
 use dcgan_gan::released::{ReleasedSet, import};
-use dcgan_gan::{Discriminator, Generator};
-use dcgan_images::{Filter, ImageStore, Source, Split, decode, decode_thumbnail};
+use dcgan_gan::{Discriminator, Generator, read_z};
+use dcgan_images::{Filter, ImageStore, Source, Split, decode, decode_thumbnail, read_boxes};
 use dcgan_nn::checkpoint::Checkpoint;
 use dcgan_pipeline::manifest::{Manifest, parse_arguments};
 use dcgan_pipeline::record::Record;
@@ -21,7 +21,7 @@ use crate::Target;
 use crate::scratch::with_files;
 
 /// All targets.
-pub const TARGETS: [Target; 22] = [
+pub const TARGETS: [Target; 24] = [
     Target { name: "cifar10", run: cifar10 },
     Target { name: "svhn", run: svhn },
     Target { name: "mnist", run: mnist },
@@ -36,6 +36,8 @@ pub const TARGETS: [Target; 22] = [
     Target { name: "features", run: features },
     Target { name: "labels", run: labels },
     Target { name: "codes", run: codes },
+    Target { name: "z", run: z },
+    Target { name: "boxes", run: boxes },
     Target { name: "groups", run: groups },
     Target { name: "released_weights", run: released_weights },
     Target { name: "checkpoint", run: checkpoint },
@@ -196,6 +198,18 @@ fn features(data: &[u8]) {
 
 fn labels(data: &[u8]) {
     features_with("labels.npy", data);
+}
+
+fn z(data: &[u8]) {
+    with_files(&[("z.npy", data)], |folder| {
+        let _ = read_z(&folder.join("z.npy"), 4);
+    });
+}
+
+fn boxes(data: &[u8]) {
+    with_files(&[("boxes.csv", data)], |folder| {
+        let _ = read_boxes(&folder.join("boxes.csv"), 10, [32, 32]);
+    });
 }
 
 fn codes(data: &[u8]) {

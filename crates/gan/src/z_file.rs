@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use dcgan_images::{NpyMismatch, check_npy_head};
 use ndarray::{Array2, ArrayD};
 use ndarray_npy::{ReadNpyError, ReadNpyExt, WriteNpyExt};
 
@@ -19,6 +20,7 @@ pub fn read_z(path: &Path, nz: usize) -> Result<Array2<f32>> {
         found,
     };
     let bytes = fs_err::read(path)?;
+    check_npy_head(&bytes).map_err(|NpyMismatch { expected, found }| wrong(&expected, found))?;
     let array: ArrayD<f32> = match ArrayD::<f32>::read_npy(bytes.as_slice()) {
         Ok(array) => array,
         Err(ReadNpyError::WrongDescriptor(_)) => {
@@ -78,6 +80,6 @@ mod tests {
         array![1_i64, 2, 3].write_npy(std::fs::File::create(&path).unwrap()).unwrap();
         assert!(read_z(&path, 3).unwrap_err().to_string().contains("'<f4' or '<f8'"));
         std::fs::write(&path, "z").unwrap();
-        assert!(read_z(&path, 3).unwrap_err().to_string().contains("a NumPy file of z"));
+        assert!(read_z(&path, 3).unwrap_err().to_string().contains("a NumPy file"));
     }
 }
