@@ -1,11 +1,11 @@
 //! BLAKE3 fingerprints of files and folders.
 
-use std::io::Read as _;
+use std::io::{ErrorKind, Read as _};
 use std::ops::ControlFlow;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::UNIX_EPOCH;
 
-use anyhow::{Context as _, anyhow};
+use anyhow::{anyhow, bail};
 use fs_err as fs;
 
 /// Bytes read at a time; large enough for BLAKE3 to use all cores on it.
@@ -25,16 +25,19 @@ pub struct Stamp {
 /// The stamp of a file, or of all files under a folder.
 ///
 /// # Errors
-/// If the path or something under it cannot be looked at.
+/// If the path cannot be looked at, or a folder not be listed.
 pub fn stamp(path: &Path) -> anyhow::Result<Stamp> {
     let mut hasher = blake3::Hasher::new();
     let (mut n_bytes, mut modified_ns) = (0, 0);
-    for file in files_under(path)? {
-        // Joining an empty path would make `file/`.
-        let metadata = if file.is_empty() { fs::metadata(path)? } else { fs::metadata(path.join(&file))? };
+    for Found { name, path } in found_under(path)? {
+        // A link to nothing has no stamp.
+        let Ok(metadata) = fs::metadata(&path) else {
+            hasher.update(format!("{name}\0nothing\n").as_bytes());
+            continue;
+        };
         let modified = metadata.modified().ok().and_then(|time| time.duration_since(UNIX_EPOCH).ok());
         let modified = modified.map_or(0, |time| time.as_nanos());
-        let line = format!("{}\0{}\0{modified}\0{}\n", file, metadata.len(), inode(&metadata));
+        let line = format!("{name}\0{}\0{modified}\0{}\n", metadata.len(), inode(&metadata));
         hasher.update(line.as_bytes());
         n_bytes += metadata.len();
         modified_ns = modified_ns.max(modified);
@@ -55,49 +58,132 @@ fn inode(_metadata: &std::fs::Metadata) -> u64 {
 /// The files under a folder as sorted relative paths with `/`; for a file, the one empty path.
 ///
 /// # Errors
-/// If a folder cannot be listed.
+/// If a folder cannot be listed, or a name is not UTF-8.
 pub fn files_under(path: &Path) -> anyhow::Result<Vec<String>> {
-    if !fs::metadata(path)?.is_dir() {
-        return Ok(vec![String::new()]);
-    }
     let mut files = Vec::new();
-    let mut open = vec![String::new()];
-    while let Some(folder) = open.pop() {
-        for entry in fs::read_dir(path.join(&folder))? {
-            let entry = entry?;
-            let name = entry.file_name();
-            let name = name
-                .to_str()
-                .with_context(|| format!("{}: expected a file name in UTF-8", entry.path().display()))?;
-            let relative = if folder.is_empty() { name.to_owned() } else { format!("{folder}/{name}") };
-            if fs::metadata(entry.path())?.is_dir() {
-                open.push(relative);
-            } else {
-                files.push(relative);
-            }
+    walk(path, &mut |name, entry| {
+        let is_utf8 = entry.file_name().is_none_or(|name| name.to_str().is_some());
+        if !is_utf8 {
+            bail!("{}: expected a file name in UTF-8", entry.display());
         }
-    }
+        files.push(name);
+        Ok(())
+    })?;
     files.sort_unstable();
     Ok(files)
 }
 
-/// The fingerprint of a file's content, or of all files under a folder with their relative paths.
+/// A file, or a link to nothing, under a folder.
+struct Found {
+    /// Its path below the folder; bytes that are not UTF-8 are replaced.
+    name: String,
+    path: PathBuf,
+}
+
+/// What a reader of a data set may see under a folder: all files but hidden ones and those in hidden folders, sorted.
+fn found_under(path: &Path) -> anyhow::Result<Vec<Found>> {
+    let mut found = Vec::new();
+    walk(path, &mut |name, path| {
+        if !name.split('/').any(|part| part.starts_with('.')) {
+            found.push(Found { name, path: path.to_path_buf() });
+        }
+        Ok(())
+    })?;
+    found.sort_unstable_by(|a, b| (&a.name, &a.path).cmp(&(&b.name, &b.path)));
+    Ok(found)
+}
+
+/// Visits what is under a folder that is no folder, with its relative path; of a file the file itself, with an empty one. A link
+/// to a folder above it is passed over.
+fn walk(path: &Path, visit: &mut dyn FnMut(String, &Path) -> anyhow::Result<()>) -> anyhow::Result<()> {
+    if !fs::metadata(path)?.is_dir() {
+        return visit(String::new(), path);
+    }
+    let mut open = vec![(String::new(), path.to_path_buf())];
+    while let Some((below, folder)) = open.pop() {
+        for entry in fs::read_dir(&folder)? {
+            let path = entry?.path();
+            let name = path.file_name().unwrap_or_default().to_string_lossy();
+            let relative = if below.is_empty() { name.into_owned() } else { format!("{below}/{name}") };
+            if !path.is_dir() {
+                visit(relative, &path)?;
+            } else if !leads_upwards(&path) {
+                open.push((relative, path));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// True for a link to a folder that it lies in.
+fn leads_upwards(folder: &Path) -> bool {
+    folder.is_symlink()
+        && match (folder.canonicalize(), folder.parent().map(Path::canonicalize)) {
+            (Ok(to), Some(Ok(parent))) => parent.starts_with(to),
+            _ => false,
+        }
+}
+
+/// The fingerprint of a file's content, or of all files under a folder with their relative paths; hidden files in it do not count.
 ///
-/// `observe` is told the bytes read so far, and may break.
+/// `known` may tell a large file's hash, or remember it. `observe` is told the bytes read so far, and may break.
 ///
 /// # Errors
 /// If something cannot be read, or on a break.
-pub fn content(path: &Path, observe: &mut dyn FnMut(u64) -> ControlFlow<()>) -> anyhow::Result<String> {
+pub fn content(
+    path: &Path,
+    known: &mut dyn Known,
+    observe: &mut dyn FnMut(u64) -> ControlFlow<()>,
+) -> anyhow::Result<String> {
     let mut n_read = 0;
     if !fs::metadata(path)?.is_dir() {
         return hash_file(path, &mut n_read, observe);
     }
     let mut hasher = blake3::Hasher::new();
-    for file in files_under(path)? {
-        let hash = hash_file(&path.join(&file), &mut n_read, observe)?;
-        hasher.update(format!("{file}\0{hash}\n").as_bytes());
+    for Found { name, path } in found_under(path)? {
+        let hash = match fs::metadata(&path) {
+            Ok(metadata) if !metadata.is_file() => "no file".to_owned(),
+            Ok(metadata) => match known.recall(&path) {
+                Some(hash) => {
+                    n_read += metadata.len();
+                    hash
+                }
+                None => match hash_file(&path, &mut n_read, observe) {
+                    Ok(hash) => {
+                        known.remember(&path, &hash);
+                        hash
+                    }
+                    // What cannot be read is for the reader of the data to tell.
+                    Err(error) if is_denied(&error) => "denied".to_owned(),
+                    Err(error) => return Err(error),
+                },
+            },
+            Err(_) => "nothing".to_owned(),
+        };
+        hasher.update(format!("{name}\0{hash}\n").as_bytes());
     }
     Ok(hasher.finalize().to_hex().to_string())
+}
+
+/// Hashes of single files in a folder, so that those that did not change need not be read again when others did.
+pub trait Known {
+    /// The hash of a file, where it is known.
+    fn recall(&mut self, file: &Path) -> Option<String>;
+    /// Is told the hash of a file.
+    fn remember(&mut self, file: &Path, hash: &str);
+}
+
+/// Knows nothing.
+impl Known for () {
+    fn recall(&mut self, _file: &Path) -> Option<String> {
+        None
+    }
+
+    fn remember(&mut self, _file: &Path, _hash: &str) {}
+}
+
+fn is_denied(error: &anyhow::Error) -> bool {
+    error.downcast_ref::<std::io::Error>().is_some_and(|error| error.kind() == ErrorKind::PermissionDenied)
 }
 
 fn hash_file(
@@ -141,7 +227,7 @@ mod tests {
     use super::*;
 
     fn of(path: &Path) -> String {
-        content(path, &mut |_| ControlFlow::Continue(())).unwrap()
+        content(path, &mut (), &mut |_| ControlFlow::Continue(())).unwrap()
     }
 
     #[test]
@@ -164,6 +250,30 @@ mod tests {
         let renamed = of(dir.path());
         assert_ne!(renamed, before);
         fs::write(dir.path().join("sub/b"), "2").unwrap();
-        assert_ne!(of(dir.path()), renamed);
+        let changed = of(dir.path());
+        assert_ne!(changed, renamed);
+        fs::write(dir.path().join(".DS_Store"), "x").unwrap();
+        assert_eq!(of(dir.path()), changed);
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn what_is_no_file_does_not_stop_it() {
+        use std::os::unix::ffi::OsStrExt as _;
+
+        let dir = tempfile::tempdir().unwrap();
+        let at = |name: &[u8]| dir.path().join(std::ffi::OsStr::from_bytes(name));
+        fs::create_dir(at(b"sub")).unwrap();
+        std::os::unix::fs::symlink("..", at(b"sub/loop")).unwrap();
+        let empty = of(dir.path());
+        std::os::unix::fs::symlink("nowhere", at(b"lost.jpg")).unwrap();
+        let lost = of(dir.path());
+        assert_ne!(lost, empty);
+        fs::write(at(b"notes\xff.txt"), "1").unwrap();
+        let noted = of(dir.path());
+        assert_ne!(noted, lost);
+        fs::write(at(b"notes\xff.txt"), "2").unwrap();
+        assert_ne!(of(dir.path()), noted);
+        assert_ne!(stamp(dir.path()).unwrap(), stamp(at(b"sub").as_path()).unwrap());
     }
 }

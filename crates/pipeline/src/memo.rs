@@ -82,7 +82,7 @@ impl Memo {
             return Ok(entry.content);
         }
         let is_old = self.is_older_than_a_tick(&stamp);
-        let content = read(path, &stamp, progress)?;
+        let content = read(path, &stamp, &mut LargeFiles { memo: self, stamp: None }, progress)?;
         if is_old {
             let mut known = self.known();
             known.entries.insert(key, Entry { stamp: stamp.digest, content: content.clone() });
@@ -162,10 +162,44 @@ impl Memo {
     }
 }
 
-fn read(path: &Path, stamp: &Stamp, progress: &Progress) -> anyhow::Result<String> {
+/// Remembers the large files of a folder one by one, so that another file's change does not make them be read again.
+struct LargeFiles<'a> {
+    memo: &'a Memo,
+    /// Of the file that was asked for last, from before it was read.
+    stamp: Option<Stamp>,
+}
+
+impl fingerprint::Known for LargeFiles<'_> {
+    fn recall(&mut self, file: &Path) -> Option<String> {
+        self.stamp = None;
+        let is_large = fs::metadata(file).is_ok_and(|metadata| metadata.len() >= WORTH_WAITING);
+        if !is_large {
+            return None;
+        }
+        let (stamp, key) = (fingerprint::stamp(file).ok()?, std::path::absolute(file).ok()?);
+        let known = self.memo.known().entries.get(&key).filter(|entry| entry.stamp == stamp.digest).cloned();
+        self.stamp = Some(stamp).filter(|stamp| self.memo.is_older_than_a_tick(stamp));
+        known.map(|entry| entry.content)
+    }
+
+    fn remember(&mut self, file: &Path, hash: &str) {
+        if let (Some(stamp), Ok(key)) = (self.stamp.take(), std::path::absolute(file)) {
+            let mut known = self.memo.known();
+            known.entries.insert(key, Entry { stamp: stamp.digest, content: hash.to_owned() });
+            known.is_changed = true;
+        }
+    }
+}
+
+fn read(
+    path: &Path,
+    stamp: &Stamp,
+    known: &mut LargeFiles<'_>,
+    progress: &Progress,
+) -> anyhow::Result<String> {
     let what = format!("fingerprint of {}", path.display());
     let mut task = (stamp.n_bytes >= LARGE).then(|| progress.task(&what, "MiB"));
-    fingerprint::content(path, &mut |n_read| match &mut task {
+    fingerprint::content(path, known, &mut |n_read| match &mut task {
         Some(task) => task.observe(n_read >> 20, stamp.n_bytes >> 20),
         None => progress.interrupt().flow(),
     })

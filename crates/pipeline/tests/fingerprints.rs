@@ -34,7 +34,7 @@ fn write<'a>(folder: &Path, files: impl IntoIterator<Item = (&'a String, &'a Vec
 }
 
 fn print(path: &Path) -> String {
-    content(path, &mut |_| ControlFlow::Continue(())).unwrap()
+    content(path, &mut (), &mut |_| ControlFlow::Continue(())).unwrap()
 }
 
 fn of(files: &Files) -> String {

@@ -1,5 +1,6 @@
 //! Folders of JPEG, PNG and WebP files: flat, or with a folder a class.
 
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use walkdir::{DirEntry, WalkDir};
@@ -89,11 +90,17 @@ fn record(root: &Path, source: &str, file: PathBuf, label: Option<u32>) -> Recor
     Record { key, label, source: source.to_owned(), payload: Payload::File(file) }
 }
 
-/// The image files that `walk` comes by below `folder`.
+/// The image files that `walk` comes by below `folder`. A link to nothing is one that cannot be read, if its name is an image's;
+/// a link to a folder above it is passed over.
 fn files(walk: WalkDir, folder: &Path) -> impl Iterator<Item = Result<PathBuf>> + Send + use<> {
     let root = folder.to_path_buf();
     walk.into_iter().filter_entry(|entry| !is_hidden(entry)).filter_map(move |entry| match entry {
         Ok(entry) => is_image(&entry).then(|| Ok(entry.into_path())),
+        Err(e) if e.loop_ancestor().is_some() => None,
+        Err(e) if e.depth() > 0 && e.io_error().is_some_and(|e| e.kind() == ErrorKind::NotFound) => {
+            let path = e.path().filter(|path| has_image_ending(path))?;
+            Some(Ok(path.to_path_buf()))
+        }
         Err(e) => Some(Err(walk_error(&root, &e))),
     })
 }
@@ -149,6 +156,22 @@ mod tests {
         assert!(found.iter().map(|(key, _)| key.as_str()).eq(expected), "{found:?}");
         assert!(found.iter().all(|(_, label)| label.is_none()));
         assert_eq!(n_images(folder.path()).unwrap(), 5);
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_link_to_nothing_is_found_and_a_loop_is_not_walked() {
+        let folder = folder(&["a.png", "c/b.png"]);
+        let link = |to: &str, at: &str| std::os::unix::fs::symlink(to, folder.path().join(at)).unwrap();
+        link("gone.png", "lost.png");
+        link("gone", "lost");
+        link("..", "c/loop");
+        link("a.png", "twin.png");
+        let found = keys_and_labels(records(folder.path()).unwrap());
+        assert!(
+            found.iter().map(|(key, _)| key.as_str()).eq(["a.png", "c/b.png", "lost.png", "twin.png"]),
+            "{found:?}"
+        );
     }
 
     #[test]
