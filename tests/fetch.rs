@@ -154,7 +154,7 @@ fn ctrl_c_keeps_the_part_and_the_same_command_goes_on() {
 #[test]
 fn what_cannot_be_fetched_is_told_with_what_to_do() {
     let place = Place::new("");
-    let told = place.fails(1, &["stage", "fetch", "--out", "data", "sets=[\"imagenet\"]"]);
+    let told = place.fails(2, &["stage", "fetch", "--out", "data", "sets=[\"imagenet\"]"]);
     assert!(told.contains("put your own copy") && told.contains("imagenet/train"), "{told}");
     let told = place.fails(2, &["stage", "fetch", "--out", "data", "sets=[\"cifar\"]"]);
     assert!(told.contains("cifar10"), "{told}");

@@ -168,9 +168,12 @@ fn compare_tells_parameters_and_metrics_that_differ() {
     place.stdout(&["run", "m.toml"]);
     place.stdout(&["run", "m.toml", "--runs", "others", "--set", "c=10.0"]);
     let told = place.stdout(&["compare", "runs/small", "others/small"]);
-    assert!(told.contains("\nsvm\n  parameter  c: 0.001 → 10.0  (+999900.0 %)\n"), "{told}");
+    assert!(told.contains("\nsvm\n  parameter  c: 0.001 → 10.0\n"), "{told}");
     assert!(told.contains("metric     largest_gap: "), "{told}");
-    assert!(told.contains("alike: shapes, test-images, test-pixels, train-images, train-pixels"), "{told}");
+    assert!(
+        told.contains("alike: report, shapes, test-images, test-pixels, train-images, train-pixels"),
+        "{told}"
+    );
     let json = place.stdout(&["compare", "runs/small/svm", "others/small/svm", "--json"]);
     let json: Value = serde_json::from_str(&json).unwrap();
     assert_eq!(json["differing"][0]["parameters"][0]["key"], "c");

@@ -3,8 +3,9 @@
 use std::collections::BTreeSet;
 use std::fmt;
 use std::io::Write as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
+use anyhow::Context as _;
 use clap::CommandFactory as _;
 use dcgan_pipeline::check::missing_paths;
 use dcgan_pipeline::dag::{mermaid, svg};
@@ -99,8 +100,14 @@ pub(crate) fn dag(args: &DagArgs) -> anyhow::Result<()> {
 }
 
 pub(crate) fn gc(args: &GcArgs, progress: &Progress) -> anyhow::Result<()> {
-    let load = |path: &PathBuf| Manifest::load(path, &args.set);
-    let manifests = args.manifests.iter().map(load).collect::<anyhow::Result<Vec<_>>>()?;
+    let mut manifests = Vec::new();
+    for path in &args.manifests {
+        // What the manifest needs as it is written is needed too.
+        manifests.push(Manifest::load(path, &[])?);
+        if !args.set.is_empty() {
+            manifests.push(Manifest::load(path, &args.set).with_context(|| path.display().to_string())?);
+        }
+    }
     let found = gc::find(&manifests, &args.runs.runs, args.all)?;
     if args.delete {
         gc::delete(&found.garbage, progress)?;

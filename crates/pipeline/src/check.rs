@@ -1,6 +1,7 @@
 //! Checks of a whole manifest, made before the first stage starts.
 
 use std::collections::BTreeSet;
+use std::path::Path;
 
 use crate::graph::Graph;
 use crate::manifest::{Manifest, Problem, StageDef, nearest, quoted, without_repetition};
@@ -35,6 +36,37 @@ pub fn missing_paths(manifest: &Manifest) -> Vec<Problem> {
                 problems.push(
                     Problem::new(location, message).in_stage(&stage.id).at_key(external.key).with_help(help),
                 );
+            }
+        }
+    }
+    without_repetition(problems)
+}
+
+/// Folders outside the pipeline in which its own results would lie, to be read with the rest the next time.
+pub fn runs_among_inputs(manifest: &Manifest, runs: &Path) -> Vec<Problem> {
+    // What does not exist yet has the path of its nearest ancestor that does.
+    let whole = |path: &Path| {
+        let path = std::path::absolute(path).ok()?;
+        path.ancestors().find_map(|above| {
+            let found = above.canonicalize().ok()?;
+            Some(path.strip_prefix(above).map_or(found.clone(), |rest| found.join(rest)))
+        })
+    };
+    let Some(runs_at) = whole(&runs.join(&manifest.name)) else { return Vec::new() };
+    let mut problems = Vec::new();
+    for stage in Graph::new(manifest).wanted(manifest).iter().map(|idx| &manifest.stages[*idx]) {
+        for external in stage.config.stage().external_paths() {
+            if external.path.is_dir() && whole(&external.path).is_some_and(|path| runs_at.starts_with(path)) {
+                let message = format!(
+                    "{} holds the folder of runs, {}: what comes out would be read as data the next time",
+                    external.path.display(),
+                    runs.display()
+                );
+                let help = Some(
+                    "put the data in a folder of its own, or the runs elsewhere with `--runs`".to_owned(),
+                );
+                let problem = Problem::new(stage.places.of(external.key), message);
+                problems.push(problem.in_stage(&stage.id).at_key(external.key).with_help(help));
             }
         }
     }

@@ -113,17 +113,33 @@ fn stage(id: &str, a: &Record, b: &Record) -> anyhow::Result<Option<StageCompari
     };
     let inner = |record: &Record| record.config.get(&record.kind).cloned().unwrap_or(Value::Null);
     let outputs: BTreeSet<&String> = a.outputs.keys().chain(b.outputs.keys()).collect();
-    let has_changed = |file: &&String| a.outputs.get(*file) != b.outputs.get(*file);
+    let has_changed =
+        |file: &&String| a.outputs.get(*file) != b.outputs.get(*file) && !holds_times(&a.kind, file);
     let found = StageComparison {
         id: id.to_owned(),
         parameters: changes(&inner(a), &inner(b)),
         making: changes(&making(a)?, &making(b)?),
-        metrics: changes(&a.metrics, &b.metrics),
+        metrics: changes(&a.metrics, &b.metrics).into_iter().filter(|change| !is_time(&change.key)).collect(),
         outputs: outputs.into_iter().filter(has_changed).cloned().collect(),
     };
     let is_alike =
         [&found.parameters, &found.making, &found.metrics].iter().all(|changes| changes.is_empty());
     Ok((!is_alike || !found.outputs.is_empty()).then_some(found))
+}
+
+/// Two runs are not different for having taken longer.
+fn is_time(key: &str) -> bool {
+    let is_time = |part: &str| part.ends_with("seconds") || part.ends_with("_per_s");
+    key.split(['.', '[']).any(is_time) || ["decode_share", "detect_share", "crop_share"].contains(&key)
+}
+
+/// True for files that differ each time, for they tell how long something took.
+fn holds_times(kind: &str, file: &str) -> bool {
+    match kind {
+        "report" => true,
+        "train_gan" | "train_autoencoder" => file == "metrics.jsonl" || file.starts_with("checkpoints/"),
+        _ => false,
+    }
 }
 
 fn changes(first: &Value, second: &Value) -> Vec<Change> {
@@ -149,7 +165,7 @@ pub fn text(comparison: &Comparison) -> String {
             [("parameter", &stage.parameters), ("made with", &stage.making), ("metric", &stage.metrics)]
         {
             for change in changes {
-                let _ = writeln!(text, "  {what:<9}  {}", line(change));
+                let _ = writeln!(text, "  {what:<9}  {}", line(change, what == "metric"));
             }
         }
         match stage.outputs.as_slice() {
@@ -169,12 +185,13 @@ pub fn text(comparison: &Comparison) -> String {
     text
 }
 
-fn line(change: &Change) -> String {
+/// A change, of something measured also as a share.
+fn line(change: &Change, is_measured: bool) -> String {
     let show = |value: &Option<Value>| value.as_ref().map_or("(none)".to_owned(), Value::to_string);
     let numbers =
         change.first.as_ref().and_then(Value::as_f64).zip(change.second.as_ref().and_then(Value::as_f64));
     let share = match numbers {
-        Some((first, second)) if first != 0.0 => {
+        Some((first, second)) if first != 0.0 && is_measured => {
             format!("  ({:+.1} %)", 100.0 * (second - first) / first.abs())
         }
         _ => String::new(),

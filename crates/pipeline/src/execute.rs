@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::{Instant, SystemTime};
 
-use anyhow::Context as _;
+use anyhow::{Context as _, bail};
 use serde_json::Value;
 
 use crate::clock::rfc3339;
@@ -90,6 +90,7 @@ pub fn execute(job: Job<'_>, memo: &Memo, progress: &Progress) -> anyhow::Result
     if let Some(own) = job.config.stage().shares_folder() {
         return execute_in_place(&job, &own, memo, progress);
     }
+    refuse_foreign(job.target)?;
     let info = job.config.info();
     let making = making(job.config, &job.inputs)?;
     if !folder::is_of(job.target, &making)
@@ -98,6 +99,12 @@ pub fn execute(job: Job<'_>, memo: &Memo, progress: &Progress) -> anyhow::Result
     {
         progress.note(format_args!("  {}: going on from its finished run", job.id));
         folder::take_up(job.target, &making)?;
+    }
+    if info.is_resumable && folder::partial(job.target).exists() && !folder::is_of(job.target, &making) {
+        progress.warn(format_args!(
+            "{}: what an interrupted run with other settings or inputs had done is of no use to this one, and is removed",
+            job.id
+        ));
     }
     let kept = folder::prepare(job.target, &making, info.is_resumable)?;
     if kept {
@@ -114,6 +121,21 @@ pub fn execute(job: Job<'_>, memo: &Memo, progress: &Progress) -> anyhow::Result
     }
     memo.moved(&partial, job.target);
     Ok(record)
+}
+
+/// What somebody put beside a stage's files would go with the folder.
+fn refuse_foreign(target: &Path) -> anyhow::Result<()> {
+    let Ok(Some(record)) = Record::read(target) else { return Ok(()) };
+    match record.foreign_files(target)?.as_slice() {
+        [] => Ok(()),
+        [first, rest @ ..] => {
+            let more = if rest.is_empty() { String::new() } else { format!(" and {} more", rest.len()) };
+            bail!(
+                "{} holds {first}{more}, which no stage made and which would be deleted with the old folder; move it elsewhere",
+                target.display()
+            )
+        }
+    }
 }
 
 /// Looks for room on the disk, where the stage knows how much it writes.

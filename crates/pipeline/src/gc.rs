@@ -7,7 +7,6 @@ use std::path::{Component, Path, PathBuf};
 use fs_err as fs;
 use serde::Serialize;
 
-use crate::fingerprint::files_under;
 use crate::folder::{FINGERPRINT, size};
 use crate::lock::{self, Lock};
 use crate::manifest::Manifest;
@@ -125,7 +124,10 @@ fn scan(run: &Path, needed: &Needed, garbage: &mut Vec<Garbage>) -> anyhow::Resu
         if let Some(id) = name.strip_suffix(".partial") {
             let is_ours = path.join(FINGERPRINT).is_file() || path.join(record::FILE).is_file();
             let resumes = needed.get(id) == Some(&true);
-            if is_ours && !resumes {
+            // Complete, with nothing in its place: the next run puts it there.
+            let is_whole =
+                path.join(record::FILE).is_file() && !run.join(id).exists() && needed.contains_key(id);
+            if is_ours && !resumes && !is_whole {
                 garbage.push(Garbage { bytes: size(&path)?, path, what: What::Partial, foreign: Vec::new() });
             }
         } else if let Some(id) = name.strip_suffix(".old") {
@@ -144,10 +146,7 @@ fn scan(run: &Path, needed: &Needed, garbage: &mut Vec<Garbage>) -> anyhow::Resu
 /// A folder that a complete stage's record tells of; none if it has no record that can be read.
 fn complete(path: PathBuf, what: What) -> anyhow::Result<Option<Garbage>> {
     let Ok(Some(record)) = Record::read(&path) else { return Ok(None) };
-    let is_ours =
-        |file: &String| file == record::FILE || file.starts_with('.') || record.outputs.contains_key(file);
-    let foreign = files_under(&path)?.into_iter().filter(|file| !is_ours(file)).collect();
-    Ok(Some(Garbage { bytes: size(&path)?, path, what, foreign }))
+    Ok(Some(Garbage { bytes: size(&path)?, foreign: record.foreign_files(&path)?, path, what }))
 }
 
 /// Deletes what was found. Files that no stage made stay, and so do the folders they lie in.

@@ -84,6 +84,20 @@ impl Lock {
     }
 }
 
+impl Lock {
+    /// Makes sure that nobody else holds a folder, without holding it.
+    ///
+    /// # Errors
+    /// If a process holds it, which the message names.
+    pub fn check_free(folder: &Path) -> anyhow::Result<()> {
+        let path = path_for(folder);
+        match fs::File::open(&path).map(|file| file.file().try_lock_shared()) {
+            Ok(Err(TryLockError::WouldBlock)) => bail!(in_use(folder, &path)),
+            _ => Ok(()),
+        }
+    }
+}
+
 impl Drop for Lock {
     fn drop(&mut self) {
         // Removed while it is still held, so that what is removed is ours; a file that stays is taken over.

@@ -148,6 +148,16 @@ impl Record {
         self.id.split_once('@').filter(|_| is_cell).map_or(&self.id, |(written, _)| written)
     }
 
+    /// The files in a stage's folder that the stage did not make, hidden ones left out.
+    ///
+    /// # Errors
+    /// If the folder cannot be listed.
+    pub fn foreign_files(&self, folder: &Path) -> anyhow::Result<Vec<String>> {
+        let is_ours =
+            |file: &String| file == FILE || file.starts_with('.') || self.outputs.contains_key(file);
+        Ok(files_under(folder)?.into_iter().filter(|file| !is_ours(file)).collect())
+    }
+
     /// One fingerprint of all outputs, by which stages that read them know them.
     pub fn fingerprint(&self) -> String {
         combine(self.outputs.iter().map(|(path, output)| (path.as_str(), output.blake3.as_str())))

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::bail;
 
-use crate::check::missing_paths;
+use crate::check::{missing_paths, runs_among_inputs};
 use crate::clock::duration;
 use crate::device::DeviceChoice;
 use crate::execute::{Job, execute};
@@ -21,6 +21,7 @@ use crate::plan::{Assessment, Planner, Selection, State, force, indices, order, 
 use crate::progress::Progress;
 use crate::schedule::{self, Outcome, Policy};
 use crate::stages::Artifact;
+use crate::staleness::Reason;
 
 /// How a manifest is to be run.
 #[derive(Debug, Clone)]
@@ -85,8 +86,9 @@ pub fn run(manifest: &Manifest, options: &RunOptions, progress: &Progress) -> an
         .into_iter()
         .filter(|problem| chosen.iter().any(|idx| Some(&manifest.stages[*idx].id) == problem.stage.as_ref()))
         .collect();
-    if !missing.is_empty() {
-        return Err(Problems { list: missing, is_usage: false }.into());
+    let wrong = if missing.is_empty() { runs_among_inputs(manifest, &options.runs) } else { missing };
+    if !wrong.is_empty() {
+        return Err(Problems { list: wrong, is_usage: false }.into());
     }
     let device = options.device.unwrap_or_default();
     // A device that is not there is told before the first stage, not after an hour.
@@ -259,6 +261,15 @@ fn check_outside(planner: &Planner<'_>, chosen: &BTreeSet<usize>) -> anyhow::Res
                     "stage `{id}` is needed and is not complete; run it first with `--only {id}`, or leave out `--only` and `--from`"
                 )
             }
+            State::Stale if assessment.reasons.iter().any(Reason::is_damage) => {
+                let damage = assessment.reasons.iter().filter(|reason| reason.is_damage());
+                let damage: Vec<String> = damage.map(ToString::to_string).collect();
+                bail!(
+                    "stage `{id}` is needed and is not as its record says: {}; run it again with `--only {id}`, or leave out \
+                     `--only` and `--from`",
+                    damage.join("; ")
+                )
+            }
             State::Stale => {
                 let reasons: Vec<String> = assessment.reasons.iter().map(ToString::to_string).collect();
                 let progress = planner.progress();
@@ -300,12 +311,23 @@ pub fn run_alone(
         && out.exists()
         && !out.join(crate::record::FILE).exists()
         && fs_err::read_dir(out).map_or(true, |mut entries| entries.next().is_some());
+    if let Ok(Some(record)) = crate::record::Record::read(out)
+        && record.kind != config.info().name
+    {
+        bail!(
+            "{} was made by a stage of kind {} and would be replaced, so give another `--out`",
+            out.display(),
+            record.kind
+        );
+    }
     if is_foreign {
         bail!("{} exists and no stage made it; it would be replaced, so give another `--out`", out.display());
     }
     let out = std::path::absolute(out)?;
     let parent = out.parent().unwrap_or(Path::new("/"));
     fs_err::create_dir_all(parent)?;
+    // The folder may be a stage's of a run that is going on.
+    Lock::check_free(parent)?;
     let _lock = Lock::take(&out, progress)?;
     if !shares {
         folder::recover(&out)?;

@@ -87,6 +87,13 @@ pub enum Reason {
     Forced,
 }
 
+impl Reason {
+    /// True if the stage's folder no longer holds what its record says.
+    pub fn is_damage(&self) -> bool {
+        matches!(self, Self::BadRecord { .. } | Self::OutputMissing { .. } | Self::OutputChanged { .. })
+    }
+}
+
 impl fmt::Display for Reason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

@@ -14,6 +14,9 @@ pub(crate) struct Explained {
 /// Rewrites a serde message. serde gives the names it expected only as text, in backticks; that text has been
 /// stable since serde 1.0.
 pub(crate) fn explain(message: &str) -> Explained {
+    if let Some(explained) = explain_variant(message) {
+        return explained;
+    }
     let names: Vec<&str> = message.split('`').skip(1).step_by(2).collect();
     let plain = |message: String| Explained { message, help: None, name: None };
     let Some((first, expected)) = names.split_first() else {
@@ -41,6 +44,29 @@ pub(crate) fn explain(message: &str) -> Explained {
     } else {
         Explained { help: nearest_call(message), ..plain(plain_types(message)) }
     }
+}
+
+/// Rewrites what the TOML reader says of a table that should name one of several forms, such as `source.folder`, and of keys in
+/// such a form.
+fn explain_variant(message: &str) -> Option<Explained> {
+    if message.starts_with("wanted exactly 1 element, more than 1") {
+        let message = "expected one key here, which says what it is, found several".to_owned();
+        return Some(Explained { message, help: None, name: None });
+    }
+    let (found, available) =
+        message.strip_prefix("unexpected keys in table: ")?.split_once(", available keys: ")?;
+    let found: Vec<&str> = found.split(", ").collect();
+    let available: Vec<&str> = available.split(", ").collect();
+    let first = found.first().copied()?;
+    Some(Explained {
+        message: format!(
+            "unknown key {}; expected {}",
+            quoted(found.iter().copied()),
+            quoted(available.iter().copied())
+        ),
+        help: nearest(first, available.iter().copied()),
+        name: Some(first.to_owned()),
+    })
 }
 
 /// The nearest of names such as `centre_crop(n)`, where a message ends in "expected a, b(n) or c(n), found "x(3)"".
@@ -81,6 +107,9 @@ mod tests {
             "`resize`: expected keep, centre_crop(n) or min_resize_centre_crop(n), found \"center_crop(64)\"";
         let help = explain(&told.replace('`', "")).help;
         assert_eq!(help.as_deref(), Some("did you mean `centre_crop`?"));
+        let explained = explain("unexpected keys in table: splt, available keys: path, split");
+        assert_eq!(explained.message, "unknown key `splt`; expected `path`, `split`");
+        assert_eq!(explained.help.as_deref(), Some("did you mean `split`?"));
         assert_eq!(explain("missing field `images`").message, "key `images` is missing");
         assert_eq!(
             explain("invalid type: string \"x\", expected usize").message,

@@ -155,6 +155,19 @@ fn like(path: &Path) -> Option<String> {
 /// # Errors
 /// [`Problems`], always of usage.
 pub fn parse_arguments(kind: &str, arguments: &[String]) -> anyhow::Result<StageConfig> {
+    let sources = sources_of(kind, arguments);
+    let config = parse::parse_arguments(kind, &sources, arguments)?;
+    parse::check_arguments(&config, &sources, arguments)?;
+    Ok(config)
+}
+
+/// The same without the check of ranges.
+#[cfg(test)]
+fn read_arguments(kind: &str, arguments: &[String]) -> anyhow::Result<StageConfig> {
+    Ok(parse::parse_arguments(kind, &sources_of(kind, arguments), arguments)?)
+}
+
+fn sources_of(kind: &str, arguments: &[String]) -> sources::Sources {
     let mut sources = sources::Sources::default();
     for argument in arguments {
         let value = argument.split_once('=').map(|(_, value)| value).unwrap_or_default();
@@ -162,7 +175,7 @@ pub fn parse_arguments(kind: &str, arguments: &[String]) -> anyhow::Result<Stage
     }
     // The last text stands for what no argument gave.
     sources.add_argument(&format!("dcgan stage {kind}"), "");
-    Ok(parse::parse_arguments(kind, &sources, arguments)?)
+    sources
 }
 
 #[cfg(test)]

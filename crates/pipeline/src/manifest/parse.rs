@@ -98,6 +98,36 @@ pub(super) fn parse_arguments(
     }
 }
 
+/// Checks the ranges of a stage's settings, which arguments gave.
+pub(super) fn check_arguments(
+    config: &StageConfig,
+    sources: &Sources,
+    arguments: &[String],
+) -> Result<(), Problems> {
+    let problem = |problem: crate::stages::ConfigProblem| {
+        let said = arguments.iter().position(|argument| {
+            let key = argument.split_once('=').map_or("", |(key, _)| key);
+            is_same_or_within(&problem.key, key) || is_same_or_within(key, &problem.key)
+        });
+        let place = sources.part(said.unwrap_or(arguments.len())).base;
+        Problem::new(sources.locate(&(place..place)), problem.message).at_key(problem.key)
+    };
+    let list: Vec<Problem> = config.stage().problems().into_iter().map(problem).collect();
+    if list.is_empty() { Ok(()) } else { Err(Problems { list, is_usage: true }) }
+}
+
+/// True if the dotted `key` is `path` or lies in the table of that name.
+fn is_same_or_within(key: &str, path: &str) -> bool {
+    key == path || key.strip_prefix(path).is_some_and(|rest| rest.starts_with('.'))
+}
+
+/// The key of a stage's table of settings that ends in `name`, for those who leave the table's name out.
+fn deeper_key(kind: &str, name: &str) -> Option<String> {
+    let last = |key: &str| key.rsplit('.').next() == Some(name) && key.contains('.');
+    let found = crate::stages::info::kind(kind)?.keys.iter().find(|key| last(key.key))?;
+    Some(format!("did you mean `{}`?", found.key))
+}
+
 /// A stage as written: its id, and its table without it.
 #[derive(Clone)]
 struct RawStage<'i> {
@@ -308,11 +338,16 @@ fn deserialise<'i>(
         let span = error.span().unwrap_or(kind_span.clone());
         let explained = explain(error.message());
         let is_left_out = |name: &String| removed.iter().any(|path| path.ends_with(name.as_str()));
+        if error.message().starts_with("wanted exactly 1 element, found 0") && !removed.is_empty() {
+            return None;
+        }
         if error.message().starts_with("missing field") && explained.name.as_ref().is_some_and(is_left_out) {
             return None;
         }
         let at = value.get_ref().as_table().and_then(|table| tree::path_at(table, &span));
-        let mut problem = Problem::new(sources.locate(&span), explained.message).with_help(explained.help);
+        let deeper = explained.name.as_deref().filter(|_| error.message().starts_with("unknown field"));
+        let help = deeper.and_then(|name| deeper_key(kind, name)).or(explained.help);
+        let mut problem = Problem::new(sources.locate(&span), explained.message).with_help(help);
         if error.message().starts_with("unknown variant") && at.is_none() && span == kind_span {
             problem.message = problem.message.replacen("unknown name", "unknown kind", 1);
         }

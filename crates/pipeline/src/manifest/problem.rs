@@ -38,7 +38,8 @@ impl Problem {
 
     /// Names the key.
     pub(crate) fn at_key(mut self, key: impl Into<String>) -> Self {
-        self.key = Some(key.into());
+        // The empty key is the stage as a whole.
+        self.key = Some(key.into()).filter(|key| !key.is_empty());
         self
     }
 

@@ -246,7 +246,7 @@ mod tests {
     use jsonschema::Validator;
 
     use super::*;
-    use crate::manifest::{Manifest, parse_arguments};
+    use crate::manifest::{Manifest, read_arguments};
 
     fn validator() -> Validator {
         jsonschema::validator_for(&schema()).unwrap()
@@ -322,7 +322,7 @@ mod tests {
                     let mut arguments = example.clone();
                     arguments.retain(|argument| !argument.starts_with(&format!("{}=", key.key)));
                     arguments.push(format!("{}={value}", key.key));
-                    let config = parse_arguments(info.name, &arguments);
+                    let config = read_arguments(info.name, &arguments);
                     let errors: Vec<String> = validator
                         .iter_errors(&stage(info.name, &arguments))
                         .map(|error| format!("{}: {error}", error.instance_path()))

@@ -159,6 +159,31 @@ fn ranges_are_checked_before_anything_runs() {
 }
 
 #[test]
+fn a_key_without_the_name_of_its_table_is_found() {
+    let error = parse_arguments("train_gan", &["images=a".to_owned(), "epochs=3".to_owned()]).unwrap_err();
+    let told = error.to_string();
+    assert!(
+        told.contains("unknown key `epochs`") && told.contains("did you mean `training.epochs`?"),
+        "{told}"
+    );
+    let arguments = ["source.cifar10={path='x', splt='test'}".to_owned()];
+    let told = parse_arguments("import_images", &arguments).unwrap_err().to_string();
+    assert!(told.contains("unknown key `splt`") && told.contains("did you mean `split`?"), "{told}");
+    let told =
+        parse_arguments("import_images", &["source.cifar.path='x'".to_owned()]).unwrap_err().to_string();
+    assert!(told.contains("did you mean `cifar10`?") && !told.contains("elements"), "{told}");
+}
+
+#[test]
+fn settings_of_a_stage_alone_are_checked_before_it_runs() {
+    let arguments = ["shapes.n_test=100".to_owned(), "shapes.n_train=3".to_owned()];
+    let error = parse_arguments("synthesize", &arguments).unwrap_err();
+    let problems = error.downcast_ref::<Problems>().unwrap();
+    assert!(problems.is_usage, "{error}");
+    assert!(error.to_string().contains("argument `shapes.n_"), "{error}");
+}
+
+#[test]
 fn arguments_of_a_stage_alone_are_toml_or_bare_words() {
     let arguments = |list: &[&str]| {
         let list: Vec<String> = list.iter().map(|argument| (*argument).to_owned()).collect();

@@ -36,15 +36,23 @@ pub(super) fn search(found: &SearchData) -> Plot {
 
 /// Error against the number of labels: one series a method; none where the table's rows have but one number of labels.
 pub(super) fn labels(table: &TableData) -> Option<Plot> {
-    let mut methods: BTreeMap<&str, Vec<PlotPoint>> = BTreeMap::new();
-    for row in table.rows.iter().filter(|row| !row.is_averaged) {
+    let rows = || table.rows.iter().filter(|row| !row.is_averaged);
+    let mut methods: BTreeMap<String, Vec<PlotPoint>> = BTreeMap::new();
+    for row in rows() {
+        // Two stages may measure one method: each is a line of its own.
+        let name = match &row.stage {
+            Some(stage) if rows().any(|other| other.method == row.method && other.stage != row.stage) => {
+                format!("{} ({stage})", row.method)
+            }
+            _ => row.method.clone(),
+        };
         for found in &row.by_labels {
             let point = PlotPoint {
                 x: found.n_labels as f64,
                 y: 100.0 * found.error,
                 deviation: found.deviation.map(|deviation| 100.0 * deviation),
             };
-            methods.entry(&row.method).or_default().push(point);
+            methods.entry(name.clone()).or_default().push(point);
         }
     }
     let numbers: Vec<f64> = methods.values().flatten().map(|point| point.x).collect();
@@ -53,7 +61,7 @@ pub(super) fn labels(table: &TableData) -> Option<Plot> {
     }
     let series = methods.into_iter().map(|(name, mut points)| {
         points.sort_by(|a, b| a.x.total_cmp(&b.x));
-        Series { name: name.to_owned(), style: Style::Dots, points }
+        Series { name, style: Style::Dots, points }
     });
     Some(Plot {
         title: format!("{}: error against the number of labels", table.name),

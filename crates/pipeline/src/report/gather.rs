@@ -190,7 +190,7 @@ fn mean_result(mean: &Mean, results: &[Result]) -> Option<Result> {
         }
     }
     let row = Row {
-        method: format!("{}, mean of {}", entry.method, members.len()),
+        method: format!("{}, mean of {}{}", entry.method, members.len(), mean.shared),
         stage: Some(first.written.clone()),
         cells: entry.cells.clone(),
         texts: texts(&entry),

@@ -18,7 +18,9 @@ pub(super) struct Measured<'a> {
 pub(super) struct Mean {
     /// The results it is of, by index.
     pub(super) of: Vec<usize>,
-    /// What they share and over what they were averaged: `mean of seed=1, 2, 3; c=0.1`.
+    /// The values of the axes that they share: `, c=0.1`.
+    pub(super) shared: String,
+    /// What they share and over what they were averaged: `mean of seed=1, 2, 3, c=0.1`.
     pub(super) label: String,
     /// For each column the mean, and the standard deviation with n − 1.
     pub(super) cells: Vec<Option<Cell>>,
@@ -72,8 +74,8 @@ fn mean(of: Vec<usize>, results: &[Measured<'_>], over: &[String]) -> Mean {
         axes.into_iter().partition(|axis| over.iter().any(|name| name == axis));
     let part = |axis: &&str| format!("{axis}={}", values(axis));
     let averaged: Vec<String> = averaged.iter().map(part).collect();
-    let shared: Vec<String> = shared.iter().map(|axis| format!("; {}", part(axis))).collect();
-    let label = format!("mean ± standard deviation of {}{}", averaged.join("; "), shared.concat());
+    let shared = shared.iter().map(|axis| format!(", {}", part(axis))).collect::<Vec<_>>().concat();
+    let label = format!("mean ± standard deviation of {}{shared}", averaged.join("; "));
     let by_labels = members[0].entry.by_labels.iter().filter_map(|first| {
         let of = |member: &&Measured<'_>| {
             let found = member.entry.by_labels.iter().find(|found| found.n_labels == first.n_labels);
@@ -83,7 +85,7 @@ fn mean(of: Vec<usize>, results: &[Measured<'_>], over: &[String]) -> Mean {
         let Cell { value, deviation } = mean_and_deviation(&errors);
         Some(ByLabels { n_labels: first.n_labels, error: value, deviation })
     });
-    Mean { label, cells: (0..n_columns).map(column).collect(), by_labels: by_labels.collect(), of }
+    Mean { label, shared, cells: (0..n_columns).map(column).collect(), by_labels: by_labels.collect(), of }
 }
 
 fn mean_and_deviation(values: &[f64]) -> Cell {
@@ -123,7 +125,8 @@ mod tests {
         let found = means(&measured, &["seed".to_owned()]);
         assert_eq!(found.len(), 2);
         assert_eq!(found[0].of, [0, 1, 2]);
-        assert_eq!(found[0].label, "mean ± standard deviation of seed=1, 2, 3; c=a");
+        assert_eq!(found[1].shared, ", c=b");
+        assert_eq!(found[0].label, "mean ± standard deviation of seed=1, 2, 3, c=a");
         let cell = found[0].cells[0].unwrap();
         assert!((cell.value - 3.0).abs() < 1e-12 && (cell.deviation.unwrap() - 2.645_751_311).abs() < 1e-9);
         assert_eq!(found[0].cells[1], None);
