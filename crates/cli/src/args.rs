@@ -218,8 +218,8 @@ impl RunArgs {
 
 #[derive(Debug, Args)]
 pub(crate) struct DeviceArgs {
-    /// Where networks run: cpu, cuda or cuda:N [default: cpu]
-    #[arg(long)]
+    /// Where networks run: cpu, cuda or cuda:N, the latter two with /f32, /tf32 (default) or /bf16 behind [default: cpu]
+    #[arg(long, value_parser = dcgan_pipeline::device::parse)]
     pub(crate) device: Option<DeviceChoice>,
 }
 

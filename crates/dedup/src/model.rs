@@ -5,7 +5,7 @@ use std::path::Path;
 use candle_core::{D, Device, Tensor, Var};
 use dcgan_nn::{
     checkpoint::Checkpoint,
-    init,
+    device, init,
     rng::{self, Purpose},
 };
 
@@ -50,6 +50,17 @@ impl Autoencoder {
         })
     }
 
+    /// The same one on another device.
+    ///
+    /// # Errors
+    /// Where a GPU has no memory for it.
+    pub fn on(&self, device: &Device) -> Result<Self> {
+        let moved = self.parameters.iter().map(|(name, var)| {
+            Ok((name.clone(), Var::from_tensor(&var.as_tensor().detach().to_device(device)?)?))
+        });
+        Ok(Self { parameters: moved.collect::<Result<_>>()?, ..self.clone() })
+    }
+
     /// The parameters with their names.
     pub fn parameters(&self) -> &[(String, Var)] {
         &self.parameters
@@ -81,11 +92,26 @@ impl Autoencoder {
             padded.clear();
             padded.extend_from_slice(batch);
             padded.resize(BATCH * N_INPUTS, 0);
-            let values =
-                self.pre_activations(&self.inputs(&padded)?)?.relu()?.flatten_all()?.to_vec1::<f32>()?;
+            let inputs = self.inputs(&padded)?;
+            let values = match inputs.device().is_cpu() {
+                true => self.pre_activations(&inputs)?.relu()?.flatten_all()?.to_vec1::<f32>()?,
+                false => self.activations_from_gpu(&inputs)?,
+            };
             activations.extend_from_slice(&values[..batch.len() / N_INPUTS * CODE_BITS]);
         }
         Ok(activations)
+    }
+
+    /// Inputs (n, 3072) on a GPU → 128 ReLU activations each; the product is done there in full f32, the rest, which is
+    /// little, here.
+    fn activations_from_gpu(&self, inputs: &Tensor) -> Result<Vec<f32>> {
+        let products = inputs.matmul(&self.parameters[0].1)?.flatten_all()?.to_vec1::<f32>()?;
+        let bias = self.parameters[1].1.to_vec1::<f32>()?;
+        Ok(products
+            .iter()
+            .zip(bias.iter().cycle())
+            .map(|(product, bias)| (product + bias).max(0.0))
+            .collect())
     }
 
     /// The codes of pictures (bytes, 3072 each): bit i says whether activation i is above its threshold.
@@ -101,7 +127,8 @@ impl Autoencoder {
         for (inputs, pixels) in inputs.chunks_exact_mut(N_INPUTS).zip(pictures.chunks_exact(N_INPUTS)) {
             self.preprocessing.inputs(pixels, inputs);
         }
-        Ok(Tensor::from_vec(inputs, (pictures.len() / N_INPUTS, N_INPUTS), &Device::Cpu)?)
+        let shape = [pictures.len() / N_INPUTS, N_INPUTS];
+        Ok(device::tensor(inputs, &shape, self.parameters[0].1.device())?)
     }
 
     /// The threshold of each unit, 0 or above.
@@ -195,6 +222,31 @@ mod tests {
             }
             assert_eq!(model.codes(pixels).unwrap(), [codes[image]]);
         }
+    }
+
+    #[cfg(feature = "cuda")]
+    #[test]
+    fn a_gpus_codes_are_those_of_the_cpu_where_nothing_is_near_a_threshold() {
+        let device = match device::DeviceChoice::Cuda(0, device::Math::Tf32).open() {
+            Ok(device) => device,
+            Err(error) => {
+                assert!(std::env::var_os("DCGAN_REQUIRE_GPU").is_none(), "{error}");
+                return eprintln!("skipped: {error}");
+            }
+        };
+        let model = Autoencoder::random(Preprocessing { standardise: true }, 4).unwrap();
+        let moved = model.on(&device).unwrap();
+        let pictures = pictures(BATCH + 3);
+        let (here, there) = (model.activations(&pictures).unwrap(), moved.activations(&pictures).unwrap());
+        let off = here.iter().zip(&there).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+        assert!(off < 1e-4, "{off}");
+        let (here, there) = (model.codes(&pictures).unwrap(), moved.codes(&pictures).unwrap());
+        let n_different: u32 = here
+            .iter()
+            .zip(&there)
+            .map(|(a, b)| (0..CODE_BITS).filter(|&i| a.bit(i) != b.bit(i)).count() as u32)
+            .sum();
+        assert!(n_different <= 2, "{n_different} of {} bits", here.len() * CODE_BITS);
     }
 
     #[test]

@@ -133,25 +133,30 @@ impl Discriminator {
     pub fn forward(&self, x: &Tensor) -> Result<Tensor> {
         let mut x = x.clone();
         for layer in self.layers()? {
-            x = layer.forward(&x, None)?.0;
+            x = layer.output(&x, None)?;
         }
         Ok(x)
     }
 
-    /// Every convolution's maps after its LeakyReLU, and the statistics its batch norm used (none for the first layer,
-    /// which has no batch norm): the given ones, one entry a layer, or else the batch's own.
-    pub(crate) fn maps(
-        &self,
-        x: &Tensor,
-        given: Option<&[Option<Statistics>]>,
-    ) -> Result<(Vec<Tensor>, Vec<Option<Statistics>>)> {
-        let (mut maps, mut all) = (Vec::new(), Vec::new());
+    /// Every convolution's maps after its LeakyReLU, with one entry of given statistics a layer (none for the first, which has
+    /// no batch norm).
+    pub(crate) fn maps_with(&self, x: &Tensor, given: &[Option<Statistics>]) -> Result<Vec<Tensor>> {
+        let mut maps = Vec::new();
         for (i, layer) in self.convolutions().iter().enumerate() {
-            let given = given.and_then(|given| given.get(i)?.as_ref());
-            let (map, used) = layer.forward(maps.last().unwrap_or(x), given)?;
-            maps.push(map);
+            let given = given.get(i).and_then(Option::as_ref);
+            maps.push(layer.output(maps.last().unwrap_or(x), given)?);
+        }
+        Ok(maps)
+    }
+
+    /// The batch's own statistics at every convolution (none at the first), each layer normalised by them.
+    pub(crate) fn statistics(&self, x: &Tensor) -> Result<Vec<Option<Statistics>>> {
+        let (mut x, mut all) = (x.clone(), Vec::new());
+        for layer in self.convolutions() {
+            let (map, used) = layer.forward(&x, None)?;
+            x = map;
             all.push(used);
         }
-        Ok((maps, all))
+        Ok(all)
     }
 }

@@ -4,7 +4,11 @@ use std::ops::ControlFlow;
 
 use candle_core::{Device, Tensor};
 use dcgan_images::ImageStore;
-use dcgan_nn::{batch_norm::Statistics, pixels::to_activations, pool::max_pool_flat};
+use dcgan_nn::{
+    batch_norm::Statistics,
+    pixels::to_activations,
+    pool::{max_pool_rows, max_pool_tensor},
+};
 
 use crate::{BASE_SIZE, Discriminator, GanError, IMAGE_CHANNELS, Result};
 
@@ -70,7 +74,7 @@ impl FeatureExtractor {
             if observe((i * batch) as u64, (n_batches * batch) as u64).is_break() {
                 return Err(GanError::Interrupted);
             }
-            let (_, own) = extractor.discriminator.maps(&extractor.activations(pixels, batch)?, None)?;
+            let own = extractor.discriminator.statistics(&extractor.activations(pixels, batch)?)?;
             add(&mut sums, own);
         }
         divide(&mut sums, n_batches);
@@ -89,14 +93,17 @@ impl FeatureExtractor {
     /// # Errors
     /// Where the pixels do not fit the network.
     pub fn extract(&self, pixels: &[u8], n: usize) -> Result<Vec<f32>> {
-        let (maps, _) = self.discriminator.maps(&self.activations(pixels, n)?, Some(&self.statistics))?;
-        let pooled: Vec<Vec<Vec<f32>>> =
-            maps.iter().map(|maps| Ok(max_pool_flat(maps, BASE_SIZE)?)).collect::<Result<_>>()?;
-        let mut features = Vec::with_capacity(n * self.n_features());
-        for image in 0..n {
-            pooled.iter().for_each(|layer| features.extend_from_slice(&layer[image]));
-        }
-        Ok(features)
+        let maps = self.discriminator.maps_with(&self.activations(pixels, n)?, &self.statistics)?;
+        Ok(max_pool_rows(&maps, BASE_SIZE)?)
+    }
+
+    /// [`Self::extract`] as a tensor on the device, which is not waited for.
+    ///
+    /// # Errors
+    /// Where the pixels do not fit the network.
+    pub fn extract_tensor(&self, pixels: &[u8], n: usize) -> Result<Tensor> {
+        let maps = self.discriminator.maps_with(&self.activations(pixels, n)?, &self.statistics)?;
+        Ok(max_pool_tensor(&maps, BASE_SIZE)?)
     }
 
     /// [`Self::extract`] of any number of pictures, in batches.

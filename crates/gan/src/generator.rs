@@ -121,7 +121,11 @@ impl Generator {
 
     /// z (n, nz) → pictures (n, h, w, 3) in [-1, 1].
     pub fn forward(&self, z: &Tensor) -> Result<Tensor> {
-        Ok(self.pass(z, 0..self.layers.len(), None)?.0)
+        let mut x = z.clone();
+        for layer in &self.layers {
+            x = layer.output(&x, None)?;
+        }
+        Ok(x)
     }
 
     /// Passes `x` through some of the layers (0 is the linear one), and says which statistics their batch norms used: the

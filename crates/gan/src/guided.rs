@@ -63,7 +63,7 @@ pub fn strongest_responses(
             (first..store.len().min(first + STATISTICS_BATCH)).map(|i| i as u32).collect();
         store.gather(&indices, &mut pixels);
         let x = extractor.activations(&pixels, indices.len())?;
-        let (maps, _) = discriminator.maps(&x, Some(extractor.statistics()))?;
+        let maps = discriminator.maps_with(&x, extractor.statistics())?;
         let Some(last) = maps.last() else { continue };
         let (_, h, w, c) = last.dims4()?;
         let values = last.flatten_all()?.to_vec1::<f32>()?;

@@ -26,6 +26,9 @@ mod error;
 mod features;
 pub mod forget;
 mod generator;
+#[cfg(feature = "cuda")]
+#[cfg(test)]
+mod gpu_tests;
 pub mod guided;
 pub mod latent;
 #[cfg(test)]

@@ -2,7 +2,7 @@
 
 use std::sync::Mutex;
 
-use candle_core::{CpuStorage, InplaceOp2, Layout, Tensor, Var, backprop::GradStore};
+use candle_core::{CpuStorage, Device, InplaceOp2, Layout, Tensor, Var, backprop::GradStore};
 use rayon::prelude::*;
 
 use crate::{Result, checkpoint::Checkpoint, storage::slice, vectorised};
@@ -47,13 +47,61 @@ pub struct Adam {
 struct Parameter {
     name: String,
     var: Var,
-    moments: Mutex<Moments>,
+    moments: Moments,
+}
+
+/// Running means of gradients and of their squares.
+#[derive(Debug)]
+enum Moments {
+    Host(Mutex<HostMoments>),
+    /// Both on the parameter's own device, from the first step on.
+    #[cfg(feature = "cuda")]
+    Gpu(Option<[Tensor; 2]>),
 }
 
 #[derive(Debug)]
-struct Moments {
+struct HostMoments {
     mean: Vec<f32>,
     square: Vec<f32>,
+}
+
+impl Moments {
+    fn zero(var: &Var) -> Self {
+        #[cfg(feature = "cuda")]
+        if var.device().is_cuda() {
+            return Self::Gpu(None);
+        }
+        let zeros = vec![0.0; var.elem_count()];
+        Self::Host(Mutex::new(HostMoments { mean: zeros.clone(), square: zeros }))
+    }
+
+    /// From tensors on the parameter's device.
+    fn of([mean, square]: [Tensor; 2]) -> Result<Self> {
+        #[cfg(feature = "cuda")]
+        if mean.device().is_cuda() {
+            return Ok(Self::Gpu(Some([mean.copy()?, square.copy()?])));
+        }
+        let values = |tensor: Tensor| tensor.flatten_all()?.to_vec1();
+        Ok(Self::Host(Mutex::new(HostMoments { mean: values(mean)?, square: values(square)? })))
+    }
+
+    /// Both, of the shape of `var`.
+    fn tensors(&self, var: &Var) -> Result<[Tensor; 2]> {
+        match self {
+            Self::Host(moments) => {
+                let moments = moments.lock().unwrap_or_else(|e| e.into_inner());
+                let tensor = |values: &[f32]| Tensor::from_slice(values, var.shape(), &Device::Cpu);
+                Ok([tensor(&moments.mean)?, tensor(&moments.square)?])
+            }
+            #[cfg(feature = "cuda")]
+            Self::Gpu(Some(moments)) => Ok(moments.clone()),
+            #[cfg(feature = "cuda")]
+            Self::Gpu(None) => {
+                let zeros = Tensor::zeros(var.shape(), var.dtype(), &Device::Cpu)?;
+                Ok([zeros.clone(), zeros])
+            }
+        }
+    }
 }
 
 impl Adam {
@@ -61,11 +109,7 @@ impl Adam {
     pub fn new(parameters: Vec<(String, Var)>, config: AdamConfig) -> Self {
         let parameters = parameters
             .into_iter()
-            .map(|(name, var)| {
-                let zeros = vec![0.0; var.elem_count()];
-                let moments = Mutex::new(Moments { mean: zeros.clone(), square: zeros });
-                Parameter { name, var, moments }
-            })
+            .map(|(name, var)| Parameter { name, moments: Moments::zero(&var), var })
             .collect();
         Self { config, parameters, n_steps: 0 }
     }
@@ -81,15 +125,30 @@ impl Adam {
     pub fn step_with<'a>(&mut self, gradients: impl IntoIterator<Item = Option<&'a Tensor>>) -> Result<()> {
         self.n_steps += 1;
         let t = self.n_steps as f64;
-        for (parameter, gradient) in self.parameters.iter().zip(gradients) {
-            if let Some(gradient) = gradient {
-                let update = Update {
-                    config: self.config,
-                    mean_scale: 1.0 / (1.0 - self.config.beta1.powf(t)),
-                    square_scale: 1.0 / (1.0 - self.config.beta2.powf(t)),
-                    moments: &parameter.moments,
-                };
-                parameter.var.inplace_op2(&gradient.contiguous()?, &update)?;
+        for (parameter, gradient) in self.parameters.iter_mut().zip(gradients) {
+            let Some(gradient) = gradient else { continue };
+            match &mut parameter.moments {
+                Moments::Host(moments) => {
+                    let update = Update {
+                        config: self.config,
+                        mean_scale: 1.0 / (1.0 - self.config.beta1.powf(t)),
+                        square_scale: 1.0 / (1.0 - self.config.beta2.powf(t)),
+                        moments,
+                    };
+                    parameter.var.inplace_op2(&gradient.contiguous()?, &update)?;
+                }
+                #[cfg(feature = "cuda")]
+                Moments::Gpu(moments) => {
+                    let zeros = || {
+                        Tensor::zeros(parameter.var.shape(), parameter.var.dtype(), parameter.var.device())
+                    };
+                    let [mean, square] = match moments {
+                        Some(moments) => moments,
+                        None => moments.insert([zeros()?, zeros()?]),
+                    };
+                    let tensors = [parameter.var.as_tensor(), &gradient.contiguous()?, mean, square];
+                    crate::cuda::adam(tensors, self.config, self.n_steps)?;
+                }
             }
         }
         Ok(())
@@ -108,9 +167,7 @@ impl Adam {
     /// Adds the moments to a checkpoint as `{prefix}.{parameter}.mean` and `….square`, and the number of steps.
     pub fn save(&self, prefix: &str, checkpoint: &mut Checkpoint) -> Result<()> {
         for Parameter { name, var, moments } in &self.parameters {
-            let moments = moments.lock().unwrap_or_else(|e| e.into_inner());
-            for (part, values) in [("mean", &moments.mean), ("square", &moments.square)] {
-                let tensor = Tensor::from_slice(values, var.shape(), &candle_core::Device::Cpu)?;
+            for (part, tensor) in ["mean", "square"].into_iter().zip(moments.tensors(var)?) {
                 checkpoint.insert(format!("{prefix}.{name}.{part}"), &tensor);
             }
         }
@@ -124,12 +181,11 @@ impl Adam {
     /// Where something is missing or has another shape.
     pub fn load(&mut self, prefix: &str, checkpoint: &Checkpoint, path: &std::path::Path) -> Result<()> {
         for Parameter { name, var, moments } in &mut self.parameters {
-            let values = |part: &str| -> Result<Vec<f32>> {
+            let part = |part: &str| -> Result<Tensor> {
                 let tensor = checkpoint.require(path, &format!("{prefix}.{name}.{part}"), var.dims())?;
-                Ok(tensor.flatten_all()?.to_vec1()?)
+                Ok(tensor.to_device(var.device())?)
             };
-            let loaded = Moments { mean: values("mean")?, square: values("square")? };
-            *moments.get_mut().unwrap_or_else(|e| e.into_inner()) = loaded;
+            *moments = Moments::of([part("mean")?, part("square")?])?;
         }
         let key = format!("{prefix}.n_steps");
         let n_steps = checkpoint.metadata(&key).and_then(|n| n.parse().ok());
@@ -147,7 +203,7 @@ struct Update<'a> {
     config: AdamConfig,
     mean_scale: f64,
     square_scale: f64,
-    moments: &'a Mutex<Moments>,
+    moments: &'a Mutex<HostMoments>,
 }
 
 impl InplaceOp2 for Update<'_> {
@@ -168,7 +224,7 @@ impl InplaceOp2 for Update<'_> {
             candle_core::bail!("adam: expected a contiguous parameter")
         };
         let mut moments = self.moments.lock().unwrap_or_else(|e| e.into_inner());
-        let Moments { mean, square } = &mut *moments;
+        let HostMoments { mean, square } = &mut *moments;
         let AdamConfig { learning_rate, beta1, beta2, eps, l2 } = self.config;
         let (beta1, beta2, eps, l2) = (beta1 as f32, beta2 as f32, eps as f32, l2 as f32);
         let rate = (learning_rate * self.mean_scale) as f32;

@@ -1,27 +1,118 @@
 //! Devices by name.
 
-use candle_core::Device;
+use std::{fmt, str::FromStr};
+
+use candle_core::{Device, Tensor};
 
 use crate::{NnError, Result};
 
-/// The device called `cpu`, `cuda` (the first GPU) or `cuda:N`.
-///
-/// # Errors
-/// [`NnError::Device`] for any other name, and for a GPU that this build or this machine does not have.
-pub fn parse(name: &str) -> Result<Device> {
-    let refuse = |reason: String| NnError::Device { name: name.to_string(), reason };
-    let ordinal = match name {
-        "cpu" => return Ok(Device::Cpu),
-        "cuda" => 0,
-        _ => name
-            .strip_prefix("cuda:")
-            .and_then(|n| n.parse::<usize>().ok())
-            .ok_or_else(|| refuse("expected `cpu`, `cuda` or `cuda:N`".into()))?,
-    };
-    if !candle_core::utils::cuda_is_available() {
-        return Err(refuse("this program was built without CUDA support; use `cpu`".into()));
+/// How precisely networks compute on a GPU. Weights, statistics, gradients of weights and Adam are f32 always.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum Math {
+    /// f32 throughout.
+    F32,
+    /// f32 whose products are of 10-bit fractions where that is faster (TF32).
+    #[default]
+    Tf32,
+    /// Maps and products of bf16, sums of f32.
+    Bf16,
+}
+
+impl Math {
+    const ALL: [(Self, &str); 3] = [(Self::F32, "f32"), (Self::Tf32, "tf32"), (Self::Bf16, "bf16")];
+}
+
+/// The device that networks run on: `cpu`, `cuda` (the first GPU) or `cuda:N`, the latter two also with `/f32`, `/tf32` (the
+/// default) or `/bf16` behind.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum DeviceChoice {
+    /// All cores of this machine.
+    #[default]
+    Cpu,
+    /// A CUDA GPU by its index.
+    Cuda(usize, Math),
+}
+
+impl DeviceChoice {
+    /// Opens the device; the same one each time.
+    ///
+    /// # Errors
+    /// [`NnError::Device`] if the program was built without CUDA, or there is no such GPU.
+    pub fn open(self) -> Result<Device> {
+        match self {
+            Self::Cpu => Ok(Device::Cpu),
+            Self::Cuda(ordinal, math) => {
+                open_cuda(ordinal, math).map_err(|reason| NnError::Device { name: self.to_string(), reason })
+            }
+        }
     }
-    Device::new_cuda(ordinal).map_err(|e| refuse(e.to_string()))
+}
+
+#[cfg(feature = "cuda")]
+fn open_cuda(ordinal: usize, math: Math) -> std::result::Result<Device, String> {
+    // Where the environment asks for it, candle's error has a backtrace below the first line.
+    crate::cuda::open(ordinal, math).map_err(|e| e.to_string().lines().next().unwrap_or_default().to_owned())
+}
+
+#[cfg(not(feature = "cuda"))]
+fn open_cuda(_: usize, _: Math) -> std::result::Result<Device, String> {
+    Err("this `dcgan` was built without CUDA; leave out `--device` or give `--device cpu`".into())
+}
+
+impl fmt::Display for DeviceChoice {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Cpu => f.write_str("cpu"),
+            Self::Cuda(ordinal, math) => {
+                write!(f, "cuda:{ordinal}")?;
+                match Math::ALL.iter().find(|(of, _)| of == math && *of != Math::default()) {
+                    Some((_, name)) => write!(f, "/{name}"),
+                    None => Ok(()),
+                }
+            }
+        }
+    }
+}
+
+impl FromStr for DeviceChoice {
+    type Err = String;
+
+    fn from_str(text: &str) -> std::result::Result<Self, Self::Err> {
+        let wrong =
+            || format!("expected `cpu`, `cuda` or `cuda:N` (and `/f32`, `/tf32` or `/bf16`), found `{text}`");
+        let (place, math) = match text.split_once('/') {
+            None => (text, Some(Math::default())),
+            Some((place, name)) => (place, Math::ALL.iter().find(|(_, n)| *n == name).map(|(math, _)| *math)),
+        };
+        match (place, place.strip_prefix("cuda:").map(str::parse), math) {
+            ("cpu", ..) if place == text => Ok(Self::Cpu),
+            ("cuda", _, Some(math)) => Ok(Self::Cuda(0, math)),
+            (_, Some(Ok(ordinal)), Some(math)) => Ok(Self::Cuda(ordinal, math)),
+            _ => Err(wrong()),
+        }
+    }
+}
+
+/// f32 values as a tensor; a GPU is not waited for.
+pub fn tensor(values: Vec<f32>, shape: &[usize], device: &Device) -> Result<Tensor> {
+    #[cfg(feature = "cuda")]
+    if let Device::Cuda(device) = device {
+        if values.len() != shape.iter().product::<usize>() {
+            let message = format!("{} values where {shape:?} were expected", values.len());
+            return Err(candle_core::Error::Msg(message).into());
+        }
+        return Ok(crate::cuda::from_vec(&*crate::cuda::Context::of(device)?, &values, shape)?);
+    }
+    Ok(Tensor::from_vec(values, shape, device)?)
+}
+
+/// A network's f32 input as its device computes with it: bf16 where the device was opened so, else itself.
+pub fn network_input(x: &Tensor) -> Result<Tensor> {
+    #[cfg(feature = "cuda")]
+    if x.device().is_cuda() && crate::cuda::Context::of_tensor(x)?.math() == Math::Bf16 {
+        return Ok(crate::cuda::cast(&x.contiguous()?, candle_core::DType::BF16)?);
+    }
+    Ok(x.clone())
 }
 
 #[cfg(test)]
@@ -29,10 +120,22 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names() {
-        assert!(parse("cpu").unwrap().is_cpu());
-        let message = parse("gpu").unwrap_err().to_string();
-        assert_eq!(message, "device `gpu`: expected `cpu`, `cuda` or `cuda:N`");
-        assert!(parse("cuda:x").is_err());
+    fn names_are_read_back() {
+        for name in ["cpu", "cuda:0", "cuda:3", "cuda:1/f32", "cuda:0/bf16"] {
+            assert_eq!(name.parse::<DeviceChoice>().unwrap().to_string(), name);
+        }
+        assert_eq!("cuda".parse(), Ok(DeviceChoice::Cuda(0, Math::Tf32)));
+        assert_eq!("cuda/tf32".parse(), Ok(DeviceChoice::Cuda(0, Math::Tf32)));
+        for name in ["gpu", "cuda:x", "cuda:", "cuda/f16", "cpu/f32", "cuda:-1"] {
+            assert!(name.parse::<DeviceChoice>().unwrap_err().contains("cuda:N"), "{name}");
+        }
+        assert!(DeviceChoice::Cpu.open().unwrap().is_cpu());
+    }
+
+    #[cfg(not(feature = "cuda"))]
+    #[test]
+    fn a_build_without_cuda_says_so() {
+        let message = DeviceChoice::Cuda(0, Math::Tf32).open().unwrap_err().to_string();
+        assert!(message.starts_with("device `cuda:0`: this `dcgan` was built without CUDA"), "{message}");
     }
 }

@@ -4,7 +4,7 @@ use candle_core::{Device, Tensor};
 use rand::RngCore;
 use rand_distr::{Distribution, StandardNormal, Uniform};
 
-use crate::Result;
+use crate::{Result, device};
 
 /// A tensor of independent N(mean, std²) draws.
 pub fn normal(
@@ -17,7 +17,7 @@ pub fn normal(
     let n = shape.iter().product();
     let values: Vec<f32> =
         StandardNormal.sample_iter(rng).take(n).map(|draw: f32| mean + std * draw).collect();
-    Ok(Tensor::from_vec(values, shape, device)?)
+    device::tensor(values, shape, device)
 }
 
 /// A tensor of independent U(-1, 1) draws.
@@ -28,7 +28,7 @@ pub fn uniform(shape: &[usize], rng: &mut dyn RngCore, device: &Device) -> Resul
         Ok(distribution) => distribution.sample_iter(rng).take(n).collect(),
         Err(_) => Vec::new(),
     };
-    Ok(Tensor::from_vec(values, shape, device)?)
+    device::tensor(values, shape, device)
 }
 
 #[cfg(test)]

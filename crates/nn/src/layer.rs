@@ -4,19 +4,19 @@
 //! batch norm's gradient replaces the one that it is made of. (candle's own backward pass makes and adds a tensor of zeros for
 //! every tensor of the graph.)
 
-use candle_core::{CpuStorage, InplaceOp1, InplaceOp2, InplaceOp3, Layout, Tensor};
-use rayon::prelude::*;
+mod in_place;
+#[cfg(feature = "cuda")]
+mod on_gpu;
 
+use candle_core::Tensor;
+
+use self::in_place::{Accumulate, Activate, ActivateBackward, AddChannels, Normalise, NormaliseBackward};
 use crate::{
     Result,
-    batch_norm::{Scaling, Statistics, backward, statistics},
+    batch_norm::{Scaling, Statistics, statistics},
     conv::Convolution,
-    storage::{slice, slice_mut, with_slice},
-    vectorised,
+    storage::with_slice,
 };
-
-/// Values a task handles.
-const CHUNK: usize = 1 << 14;
 
 /// How a layer's input meets its kernel.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -54,8 +54,17 @@ pub struct Layer {
 pub struct Trace {
     input: Tensor,
     /// Before batch norm, and its statistics.
-    mapped: Option<(Tensor, Statistics)>,
+    mapped: Option<(Tensor, Measured)>,
     output: Tensor,
+}
+
+/// Statistics where they are needed.
+#[derive(Debug)]
+enum Measured {
+    Host(Statistics),
+    /// As the GPU's kernels take them.
+    #[cfg(feature = "cuda")]
+    Gpu(Tensor),
 }
 
 impl Trace {
@@ -100,8 +109,32 @@ impl Gradients {
 }
 
 impl Layer {
+    /// The layer as its device takes it best, for several passes with the same parameters: on a GPU the kernel is in
+    /// cuDNN's order and of the precision networks compute with there, else it is the layer itself.
+    pub fn prepared(&self) -> Result<Self> {
+        #[cfg(feature = "cuda")]
+        if self.kernel.device().is_cuda() {
+            return self.prepared_on_gpu();
+        }
+        Ok(self.clone())
+    }
+
+    /// The output alone, by the given statistics or, without, the batch's own; does not wait for a GPU.
+    pub fn output(&self, x: &Tensor, given: Option<&Statistics>) -> Result<Tensor> {
+        #[cfg(feature = "cuda")]
+        if x.device().is_cuda() {
+            return Ok(self.forward_on_gpu(x, given)?.0);
+        }
+        Ok(self.forward(x, given)?.0)
+    }
+
     /// The output alone, and the statistics its batch norm used: the given ones or, without, the batch's own.
     pub fn forward(&self, x: &Tensor, given: Option<&Statistics>) -> Result<(Tensor, Option<Statistics>)> {
+        #[cfg(feature = "cuda")]
+        if x.device().is_cuda() {
+            let (y, used) = self.forward_on_gpu(x, given)?;
+            return Ok((y, used.as_ref().map(crate::cuda::statistics_to_host).transpose()?));
+        }
         let y = self.map(&self.raster(x)?)?;
         let used = match &self.norm {
             Some((gain, bias)) => {
@@ -120,6 +153,10 @@ impl Layer {
     /// The output with what [`Self::backward`] needs.
     pub fn trace(&self, x: &Tensor) -> Result<Trace> {
         let input = self.raster(x)?;
+        #[cfg(feature = "cuda")]
+        if x.device().is_cuda() {
+            return self.trace_on_gpu(input);
+        }
         let y = self.map(&input)?;
         let Some((gain, bias)) = &self.norm else {
             y.inplace_op1(&Activate(self.activation))?;
@@ -134,7 +171,7 @@ impl Layer {
             })
         })?;
         let output = Tensor::from_vec(output, y.shape(), y.device())?;
-        Ok(Trace { input, mapped: Some((y, statistics)), output })
+        Ok(Trace { input, mapped: Some((y, Measured::Host(statistics))), output })
     }
 
     /// Turns the output's gradient into the input's, if `wants_input`, and adds the parameters' to `gradients`, if there are.
@@ -147,9 +184,13 @@ impl Layer {
         wants_input: bool,
     ) -> Result<Option<Tensor>> {
         let dy = dy.reshape(trace.output.shape())?;
+        #[cfg(feature = "cuda")]
+        if dy.device().is_cuda() {
+            return self.backward_on_gpu(trace, &dy, gradients, wants_input);
+        }
         let (mut dgain, mut dbias) = (Vec::new(), Vec::new());
         match (&self.norm, &trace.mapped) {
-            (Some((gain, _)), Some((mapped, statistics))) => {
+            (Some((gain, _)), Some((mapped, Measured::Host(statistics)))) => {
                 (dgain, dbias) = with_slice(gain, "batch_norm", |gain| {
                     let sums = std::sync::Mutex::new((Vec::new(), Vec::new()));
                     let op = NormaliseBackward { slope: self.slope(), statistics, gain, sums: &sums };
@@ -218,6 +259,11 @@ impl Layer {
     }
 }
 
+/// [`Layer::prepared`] of each.
+pub fn prepare(layers: &[Layer]) -> Result<Vec<Layer>> {
+    layers.iter().map(Layer::prepared).collect()
+}
+
 /// Runs `x` through `layers` and keeps what [`backward`](stack_backward) needs.
 pub fn stack_trace(layers: &[Layer], x: &Tensor) -> Result<Vec<Trace>> {
     let mut traces: Vec<Trace> = Vec::with_capacity(layers.len());
@@ -247,155 +293,6 @@ pub fn stack_backward(
         }
     }
     Ok(Some(dy))
-}
-
-struct Normalise<'a> {
-    statistics: &'a Statistics,
-    slope: f32,
-}
-
-impl InplaceOp3 for Normalise<'_> {
-    fn name(&self) -> &'static str {
-        "batch_norm"
-    }
-
-    fn cpu_fwd(
-        &self,
-        x: &mut CpuStorage,
-        x_layout: &Layout,
-        gain: &CpuStorage,
-        gain_layout: &Layout,
-        bias: &CpuStorage,
-        bias_layout: &Layout,
-    ) -> candle_core::Result<()> {
-        let gain = slice(gain, gain_layout, self.name())?;
-        let bias = slice(bias, bias_layout, self.name())?;
-        let scaling = Scaling::new(self.statistics, gain, bias, self.slope)?;
-        scaling.apply_in_place(slice_mut(x, x_layout, self.name())?);
-        Ok(())
-    }
-}
-
-struct NormaliseBackward<'a> {
-    slope: f32,
-    statistics: &'a Statistics,
-    gain: &'a [f32],
-    sums: &'a std::sync::Mutex<(Vec<f64>, Vec<f64>)>,
-}
-
-impl InplaceOp3 for NormaliseBackward<'_> {
-    fn name(&self) -> &'static str {
-        "batch_norm_backward"
-    }
-
-    fn cpu_fwd(
-        &self,
-        gradient: &mut CpuStorage,
-        gradient_layout: &Layout,
-        x: &CpuStorage,
-        x_layout: &Layout,
-        y: &CpuStorage,
-        y_layout: &Layout,
-    ) -> candle_core::Result<()> {
-        let values = [slice(x, x_layout, self.name())?, slice(y, y_layout, self.name())?];
-        let gradient = slice_mut(gradient, gradient_layout, self.name())?;
-        let sums = backward(self.slope, self.statistics, self.gain, values, gradient);
-        *self.sums.lock().unwrap_or_else(|e| e.into_inner()) = sums;
-        Ok(())
-    }
-}
-
-struct Activate(Activation);
-
-impl InplaceOp1 for Activate {
-    fn name(&self) -> &'static str {
-        "activate"
-    }
-
-    fn cpu_fwd(&self, x: &mut CpuStorage, layout: &Layout) -> candle_core::Result<()> {
-        slice_mut(x, layout, self.name())?.par_chunks_mut(CHUNK).for_each(|x| match self.0 {
-            Activation::Leaky(1.0) => {}
-            Activation::Leaky(slope) => vectorised(|| {
-                x.iter_mut().for_each(|x| *x = if *x > 0.0 { *x } else { slope * *x });
-            }),
-            Activation::Tanh => x.iter_mut().for_each(|x| *x = x.tanh()),
-        });
-        Ok(())
-    }
-}
-
-struct ActivateBackward(Activation);
-
-impl InplaceOp2 for ActivateBackward {
-    fn name(&self) -> &'static str {
-        "activate_backward"
-    }
-
-    fn cpu_fwd(
-        &self,
-        gradient: &mut CpuStorage,
-        gradient_layout: &Layout,
-        y: &CpuStorage,
-        y_layout: &Layout,
-    ) -> candle_core::Result<()> {
-        let y = slice(y, y_layout, self.name())?;
-        let gradient = slice_mut(gradient, gradient_layout, self.name())?;
-        gradient.par_chunks_mut(CHUNK).zip(y.par_chunks(CHUNK)).for_each(|(gradient, y)| {
-            vectorised(|| match self.0 {
-                Activation::Leaky(slope) => gradient.iter_mut().zip(y).for_each(|(g, &y)| {
-                    *g = if y > 0.0 { *g } else { slope * *g };
-                }),
-                Activation::Tanh => gradient.iter_mut().zip(y).for_each(|(g, &y)| *g *= 1.0 - y * y),
-            });
-        });
-        Ok(())
-    }
-}
-
-/// Writes a tensor over another of its shape, or adds it.
-struct Accumulate {
-    adds: bool,
-}
-
-impl InplaceOp2 for Accumulate {
-    fn name(&self) -> &'static str {
-        "accumulate"
-    }
-
-    fn cpu_fwd(
-        &self,
-        sum: &mut CpuStorage,
-        sum_layout: &Layout,
-        term: &CpuStorage,
-        term_layout: &Layout,
-    ) -> candle_core::Result<()> {
-        let term = slice(term, term_layout, self.name())?;
-        let sum = slice_mut(sum, sum_layout, self.name())?;
-        sum.par_chunks_mut(CHUNK).zip(term.par_chunks(CHUNK)).for_each(|(sum, term)| match self.adds {
-            true => vectorised(|| sum.iter_mut().zip(term).for_each(|(s, t)| *s += t)),
-            false => sum.copy_from_slice(term),
-        });
-        Ok(())
-    }
-}
-
-/// Writes one value a channel, or adds it.
-struct AddChannels<'a> {
-    values: &'a [f64],
-    adds: bool,
-}
-
-impl InplaceOp1 for AddChannels<'_> {
-    fn name(&self) -> &'static str {
-        "add_channels"
-    }
-
-    fn cpu_fwd(&self, sum: &mut CpuStorage, layout: &Layout) -> candle_core::Result<()> {
-        for (sum, &value) in slice_mut(sum, layout, self.name())?.iter_mut().zip(self.values) {
-            *sum = if self.adds { *sum + value as f32 } else { value as f32 };
-        }
-        Ok(())
-    }
 }
 
 #[cfg(test)]

@@ -16,6 +16,7 @@
 //! | [`rng`], [`init`] | seeded draws: candle's own CPU generator cannot be seeded |
 //! | [`layer`] | map, batch norm and activation with a backward pass of their own, for training |
 //! | [`norm`] | the size of gradients |
+//! | [`device`] | the CPU or a GPU by name (a GPU with the feature `cuda`) |
 //! | [`memory`] | keeping memory between steps |
 //! | [`pixels`] | uint8 NCHW pictures to activations and back |
 //! | [`checkpoint`] | named tensors and their configuration in one `.safetensors` file |
@@ -40,6 +41,8 @@ pub mod adam;
 pub mod batch_norm;
 pub mod checkpoint;
 pub mod conv;
+#[cfg(feature = "cuda")]
+mod cuda;
 pub mod device;
 mod error;
 pub mod init;

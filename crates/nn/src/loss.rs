@@ -13,12 +13,27 @@ pub fn bce_with_logits(logits: &Tensor, target: f32) -> Result<Tensor> {
     Ok(logits.contiguous()?.apply_op1(BceWithLogits(target))?)
 }
 
-/// [`bce_with_logits`] as a number, and its gradient, of the logits' shape; carries no graph.
+/// [`bce_with_logits`] as a number, and its gradient, of the logits' shape; carries no graph. Waits for a GPU.
 pub fn bce_with_gradient(logits: &Tensor, target: f32) -> Result<(f64, Tensor)> {
     let logits = &logits.detach().contiguous()?;
+    #[cfg(feature = "cuda")]
+    if logits.device().is_cuda() {
+        let (loss, gradient) = crate::cuda::bce(logits, target)?;
+        return Ok((f64::from(loss.to_scalar::<f32>()?), gradient));
+    }
     let op = BceWithLogits(target);
     let loss = logits.apply_op1_no_bwd(&op)?.to_scalar::<f32>()?;
     Ok((f64::from(loss), op.gradient(logits, 1.0)?))
+}
+
+/// The gradient alone; does not wait for a GPU.
+pub fn bce_gradient(logits: &Tensor, target: f32) -> Result<Tensor> {
+    let logits = logits.detach().contiguous()?;
+    #[cfg(feature = "cuda")]
+    if logits.device().is_cuda() {
+        return Ok(crate::cuda::bce(&logits, target)?.1);
+    }
+    Ok(BceWithLogits(target).gradient(&logits, 1.0)?)
 }
 
 struct BceWithLogits(f32);
@@ -89,6 +104,7 @@ mod tests {
             let (loss, without_graph) = bce_with_gradient(&x, target).unwrap();
             assert_close(&[loss as f32], &[29.319_782], 1e-6, "loss");
             assert_close(&flat(&without_graph), &gradient, 1e-6, "gradient without a graph");
+            assert_eq!(flat(&bce_gradient(&x, target).unwrap()), flat(&without_graph));
         }
     }
 }

@@ -13,6 +13,11 @@ const LANES: usize = 16;
 /// The Euclidean norm of f32 tensors taken together, √Σx². It is NaN or infinite if one of the values is. Sums are of f64
 /// and in a fixed order: the same values give the same bits.
 pub fn norm<'a>(tensors: impl IntoIterator<Item = &'a Tensor>) -> Result<f64> {
+    let tensors: Vec<&Tensor> = tensors.into_iter().collect();
+    #[cfg(feature = "cuda")]
+    if tensors.first().is_some_and(|tensor| tensor.device().is_cuda()) {
+        return Ok(crate::cuda::sum_of_squares(&tensors)?.sqrt());
+    }
     let mut sum = 0.0;
     for tensor in tensors {
         sum += match tensor.device().is_cpu() {

@@ -4,7 +4,7 @@ use candle_core::{Device, Tensor};
 
 use crate::Result;
 
-/// NCHW uint8 pixels of `[n, c, h, w]` → NHWC f32 activations in [-1, 1].
+/// NCHW uint8 pixels of `[n, c, h, w]` → NHWC activations in [-1, 1]: f32, or bf16 on a GPU that was opened so.
 ///
 /// # Errors
 /// Where `pixels` does not hold exactly n·c·h·w values.
@@ -12,6 +12,11 @@ pub fn to_activations(pixels: &[u8], [n, c, h, w]: [usize; 4], device: &Device) 
     if pixels.len() != n * c * h * w {
         let message = format!("{} pixels where {n} pictures of {c}x{h}x{w} were expected", pixels.len());
         return Err(candle_core::Error::Msg(message).into());
+    }
+    #[cfg(feature = "cuda")]
+    if let Device::Cuda(device) = device {
+        let context = crate::cuda::Context::of(device)?;
+        return Ok(crate::cuda::to_activations(&context, pixels, [n, c, h, w])?);
     }
     let plane = h * w;
     let mut values = vec![0.0; pixels.len()];
@@ -27,7 +32,8 @@ pub fn to_activations(pixels: &[u8], [n, c, h, w]: [usize; 4], device: &Device) 
 
 /// NHWC f32 activations in [-1, 1] → NCHW uint8 pixels, rounded to the nearest value and clipped.
 pub fn to_pixels(activations: &Tensor) -> Result<Vec<u8>> {
-    let values = activations.permute((0, 3, 1, 2))?.flatten_all()?.to_vec1::<f32>()?;
+    let values = activations.to_device(&Device::Cpu)?.to_dtype(candle_core::DType::F32)?;
+    let values = values.permute((0, 3, 1, 2))?.flatten_all()?.to_vec1::<f32>()?;
     Ok(values.iter().map(|v| ((v + 1.0) * 127.5).round().clamp(0.0, 255.0) as u8).collect())
 }
 

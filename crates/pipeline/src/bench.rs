@@ -139,8 +139,8 @@ pub fn bench(options: &BenchOptions, progress: &Progress) -> anyhow::Result<Benc
             let mut update = |discriminator: bool| {
                 measure(n_steps, progress, &mut || {
                     match discriminator {
-                        true => drop(trainer.update_discriminator(&real)?),
-                        false => drop(trainer.update_generator()?),
+                        true => drop(trainer.update_discriminator(&real, device.is_cpu())?),
+                        false => drop(trainer.update_generator(device.is_cpu())?),
                     }
                     Ok(device.synchronize()?)
                 })
@@ -158,8 +158,8 @@ pub fn bench(options: &BenchOptions, progress: &Progress) -> anyhow::Result<Benc
                 progress.interrupt().flow()
             })?;
             let seconds = measure(n_steps, progress, &mut || {
-                extractor.extract(store.pixels(), batch)?;
-                Ok(())
+                std::hint::black_box(extractor.extract_tensor(store.pixels(), batch)?);
+                Ok(device.synchronize()?)
             })?;
             result.feature_images_per_s = Some(batch as f64 / seconds);
             result.gflops = 1e-9 * batch as f64 * operations.features / seconds;

@@ -108,7 +108,8 @@ pub fn train(
     }
     let n_steps = settings.max_steps.unwrap_or(u64::MAX).min(settings.epochs.saturating_mul(steps_per_epoch));
     let mut run = run::Run::open(store, &settings, steps_per_epoch, n_steps, dir, device, observe)?;
-    let work = prepare::Work { store, settings: &settings, steps_per_epoch, steps: run.step()..n_steps };
+    let work =
+        prepare::Work { store, settings: &settings, steps_per_epoch, device, steps: run.step()..n_steps };
     // The receiver goes into the closure, so that the thread ends whenever the training does.
     let trained = std::thread::scope(|scope| {
         let batches = prepare::start(scope, work);

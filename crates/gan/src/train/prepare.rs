@@ -24,11 +24,13 @@ pub(super) struct Work<'a> {
     pub(super) store: &'a ImageStore,
     pub(super) settings: &'a TrainSettings,
     pub(super) steps_per_epoch: u64,
+    /// Where the pictures go.
+    pub(super) device: &'a Device,
     /// The minibatches of the training.
     pub(super) steps: std::ops::Range<u64>,
 }
 
-/// Starts the thread. What it sends are the pictures (n, h, w, 3) in [-1, 1], on the CPU, of the minibatches that update D,
+/// Starts the thread. What it sends are the pictures (n, h, w, 3) in [-1, 1], of the minibatches that update D,
 /// in their order. It ends with the last one, or when the receiver is dropped.
 pub(super) fn start<'scope>(
     scope: &'scope std::thread::Scope<'scope, '_>,
@@ -40,7 +42,7 @@ pub(super) fn start<'scope>(
 }
 
 fn prepare(work: &Work<'_>, sender: &SyncSender<Result<Tensor>>) {
-    let Work { store, settings, steps_per_epoch, steps } = work;
+    let Work { store, settings, steps_per_epoch, device, steps } = work;
     store.expect_any_order();
     let batch_size = settings.batch_size;
     let shape = [batch_size, IMAGE_CHANNELS, store.height(), store.width()];
@@ -68,7 +70,7 @@ fn prepare(work: &Work<'_>, sender: &SyncSender<Result<Tensor>>) {
             store.give_pages_back();
             n_bytes = 0;
         }
-        let batch = to_activations(&pixels, shape, &Device::Cpu).map_err(Into::into);
+        let batch = to_activations(&pixels, shape, device).map_err(Into::into);
         if sender.send(batch).is_err() {
             return;
         }

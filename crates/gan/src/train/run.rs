@@ -122,9 +122,8 @@ impl<'a> Run<'a> {
         batches: Receiver<Result<Tensor>>,
         observe: &mut dyn FnMut(Event<'_>) -> ControlFlow<()>,
     ) -> Result<()> {
-        let device = self.device;
         let mut pictures = || match batches.recv() {
-            Ok(batch) => Ok(batch?.to_device(device)?),
+            Ok(batch) => batch,
             Err(_) => Err(candle_core::Error::Msg("the thread that prepares pictures ended".into()).into()),
         };
         let mut is_over = self.is_over();

@@ -264,7 +264,7 @@ fn the_average_is_that_of_the_generators_after_its_updates() {
     let mut trainer = Trainer::new(&config.resolve().unwrap(), &Device::Cpu).unwrap();
     let mut generators = vec![numbers(trainer.generator().parameters())];
     for _ in 0..4 {
-        trainer.update_generator().unwrap();
+        trainer.update_generator(true).unwrap();
         generators.push(numbers(trainer.generator().parameters()));
     }
     // By its definition, all terms written out: 0.8⁴·w₀ + Σ 0.2·0.8^(4−i)·wᵢ.
@@ -324,10 +324,10 @@ fn gradient_norms_are_those_of_candles_automatic_differentiation() {
     let g_norm = norm_over(trainer.generator().parameters(), &loss);
 
     // G first: an update of D would change its gradient.
-    let generator = trainer.update_generator().unwrap();
+    let generator = trainer.update_generator(true).unwrap().unwrap();
     assert!((generator.gradient_norm / g_norm - 1.0).abs() < 1e-4, "{generator:?} {g_norm}");
     let mut trainer = Trainer::new(&settings, &Device::Cpu).unwrap();
-    let discriminator = trainer.update_discriminator(&real).unwrap();
+    let discriminator = trainer.update_discriminator(&real, true).unwrap().unwrap();
     assert!((discriminator.gradient_norm / d_norm - 1.0).abs() < 1e-4, "{discriminator:?} {d_norm}");
 }
 
@@ -361,7 +361,13 @@ fn pictures_are_prepared_in_the_order_of_the_epochs() {
     let fixture = Fixture::new();
     let settings = small(2).resolve().unwrap();
     // The last minibatches of an epoch of 6 and the first of the next; G's are passed over.
-    let work = prepare::Work { store: &fixture.store, settings: &settings, steps_per_epoch: 6, steps: 4..10 };
+    let work = prepare::Work {
+        store: &fixture.store,
+        settings: &settings,
+        steps_per_epoch: 6,
+        device: &Device::Cpu,
+        steps: 4..10,
+    };
     let received: Vec<_> = std::thread::scope(|scope| prepare::start(scope, work).into_iter().collect());
     assert_eq!(received.len(), 3);
     for (batch, step) in received.into_iter().zip([5, 7, 9]) {

@@ -3,8 +3,9 @@
 use candle_core::{Device, Tensor};
 use dcgan_nn::{
     adam::{Adam, AdamConfig},
-    layer::{Gradients, Layer, Trace, stack_backward, stack_trace},
-    loss::bce_with_gradient,
+    device::network_input,
+    layer::{Gradients, Layer, Trace, prepare, stack_backward, stack_trace},
+    loss::{bce_gradient, bce_with_gradient},
     norm::norm,
     rng::Purpose,
 };
@@ -119,18 +120,26 @@ impl Trainer {
         })
     }
 
+    /// Whether this step's updates are measured. Reading a number waits for a GPU: there only the last two steps before a
+    /// line of the log are, and the first two.
+    fn measures(&self) -> bool {
+        let left = self.settings.log_every - self.step % self.settings.log_every;
+        self.device.is_cpu() || self.step < 2 || left <= 2
+    }
+
     /// One step of the schedule; `pictures` is asked for a minibatch of real ones, (n, h, w, 3) in [-1, 1], if it updates D.
     ///
     /// # Errors
     /// [`GanError::Diverged`] where a loss or a gradient is no longer finite; the weights are then as they were before the
-    /// update.
+    /// update. On a GPU it is noticed only at a step that is measured.
     pub fn minibatch(&mut self, pictures: &mut dyn FnMut() -> Result<Tensor>) -> Result<()> {
-        let schedule = self.settings.schedule;
+        let (schedule, measures) = (self.settings.schedule, self.measures());
         if schedule.updates_discriminator(self.step) {
-            self.last.0 = self.update_discriminator(&pictures()?)?;
+            let update = self.update_discriminator(&pictures()?, measures)?;
+            self.last.0 = update.unwrap_or(self.last.0);
         }
         if schedule.updates_generator(self.step) {
-            self.last.1 = self.update_generator()?;
+            self.last.1 = self.update_generator(measures)?.unwrap_or(self.last.1);
         }
         self.step += 1;
         self.collapse.observe(self.step, &self.last.0, &self.last.1);
@@ -138,53 +147,81 @@ impl Trainer {
     }
 
     /// Updates D on real pictures (n, h, w, 3) in [-1, 1] and as many generated ones; the two pass through D separately,
-    /// each with its own batch statistics.
-    pub fn update_discriminator(&mut self, real: &Tensor) -> Result<DiscriminatorUpdate> {
+    /// each with its own batch statistics. What it saw is returned if it is to be measured; else no number is looked at, and
+    /// a GPU is not waited for.
+    pub fn update_discriminator(
+        &mut self,
+        real: &Tensor,
+        measures: bool,
+    ) -> Result<Option<DiscriminatorUpdate>> {
         let fake = self.generator.forward(&self.draw_z(Purpose::DiscriminatorZ, real.dim(0)?)?)?;
-        let layers = self.discriminator.layers()?;
+        let layers = &prepare(self.discriminator.layers()?)?;
         let gradients = &mut self.gradients.discriminator;
         gradients.iter_mut().for_each(Gradients::clear);
-        let mut pass = |pictures: &Tensor, target: f32| -> Result<(f64, f64, f64)> {
+        let mut pass = |pictures: &Tensor, target: f32| -> Result<Option<(f64, f64, f64)>> {
             let traces = stack_trace(layers, pictures)?;
             let logits = logits(&traces)?;
+            if !measures {
+                stack_backward(layers, traces, &bce_gradient(&logits, target)?, Some(gradients), false)?;
+                return Ok(None);
+            }
             let (loss, dlogits) = bce_with_gradient(&logits, target)?;
             stack_backward(layers, traces, &dlogits, Some(gradients), false)?;
-            Ok((loss, mean_sigmoid(&logits)?, share_positive(&logits)?))
+            let logits = logits.to_device(&Device::Cpu)?.to_dtype(candle_core::DType::F32)?;
+            Ok(Some((loss, mean_sigmoid(&logits)?, share_positive(&logits)?)))
         };
-        let ((real_loss, real, found), (fake_loss, fake, taken_in)) = (pass(real, 1.0)?, pass(&fake, 0.0)?);
+        let passes = (pass(real, 1.0)?, pass(&fake, 0.0)?);
+        let (Some((real_loss, real, found)), Some((fake_loss, fake, taken_in))) = passes else {
+            let gradients = self.gradients.discriminator.iter().flat_map(Gradients::tensors);
+            self.discriminator_adam.step_with(gradients.map(Some))?;
+            return Ok(None);
+        };
         let loss = self.finite(real_loss + fake_loss, "discriminator", "loss")?;
         let gradients = || self.gradients.discriminator.iter().flat_map(Gradients::tensors);
         let gradient_norm = self.finite(norm(gradients())?, "discriminator", GRADIENT_NORM)?;
         self.discriminator_adam.step_with(gradients().map(Some))?;
         let accuracy = 0.5 * (found + 1.0 - taken_in);
-        Ok(DiscriminatorUpdate { loss, real, fake, accuracy, gradient_norm })
+        Ok(Some(DiscriminatorUpdate { loss, real, fake, accuracy, gradient_norm }))
     }
 
-    /// Updates G on freshly drawn z.
-    pub fn update_generator(&mut self) -> Result<GeneratorUpdate> {
+    /// Updates G on freshly drawn z. What it saw is returned if it is to be measured, as with [`Self::update_discriminator`].
+    pub fn update_generator(&mut self, measures: bool) -> Result<Option<GeneratorUpdate>> {
         let z = self.draw_z(Purpose::GeneratorZ, self.settings.batch_size)?;
-        let (layers, critic) = (self.generator.layers(), self.discriminator.layers()?);
+        let (layers, critic) = (&prepare(self.generator.layers())?, &prepare(self.discriminator.layers()?)?);
         let traces = stack_trace(layers, &z)?;
         let pictures = traces.last().map_or(&z, Trace::output);
         let critic_traces = stack_trace(critic, pictures)?;
-        let (loss, dlogits) = bce_with_gradient(&logits(&critic_traces)?, 1.0)?;
-        let loss = self.finite(loss, "generator", "loss")?;
+        let logits = logits(&critic_traces)?;
+        let (loss, dlogits) = match measures {
+            true => {
+                let (loss, dlogits) = bce_with_gradient(&logits, 1.0)?;
+                (Some(self.finite(loss, "generator", "loss")?), dlogits)
+            }
+            false => (None, bce_gradient(&logits, 1.0)?),
+        };
         let gradients = &mut self.gradients.generator;
         gradients.iter_mut().for_each(Gradients::clear);
         if let Some(dpictures) = stack_backward(critic, critic_traces, &dlogits, None, true)? {
             stack_backward(layers, traces, &dpictures, Some(gradients), false)?;
         }
         let gradients = || self.gradients.generator.iter().flat_map(Gradients::tensors);
-        let gradient_norm = self.finite(norm(gradients())?, "generator", GRADIENT_NORM)?;
+        let update = match loss {
+            Some(loss) => {
+                let gradient_norm = self.finite(norm(gradients())?, "generator", GRADIENT_NORM)?;
+                Some(GeneratorUpdate { loss, gradient_norm })
+            }
+            None => None,
+        };
         self.generator_adam.step_with(gradients().map(Some))?;
         if let Some(average) = &mut self.average {
             average.update(&self.generator)?;
         }
-        Ok(GeneratorUpdate { loss, gradient_norm })
+        Ok(update)
     }
 
     fn draw_z(&self, purpose: Purpose, n: usize) -> Result<Tensor> {
-        draw_z(self.generator.config(), n, (self.settings.seed, purpose, self.step), &self.device)
+        let z = draw_z(self.generator.config(), n, (self.settings.seed, purpose, self.step), &self.device)?;
+        Ok(network_input(&z)?)
     }
 
     fn finite(&self, value: f64, network: &'static str, what: &'static str) -> Result<f64> {
@@ -224,7 +261,7 @@ impl Trainer {
         self.step
     }
 
-    /// What the last updates of D and of G saw; NaN before the first.
+    /// What the last measured updates of D and of G saw; NaN before the first.
     pub fn last_updates(&self) -> (DiscriminatorUpdate, GeneratorUpdate) {
         self.last
     }

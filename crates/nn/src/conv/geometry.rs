@@ -3,19 +3,19 @@
 use candle_core::{Result, bail};
 
 /// A convolution from images `(n, h, w, c)` to maps `(n, oh, ow, o)`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Geometry {
-    pub(super) n: usize,
-    pub(super) h: usize,
-    pub(super) w: usize,
-    pub(super) c: usize,
-    pub(super) kh: usize,
-    pub(super) kw: usize,
-    pub(super) stride: usize,
-    pub(super) padding: usize,
-    pub(super) oh: usize,
-    pub(super) ow: usize,
-    pub(super) o: usize,
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) struct Geometry {
+    pub(crate) n: usize,
+    pub(crate) h: usize,
+    pub(crate) w: usize,
+    pub(crate) c: usize,
+    pub(crate) kh: usize,
+    pub(crate) kw: usize,
+    pub(crate) stride: usize,
+    pub(crate) padding: usize,
+    pub(crate) oh: usize,
+    pub(crate) ow: usize,
+    pub(crate) o: usize,
 }
 
 impl Geometry {
@@ -61,15 +61,15 @@ impl Geometry {
     }
 
     /// Values under one kernel position: kh·kw·c.
-    pub(super) fn patch(&self) -> usize {
+    pub(crate) fn patch(&self) -> usize {
         self.kh * self.kw * self.c
     }
 
-    pub(super) fn image_len(&self) -> usize {
+    pub(crate) fn image_len(&self) -> usize {
         self.h * self.w * self.c
     }
 
-    pub(super) fn map_len(&self) -> usize {
+    pub(crate) fn map_len(&self) -> usize {
         self.oh * self.ow * self.o
     }
 }

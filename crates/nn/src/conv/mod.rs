@@ -14,7 +14,7 @@ mod winograd;
 
 use candle_core::Tensor;
 
-use self::geometry::Geometry;
+pub(crate) use self::geometry::Geometry;
 use crate::Result;
 
 /// 2-d convolution (cross-correlation, as in PyTorch; Theano flips its kernels).

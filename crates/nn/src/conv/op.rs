@@ -1,9 +1,13 @@
 //! The kernels as candle operations.
 
+#[cfg(feature = "cuda")]
+use candle_core::CudaStorage;
 use candle_core::{CpuStorage, CustomOp2, InplaceOp3, Layout, Result, Shape, Tensor};
 
 use super::{geometry::Geometry, kernels};
-use crate::storage::{slice, slice_mut, with_slice};
+#[cfg(feature = "cuda")]
+use crate::cuda::{self, Direction};
+use crate::storage::{slice, slice_mut};
 
 pub(super) struct Conv2d(pub(super) Geometry);
 pub(super) struct ConvTranspose2d(pub(super) Geometry);
@@ -14,17 +18,6 @@ fn images_shape(g: &Geometry) -> Shape {
 
 fn maps_shape(g: &Geometry) -> Shape {
     Shape::from((g.n, g.oh, g.ow, g.o))
-}
-
-/// Runs a kernel over two contiguous CPU tensors.
-fn run(
-    g: &Geometry,
-    kernel: fn(&Geometry, &[f32], &[f32]) -> Vec<f32>,
-    [a, b]: [&Tensor; 2],
-    shape: impl Into<Shape>,
-) -> Result<Tensor> {
-    let values = with_slice(a, "convolution", |a| with_slice(b, "convolution", |b| Ok(kernel(g, a, b))))?;
-    Tensor::from_vec(values, shape, a.device())
 }
 
 fn kernel_gradient(g: &Geometry, images: &Tensor, maps: &Tensor, shape: &Shape) -> Result<Tensor> {
@@ -59,6 +52,26 @@ impl InplaceOp3 for KernelGradient {
         kernels::kernel_gradient(&self.geometry, images, maps, gradient, self.adds);
         Ok(())
     }
+
+    #[cfg(feature = "cuda")]
+    fn cuda_fwd(
+        &self,
+        gradient: &mut CudaStorage,
+        gradient_layout: &Layout,
+        images: &CudaStorage,
+        images_layout: &Layout,
+        maps: &CudaStorage,
+        maps_layout: &Layout,
+    ) -> Result<()> {
+        let gradient = (&*gradient, gradient_layout);
+        cuda::kernel_gradient(
+            &self.geometry,
+            gradient,
+            (images, images_layout),
+            (maps, maps_layout),
+            self.adds,
+        )
+    }
 }
 
 impl CustomOp2 for Conv2d {
@@ -78,6 +91,17 @@ impl CustomOp2 for Conv2d {
         Ok((CpuStorage::F32(kernels::forward(&self.0, images, kernel)), maps_shape(&self.0)))
     }
 
+    #[cfg(feature = "cuda")]
+    fn cuda_fwd(
+        &self,
+        images: &CudaStorage,
+        images_layout: &Layout,
+        kernel: &CudaStorage,
+        kernel_layout: &Layout,
+    ) -> Result<(CudaStorage, Shape)> {
+        cuda::convolve(Direction::Forward, &self.0, (images, images_layout), (kernel, kernel_layout))
+    }
+
     fn bwd(
         &self,
         images: &Tensor,
@@ -88,7 +112,7 @@ impl CustomOp2 for Conv2d {
         let (g, gradient) = (&self.0, &gradient.contiguous()?);
         let images_gradient = images
             .track_op()
-            .then(|| run(g, kernels::input_gradient, [gradient, kernel], images_shape(g)))
+            .then(|| gradient.apply_op2_no_bwd(&kernel.detach(), &ConvTranspose2d(*g)))
             .transpose()?;
         let kernel_gradient =
             kernel.track_op().then(|| kernel_gradient(g, images, gradient, kernel.shape())).transpose()?;
@@ -113,6 +137,17 @@ impl CustomOp2 for ConvTranspose2d {
         Ok((CpuStorage::F32(kernels::input_gradient(&self.0, maps, kernel)), images_shape(&self.0)))
     }
 
+    #[cfg(feature = "cuda")]
+    fn cuda_fwd(
+        &self,
+        maps: &CudaStorage,
+        maps_layout: &Layout,
+        kernel: &CudaStorage,
+        kernel_layout: &Layout,
+    ) -> Result<(CudaStorage, Shape)> {
+        cuda::convolve(Direction::Data, &self.0, (maps, maps_layout), (kernel, kernel_layout))
+    }
+
     fn bwd(
         &self,
         maps: &Tensor,
@@ -121,10 +156,8 @@ impl CustomOp2 for ConvTranspose2d {
         gradient: &Tensor,
     ) -> Result<(Option<Tensor>, Option<Tensor>)> {
         let (g, gradient) = (&self.0, &gradient.contiguous()?);
-        let maps_gradient = maps
-            .track_op()
-            .then(|| run(g, kernels::forward, [gradient, kernel], maps_shape(g)))
-            .transpose()?;
+        let maps_gradient =
+            maps.track_op().then(|| gradient.apply_op2_no_bwd(&kernel.detach(), &Conv2d(*g))).transpose()?;
         let kernel_gradient =
             kernel.track_op().then(|| kernel_gradient(g, gradient, maps, kernel.shape())).transpose()?;
         Ok((maps_gradient, kernel_gradient))

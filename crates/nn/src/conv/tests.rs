@@ -163,3 +163,32 @@ fn shapes_that_do_not_fit_are_refused() {
     let error = message(conv_transpose2d(&x, &tensor(&[3, 3, 3, 2]), 2, 1, 2));
     assert!(error.contains("output padding 2"), "{error}");
 }
+
+#[cfg(feature = "cuda")]
+#[test]
+fn gradients_through_the_graph_agree_on_a_gpu() {
+    use crate::cuda::tests::{assert_near, gpu};
+    use candle_core::CustomOp2;
+    let Some(gpu) = gpu(crate::device::Math::F32) else { return };
+    let run = |device: &Device, transposed: bool| {
+        let there = |var: Var| Var::from_tensor(&var.to_device(device).unwrap()).unwrap();
+        let (x, kernel) = (there(var(&[2, 6, 6, 4])), there(var(&[3, 3, 4, 4])));
+        let convolution = Convolution { stride: 2, padding: 1, transposed: transposed.then_some(1) };
+        let geometry = convolution.geometry(x.dims(), kernel.dims()).unwrap();
+        let y = convolution.forward(&x, &kernel).unwrap();
+        let dy = tensor(y.dims()).to_device(device).unwrap();
+        let gradients = match transposed {
+            true => op::ConvTranspose2d(geometry).bwd(&x, &kernel, &y, &dy),
+            false => op::Conv2d(geometry).bwd(&x, &kernel, &y, &dy),
+        };
+        let (dx, dkernel) = gradients.unwrap();
+        [y, dx.unwrap(), dkernel.unwrap()]
+    };
+    for transposed in [false, true] {
+        for (part, (ours, expected)) in
+            run(&gpu, transposed).iter().zip(&run(&Device::Cpu, transposed)).enumerate()
+        {
+            assert_near(ours, expected, 1e-4, &format!("transposed {transposed}, part {part}"));
+        }
+    }
+}

@@ -55,7 +55,7 @@ pub(super) const INFO: KindInfo = KindInfo {
     example: &["source.lsun.path=data/bedroom_train_lmdb", "autoencoder=runs/lsun/autoencoder"],
     is_resumable: true,
     reads_records: false,
-    uses_device: false,
+    uses_device: true,
 };
 
 impl HashImages {
@@ -95,7 +95,7 @@ impl Stage for HashImages {
     fn run(&self, ctx: &Context<'_>) -> anyhow::Result<Outcome> {
         let source = data_source::resolve(self.from.as_ref(), &self.source, ctx);
         let path = ctx.input(&self.autoencoder).join(AUTOENCODER);
-        let model = Autoencoder::load(&path)?;
+        let model = Autoencoder::load(&path)?.on(ctx.device()?)?;
         let mut task = ctx.task("hashing", "pictures");
         let summary =
             hash(&source, &model, &self.config(), ctx.out, &mut |done, total| task.observe(done, total))?;
