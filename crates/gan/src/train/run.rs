@@ -140,7 +140,7 @@ impl<'a> Run<'a> {
             self.trainer.minibatch(&mut pictures)?;
             if let (false, Some(since)) = (had_collapsed, self.trainer.collapse.since) {
                 let _ = observe(Event::Warning(&format!(
-                    "from minibatch {since} on the discriminator is always right and the generator's gradient has vanished"
+                    "from minibatch {since} on the discriminator is always right and its gradient or the generator's has vanished"
                 )));
             }
             // Asked once a minibatch: what ends a training is written by the one that ends it.
