@@ -26,6 +26,7 @@ training = { architecture = "svhn32", width = 0.05, batch_size = 8, epochs = 1 }
 id = "samples"
 [stage.sample]
 model = "train"
+statistics = "inferred"
 n_images = 20
 sorted_by = "train"
 pictures = true
@@ -154,6 +155,13 @@ fn what_does_not_fit_is_told() {
     assert!(told.contains("boxes.csv: expected in line 3 a sample below 20, found `20`"), "{told}");
     let told = place.fails(1, &["run", "m.toml", "--only", "walk", "--set", "walk.picks=[3, 20]"]);
     assert!(told.contains("`picks`: expected below 20, the number of samples, found 20"), "{told}");
+    let told = place.fails(1, &["run", "m.toml", "--only", "turn", "--set", "turn.right=[20]"]);
+    assert!(told.contains("`right`: expected below 20, the number of samples, found 20"), "{told}");
+    let told = place.fails(1, &["run", "m.toml", "--only", "arithmetic", "--set", "arithmetic.c=[20]"]);
+    assert!(told.contains("`c`: expected below 20, the number of samples, found 20"), "{told}");
+    std::fs::write(place.path("boxes.csv"), "sample,x0,y0,x1,y1\n").unwrap();
+    let told = place.fails(1, &["run", "m.toml", "--only", "forget"]);
+    assert!(told.contains("boxes.csv: expected at least one box on 20 samples, found none"), "{told}");
     let told = place.fails(1, &["run", "m.toml", "--only", "samples", "--set", "samples.weights=ema"]);
     assert!(told.contains("kept a moving average"), "{told}");
     let told = place.fails(2, &["check", "m.toml", "--set", "walk.picks=[3]", "--set", "arithmetic.b=[]"]);
@@ -162,4 +170,42 @@ fn what_does_not_fit_is_told() {
     let told = place.fails(1, &["stage", "sample", "--out", "x", "model=runs/m/train", "z=z.npy"]);
     assert!(told.contains("z.npy: expected a NumPy file"), "{told}");
     assert!(!place.path("x").exists());
+}
+
+#[test]
+fn samples_that_were_drawn_otherwise_are_told() {
+    let place = Place::new(FIGURES);
+    std::fs::write(place.path("boxes.csv"), BOXES).unwrap();
+    place.stdout(&["run", "m.toml"]);
+    let alone = |out: &'static str, kind: &'static str, model: &'static str| {
+        ["stage", kind, "--out", out, model, "samples=runs/m/samples"]
+    };
+    let stderr = |first: &[&str], more: &[&str]| place.stderr(&[first, more].concat());
+    let (train, other) = ("model=runs/m/train", "model=other/m/train");
+    let picks = ["picks=[0, 1]", "n_steps=2"];
+    assert!(!stderr(&alone("same", "walk", train), &picks).contains("were drawn"));
+    let told =
+        stderr(&alone("batch", "walk", train), &[&picks[..], &["statistics=batch", "weights=best"]].concat());
+    let expected = "were drawn with weights = \"trained\", not \"best\" and with statistics = \"inferred\", not \"batch\" \
+                    (where `statistics` is left out, `sample` takes \"batch\" and the stages behind it \"inferred\")";
+    assert!(told.contains(expected), "{told}");
+
+    // Boxes lie on pictures: other pictures are an error.
+    let batch = ["boxes=boxes.csv", "statistics=batch", "n_shown=1"];
+    let told = place.fails(1, &[&alone("boxes", "forget", train)[..], &batch].concat());
+    assert!(told.contains("the boxes of boxes.csv lie on those pictures, not on these"), "{told}");
+    let trained =
+        ["--only", "walls", "--only", "images", "--only", "train", "--set", "train.training.seed=1"];
+    place.stdout(&[&["run", "m.toml", "--runs", "other"], &trained[..]].concat());
+    let told = stderr(&alone("other-model", "walk", other), &picks);
+    assert!(told.contains("were drawn by another `model`, train; what was picked"), "{told}");
+
+    std::fs::create_dir(place.path("bare")).unwrap();
+    let network = "generator.safetensors";
+    std::fs::copy(place.path("runs/m/train").join(network), place.path("bare").join(network)).unwrap();
+    let told = place.fails(1, &["stage", "sample", "--out", "x", "model=bare", "weights=best"]);
+    assert!(
+        told.contains("`weights` is \"best\", which needs a training that kept its best generator"),
+        "{told}"
+    );
 }

@@ -3,7 +3,8 @@
 use std::ops::ControlFlow;
 use std::path::Path;
 use std::sync::Mutex;
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::time::{Duration, Instant};
 
 use dcgan_images::{ImagesError, Payload, Picture, Record, Records, ReducedPicture, Source};
@@ -17,8 +18,10 @@ use crate::row::{Outcome, Photo};
 use crate::sheet::{ON_SHEET, with_boxes};
 use crate::{CropConfig, DetectorConfig, DetectorScratch, Face, FaceDetector, FacesError, Result, Which};
 
-/// Photos that are looked at together, and after which the journal is whole.
-pub(crate) const CHUNK: usize = 64;
+/// Photos that are looked at together and then written, at least; with many threads, two for each.
+pub(crate) const CHUNK: usize = 16;
+/// How long an observer waits, at most, to be asked whether to stop.
+const POLL: Duration = Duration::from_millis(100);
 
 /// Settings of [`crop_faces`].
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -101,7 +104,8 @@ pub struct CollectSummary {
 /// whatever the number of threads; memory does not grow with the number of photos. A run that was killed, at any point, is
 /// continued where its journal in `dir` ends, to the bits of an uninterrupted one.
 ///
-/// `observe` is told how many photos are done and how many there are (0: unknown).
+/// `observe` is told how many photos are done and how many there are (0: unknown). Where it breaks, the photos that are being looked
+/// at are finished, and those that are done are kept.
 ///
 /// # Errors
 /// Those of [`Source::records`], of [`FaceDetector::new`] and of writing; [`FacesError::File`] where no photo has a face that is
@@ -117,10 +121,11 @@ pub fn crop_faces(
     let detector = FaceDetector::new(&config.detector)?;
     let limit = config.limit.unwrap_or(usize::MAX);
     let n_total = source.n_images()?.map_or(0, |n| n.min(limit as u64));
-    let mut journal = Journal::resume(dir, 3 * config.crop.size * config.crop.size, CHUNK)?;
+    let mut journal = Journal::resume(dir, 3 * config.crop.size * config.crop.size)?;
     let n_resumed = journal.n_rows();
     let records: Records = Box::new(source.records()?.take(limit).skip(n_resumed as usize));
-    let looker = Looker { detector, config, shown: Mutex::new(journal.shown()) };
+    let looker =
+        Looker { detector, config, shown: Mutex::new(journal.shown()), is_stopped: AtomicBool::new(false) };
     let mut times = Times::default();
     std::thread::scope(|scope| {
         // Reading overlaps looking, and that overlaps writing.
@@ -131,7 +136,10 @@ pub fn crop_faces(
             let to_write = to_write;
             looker.look_at_all(chunks, &to_write);
         });
-        write_all(looked, &mut journal, &looker.shown, &mut times, &mut |done| observe(done, n_total))
+        let written =
+            write_all(looked, &mut journal, &looker, &mut times, &mut |done| observe(done, n_total));
+        looker.is_stopped.store(true, Ordering::Relaxed);
+        written
     })?;
     let counts = finish(journal, source, config, dir)?;
     let Counts { n_photos, n_faces, n_with_face, n_too_small, n_no_face, n_bad } = counts;
@@ -172,17 +180,18 @@ impl Times {
 
 type Chunk = Vec<std::result::Result<Record, ImagesError>>;
 
-/// Sends the records in chunks of [`CHUNK`], until they end, one is an error, or nobody listens any more.
+/// Sends the records in chunks of [`CHUNK`] or more, until they end, one is an error, or nobody listens any more.
 fn send_chunks(mut records: Records, sender: &SyncSender<Chunk>) {
+    let n_chunk = CHUNK.max(2 * rayon::current_num_threads());
     loop {
         let mut chunk = Chunk::new();
-        while chunk.len() < CHUNK && chunk.last().is_none_or(std::result::Result::is_ok) {
+        while chunk.len() < n_chunk && chunk.last().is_none_or(std::result::Result::is_ok) {
             match records.next() {
                 Some(record) => chunk.push(record),
                 None => break,
             }
         }
-        let is_last = chunk.len() < CHUNK;
+        let is_last = chunk.len() < n_chunk;
         if chunk.is_empty() || sender.send(chunk).is_err() || is_last {
             return;
         }
@@ -197,30 +206,43 @@ struct Looker<'a> {
     config: &'a CollectConfig,
     /// How many photos of each outcome have been written with a thumbnail.
     shown: Mutex<Shown>,
+    /// Whether no further photo is to be looked at.
+    is_stopped: AtomicBool,
 }
 
 impl Looker<'_> {
-    /// Looks at chunks on all cores until they end, one holds an error of the set itself, or nobody listens any more.
+    /// Looks at chunks on all cores until they end, one holds an error of the set itself, it is stopped, or nobody listens any
+    /// more. Of the chunk in which it is stopped, it sends what lies before the first photo that was left out.
     fn look_at_all(&self, chunks: Receiver<Chunk>, sender: &SyncSender<Result<Looked>>) {
         for chunk in chunks {
             let records: std::result::Result<Vec<Record>, ImagesError> = chunk.into_iter().collect();
             let looked = records.map_err(FacesError::from).and_then(|records| {
-                let each = records
-                    .into_par_iter()
-                    .map_init(DetectorScratch::default, |scratch, record| self.look(record, scratch));
-                let each: Vec<(Photo, Vec<u8>, Times)> = each.collect::<Result<_>>()?;
+                let each =
+                    records.into_par_iter().map_init(DetectorScratch::default, |scratch, record| match self
+                        .is_stopped()
+                    {
+                        true => Ok(None),
+                        false => self.look(record, scratch).map(Some),
+                    });
+                let each: Vec<Option<(Photo, Vec<u8>, Times)>> = each.collect::<Result<_>>()?;
                 let mut looked = Looked::default();
-                for (photo, crops, times) in each {
+                for (photo, crops, times) in each.into_iter().map_while(|done| done) {
                     looked.0.push(photo);
                     looked.1.extend(crops);
                     looked.2.add(times);
                 }
                 Ok(looked)
             });
-            if sender.send(looked).is_err() {
+            // Asked before sending: stopped behind this chunk, none may follow; stopped within it, its end may be missing.
+            let is_stopped = self.is_stopped();
+            if sender.send(looked).is_err() || is_stopped {
                 return;
             }
         }
+    }
+
+    fn is_stopped(&self) -> bool {
+        self.is_stopped.load(Ordering::Relaxed)
     }
 
     fn look(&self, record: Record, scratch: &mut DetectorScratch) -> Result<(Photo, Vec<u8>, Times)> {
@@ -299,24 +321,33 @@ fn judged(faces: &[Face], smallest: f64, which: Which) -> Vec<(Face, Outcome)> {
     faces.iter().map(judge).collect()
 }
 
+/// Writes chunks as they come, and asks `observe` all the while. Where it breaks, the looker is stopped, and what it still sends
+/// is written too.
 fn write_all(
     chunks: Receiver<Result<Looked>>,
     journal: &mut Journal,
-    shown: &Mutex<Shown>,
+    looker: &Looker<'_>,
     times: &mut Times,
     observe: &mut dyn FnMut(u64) -> ControlFlow<()>,
 ) -> Result<()> {
-    for chunk in chunks {
-        if observe(journal.n_rows()).is_break() {
-            return Err(FacesError::Interrupted);
+    let mut is_broken = false;
+    loop {
+        match chunks.recv_timeout(POLL) {
+            Ok(chunk) => {
+                let (photos, crops, spent) = chunk?;
+                times.add(spent);
+                journal.append(photos, &crops, ON_SHEET)?;
+                *looker.shown.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = journal.shown();
+            }
+            Err(RecvTimeoutError::Timeout) => {}
+            Err(RecvTimeoutError::Disconnected) if is_broken => return Err(FacesError::Interrupted),
+            Err(RecvTimeoutError::Disconnected) => return Ok(()),
         }
-        let (photos, crops, spent) = chunk?;
-        times.add(spent);
-        journal.append(photos, &crops, ON_SHEET)?;
-        *shown.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = journal.shown();
+        if !is_broken && observe(journal.n_rows()).is_break() {
+            is_broken = true;
+            looker.is_stopped.store(true, Ordering::Relaxed);
+        }
     }
-    let _ = observe(journal.n_rows());
-    Ok(())
 }
 
 /// A crop of a store's bytes.

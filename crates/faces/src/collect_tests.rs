@@ -104,15 +104,21 @@ fn only_the_largest_face_is_taken_where_asked_for() {
 #[test]
 fn a_run_that_broke_off_anywhere_is_continued_to_the_same_bits_with_any_number_of_threads() {
     let dir = tempfile::tempdir().unwrap();
-    let source = folder(dir.path(), 2 * CHUNK + 30);
+    let n = 8 * CHUNK + 30;
+    let source = folder(dir.path(), n);
     let (whole, parts) = (dir.path().join("whole"), dir.path().join("parts"));
     let config = CollectConfig::default();
     let one = |work: &(dyn Fn() -> Result<CollectSummary> + Sync)| {
         rayon::ThreadPoolBuilder::new().num_threads(1).build().unwrap().install(work)
     };
     let summary = one(&|| run(&source, &config, &whole, u64::MAX)).unwrap();
-    assert_eq!((summary.n_photos, summary.n_resumed), (2 * CHUNK as u64 + 30, 0));
+    assert_eq!((summary.n_photos, summary.n_resumed), (n as u64, 0));
     assert!(matches!(run(&source, &config, &parts, 2 * CHUNK as u64), Err(FacesError::Interrupted)));
+    let n_done = fs_err::read_to_string(parts.join(crate::journal::ROWS)).unwrap().lines().count() as u64;
+    assert!(
+        (2 * CHUNK as u64..n as u64).contains(&n_done),
+        "what is done is kept, and no more is begun: {n_done}"
+    );
     // As a kill may leave them: a line that breaks off, and crops without lines.
     let append = |name: &str, bytes: &[u8]| {
         use std::io::Write as _;
@@ -122,7 +128,7 @@ fn a_run_that_broke_off_anywhere_is_continued_to_the_same_bits_with_any_number_o
     append(crate::journal::ROWS, b"{\"key\":\"a\",\"sour");
     append(crate::journal::CROPS, &[7; 5_000]);
     let resumed = run(&source, &config, &parts, u64::MAX).unwrap();
-    assert_eq!(resumed.n_resumed, 2 * CHUNK as u64);
+    assert_eq!(resumed.n_resumed, n_done);
     let names = |dir: &Path| {
         let mut names: Vec<_> =
             fs_err::read_dir(dir).unwrap().map(|entry| entry.unwrap().file_name()).collect();
@@ -148,9 +154,19 @@ fn a_set_without_a_face_is_an_error_that_counts() {
     let source = Source::Folder { path: photos, classes: false };
     let message =
         run(&source, &CollectConfig::default(), &dir.path().join("out"), u64::MAX).unwrap_err().to_string();
-    assert!(
-        message.contains("none in 2 photos (1 without a face, 0 with too small ones, 1 bad)"),
-        "{message}"
+    let expected = "none in 2 photos (1 without a face, 0 with too small ones, 1 bad), of which boxes.parquet says more; the \
+                    first bad ones: empty.jpg: ";
+    assert!(message.contains(expected), "{message}");
+    assert_eq!(strings(&dir.path().join("out").join(files::BOXES), "outcome"), ["bad", "no_face"]);
+
+    let empty = dir.path().join("empty");
+    fs_err::create_dir(&empty).unwrap();
+    fs_err::write(empty.join("a.gif"), "GIF89a").unwrap();
+    let source = Source::Folder { path: empty.clone(), classes: false };
+    let error = run(&source, &CollectConfig::default(), &dir.path().join("out2"), u64::MAX).unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        format!("{}: expected at least one JPEG, PNG or WebP, found none", empty.display())
     );
 }
 

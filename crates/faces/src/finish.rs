@@ -5,7 +5,7 @@ use std::path::Path;
 
 use dcgan_images::grid::write_grid;
 use dcgan_images::page::jpeg;
-use dcgan_images::{Source, StoreDescription, StoreWriter};
+use dcgan_images::{ImagesError, Source, StoreDescription, StoreWriter};
 
 use crate::collect::{CollectConfig, Files, picture};
 use crate::files::{BOXES, CONTACT_SHEET, GRID, PICTURES};
@@ -17,6 +17,8 @@ use crate::{FacesError, Result};
 /// Faces on the grid.
 const ON_GRID: usize = 100;
 const GRID_COLUMNS: usize = 10;
+/// Bad photos in an error's text.
+const ON_ERROR: usize = 2;
 
 /// How many there are of what.
 #[derive(Clone, Debug, Default)]
@@ -52,6 +54,7 @@ pub(crate) fn finish(
 ) -> Result<Counts> {
     let size = config.crop.size;
     let mut counts = Counts::default();
+    let mut reasons = Vec::new();
     let mut sheet = Sheet::default();
     let mut boxes = BoxesWriter::create(&dir.join(BOXES))?;
     let mut store = StoreWriter::create(dir)?;
@@ -69,19 +72,31 @@ pub(crate) fn finish(
         }
         if let Some(reason) = &photo.reason {
             store.append_bad(&photo.key, reason)?;
+            if reasons.len() < ON_ERROR {
+                reasons.push(format!("{}: {reason}", photo.key));
+            }
         }
         sheet.add(&photo, counts.n_faces);
         counts.add(&photo);
         boxes.append(photo)?;
     }
+    if counts.n_photos == 0 {
+        let path = source.paths().first().map_or(dir, |path| path).to_path_buf();
+        return Err(ImagesError::NoImages { path, expected: "at least one JPEG, PNG or WebP".into() }.into());
+    }
+    // First, so that it is there to tell why no photo has a face.
+    boxes.finish()?;
     if counts.n_faces == 0 {
+        let bad = match reasons.as_slice() {
+            [] => String::new(),
+            reasons => format!("; the first bad ones: {}", reasons.join("; ")),
+        };
         let found = format!(
-            "none in {} photos ({} without a face, {} with too small ones, {} bad)",
+            "none in {} photos ({} without a face, {} with too small ones, {} bad), of which {BOXES} says more{bad}",
             counts.n_photos, counts.n_no_face, counts.n_too_small, counts.n_bad
         );
         return Err(FacesError::file(dir, format!("at least one face in {source}"), found));
     }
-    boxes.finish()?;
     store.finish(StoreDescription {
         source: source.to_string(),
         resize: format!("faces({size})"),

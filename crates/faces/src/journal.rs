@@ -1,5 +1,5 @@
-//! What is done so far: a JSON line a photo, beside the crops. Both only grow, a chunk at a time, the crops first; of what a
-//! killed run left, whole chunks count and the rest is cut off.
+//! What is done so far: a JSON line a photo, beside the crops. Both only grow, the crops first; of what a killed run left, whole
+//! lines with all of their crops count and the rest is cut off.
 
 use std::io::{BufRead, BufReader, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
@@ -43,8 +43,8 @@ impl Shown {
 }
 
 impl Journal {
-    /// Opens the journal in `dir` behind its last whole chunk of `chunk` photos, or begins one.
-    pub(crate) fn resume(dir: &Path, crop_bytes: usize, chunk: usize) -> Result<Self> {
+    /// Opens the journal in `dir` behind its last whole photo, or begins one.
+    pub(crate) fn resume(dir: &Path, crop_bytes: usize) -> Result<Self> {
         let open = |name: &str| {
             fs_err::OpenOptions::new()
                 .read(true)
@@ -55,23 +55,23 @@ impl Journal {
         };
         let (mut rows, mut crops, crop_bytes) = (open(ROWS)?, open(CROPS)?, crop_bytes as u64);
         let n_there = crops.metadata()?.len() / crop_bytes;
-        let (mut end, mut n_kept, mut n_crops_kept, mut shown_kept) = (0, 0, 0, Shown::default());
-        let (mut position, mut n_rows, mut n_crops, mut shown) = (0, 0, 0, Shown::default());
+        let (mut end, mut n_rows, mut n_crops, mut shown) = (0, 0, 0, Shown::default());
         for photo in lines(&mut rows)? {
             let Ok((photo, length)) = photo else { break };
-            position += length;
-            n_rows += 1;
-            n_crops += photo.crop_keys().count() as u64;
-            count(&photo, &mut shown);
-            if n_rows % chunk as u64 == 0 && n_crops <= n_there {
-                (end, n_kept, n_crops_kept, shown_kept) = (position, n_rows, n_crops, shown);
+            let n_own = photo.crop_keys().count() as u64;
+            if n_crops + n_own > n_there {
+                break;
             }
+            end += length;
+            n_rows += 1;
+            n_crops += n_own;
+            count(&photo, &mut shown);
         }
-        for (file, end) in [(&mut rows, end), (&mut crops, n_crops_kept * crop_bytes)] {
+        for (file, end) in [(&mut rows, end), (&mut crops, n_crops * crop_bytes)] {
             file.set_len(end)?;
             file.seek(SeekFrom::Start(end))?;
         }
-        Ok(Self { dir: dir.to_path_buf(), rows, crops, crop_bytes, n_rows: n_kept, shown: shown_kept })
+        Ok(Self { dir: dir.to_path_buf(), rows, crops, crop_bytes, n_rows, shown })
     }
 
     /// Photos that are done.

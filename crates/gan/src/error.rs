@@ -76,6 +76,12 @@ pub enum GanError {
     /// The logistic regression could not be fitted.
     #[error("logistic regression")]
     Logistic(#[from] linfa_logistic::error::Error),
+    /// There is nothing to learn an object from.
+    #[error("expected at least one box on {n_samples} samples, found none")]
+    NoBoxes {
+        /// The samples that were looked at.
+        n_samples: usize,
+    },
     /// The boxes leave nothing to learn from.
     #[error(
         "expected boxes that hold the middle of at least one place of the {size}x{size} maps and leave one out, found {found}"

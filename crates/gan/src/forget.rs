@@ -110,7 +110,7 @@ impl ObjectMaps {
 /// a place inside would be labelled wrongly.
 ///
 /// # Errors
-/// [`GanError::Setting`] for settings out of range; [`GanError::Boxes`] where no place is in a box, or none outside;
+/// [`GanError::Setting`] for settings out of range; [`GanError::NoBoxes`]; [`GanError::Boxes`] where no place is in a box, or none outside;
 /// [`GanError::Logistic`]; [`GanError::Interrupted`].
 pub fn learn(
     sampler: &Sampler<'_>,
@@ -120,12 +120,15 @@ pub fn learn(
     observe: Observe<'_>,
 ) -> Result<ObjectMaps> {
     config.validate()?;
+    if boxes.is_empty() {
+        return Err(GanError::NoBoxes { n_samples: z.nrows() });
+    }
     let generator = sampler.generator().config();
     let layer = config.layer_of(generator)?;
     let mut boxed: Vec<usize> = boxes.iter().map(|b| b.sample).collect();
     boxed.sort_unstable();
     boxed.dedup();
-    let maps = sampler.maps(&crate::latent::rows_of(z, &boxed)?, layer, observe)?;
+    let maps = sampler.maps(&crate::latent::rows_of(z, "boxes", &boxed)?, layer, observe)?;
     let (_, height, width, c) = maps.dims4()?;
     let scale = generator.image_size() as f64 / width as f64;
     let values = maps.flatten_all()?.to_vec1::<f32>()?;

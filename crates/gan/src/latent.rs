@@ -5,7 +5,7 @@
 //! use ndarray::array;
 //! # fn main() -> dcgan_gan::Result<()> {
 //! let z = array![[0.0_f32, 2.0], [4.0, 0.0], [0.0, 0.0]];
-//! assert_eq!(mean_of(&z, &[0, 1])?, array![2.0, 1.0]);
+//! assert_eq!(mean_of(&z, "a", &[0, 1])?, array![2.0, 1.0]);
 //! let points = walk(&z, 5, Interpolation::Linear)?;
 //! assert_eq!(points.nrows(), 2 * 5);
 //! assert_eq!(points.row(1), array![1.0, 1.5]);
@@ -76,25 +76,25 @@ pub fn walk(points: &Array2<f32>, n_steps: usize, interpolation: Interpolation) 
     Ok(z)
 }
 
-/// The rows `picks` of `z`.
+/// The rows `picks` of `z`; `key` is what errors call the list.
 ///
 /// # Errors
 /// [`GanError::Setting`] for a row that is not there.
-pub fn rows_of(z: &Array2<f32>, picks: &[usize]) -> Result<Array2<f32>> {
+pub fn rows_of(z: &Array2<f32>, key: &'static str, picks: &[usize]) -> Result<Array2<f32>> {
     if let Some(found) = picks.iter().find(|&&pick| pick >= z.nrows()) {
         let expected = format!("below {}, the number of samples", z.nrows());
-        return Err(GanError::Setting { key: "picks", expected, found: found.to_string() });
+        return Err(GanError::Setting { key, expected, found: found.to_string() });
     }
     Ok(z.select(Axis(0), picks))
 }
 
-/// The mean of the rows `picks` of `z`.
+/// The mean of the rows `picks` of `z`; `key` is what errors call the list.
 ///
 /// # Errors
 /// [`GanError::Setting`] where there are none, or one is not there.
-pub fn mean_of(z: &Array2<f32>, picks: &[usize]) -> Result<Array1<f32>> {
-    let none = || GanError::Setting { key: "picks", expected: "at least one".into(), found: "none".into() };
-    rows_of(z, picks)?.mean_axis(Axis(0)).ok_or_else(none)
+pub fn mean_of(z: &Array2<f32>, key: &'static str, picks: &[usize]) -> Result<Array1<f32>> {
+    let none = || GanError::Setting { key, expected: "at least one".into(), found: "none".into() };
+    rows_of(z, key, picks)?.mean_axis(Axis(0)).ok_or_else(none)
 }
 
 /// 8 neighbours of `centre`, (8, nz): U(−`noise`, `noise`) added to each of its numbers.
@@ -103,8 +103,8 @@ pub fn neighbours(centre: &Array1<f32>, noise: f32, seed: u64) -> Array2<f32> {
     Array2::from_shape_fn((8, centre.len()), |(_, i)| centre[i] + noise * rng.random_range(-1.0_f32..=1.0))
 }
 
-/// `n_steps` z along `direction` through each row of `z`: row + t·direction for t from −`reach` to `reach`,
-/// (n·`n_steps`, nz), row after row.
+/// `n_steps` z along `direction` through each row of `z`: row + t·direction for t from `reach` down to −`reach`,
+/// (n·`n_steps`, nz), row after row: a row begins where the direction points.
 ///
 /// # Errors
 /// [`GanError::Setting`] for fewer than 2 steps.
@@ -115,7 +115,7 @@ pub fn along(z: &Array2<f32>, direction: &Array1<f32>, n_steps: usize, reach: f3
     }
     let last = (n_steps - 1) as f32;
     Ok(Array2::from_shape_fn((z.nrows() * n_steps, z.ncols()), |(row, i)| {
-        let t = reach * (2.0 * (row % n_steps) as f32 / last - 1.0);
+        let t = reach * (1.0 - 2.0 * (row % n_steps) as f32 / last);
         z[[row / n_steps, i]] + t * direction[i]
     }))
 }
@@ -188,10 +188,11 @@ mod tests {
     fn along_a_direction() {
         let z = array![[1.0_f32, 0.0], [0.0, 5.0]];
         let moved = along(&z, &array![2.0, -1.0], 3, 1.0).unwrap();
-        assert_eq!(moved, array![[-1.0, 1.0], [1.0, 0.0], [3.0, -1.0], [-2.0, 6.0], [0.0, 5.0], [2.0, 4.0]]);
+        assert_eq!(moved, array![[3.0, -1.0], [1.0, 0.0], [-1.0, 1.0], [2.0, 4.0], [0.0, 5.0], [-2.0, 6.0]]);
         assert!(along(&z, &array![2.0, -1.0], 1, 1.0).is_err());
-        let message = rows_of(&z, &[0, 2]).unwrap_err().to_string();
-        assert_eq!(message, "`picks`: expected below 2, the number of samples, found 2");
-        assert!(mean_of(&z, &[]).is_err());
+        let message = rows_of(&z, "left", &[0, 2]).unwrap_err().to_string();
+        assert_eq!(message, "`left`: expected below 2, the number of samples, found 2");
+        let message = mean_of(&z, "b", &[]).unwrap_err().to_string();
+        assert_eq!(message, "`b`: expected at least one, found none");
     }
 }

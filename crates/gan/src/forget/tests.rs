@@ -78,6 +78,7 @@ fn boxes_and_settings_that_do_not_fit_are_refused() {
         learn(&sampler, &z, boxes, config, &mut observe).unwrap_err().to_string()
     };
     let config = ForgetConfig::default();
+    assert_eq!(fails(&[], &config), "expected at least one box on 2 samples, found none");
     let told = fails(&[bounds(0, [0, 0, 1, 1])], &config);
     assert!(told.contains("8x8 maps") && told.contains("0 places in 1 boxes, 0 beside"), "{told}");
     let told = fails(&[bounds(0, [0, 0, 32, 32])], &config);

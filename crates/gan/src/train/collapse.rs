@@ -6,17 +6,23 @@ use super::trainer::{DiscriminatorUpdate, GeneratorUpdate};
 
 /// Minibatches in a row after which it is called a collapse.
 pub(super) const PATIENCE: u64 = 500;
-/// The share of its mean so far below which G's gradient has vanished.
+/// D's accuracy from which on it counts as always right.
+const ALWAYS_RIGHT: f64 = 0.999;
+/// The share of its mean while D erred below which a gradient has vanished.
 const VANISHED: f64 = 0.01;
 
-/// Watches for D being always right while G's gradient has vanished: below a hundredth of its mean over all of its updates. It
-/// may pass, so that it is only worth a warning.
+/// Watches for D being always right while a gradient has vanished: G's, or, as with the non-saturating loss, D's own, which then
+/// has nothing left to learn. Each is compared with its mean over the minibatches in which D erred, so that what is small for
+/// long does not become the measure. It may pass, so that it is only worth a warning.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
 pub(super) struct Collapse {
-    /// Over all minibatches so far.
+    /// Of G's gradient, over the minibatches in which D erred.
     sum_of_norms: f64,
+    /// Of D's.
+    sum_of_d_norms: f64,
     n_norms: u64,
-    /// Minibatches since D was last wrong or G's gradient last alive.
+    /// Minibatches since D last erred or both gradients were last alive.
     n_in_a_row: u64,
     /// The first minibatch of the first collapse.
     pub(super) since: Option<u64>,
@@ -25,13 +31,19 @@ pub(super) struct Collapse {
 impl Collapse {
     /// After minibatch `done`.
     pub(super) fn observe(&mut self, done: u64, d: &DiscriminatorUpdate, g: &GeneratorUpdate) {
-        if g.gradient_norm.is_nan() {
+        if g.gradient_norm.is_nan() || d.gradient_norm.is_nan() {
             return;
         }
-        self.sum_of_norms += g.gradient_norm;
-        self.n_norms += 1;
-        let has_vanished = g.gradient_norm < VANISHED * self.sum_of_norms / self.n_norms as f64;
-        self.n_in_a_row = if d.accuracy == 1.0 && has_vanished { self.n_in_a_row + 1 } else { 0 };
+        let is_right = d.accuracy >= ALWAYS_RIGHT;
+        if !is_right {
+            self.sum_of_norms += g.gradient_norm;
+            self.sum_of_d_norms += d.gradient_norm;
+            self.n_norms += 1;
+        }
+        let vanished = |norm: f64, sum: f64| norm < VANISHED * sum / self.n_norms as f64;
+        let has_vanished =
+            vanished(g.gradient_norm, self.sum_of_norms) || vanished(d.gradient_norm, self.sum_of_d_norms);
+        self.n_in_a_row = if is_right && has_vanished { self.n_in_a_row + 1 } else { 0 };
         if self.n_in_a_row == PATIENCE && self.since.is_none() {
             self.since = Some(done + 1 - PATIENCE);
         }
@@ -43,7 +55,11 @@ mod tests {
     use super::*;
 
     fn observe(collapse: &mut Collapse, done: u64, accuracy: f64, gradient_norm: f64) {
-        let d = DiscriminatorUpdate { loss: 0.1, real: 0.9, fake: 0.1, accuracy, gradient_norm: 1.0 };
+        observe_both(collapse, done, accuracy, gradient_norm, 1.0);
+    }
+
+    fn observe_both(collapse: &mut Collapse, done: u64, accuracy: f64, gradient_norm: f64, of_d: f64) {
+        let d = DiscriminatorUpdate { loss: 0.1, real: 0.9, fake: 0.1, accuracy, gradient_norm: of_d };
         collapse.observe(done, &d, &GeneratorUpdate { loss: 3.0, gradient_norm });
     }
 
@@ -60,5 +76,18 @@ mod tests {
         assert_eq!(collapse.since, None);
         (3501..=5000).for_each(|done| observe(&mut collapse, done, 1.0, 1e-4));
         assert_eq!(collapse.since, Some(3501));
+    }
+
+    #[test]
+    fn a_discriminator_with_nothing_left_to_learn_is_one_however_long_it_lasts() {
+        let mut collapse = Collapse::default();
+        // The first updates may be of one network alone.
+        observe_both(&mut collapse, 1, f64::NAN, 1.0, f64::NAN);
+        (2..=100).for_each(|done| observe_both(&mut collapse, done, 0.9, 1.0, 2.0));
+        // Right, but still learning: no collapse, and no part of the mean.
+        (101..=5000).for_each(|done| observe_both(&mut collapse, done, 1.0, 30.0, 0.03));
+        assert_eq!(collapse.since, None);
+        (5001..5001 + PATIENCE).for_each(|done| observe_both(&mut collapse, done, 0.9995, 30.0, 0.01));
+        assert_eq!(collapse.since, Some(5001));
     }
 }

@@ -36,6 +36,7 @@ struct Line {
 #[derive(Debug, Deserialize)]
 struct Step {
     step: u64,
+    score: Option<f64>,
 }
 
 /// The open file.
@@ -45,17 +46,21 @@ pub(super) struct Log {
 }
 
 impl Log {
-    /// Opens the file, and drops the lines beyond `step` that a killed run wrote after its last checkpoint.
-    pub(super) fn open(path: &Path, step: u64) -> Result<Self> {
-        let kept = match fs_err::read_to_string(path) {
-            Ok(text) => keep(&text, step).len(),
-            Err(e) if e.kind() == std::io::ErrorKind::NotFound => 0,
-            Err(e) => return Err(e.into()),
-        };
+    /// Opens the file of a training that is at `step`, and drops the lines beyond `last`, such as a killed run wrote after its
+    /// last checkpoint.
+    pub(super) fn open(path: &Path, step: u64, last: u64) -> Result<Self> {
+        let kept = keep(&read(path)?, last).len();
         // Cut, not written anew: killed here, the lines before stay.
         let file = fs_err::OpenOptions::new().create(true).append(true).open(path)?;
         file.set_len(kept as u64)?;
         Ok(Self { file, since: (Instant::now(), step) })
+    }
+
+    /// Whether the line of `step` has a score, as the one that ends a training has.
+    pub(super) fn has_score(path: &Path, step: u64) -> Result<bool> {
+        let text = read(path)?;
+        let last = text.lines().last().and_then(|line| serde_json::from_str::<Step>(line).ok());
+        Ok(last.is_some_and(|line| line.step == step && line.score.is_some()))
     }
 
     pub(super) fn write(
@@ -85,6 +90,13 @@ impl Log {
         };
         writeln!(self.file, "{}", json(&line)?)?;
         Ok(())
+    }
+}
+
+fn read(path: &Path) -> Result<String> {
+    match fs_err::read_to_string(path) {
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(String::new()),
+        text => Ok(text?),
     }
 }
 

@@ -1,5 +1,4 @@
 //! Training a generator and a discriminator against each other (section 3 and the released code).
-
 //!
 //! What is written beside the two networks serves to go on: [`files::CHECKPOINTS`] hold all that decides what comes next. A
 //! run that was interrupted, or killed, ends with the bits of one that was not.

@@ -65,7 +65,7 @@ impl<'a> Run<'a> {
         let trainer = checkpoints.resume_or_new(settings, n_steps, device, &mut warn)?;
         check_size(trainer.discriminator(), store)?;
         let step = trainer.step();
-        let log = Log::open(&dir.join(files::METRICS), step)?;
+        let log = Log::open(&dir.join(files::METRICS), step, step)?;
         let grids = [Some(files::SAMPLES), settings.ema_decay.map(|_| files::SAMPLES_EMA)];
         for name in grids.into_iter().flatten() {
             fs_err::create_dir_all(dir.join(name))?;
@@ -127,6 +127,9 @@ impl<'a> Run<'a> {
             Err(_) => Err(candle_core::Error::Msg("the thread that prepares pictures ended".into()).into()),
         };
         let mut is_over = self.is_over();
+        if is_over {
+            self.write_end_if_due()?;
+        }
         while !is_over {
             if observe(Event::Minibatch { done: self.step(), total: self.n_steps }).is_break() {
                 self.save()?;
@@ -136,12 +139,23 @@ impl<'a> Run<'a> {
             self.trainer.minibatch(&mut pictures)?;
             if let (false, Some(since)) = (had_collapsed, self.trainer.collapse.since) {
                 let _ = observe(Event::Warning(&format!(
-                    "from minibatch {since} on the discriminator is always right and the generator's gradient has vanished"
+                    "from minibatch {since} on the discriminator is always right and its gradient or the generator's has vanished"
                 )));
             }
             // Asked once a minibatch: what ends a training is written by the one that ends it.
             is_over = self.is_over();
             self.write_what_is_due(is_over)?;
+        }
+        Ok(())
+    }
+
+    /// Ends a training that is over before its first minibatch, where the run that wrote its checkpoint was to go on or was killed.
+    fn write_end_if_due(&mut self) -> Result<()> {
+        let (step, metrics) = (self.step(), self.dir.join(files::METRICS));
+        let grid = self.dir.join(files::SAMPLES).join(grid_name(step));
+        if step > 0 && !(Log::has_score(&metrics, step)? && grid.exists()) {
+            self.log = Log::open(&metrics, step, step - 1)?;
+            self.write_what_is_due(true)?;
         }
         Ok(())
     }
@@ -195,7 +209,7 @@ impl<'a> Run<'a> {
     }
 
     fn write_samples(&self) -> Result<()> {
-        let name = format!("step_{:07}.png", self.step());
+        let name = grid_name(self.step());
         write_samples(
             self.trainer.generator(),
             self.settings.seed,
@@ -233,6 +247,10 @@ impl<'a> Run<'a> {
             seconds: self.seconds(),
         })
     }
+}
+
+fn grid_name(step: u64) -> String {
+    format!("step_{step:07}.png")
 }
 
 /// The generator whose samples count: the average where one is kept.

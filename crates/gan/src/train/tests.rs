@@ -241,6 +241,35 @@ fn a_shorter_training_goes_on_from_a_checkpoint_before_its_end() {
 }
 
 #[test]
+fn a_training_that_is_over_at_its_checkpoint_is_ended_like_an_uninterrupted_one() {
+    let fixture = Fixture::new();
+    let config = |max_steps| TrainConfig {
+        max_steps: Some(max_steps),
+        ema_decay: Some(0.9),
+        score_every_steps: 5,
+        ..small(2)
+    };
+    let whole = fixture.train("whole", &config(8), u64::MAX).unwrap();
+    assert!(matches!(fixture.train("parts", &config(12), 8), Err(GanError::Interrupted)));
+    for _again in 0..2 {
+        let parts = fixture.train("parts", &config(8), u64::MAX).unwrap();
+        assert_eq!((parts.resumed_from, parts.n_steps, parts.best), (8, 8, whole.best));
+        fixture.assert_same_networks("whole", "parts");
+        for file in [files::GENERATOR_BEST, files::GENERATOR_EMA] {
+            assert!(fixture.bytes("whole", file) == fixture.bytes("parts", file), "{file}");
+        }
+        for grids in [files::SAMPLES, files::SAMPLES_EMA] {
+            assert_eq!(fixture.names("whole", grids), fixture.names("parts", grids));
+        }
+        let scores = |name: &str| -> Vec<_> {
+            fixture.lines(name).iter().map(|line| (line["step"].clone(), line["score"].clone())).collect()
+        };
+        assert_eq!(scores("whole"), scores("parts"));
+        assert!(scores("parts")[7].1.is_number());
+    }
+}
+
+#[test]
 fn a_budget_of_time_ends_it_and_counts_earlier_runs() {
     let fixture = Fixture::new();
     let config = TrainConfig { max_minutes: Some(0.02), ..small(1_000_000) };

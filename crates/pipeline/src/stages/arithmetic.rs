@@ -8,7 +8,9 @@ use serde_json::json;
 use dcgan_images::{Sheet, Sign};
 
 use super::drawing::{Drawn, INFERRED_KEY, MODEL_KEY, WEIGHTS_KEY, Weights, Z};
-use super::drawing::{empty_list, inferred, listed, load_generator, sampler, write_figures, z_of};
+use super::drawing::{
+    DrawnBy, empty_list, inferred, listed, load_generator, picked_z, sampler, write_figures,
+};
 use super::info::{KeyInfo, KindInfo, optional, required};
 use super::{Artifact, ConfigProblem, Input, InputRef, Outcome, Stage};
 use crate::context::Context;
@@ -122,15 +124,16 @@ impl Stage for Arithmetic {
     fn run(&self, ctx: &Context<'_>) -> anyhow::Result<Outcome> {
         let generator = load_generator(ctx, &self.model, self.weights)?;
         let sampler = sampler(ctx, &generator, self.statistics, self.seed)?;
-        let samples = z_of(ctx, &self.samples, &sampler)?;
-        let [a, b, c] = self.lists().map(|picks| latent::mean_of(&samples, picks));
-        let means = [a?, b?, c?];
+        let drawn = DrawnBy { model: &self.model, weights: self.weights, statistics: self.statistics };
+        let samples = picked_z(ctx, &self.samples, &drawn, &sampler)?;
+        let mean = |key, picks| latent::mean_of(&samples, key, picks);
+        let means = [mean("a", &self.a)?, mean("b", &self.b)?, mean("c", &self.c)?];
         let result = &means[0] - &means[1] + &means[2];
         let neighbours = latent::neighbours(&result, self.noise, self.seed);
 
         // The samples of a, b and c, their means, the result and its neighbours.
         let picks: Vec<usize> = self.lists().concat();
-        let mut z = latent::rows_of(&samples, &picks)?;
+        let mut z = latent::rows_of(&samples, "a", &picks)?;
         for mean in means.iter().chain([&result]) {
             z.push_row(mean.view())?;
         }

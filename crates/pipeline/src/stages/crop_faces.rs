@@ -48,8 +48,9 @@ pub(super) const INFO: KindInfo = KindInfo {
               box in pixels of the upright photo, score, photo_width, photo_height, reason), contact_sheet.html (photos with \
               their boxes, faces, those of the lowest scores; look at it before you train) and faces.png. The outcomes are \
               cropped, too_small, not_largest, no_face and bad. The detector, SeetaFace's cascade, is built in; one of OpenCV's \
-              needs a program built with `--features opencv`. Photos are decoded no larger than the smallest face asks for, on \
-              all cores; memory does not grow with their number. Interrupted or killed, it goes on where it stopped and ends \
+              needs a program built with `--features opencv`. JPEGs that are not turned by EXIF are decoded no larger \
+              than the smallest face asks for, on all cores; memory does not grow with their number. Files that are not named as JPEG, PNG or WebP \
+              (.gif, .tif, .heic and others) are passed over without a word. Interrupted or killed, it goes on where it stopped and ends \
               with the bits of an uninterrupted run.",
     keys: &KEYS,
     example: &["source.folder.path=photos", "detector.smallest=64", "crop.margin=0.1"],

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use anyhow::Context as _;
-use dcgan_gan::train::files::GENERATOR;
+use dcgan_gan::train::files::{GENERATOR, GENERATOR_BEST, GENERATOR_EMA};
 use dcgan_gan::{BatchStatistics, Generator, IMAGE_CHANNELS, Sampler, read_z};
 use dcgan_images::Sheet;
 use ndarray::Array2;
@@ -12,10 +12,9 @@ use serde::{Deserialize, Serialize};
 use super::info::{KeyInfo, optional, required};
 use super::{ConfigProblem, Input};
 use crate::context::Context;
+use crate::record::Record;
 use crate::report::figure::Figure;
 
-/// File of the generator's exponential moving average, beside the generator's own.
-const GENERATOR_EMA: &str = "generator_ema.safetensors";
 /// The z of a `sample` stage's pictures, a row each.
 pub(super) const Z: &str = "z.npy";
 
@@ -28,14 +27,17 @@ pub enum Weights {
     Trained,
     /// The exponential moving average of its weights.
     Ema,
+    /// The one with the lowest score during the training.
+    Best,
 }
 
 pub(super) const MODEL_KEY: KeyInfo = required("model", "stage", "The stage with the generator.");
 pub(super) const WEIGHTS_KEY: KeyInfo = optional(
     "weights",
-    "\"trained\" or \"ema\"",
+    "\"trained\", \"ema\" or \"best\"",
     "\"trained\"",
-    "ema: the exponential moving average of the generator's weights, where the training kept one.",
+    "ema: the exponential moving average of the generator's weights, where the training kept one. best: the generator (its \
+     average where one is kept) of the checkpoint with the lowest score.",
 );
 const STATISTICS: &str = "Whose statistics batch norm uses. batch: each batch's of 128 z, as in the authors' code. inferred: \
                           those of 6,400 draws, so that a picture depends on its z alone.";
@@ -58,16 +60,20 @@ pub(super) fn load_generator(
     weights: Weights,
 ) -> anyhow::Result<Generator> {
     let folder = ctx.input(model);
-    let file = match weights {
-        Weights::Trained => GENERATOR,
-        Weights::Ema => GENERATOR_EMA,
+    let (file, needs) = match weights {
+        Weights::Trained => (GENERATOR, None),
+        Weights::Ema => {
+            (GENERATOR_EMA, Some("`weights` is \"ema\", which needs a training that kept a moving average"))
+        }
+        Weights::Best => (
+            GENERATOR_BEST,
+            Some("`weights` is \"best\", which needs a training that kept its best generator"),
+        ),
     };
     let generator = Generator::load(&folder.join(file), ctx.device()?);
-    match weights {
-        Weights::Trained => Ok(generator?),
-        Weights::Ema => {
-            generator.context("`weights` is \"ema\", which needs a training that kept a moving average")
-        }
+    match needs {
+        None => Ok(generator?),
+        Some(needs) => generator.context(needs),
     }
 }
 
@@ -124,6 +130,66 @@ impl Drawn {
 /// The z of a `sample` stage.
 pub(super) fn z_of(ctx: &Context<'_>, samples: &Input, sampler: &Sampler<'_>) -> anyhow::Result<Array2<f32>> {
     Ok(read_z(&ctx.input(samples).join(Z), sampler.generator().config().nz)?)
+}
+
+/// The z of a `sample` stage whose pictures somebody looked at; warns where `drawn` makes other pictures of them.
+pub(super) fn picked_z(
+    ctx: &Context<'_>,
+    samples: &Input,
+    drawn: &DrawnBy<'_>,
+    sampler: &Sampler<'_>,
+) -> anyhow::Result<Array2<f32>> {
+    if let Some(unlike) = drawn.unlike(ctx, samples)? {
+        ctx.progress().warn(format_args!(
+            "{unlike}; what was picked there may look different, or be something else, here"
+        ));
+    }
+    z_of(ctx, samples, sampler)
+}
+
+/// What decides which picture a z gives.
+#[derive(Debug)]
+pub(super) struct DrawnBy<'a> {
+    pub(super) model: &'a Input,
+    pub(super) weights: Weights,
+    pub(super) statistics: BatchStatistics,
+}
+
+impl DrawnBy<'_> {
+    /// In what the pictures of a `sample` stage were drawn otherwise; none where they were not, or where nothing tells.
+    pub(super) fn unlike(&self, ctx: &Context<'_>, samples: &Input) -> anyhow::Result<Option<String>> {
+        let folder = ctx.input(samples);
+        let Some(record) = Record::read(&folder)? else { return Ok(None) };
+        let mut differences = Vec::new();
+        let theirs = record.inputs.iter().find(|input| input.key == "model");
+        let ours = Record::read(&ctx.input(self.model))?;
+        if let (Some(theirs), Some(ours)) = (theirs, ours)
+            && theirs.fingerprint != ours.fingerprint()
+        {
+            differences.push(format!("by another `model`, {}", theirs.name));
+        }
+        let ours = [
+            ("weights", serde_json::to_value(self.weights)?),
+            ("statistics", serde_json::to_value(self.statistics)?),
+        ];
+        for (key, ours) in ours {
+            match record.config.get(&record.kind).and_then(|config| config.get(key)) {
+                Some(theirs) if *theirs != ours => {
+                    differences.push(format!("with {key} = {theirs}, not {ours}"));
+                }
+                _ => {}
+            }
+        }
+        let hint = match differences.iter().any(|difference| difference.contains("statistics")) {
+            true => {
+                " (where `statistics` is left out, `sample` takes \"batch\" and the stages behind it \"inferred\")"
+            }
+            false => "",
+        };
+        let unlike =
+            || format!("the pictures in {} were drawn {}{hint}", folder.display(), differences.join(" and "));
+        Ok((!differences.is_empty()).then(unlike))
+    }
 }
 
 /// Lists a stage's figures for the report.

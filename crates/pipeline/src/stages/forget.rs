@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::drawing::{Drawn, INFERRED_KEY, MODEL_KEY, WEIGHTS_KEY, Weights};
-use super::drawing::{inferred, load_generator, out_of_range, sampler, write_figures, z_of};
+use super::drawing::{DrawnBy, inferred, load_generator, out_of_range, sampler, write_figures, z_of};
 use super::info::{KeyInfo, KindInfo, optional, required};
 use super::{Artifact, ConfigProblem, External, Input, InputRef, Outcome, Stage};
 use crate::context::Context;
@@ -100,7 +100,8 @@ const KEYS: [KeyInfo; 12] = [
     required(
         "samples",
         "stage",
-        "The `sample` stage on whose pictures the boxes lie; drawn with the same `statistics`.",
+        "The `sample` stage on whose pictures the boxes lie; drawn by the same `model` with the same `weights` and \
+         `statistics`.",
     ),
     optional(
         "boxes",
@@ -233,7 +234,21 @@ impl Forget {
     ) -> anyhow::Result<Vec<SampleBox>> {
         let side = sampler.generator().config().image_size();
         if let Some(path) = &self.boxes {
-            return Ok(read_boxes(path, z.nrows(), [side, side])?);
+            let drawn = DrawnBy { model: &self.model, weights: self.weights, statistics: self.statistics };
+            if let Some(unlike) = drawn.unlike(ctx, &self.samples)? {
+                anyhow::bail!(
+                    "{unlike}; the boxes of {} lie on those pictures, not on these",
+                    path.display()
+                );
+            }
+            let boxes = read_boxes(path, z.nrows(), [side, side])?;
+            let path = path.display();
+            anyhow::ensure!(
+                !boxes.is_empty(),
+                "{path}: expected at least one box on {} samples, found none",
+                z.nrows()
+            );
+            return Ok(boxes);
         }
         let Some(rule) = self.rule else { return Ok(Vec::new()) };
         let drawn = Drawn::new(ctx, sampler, z)?;
@@ -241,7 +256,14 @@ impl Forget {
             let found = rule.find(drawn.picture(sample), side).into_iter();
             found.map(move |bounds| SampleBox { sample, bounds })
         };
-        Ok((0..drawn.len()).flat_map(on).collect())
+        let boxes: Vec<SampleBox> = (0..drawn.len()).flat_map(on).collect();
+        let name = serde_json::to_value(rule)?;
+        anyhow::ensure!(
+            !boxes.is_empty(),
+            "the rule {name}: expected to find the object on some of {} samples, found it on none",
+            drawn.len()
+        );
+        Ok(boxes)
     }
 
     fn metrics(&self, boxes: &[SampleBox], maps: &ObjectMaps) -> serde_json::Value {

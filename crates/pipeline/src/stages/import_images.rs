@@ -53,7 +53,8 @@ pub(super) const INFO: KindInfo = KindInfo {
     summary: "read a data set into an image store (CIFAR-10, SVHN, MNIST, LSUN, ImageNet, a folder of pictures)",
     details: "Writes images.npy (uint8, N×C×H×W), index.parquet (key, label, source), meta.json, and bad.csv: the \
               pictures that could not be read, each with the reason. Exactly one table under `source` says what is \
-              read. Pictures are streamed; memory does not grow with their number.",
+              read. Pictures are streamed; memory does not grow with their number. In folders and tars, files that \
+              are not named as JPEG, PNG or WebP (.gif, .tif, .heic and others) are passed over without a word.",
     keys: &[
         data_source::FROM,
         optional("source.cifar10.path", "folder", "", "CIFAR-10's binary version, cifar-10-batches-bin."),

@@ -88,8 +88,8 @@ const KEYS: [KeyInfo; 11] = [
     MODEL_KEY,
     WEIGHTS_KEY,
     BATCH_KEY,
-    optional("n_images", "count up to 8192", "", "How many pictures: 64, or all of `z`."),
-    optional("n_columns", "count", "8", "Pictures in a row."),
+    optional("n_images", "1 to 8192", "", "How many pictures: 64, or all of `z`."),
+    optional("n_columns", "1 to 8192", "8", "Pictures in a row."),
     optional("seed", "whole number", "0", "Same seed, same pictures."),
     optional(
         "z",

@@ -36,7 +36,8 @@ pub(super) const INFO: KindInfo = KindInfo {
               an uninterrupted run, also if epochs, max_steps, max_minutes or what is only written are changed \
               meanwhile. A finished training whose epochs are raised goes on from its end. Where a loss, a gradient or \
               a weight is no longer finite it stops and leaves the checkpoints as they are; where the discriminator \
-              is always right for 500 minibatches while the generator's gradient has vanished, it warns.\n\n\
+              is always right for 500 minibatches while a gradient, its own or the generator's, is below a hundredth \
+              of what it was on average while the discriminator still erred, it warns.\n\n\
               The score that marks the best checkpoint compares 512 samples with 512 pictures: the unbiased kernel \
               discrepancy (KID's) of the features of a random discriminator, the lower the better. Its generator is \
               generator_best.safetensors.",

@@ -6,7 +6,7 @@ use serde_json::json;
 
 use super::drawing::{Drawn, INFERRED_KEY, MODEL_KEY, WEIGHTS_KEY, Weights, Z};
 use super::drawing::{
-    empty_list, inferred, listed, load_generator, out_of_range, sampler, write_figures, z_of,
+    DrawnBy, empty_list, inferred, listed, load_generator, out_of_range, picked_z, sampler, write_figures,
 };
 use super::info::{KeyInfo, KindInfo, optional, required};
 use super::{Artifact, ConfigProblem, Input, InputRef, Outcome, Stage};
@@ -27,9 +27,9 @@ pub struct Turn {
     pub statistics: BatchStatistics,
     /// The samples that the lists are numbers of.
     pub samples: Input,
-    /// Samples at one end, such as faces that look left.
+    /// Samples of the figure's left end, such as faces that look left.
     pub left: Vec<usize>,
-    /// Samples at the other end.
+    /// Samples of its right end.
     pub right: Vec<usize>,
     /// How many new z.
     #[serde(default = "five")]
@@ -60,11 +60,11 @@ fn one() -> f32 {
 /// The kind.
 pub(super) const INFO: KindInfo = KindInfo {
     name: "turn",
-    version: 1,
+    version: 2,
     summary: "make a direction in z of two lists of samples and lay it over new z (section 6.3.2)",
     details: "Writes turn.png and z.npy. The turn vector is the mean z of `left` minus the mean z of `right`, 4 samples each \
-              in the paper. Each row of the figure is a new z with −`reach` to +`reach` of that vector added, from right to \
-              left. Pick the samples on the page that `sample` writes.",
+              in the paper. Each row of the figure is a new z to which +`reach` of that vector is added at the left end, \
+              like `left`, down to −`reach` at the right end, like `right`. Pick the samples on the page that `sample` writes.",
     keys: &KEYS,
     example: &["model=runs/faces/train", "samples=out/samples", "left=[3, 17, 42, 60]", "right=[5, 6, 7, 8]"],
     is_resumable: false,
@@ -77,8 +77,8 @@ const KEYS: [KeyInfo; 10] = [
     WEIGHTS_KEY,
     INFERRED_KEY,
     required("samples", "stage", "The `sample` stage whose pictures the lists are the numbers of."),
-    required("left", "list of whole numbers", "Samples at one end, such as faces that look left."),
-    required("right", "list of whole numbers", "Samples at the other end."),
+    required("left", "list of whole numbers", "Samples of the left end, such as faces that look left."),
+    required("right", "list of whole numbers", "Samples of the right end."),
     optional("n_rows", "1 to 100", "5", "New z, drawn at random."),
     optional("n_steps", "2 to 100", "10", "Pictures in a row."),
     optional("reach", "number above 0 and up to 10", "1.0", "How far to go either way, in turn vectors."),
@@ -120,8 +120,13 @@ impl Stage for Turn {
     fn run(&self, ctx: &Context<'_>) -> anyhow::Result<Outcome> {
         let generator = load_generator(ctx, &self.model, self.weights)?;
         let sampler = sampler(ctx, &generator, self.statistics, self.seed)?;
-        let samples = z_of(ctx, &self.samples, &sampler)?;
-        let turn = latent::mean_of(&samples, &self.left)? - latent::mean_of(&samples, &self.right)?;
+        let drawn = DrawnBy { model: &self.model, weights: self.weights, statistics: self.statistics };
+        let samples = picked_z(ctx, &self.samples, &drawn, &sampler)?;
+        let (left, right) = (
+            latent::mean_of(&samples, "left", &self.left)?,
+            latent::mean_of(&samples, "right", &self.right)?,
+        );
+        let turn = left - right;
         let new = sample::first_z(generator.config(), self.n_rows, self.seed)?;
         let z = latent::along(&new, &turn, self.n_steps, self.reach)?;
         write_z(&ctx.out.join(Z), &z)?;
@@ -130,7 +135,7 @@ impl Stage for Turn {
             file: "turn.png".to_owned(),
             title: "A turn vector".to_owned(),
             caption: format!(
-                "{} new z of seed {}, a row each, with −{reach} (left) to +{reach} (right) turn vectors added. The vector is the \
+                "{} new z of seed {}, a row each, with +{reach} (left) to −{reach} (right) turn vectors added. The vector is the \
                  mean z of the samples {} minus that of {}.",
                 self.n_rows,
                 self.seed,

@@ -5,7 +5,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::drawing::{Drawn, INFERRED_KEY, MODEL_KEY, WEIGHTS_KEY, Weights, Z};
-use super::drawing::{inferred, listed, load_generator, out_of_range, sampler, write_figures, z_of};
+use super::drawing::{
+    DrawnBy, inferred, listed, load_generator, out_of_range, picked_z, sampler, write_figures,
+};
 use super::info::{KeyInfo, KindInfo, optional};
 use super::{Artifact, ConfigProblem, Input, InputRef, Outcome, Stage};
 use crate::context::Context;
@@ -125,7 +127,11 @@ impl Stage for Walk {
         let generator = load_generator(ctx, &self.model, self.weights)?;
         let sampler = sampler(ctx, &generator, self.statistics, self.seed)?;
         let points = match &self.samples {
-            Some(samples) => latent::rows_of(&z_of(ctx, samples, &sampler)?, &self.picks)?,
+            Some(samples) => {
+                let drawn =
+                    DrawnBy { model: &self.model, weights: self.weights, statistics: self.statistics };
+                latent::rows_of(&picked_z(ctx, samples, &drawn, &sampler)?, "picks", &self.picks)?
+            }
             None => sample::first_z(generator.config(), self.n_points, self.seed)?,
         };
         let z = latent::walk(&points, self.n_steps, self.interpolation)?;
@@ -144,7 +150,7 @@ impl Stage for Walk {
         let figure = Figure {
             file: "walk.png".to_owned(),
             title: format!("A walk through z, along the {way}"),
-            caption: format!("{origin}: each row goes from one to the next, in {} steps.", self.n_steps),
+            caption: format!("{origin}: each row goes from one to the next, in {} pictures.", self.n_steps),
             alt: format!(
                 "{} rows of {} pictures; each row changes gradually from one sample to another",
                 n_points - 1,
