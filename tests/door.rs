@@ -70,6 +70,8 @@ fn init_overwrites_nothing_and_says_where_pictures_go() {
     assert!(told.contains("m.toml exists already, and is left as it is"), "{told}");
     assert_eq!(std::fs::read_to_string(place.path("m.toml")).unwrap(), SMALL);
     assert!(place.fails(1, &["init", "my images.toml"]).contains("cannot be a pipeline's name"));
+    let told = place.fails(1, &["init", "--folder", ".", "mine.toml"]);
+    assert!(told.contains("would lie among the pictures") && !place.path("mine.toml").exists(), "{told}");
     assert!(place.fails(1, &["init", "gone/mine.toml"]).contains("cannot write gone/mine.toml"));
     let told = place.stderr(&["init"]);
     assert!(told.contains("photos is no folder yet") && place.path("my-images.toml").exists(), "{told}");

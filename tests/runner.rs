@@ -181,3 +181,57 @@ fn compare_tells_parameters_and_metrics_that_differ() {
     assert!(told.contains("expected two runs or two stages"), "{told}");
     assert!(place.fails(1, &["compare", "runs", "others"]).contains("found no stage in it"));
 }
+
+#[test]
+fn what_was_edited_is_not_built_on_and_what_was_put_there_is_not_deleted() {
+    let place = Place::new(SMALL);
+    place.stdout(&["run", "m.toml"]);
+    let images = place.path("runs/small/train-images/images.npy");
+    let mut bytes = std::fs::read(&images).unwrap();
+    *bytes.last_mut().unwrap() ^= 1;
+    std::fs::write(&images, bytes).unwrap();
+    let told = place.fails(1, &["run", "m.toml", "--only", "train-pixels", "--force", "train-pixels"]);
+    assert!(told.contains("stage `train-images` is needed and is not as its record says"), "{told}");
+    place.stdout(&["run", "m.toml"]);
+    std::fs::write(place.path("runs/small/svm/notes.txt"), "mine").unwrap();
+    let told = place.fails(1, &["run", "m.toml", "--set", "c=0.01"]);
+    assert!(told.contains("holds notes.txt, which no stage made"), "{told}");
+    assert_eq!(std::fs::read(place.path("runs/small/svm/notes.txt")).unwrap(), b"mine");
+}
+
+#[test]
+fn a_stage_alone_does_not_replace_one_of_another_kind_or_one_in_use() {
+    let place = Place::new(SMALL);
+    place.stdout(&["run", "m.toml"]);
+    let told = place.fails(
+        1,
+        &["stage", "extract_features", "--out", "runs/small/shapes", "images=runs/small/train-images"],
+    );
+    assert!(told.contains("was made by a stage of kind synthesize"), "{told}");
+    let lock = std::fs::File::create(place.path("runs/.small.lock")).unwrap();
+    lock.lock().unwrap();
+    let told = place.fails(
+        1,
+        &["stage", "extract_features", "--out", "runs/small/train-pixels", "images=runs/small/train-images"],
+    );
+    assert!(told.contains("is in use by another run"), "{told}");
+}
+
+#[test]
+fn results_are_not_read_as_data() {
+    let manifest = r#"
+name = "mine"
+[[stage]]
+id = "pictures"
+[stage.import_images]
+source.folder.path = "photos"
+resize = "min_resize_centre_crop(8)"
+"#;
+    let place = Place::new(manifest);
+    std::fs::create_dir(place.path("photos")).unwrap();
+    let told = place.fails(1, &["run", "m.toml", "--runs", "photos/runs"]);
+    assert!(told.contains("photos holds the folder of runs, photos/runs"), "{told}");
+    assert!(!place.path("photos/runs").exists());
+    let told = place.fails(1, &["run", "m.toml", "--set", "pictures.source.folder.path=."]);
+    assert!(told.contains("holds the folder of runs"), "{told}");
+}

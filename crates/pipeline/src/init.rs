@@ -16,11 +16,23 @@ pub fn manifest(name: &str, photos: &str) -> String {
 /// Writes the manifest to `path`, which must not exist; the file's name without its ending becomes the pipeline's.
 ///
 /// # Errors
-/// If the file exists, has a name that no pipeline can have, or cannot be written.
+/// If the file exists, has a name that no pipeline can have, or cannot be written; if the present folder lies in `photos`.
 pub fn write(path: &Path, photos: &Path) -> anyhow::Result<()> {
     let name = path.file_stem().and_then(|name| name.to_str()).unwrap_or_default();
     if !crate::check::is_well_formed(name) {
         bail!("{}: `{name}` cannot be a pipeline's name; {}", path.display(), crate::check::WELL_FORMED);
+    }
+    let holds_runs = photos.canonicalize().is_ok_and(|photos| {
+        std::env::current_dir()
+            .and_then(|here| here.canonicalize())
+            .is_ok_and(|here| here.starts_with(photos))
+    });
+    if holds_runs {
+        bail!(
+            "{}: the folder of runs, made where `dcgan` is run, would lie among the pictures and be read with them; run it from \
+             another folder, such as the one above",
+            photos.display()
+        );
     }
     let photos =
         photos.to_str().with_context(|| format!("{}: expected a path in UTF-8", photos.display()))?;
