@@ -168,7 +168,7 @@ fn what_does_not_fit_is_told() {
     assert!(told.contains("at least 2 numbers of samples") && told.contains("at least one number"), "{told}");
     std::fs::write(place.path("z.npy"), "no numbers").unwrap();
     let told = place.fails(1, &["stage", "sample", "--out", "x", "model=runs/m/train", "z=z.npy"]);
-    assert!(told.contains("z.npy: expected a NumPy file"), "{told}");
+    assert!(told.contains("z.npy: expected a NumPy file of z"), "{told}");
     assert!(!place.path("x").exists());
 }
 

@@ -20,7 +20,8 @@ pub fn read_z(path: &Path, nz: usize) -> Result<Array2<f32>> {
         found,
     };
     let bytes = fs_err::read(path)?;
-    check_npy_head(&bytes).map_err(|NpyMismatch { expected, found }| wrong(&expected, found))?;
+    check_npy_head(&bytes)
+        .map_err(|NpyMismatch { expected, found }| wrong(&format!("a NumPy file of z: {expected}"), found))?;
     let array: ArrayD<f32> = match ArrayD::<f32>::read_npy(bytes.as_slice()) {
         Ok(array) => array,
         Err(ReadNpyError::WrongDescriptor(_)) => {
@@ -80,6 +81,6 @@ mod tests {
         array![1_i64, 2, 3].write_npy(std::fs::File::create(&path).unwrap()).unwrap();
         assert!(read_z(&path, 3).unwrap_err().to_string().contains("'<f4' or '<f8'"));
         std::fs::write(&path, "z").unwrap();
-        assert!(read_z(&path, 3).unwrap_err().to_string().contains("a NumPy file"));
+        assert!(read_z(&path, 3).unwrap_err().to_string().contains("a NumPy file of z"));
     }
 }
