@@ -47,7 +47,8 @@ fn keep_going_does_what_can_be_done_and_ends_with_1() {
         assert!(!status.contains("stale"), "{status}");
     }
     let place = with_a_failure();
-    let told = place.fails(1, &["run", "m.toml", "--only", "digits", "--force", "shapes"]);
+    let told =
+        place.fails(1, &["run", "m.toml", "--only", "digits", "--only", "shapes", "--force", "shapes"]);
     assert!(told.trim_end().ends_with("no MAT file") || told.contains("error: stage `digits`"), "{told}");
 }
 
@@ -67,14 +68,31 @@ fn several_stages_at_once_give_the_same_files() {
 }
 
 #[test]
-fn what_is_forced_runs_beside_what_is_asked_for() {
+fn to_runs_a_stage_and_what_it_needs_and_what_is_forced_must_be_asked_for() {
     let place = Place::new(SMALL);
-    place.stdout(&["run", "m.toml"]);
-    let told = place.stderr(&["run", "m.toml", "--only", "svm", "--force", "test-pixels"]);
-    assert!(told.contains("test-pixels (extract_features): asked for with --force"), "{told}");
-    assert!(told.contains("1 stages ran, 1 were unchanged"), "{told}");
-    let told = place.stderr(&["run", "m.toml", "--from", "svm", "--force", "shapes"]);
-    assert!(told.contains("shapes (synthesize): asked for with --force"), "{told}");
+    let shown = place.stdout(&["run", "m.toml", "--to", "test-pixels", "--dry-run"]);
+    assert!(shown.contains("missing  test-pixels   extract_features\n"), "{shown}");
+    assert!(shown.contains("missing  train-images  import_images  (not asked for)\n"), "{shown}");
+    let told = place.stderr(&["run", "m.toml", "--to", "test-pixels"]);
+    assert!(told.contains("3 stages ran, 0 were unchanged"), "{told}");
+    assert!(!place.path("runs/small/train-images").exists());
+    let told = place.stderr(&["run", "m.toml", "--to", "test-pixels", "--to", "train-pixels"]);
+    assert!(told.contains("2 stages ran, 3 were unchanged"), "{told}");
+    let told = place.stderr(&["run", "m.toml", "--to", "train-pixels", "--force", "train-images"]);
+    assert!(told.contains("train-images (import_images): asked for with --force"), "{told}");
+    assert!(told.contains("1 stages ran, 2 were unchanged"), "{told}");
+    let told = place.stderr(&["run", "m.toml", "--from", "test-images", "--to", "svm"]);
+    assert!(told.contains("1 stages ran, 2 were unchanged"), "{told}");
+
+    let told = place.fails(2, &["run", "m.toml", "--only", "svm", "--force", "test-pixels"]);
+    assert!(
+        told.contains("--force test-pixels: `test-pixels` is not among the stages asked for with --only")
+    );
+    assert!(told.contains("help: add `--only test-pixels`"), "{told}");
+    place.fails(2, &["run", "m.toml", "--only", "svm", "--to", "svm"]);
+    place.fails(2, &["run", "m.toml", "--to", "smv"]);
+    let told = place.fails(2, &["run", "m.toml", "--only", "svm", "--force", "test-pixels", "--dry-run"]);
+    assert!(told.contains("is not among the stages asked for"), "{told}");
 }
 
 #[test]

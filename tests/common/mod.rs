@@ -74,6 +74,13 @@ impl Place {
         command
     }
 
+    /// The same, to be started and left to itself.
+    pub(crate) fn command(&self, arguments: &[&str]) -> std::process::Command {
+        let mut command = std::process::Command::new(assert_cmd::cargo::cargo_bin("dcgan"));
+        command.current_dir(self.dir.path()).args(arguments);
+        command
+    }
+
     /// Runs it, expects success, returns what it printed.
     pub(crate) fn stdout(&self, arguments: &[&str]) -> String {
         let output = self.dcgan(arguments).assert().success().get_output().clone();

@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueHint};
 use clap_complete::Shell;
 use dcgan_pipeline::device::DeviceChoice;
-use dcgan_pipeline::plan::Selection;
 use dcgan_pipeline::progress::Verbosity;
+use dcgan_pipeline::selection::Selection;
 
 const ABOUT: &str =
     "Reproduces the DCGAN paper: pictures to features to the numbers of its tables, from one manifest.";
@@ -58,10 +58,11 @@ pub(crate) enum Verb {
     Check(ManifestArgs),
     /// Say which stages are fresh, stale or missing, and why
     #[command(after_help = "Examples:\n  dcgan status pipelines/quickstart.toml\n  \
-        dcgan status pipelines/quickstart.toml --json | jq '.[] | select(.will_run) | .id'\n\n\
+        dcgan status pipelines/quickstart.toml --verify\n  dcgan status pipelines/quickstart.toml --json | jq '.[] | select(.will_run) | .id'\n\n\
         fresh: complete, and made from what the manifest says now.\n\
         stale: complete, but a parameter, an input, an output or the program changed.\n\
-        missing: not complete.")]
+        missing: not complete.\n\
+        running, waiting: a run that goes on at the moment is at it, or will come to it.")]
     Status(StatusArgs),
     /// Print the graph of a manifest, as a Mermaid flowchart or as SVG
     #[command(after_help = "Examples (GitHub shows a ```mermaid block as a picture):\n  \
@@ -132,6 +133,7 @@ Examples:
   dcgan run pipelines/svhn.toml --set data=/mnt/data            another value for ${data}
   dcgan run pipelines/svhn.toml --set train.training.epochs=2   another value for a key of stage `train`
   dcgan run pipelines/svhn.toml --only samples --force samples  one stage, even if nothing changed
+  dcgan run pipelines/svhn.toml --to train                      stage `train` and what it needs
   dcgan run pipelines/svhn.toml --set seed=[1,2,3] --jobs 2     for three seeds, two stages at once
 
 Each stage writes into RUNS/<manifest's name>/<stage's id>/ when it is complete. A stage whose parameters, inputs,
@@ -186,18 +188,24 @@ pub(crate) struct InitArgs {
 pub(crate) struct RunArgs {
     #[command(flatten)]
     pub(crate) manifest: ManifestArgs,
-    /// Run only this stage, on its inputs as they are; may be repeated
-    #[arg(long, value_name = "ID", conflicts_with = "from")]
+    /// Run only this stage (of a matrix: ID all its cells, ID@seed=2 some), on its inputs as they are; may be repeated
+    #[arg(long, value_name = "ID", conflicts_with_all = ["from", "to"])]
     only: Vec<String>,
     /// Run this stage and all that need it, on its inputs as they are; may be repeated
     #[arg(long, value_name = "ID")]
     from: Vec<String>,
-    /// Run this stage even if nothing has changed; may be repeated
+    /// Run this stage and all that it needs; with --from, what lies between; may be repeated
+    #[arg(long, value_name = "ID")]
+    to: Vec<String>,
+    /// Run this stage even if nothing has changed; it must be among those asked for; may be repeated
     #[arg(long, value_name = "ID")]
     force: Vec<String>,
     /// Only say what would run, and why
     #[arg(long)]
     pub(crate) dry_run: bool,
+    /// Read every input and output anew, whatever its times say
+    #[arg(long)]
+    pub(crate) verify: bool,
     /// After a failure, go on with the stages that do not need the one that failed; exit code 1 all the same
     #[arg(long, short)]
     pub(crate) keep_going: bool,
@@ -212,7 +220,12 @@ pub(crate) struct RunArgs {
 
 impl RunArgs {
     pub(crate) fn selection(&self) -> Selection {
-        Selection { only: self.only.clone(), from: self.from.clone(), force: self.force.clone() }
+        Selection {
+            only: self.only.clone(),
+            from: self.from.clone(),
+            to: self.to.clone(),
+            force: self.force.clone(),
+        }
     }
 }
 
@@ -234,6 +247,9 @@ pub(crate) struct RunsArgs {
 pub(crate) struct StatusArgs {
     #[command(flatten)]
     pub(crate) manifest: ManifestArgs,
+    /// Read every input and output anew, whatever its times say: finds what a disk lost
+    #[arg(long)]
+    pub(crate) verify: bool,
     /// Print JSON
     #[arg(long)]
     pub(crate) json: bool,

@@ -10,11 +10,12 @@ use clap::CommandFactory as _;
 use dcgan_pipeline::check::missing_paths;
 use dcgan_pipeline::dag::{mermaid, svg};
 use dcgan_pipeline::manifest::{Manifest, Problems, parse_arguments, suggestion};
-use dcgan_pipeline::plan::{Planner, indices, selected};
+use dcgan_pipeline::plan::Planner;
 use dcgan_pipeline::progress::Progress;
 use dcgan_pipeline::report::{ReportData, summary};
 use dcgan_pipeline::runner::{self, RunOptions, RunSummary};
 use dcgan_pipeline::schedule::Policy;
+use dcgan_pipeline::selection::{indices, selected};
 use dcgan_pipeline::stages::{info, kind_names};
 use dcgan_pipeline::{compare, gc, status};
 
@@ -43,6 +44,9 @@ pub(crate) fn run(args: &RunArgs, progress: &Progress) -> anyhow::Result<()> {
         let chosen = selected(&manifest, &selection)?;
         let forced = indices(&manifest, "--force", &selection.force)?.into_iter().collect();
         let planner = Planner::new(&manifest, &args.runs.runs, progress, args.device.device);
+        if args.verify {
+            planner.memo.verify();
+        }
         let stages = status::status(&planner, &chosen, &forced)?;
         return print(&status::text(&stages));
     }
@@ -50,6 +54,7 @@ pub(crate) fn run(args: &RunArgs, progress: &Progress) -> anyhow::Result<()> {
         selection,
         device: args.device.device,
         runs: args.runs.runs.clone(),
+        verifies: args.verify,
         policy: Policy { jobs: args.jobs as usize, keeps_going: args.keep_going },
     };
     let done = runner::run(&manifest, &options, progress)?;
@@ -85,6 +90,9 @@ pub(crate) fn check(args: &ManifestArgs, progress: &Progress) -> anyhow::Result<
 pub(crate) fn status(args: &StatusArgs, progress: &Progress) -> anyhow::Result<()> {
     let manifest = load(&args.manifest)?;
     let planner = Planner::new(&manifest, &args.runs.runs, progress, args.device.device);
+    if args.verify {
+        planner.memo.verify();
+    }
     let wanted = status::wanted(&planner);
     let stages = status::status(&planner, &wanted, &BTreeSet::new())?;
     if args.json {

@@ -1,8 +1,9 @@
 //! Checks of a whole manifest, made before the first stage starts.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
+use crate::finished;
 use crate::graph::Graph;
 use crate::manifest::{Manifest, Problem, StageDef, nearest, quoted, without_repetition};
 
@@ -11,8 +12,11 @@ use crate::manifest::{Manifest, Problem, StageDef, nearest, quoted, without_repe
 pub(crate) fn check(manifest: &Manifest, ids: &[String], problems: &mut Vec<Problem>) {
     check_name(manifest, problems);
     check_ids(manifest, ids, problems);
+    let known: BTreeSet<&str> = ids.iter().map(String::as_str).collect();
+    let by_id: BTreeMap<&str, &StageDef> =
+        manifest.stages.iter().map(|stage| (stage.id.as_str(), stage)).collect();
     for stage in &manifest.stages {
-        check_inputs(manifest, stage, ids, problems);
+        check_inputs(manifest, stage, &known, &by_id, problems);
         for problem in stage.config.stage().problems() {
             let location = stage.places.of(&problem.key);
             problems.push(Problem::new(location, problem.message).in_stage(&stage.id).at_key(problem.key));
@@ -22,11 +26,18 @@ pub(crate) fn check(manifest: &Manifest, ids: &[String], problems: &mut Vec<Prob
     check_cycles(manifest, problems);
 }
 
-/// Files and folders outside the pipeline that the stages which are wanted need and that do not exist.
+/// Files and folders outside the pipeline that the stages which are wanted need and that do not exist, and finished stages that
+/// are not what is needed.
 pub fn missing_paths(manifest: &Manifest) -> Vec<Problem> {
     let wanted = Graph::new(manifest).wanted(manifest);
     let mut problems = Vec::new();
     for stage in wanted.iter().map(|idx| &manifest.stages[*idx]) {
+        for input in stage.config.stage().inputs().iter().filter(|input| input.name.is_path()) {
+            if let Some((message, help)) = finished::wrong(input.name.as_path(), input.needs) {
+                let problem = Problem::new(stage.places.of(input.key), message);
+                problems.push(problem.in_stage(&stage.id).at_key(input.key).with_help(help));
+            }
+        }
         for external in stage.config.stage().external_paths() {
             if !external.path.exists() {
                 let message = format!("{} does not exist", external.path.display());
@@ -42,7 +53,8 @@ pub fn missing_paths(manifest: &Manifest) -> Vec<Problem> {
     without_repetition(problems)
 }
 
-/// Folders outside the pipeline in which its own results would lie, to be read with the rest the next time.
+/// Folders outside the pipeline in which its own results would lie, to be read with the rest the next time, and its own stages
+/// named by path, which would not be run first.
 pub fn runs_among_inputs(manifest: &Manifest, runs: &Path) -> Vec<Problem> {
     // What does not exist yet has the path of its nearest ancestor that does.
     let whole = |path: &Path| {
@@ -55,6 +67,20 @@ pub fn runs_among_inputs(manifest: &Manifest, runs: &Path) -> Vec<Problem> {
     let Some(runs_at) = whole(&runs.join(&manifest.name)) else { return Vec::new() };
     let mut problems = Vec::new();
     for stage in Graph::new(manifest).wanted(manifest).iter().map(|idx| &manifest.stages[*idx]) {
+        for input in stage.config.stage().inputs().iter().filter(|input| input.name.is_path()) {
+            if let Some(found) = whole(input.name.as_path())
+                && found.starts_with(&runs_at)
+            {
+                let id = found.file_name().unwrap_or_default().to_string_lossy().into_owned();
+                let message = format!(
+                    "{} is a stage of this manifest's own run; name it by its id",
+                    input.name.as_str()
+                );
+                let problem = Problem::new(stage.places.of(input.key), message);
+                let help = Some(format!("did you mean `{id}`?"));
+                problems.push(problem.in_stage(&stage.id).at_key(input.key).with_help(help));
+            }
+        }
         for external in stage.config.stage().external_paths() {
             if external.path.is_dir() && whole(&external.path).is_some_and(|path| runs_at.starts_with(path)) {
                 let message = format!(
@@ -90,13 +116,15 @@ fn check_name(manifest: &Manifest, problems: &mut Vec<Problem>) {
 }
 
 fn check_ids(manifest: &Manifest, ids: &[String], problems: &mut Vec<Problem>) {
+    let mut n_times: BTreeMap<&str, usize> = BTreeMap::new();
+    ids.iter().for_each(|id| *n_times.entry(id).or_default() += 1);
     let mut seen = BTreeSet::new();
     for stage in &manifest.stages {
         if !is_well_formed(&stage.written) {
             let message = format!("`{}` is not an id; {WELL_FORMED}", stage.written);
             problems.push(Problem::new(stage.places.of(""), message));
         }
-        let repeated = ids.iter().filter(|id| **id == stage.id).count() > 1;
+        let repeated = n_times.get(stage.id.as_str()).is_some_and(|n| *n > 1);
         if repeated && !seen.insert(&stage.id) {
             let message = format!("the id `{}` is used by another stage before", stage.written);
             problems.push(Problem::new(stage.places.of(""), message));
@@ -104,22 +132,33 @@ fn check_ids(manifest: &Manifest, ids: &[String], problems: &mut Vec<Problem>) {
     }
 }
 
-fn check_inputs(manifest: &Manifest, stage: &StageDef, ids: &[String], problems: &mut Vec<Problem>) {
+/// `ids` are those of all stages, `by_id` the stages whose configuration could be read.
+fn check_inputs(
+    manifest: &Manifest,
+    stage: &StageDef,
+    ids: &BTreeSet<&str>,
+    by_id: &BTreeMap<&str, &StageDef>,
+    problems: &mut Vec<Problem>,
+) {
     for input in stage.config.stage().inputs() {
         let name = input.name.as_str();
         let problem = |message: String| {
             Problem::new(stage.places.of(input.key), message).in_stage(&stage.id).at_key(input.key)
         };
-        if !ids.iter().any(|id| id == name) {
+        if input.name.is_path() {
+            // What lies there is looked at before a run.
+            continue;
+        }
+        if !ids.contains(name) {
             let able = manifest.stages.iter().filter(|other| yields(other, input.needs));
             let mut able: Vec<&str> = able.map(|other| other.written.as_str()).collect();
             able.dedup();
-            let mut message = format!("there is no stage `{name}`");
+            let mut message = format!("there is no stage `{name}`, and no folder of a finished one");
             if !able.is_empty() {
                 message.push_str(&format!("; stages that yield {}: {}", input.needs, quoted(able.clone())));
             }
             problems.push(problem(message).with_help(nearest(name, able)));
-        } else if let Some(other) = manifest.stage(name)
+        } else if let Some(other) = by_id.get(name)
             && !yields(other, input.needs)
         {
             let found = other.config.stage().yields();

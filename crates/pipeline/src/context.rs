@@ -15,7 +15,7 @@ use crate::stages::Input;
 pub struct Context<'a> {
     /// The folder to write into; it becomes the stage's folder when the stage is complete.
     pub out: &'a Path,
-    /// Folder in which the input stages' folders lie; none for a stage run alone, whose inputs are paths.
+    /// Folder in which the folders of inputs named by id lie; none for a stage run alone, whose inputs are paths.
     run_folder: Option<&'a Path>,
     progress: &'a Progress,
     choice: DeviceChoice,
@@ -35,10 +35,7 @@ impl<'a> Context<'a> {
 
     /// The folder of an input.
     pub fn input(&self, input: &Input) -> PathBuf {
-        match self.run_folder {
-            Some(folder) => folder.join(input.as_str()),
-            None => input.as_path().to_owned(),
-        }
+        input.folder(self.run_folder)
     }
 
     /// The device networks run on, opened when first asked for.

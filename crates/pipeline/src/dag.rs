@@ -1,5 +1,6 @@
 //! The graph of a manifest as Mermaid and as SVG.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
 use crate::diagram::{self, Node};
@@ -7,43 +8,85 @@ use crate::graph::Graph;
 use crate::manifest::{Manifest, StageDef};
 
 /// A Mermaid flowchart: a box for each stage as written, an arrow from each stage to those that read it. A box says over
-/// what the matrix repeats it. Stages that no goal needs are dashed.
+/// what the matrix repeats it. Stages that no goal needs are dashed. Finished stages of elsewhere, read by path, are rounded.
 pub fn mermaid(manifest: &Manifest) -> String {
-    let graph = Graph::new(manifest);
-    let wanted = graph.wanted(manifest);
-    let mut boxes: Vec<&str> = manifest.stages.iter().map(|stage| stage.written.as_str()).collect();
-    boxes.dedup();
-    let number = |stage: &StageDef| boxes.iter().position(|written| *written == stage.written);
+    let wanted = Graph::new(manifest).wanted(manifest);
+    let boxes = boxes(manifest);
     let mut text = String::from("flowchart LR\n");
-    for (idx, written) in boxes.iter().enumerate() {
-        let cells: Vec<&StageDef> =
-            manifest.stages.iter().filter(|stage| stage.written == *written).collect();
+    for (idx, (written, cells)) in boxes.iter().enumerate() {
+        let cells: Vec<&StageDef> = cells.iter().map(|idx| &manifest.stages[*idx]).collect();
         let kind = cells.first().map_or("", |stage| stage.config.info().name);
         // Numbered nodes: an id such as `end` is a keyword of Mermaid's.
         let _ = writeln!(text, "    s{idx}[\"{written}<br/><small>{kind}{}</small>\"]", repetition(&cells));
     }
-    let mut arrows: Vec<(usize, usize, Vec<&str>)> = Vec::new();
-    for stage in &manifest.stages {
-        for input in stage.config.stage().inputs() {
-            let from = manifest.stage(input.name.as_str()).and_then(number);
-            let (Some(from), Some(to)) = (from, number(stage)) else { continue };
-            match arrows.iter_mut().find(|arrow| (arrow.0, arrow.1) == (from, to)) {
-                Some((_, _, keys)) if keys.contains(&input.key) => {}
-                Some((_, _, keys)) => keys.push(input.key),
-                None => arrows.push((from, to, vec![input.key])),
-            }
-        }
+    let outside = outside(manifest);
+    for (idx, path) in outside.iter().enumerate() {
+        let path = path.replace('"', "&quot;");
+        let _ = writeln!(text, "    f{idx}([\"{path}<br/><small>{FINISHED}</small>\"])");
     }
-    for (from, to, keys) in arrows {
-        let _ = writeln!(text, "    s{from} -->|{}| s{to}", keys.join(", "));
+    for ((from, to), keys) in arrows(manifest, &boxes, &outside) {
+        let _ = writeln!(text, "    {from} -->|{}| s{to}", keys.join(", "));
     }
-    for (idx, written) in boxes.iter().enumerate() {
-        let is_wanted = wanted.iter().any(|stage| manifest.stages[*stage].written == *written);
-        if !is_wanted {
+    for (idx, (_, cells)) in boxes.iter().enumerate() {
+        if !cells.iter().any(|stage| wanted.contains(stage)) {
             let _ = writeln!(text, "    style s{idx} stroke-dasharray: 5 5");
         }
     }
     text
+}
+
+/// What stands under the path of a stage of elsewhere.
+const FINISHED: &str = "finished stage";
+
+/// The ids as written, in order, each with the indices of its cells.
+fn boxes(manifest: &Manifest) -> Vec<(&str, Vec<usize>)> {
+    let mut boxes: Vec<(&str, Vec<usize>)> = Vec::new();
+    let mut known: BTreeMap<&str, usize> = BTreeMap::new();
+    for (idx, stage) in manifest.stages.iter().enumerate() {
+        let number = *known.entry(&stage.written).or_insert_with(|| {
+            boxes.push((&stage.written, Vec::new()));
+            boxes.len() - 1
+        });
+        boxes[number].1.push(idx);
+    }
+    boxes
+}
+
+/// The paths of finished stages of elsewhere, each once, in the order in which they are read.
+fn outside(manifest: &Manifest) -> Vec<&str> {
+    let mut seen = BTreeSet::new();
+    let inputs = manifest.stages.iter().flat_map(|stage| stage.config.stage().inputs());
+    let paths = inputs.filter(|input| input.name.is_path()).map(|input| input.name.as_str());
+    paths.filter(|path| seen.insert(*path)).collect()
+}
+
+/// From which node to which box, with the keys that it is read by; in the order of the boxes.
+fn arrows(
+    manifest: &Manifest,
+    boxes: &[(&str, Vec<usize>)],
+    outside: &[&str],
+) -> Vec<((String, usize), Vec<&'static str>)> {
+    let stages = boxes.iter().enumerate().flat_map(|(number, (_, cells))| {
+        cells.iter().map(move |idx| (manifest.stages[*idx].id.as_str(), format!("s{number}")))
+    });
+    let paths = outside.iter().enumerate().map(|(number, path)| (*path, format!("f{number}")));
+    let nodes: BTreeMap<&str, String> = stages.chain(paths).collect();
+    let mut arrows: Vec<((String, usize), Vec<&'static str>)> = Vec::new();
+    let mut known: BTreeMap<(String, usize), usize> = BTreeMap::new();
+    for (to, (_, cells)) in boxes.iter().enumerate() {
+        for input in cells.iter().flat_map(|idx| manifest.stages[*idx].config.stage().inputs()) {
+            let Some(from) = nodes.get(input.name.as_str()) else { continue };
+            let arrow = (from.clone(), to);
+            let number = *known.entry(arrow.clone()).or_insert_with(|| {
+                arrows.push((arrow, Vec::new()));
+                arrows.len() - 1
+            });
+            if !arrows[number].1.contains(&input.key) {
+                arrows[number].1.push(input.key);
+            }
+        }
+    }
+    arrows
 }
 
 /// The look of the picture where it stands alone; the colours follow the reader's.
@@ -62,8 +105,20 @@ pub fn svg(manifest: &Manifest) -> String {
         parents: graph.parents[idx].clone(),
         is_dashed: !wanted.contains(&idx),
     };
-    let nodes: Vec<Node> = manifest.stages.iter().enumerate().map(node).collect();
-    let names: Vec<&str> = manifest.stages.iter().map(|stage| stage.written.as_str()).collect();
+    let mut nodes: Vec<Node> = manifest.stages.iter().enumerate().map(node).collect();
+    let mut names: Vec<&str> = manifest.stages.iter().map(|stage| stage.written.as_str()).collect();
+    for path in outside(manifest) {
+        for (node, stage) in nodes.iter_mut().zip(&manifest.stages) {
+            if stage.config.stage().inputs().iter().any(|input| input.name.as_str() == path) {
+                node.parents.push(names.len());
+            }
+        }
+        // The end of the path tells most, and a box is narrow.
+        let parts: Vec<&str> = path.split(std::path::is_separator).filter(|part| !part.is_empty()).collect();
+        let id = parts[parts.len().saturating_sub(2)..].join("/");
+        nodes.push(Node { id, kind: FINISHED.to_owned(), parents: Vec::new(), is_dashed: false });
+        names.push(path);
+    }
     diagram::svg(&diagram::folded(&nodes, &names), "xmlns=\"http://www.w3.org/2000/svg\"", STYLE)
 }
 

@@ -14,12 +14,25 @@ const CHUNK: usize = 8 << 20;
 /// What the file system says of a file; equal stamps are taken to mean equal content.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Stamp {
-    /// Hash over relative path, size, modification time and inode of each file.
+    /// Hash over relative path, size, times and inode of each file.
     pub digest: String,
     /// Bytes in all.
     pub n_bytes: u64,
     /// Latest modification, nanoseconds since 1970.
     pub modified_ns: u128,
+    /// From this time on, nanoseconds since 1970, whatever is changed gets another time.
+    pub settled_ns: u128,
+}
+
+/// A file changed this shortly before it was read could change again within the clock's tick, unnoticed.
+const TICK_NS: u128 = 50_000_000;
+
+/// The same where a file system keeps whole seconds, or two of them as FAT does.
+const COARSE_TICK_NS: u128 = 2_000_000_000;
+
+/// When a tick after a time is over.
+fn settled(time_ns: u128) -> u128 {
+    time_ns + if time_ns.is_multiple_of(1_000_000_000) { COARSE_TICK_NS } else { TICK_NS }
 }
 
 /// The stamp of a file, or of all files under a folder.
@@ -28,7 +41,7 @@ pub struct Stamp {
 /// If the path cannot be looked at, or a folder not be listed.
 pub fn stamp(path: &Path) -> anyhow::Result<Stamp> {
     let mut hasher = blake3::Hasher::new();
-    let (mut n_bytes, mut modified_ns) = (0, 0);
+    let (mut n_bytes, mut modified_ns, mut settled_ns) = (0, 0, 0);
     for Found { name, path } in found_under(path)? {
         // A link to nothing has no stamp.
         let Ok(metadata) = fs::metadata(&path) else {
@@ -37,22 +50,38 @@ pub fn stamp(path: &Path) -> anyhow::Result<Stamp> {
         };
         let modified = metadata.modified().ok().and_then(|time| time.duration_since(UNIX_EPOCH).ok());
         let modified = modified.map_or(0, |time| time.as_nanos());
-        let line = format!("{name}\0{}\0{modified}\0{}\n", metadata.len(), inode(&metadata));
+        let Inode { number, changed_ns } = Inode::of(&metadata);
+        let line = format!("{name}\0{}\0{modified}\0{changed_ns}\0{number}\n", metadata.len());
         hasher.update(line.as_bytes());
         n_bytes += metadata.len();
         modified_ns = modified_ns.max(modified);
+        settled_ns = settled_ns.max(settled(modified)).max(settled(changed_ns));
     }
-    Ok(Stamp { digest: hasher.finalize().to_hex().to_string(), n_bytes, modified_ns })
+    Ok(Stamp { digest: hasher.finalize().to_hex().to_string(), n_bytes, modified_ns, settled_ns })
 }
 
-#[cfg(unix)]
-fn inode(metadata: &std::fs::Metadata) -> u64 {
-    std::os::unix::fs::MetadataExt::ino(metadata)
+/// What nobody can set to what they like.
+#[derive(Debug, Default)]
+struct Inode {
+    number: u64,
+    /// When content or attributes last changed, nanoseconds since 1970: an edit whose modification time is put back shows here.
+    changed_ns: u128,
 }
 
-#[cfg(not(unix))]
-fn inode(_metadata: &std::fs::Metadata) -> u64 {
-    0
+impl Inode {
+    #[cfg(unix)]
+    fn of(metadata: &std::fs::Metadata) -> Self {
+        use std::os::unix::fs::MetadataExt as _;
+
+        let seconds = u128::try_from(metadata.ctime()).unwrap_or(0);
+        let changed_ns = seconds * 1_000_000_000 + u128::try_from(metadata.ctime_nsec()).unwrap_or(0);
+        Self { number: metadata.ino(), changed_ns }
+    }
+
+    #[cfg(not(unix))]
+    fn of(_metadata: &std::fs::Metadata) -> Self {
+        Self::default()
+    }
 }
 
 /// The files under a folder as sorted relative paths with `/`; for a file, the one empty path.

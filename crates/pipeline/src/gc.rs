@@ -78,7 +78,19 @@ pub fn find(manifests: &[Manifest], runs: &Path, all: bool) -> anyhow::Result<Fo
             found.garbage.push(Garbage { path, what: What::Temporary, bytes, foreign: Vec::new() });
         }
     }
+    let read = read_by_path(manifests);
+    found.garbage.retain(|garbage| !fs::canonicalize(&garbage.path).is_ok_and(|path| read.contains(&path)));
     Ok(found)
+}
+
+/// The folders of stages that others read by path; they are needed, whatever manifest they are of.
+fn read_by_path(manifests: &[Manifest]) -> BTreeSet<PathBuf> {
+    let inputs = manifests
+        .iter()
+        .flat_map(|manifest| &manifest.stages)
+        .flat_map(|stage| stage.config.stage().inputs());
+    let paths = inputs.filter(|input| input.name.is_path());
+    paths.filter_map(|input| fs::canonicalize(input.name.as_path()).ok()).collect()
 }
 
 /// The entries of a folder with their names, sorted; links are left alone.

@@ -1,6 +1,7 @@
 //! The stages as a graph: what comes before what.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
 
 use crate::manifest::Manifest;
 
@@ -34,28 +35,46 @@ impl Graph {
     /// # Errors
     /// The stages of one cycle, in the order in which they feed each other.
     pub fn order(&self) -> Result<Vec<usize>, Vec<usize>> {
+        let children = self.children();
+        let mut n_open: Vec<usize> = self.parents.iter().map(Vec::len).collect();
+        let is_ready = |idx: &usize| self.parents[*idx].is_empty();
+        let mut ready: BinaryHeap<Reverse<usize>> = (0..n_open.len()).filter(is_ready).map(Reverse).collect();
         let mut order = Vec::new();
-        let mut done = vec![false; self.parents.len()];
-        while order.len() < done.len() {
-            let ready =
-                (0..done.len()).find(|idx| !done[*idx] && self.parents[*idx].iter().all(|p| done[*p]));
-            match ready {
-                Some(idx) => {
-                    done[idx] = true;
-                    order.push(idx);
+        while let Some(Reverse(idx)) = ready.pop() {
+            order.push(idx);
+            for child in &children[idx] {
+                n_open[*child] -= 1;
+                if n_open[*child] == 0 {
+                    ready.push(Reverse(*child));
                 }
-                None => return Err(self.cycle(&done)),
             }
         }
-        Ok(order)
+        if order.len() == n_open.len() {
+            return Ok(order);
+        }
+        let mut done = vec![false; n_open.len()];
+        order.iter().for_each(|idx| done[*idx] = true);
+        Err(self.cycle(&done))
+    }
+
+    /// For each stage, the stages that read it.
+    fn children(&self) -> Vec<Vec<usize>> {
+        let mut children = vec![Vec::new(); self.parents.len()];
+        for (idx, parents) in self.parents.iter().enumerate() {
+            parents.iter().for_each(|parent| children[*parent].push(idx));
+        }
+        children
     }
 
     /// One cycle among the stages that are not done; each of these has a parent that is not done.
     fn cycle(&self, done: &[bool]) -> Vec<usize> {
         let mut path: Vec<usize> = done.iter().position(|done| !done).into_iter().collect();
+        let mut is_on_path = vec![false; done.len()];
         while let Some(last) = path.last() {
+            is_on_path[*last] = true;
             let Some(next) = self.parents[*last].iter().copied().find(|parent| !done[*parent]) else { break };
-            if let Some(start) = path.iter().position(|idx| *idx == next) {
+            if is_on_path[next] {
+                let start = path.iter().position(|idx| *idx == next).unwrap_or(0);
                 let mut cycle = path.split_off(start);
                 cycle.reverse();
                 return cycle;
@@ -67,28 +86,12 @@ impl Graph {
 
     /// The given stages and everything they need.
     pub fn with_ancestors(&self, of: &[usize]) -> BTreeSet<usize> {
-        let mut found = BTreeSet::new();
-        let mut open = of.to_vec();
-        while let Some(idx) = open.pop() {
-            if found.insert(idx) {
-                open.extend(&self.parents[idx]);
-            }
-        }
-        found
+        reached(of, &self.parents)
     }
 
     /// The given stages and everything that needs them.
     pub fn with_descendants(&self, of: &[usize]) -> BTreeSet<usize> {
-        let mut found: BTreeSet<usize> = of.iter().copied().collect();
-        // As many rounds as the longest path can have.
-        for _ in 0..self.parents.len() {
-            for (idx, parents) in self.parents.iter().enumerate() {
-                if parents.iter().any(|parent| found.contains(parent)) {
-                    found.insert(idx);
-                }
-            }
-        }
-        found
+        reached(of, &self.children())
     }
 
     /// The stages a manifest's goals need; all of them where it has no goals.
@@ -96,15 +99,28 @@ impl Graph {
         if manifest.goals.is_empty() {
             return (0..self.parents.len()).collect();
         }
+        let named: BTreeSet<&String> = manifest.goals.iter().collect();
         let goals: Vec<usize> = manifest
             .stages
             .iter()
             .enumerate()
-            .filter(|(_, stage)| manifest.goals.contains(&stage.id))
+            .filter(|(_, stage)| named.contains(&stage.id))
             .map(|(idx, _)| idx)
             .collect();
         self.with_ancestors(&goals)
     }
+}
+
+/// The given stages and all that can be reached from them.
+fn reached(of: &[usize], next: &[Vec<usize>]) -> BTreeSet<usize> {
+    let mut found = BTreeSet::new();
+    let mut open = of.to_vec();
+    while let Some(idx) = open.pop() {
+        if found.insert(idx) {
+            open.extend(&next[idx]);
+        }
+    }
+    found
 }
 
 #[cfg(test)]

@@ -5,15 +5,16 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
 
+use crate::finished;
 use crate::memo::Memo;
 use crate::progress::Progress;
 use crate::record::{self, InputRecord, Record};
-use crate::stages::{Input, StageConfig};
+use crate::stages::{Input, InputRef, StageConfig};
 
 /// Where inputs are found.
 #[derive(Debug, Clone, Copy)]
 pub enum Location<'a> {
-    /// Inputs are ids; their folders lie in this folder of a run.
+    /// Inputs are ids, whose folders lie in this folder of a run, or paths.
     Run(&'a Path),
     /// Inputs are paths.
     Paths,
@@ -23,8 +24,8 @@ impl Location<'_> {
     /// The folder of an input, from the directory the program runs in.
     pub fn folder(&self, input: &Input) -> PathBuf {
         match self {
-            Self::Run(run) => run.join(input.as_str()),
-            Self::Paths => input.as_path().to_owned(),
+            Self::Run(run) => input.folder(Some(run)),
+            Self::Paths => input.folder(None),
         }
     }
 
@@ -32,8 +33,8 @@ impl Location<'_> {
     fn recorded(&self, input: &Input) -> anyhow::Result<PathBuf> {
         Ok(match self {
             // Relative, so that a folder of runs can be moved.
-            Self::Run(_) => Path::new("..").join(input.as_str()),
-            Self::Paths => std::path::absolute(input.as_path())?,
+            Self::Run(_) if !input.is_path() => Path::new("..").join(input.as_str()),
+            Self::Run(_) | Self::Paths => std::path::absolute(input.as_path())?,
         })
     }
 }
@@ -53,7 +54,11 @@ pub fn gather(
     let mut folders = Vec::new();
     for input in stage.inputs() {
         let folder = location.folder(input.name);
-        let fingerprint = folder_fingerprint(&folder, memo, progress)?;
+        let is_by_path = matches!(location, Location::Paths) || input.name.is_path();
+        let fingerprint = match is_by_path {
+            true => fingerprint_by_path(&folder, &input, location, memo, progress)?,
+            false => folder_fingerprint(&folder, memo, progress)?,
+        };
         folders.push(folder);
         records.push(InputRecord {
             key: input.key.to_owned(),
@@ -86,6 +91,23 @@ pub fn gather(
         }
     }
     Ok(records)
+}
+
+/// The fingerprint of a finished stage that no run looks after: it is compared with its record first.
+fn fingerprint_by_path(
+    folder: &Path,
+    input: &InputRef<'_>,
+    location: Location<'_>,
+    memo: &Memo,
+    progress: &Progress,
+) -> anyhow::Result<String> {
+    match Record::read(folder)? {
+        Some(record) => finished::check(folder, &record, input.needs, memo, progress)?,
+        // A stage alone may read what no stage has made.
+        None if matches!(location, Location::Paths) => {}
+        None => bail!(finished::wrong(folder, input.needs).map_or_else(String::new, |(message, _)| message)),
+    }
+    folder_fingerprint(folder, memo, progress)
 }
 
 /// The fingerprint of a stage's outputs as its record has it, or of a folder without a record.

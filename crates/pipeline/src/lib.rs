@@ -6,13 +6,16 @@
 //! | [`stages`] | a thin adapter for each stage kind, and the kinds' help |
 //! | [`graph`], [`check`] | what comes before what, and what is checked before anything runs |
 //! | [`fingerprint`], [`memo`] | BLAKE3 of files and folders, without reading twice what did not change |
-//! | [`record`], [`staleness`] | `stage.json`, and what differs between it and now |
+//! | [`record`], [`seal`], [`staleness`] | `stage.json` with its checksum, and what differs between it and now |
+//! | [`selection`] | which stages a command line asks for |
+//! | [`finished`] | finished stages of elsewhere, read by path |
 //! | [`plan`], [`status`] | which stages would run, and why |
 //! | [`report`] | results beside the paper's tables, plots, the page |
 //! | [`dag`], [`diagram`] | a manifest's graph as text and as a picture |
 //! | [`init`](mod@init) | a manifest to begin with |
 //! | [`folder`], [`execute`] | running one stage into a folder that appears whole or not at all |
 //! | [`schedule`], [`lock`], [`runner`] | running many: in order or at once, one run at a time in a folder |
+//! | [`journal`] | what a run is at, for those who ask meanwhile |
 //! | [`space`], [`gc`], [`compare`] | room on the disk, what could be deleted, two runs side by side |
 //! | [`pages`] | pages on which people pick samples and draw boxes |
 //! | [`bench`](mod@bench) | how fast this machine is |
@@ -45,12 +48,14 @@ pub mod device;
 pub mod diagram;
 pub mod execute;
 pub mod fingerprint;
+pub mod finished;
 pub mod folder;
 pub mod gc;
 pub mod graph;
 pub mod init;
 pub mod inputs;
 pub mod interrupt;
+pub mod journal;
 pub mod lock;
 pub mod manifest;
 pub mod memo;
@@ -62,6 +67,8 @@ pub mod record;
 pub mod report;
 pub mod runner;
 pub mod schedule;
+pub mod seal;
+pub mod selection;
 pub mod space;
 pub mod stages;
 pub mod staleness;

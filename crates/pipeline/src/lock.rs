@@ -70,7 +70,7 @@ impl Lock {
                 // The run that held it has removed it between our opening and locking it.
                 continue;
             }
-            if let Some(holder) = holder(&path) {
+            if let Some(holder) = named(&path) {
                 progress.detail(format_args!("the run before this one ({holder}) was killed; taking over"));
             }
             let text = serde_json::to_string(&Holder::this_process())?;
@@ -106,6 +106,16 @@ impl Drop for Lock {
     }
 }
 
+/// Who holds a folder at the moment, as far as its lock tells.
+pub fn holder(folder: &Path) -> Option<Holder> {
+    let path = path_for(folder);
+    let is_held = fs::File::open(&path)
+        .is_ok_and(|file| matches!(file.file().try_lock_shared(), Err(TryLockError::WouldBlock)));
+    let unknown =
+        || Holder { pid: 0, host: "an unnamed host".to_owned(), started: "an unknown time".to_owned() };
+    is_held.then(|| named(&path).unwrap_or_else(unknown))
+}
+
 /// The lock's file of a folder.
 pub fn path_for(folder: &Path) -> PathBuf {
     let name = folder.file_name().unwrap_or_default().to_string_lossy();
@@ -121,12 +131,12 @@ fn open(path: &Path) -> anyhow::Result<fs::File> {
     Ok(fs::OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path)?)
 }
 
-fn holder(path: &Path) -> Option<Holder> {
+fn named(path: &Path) -> Option<Holder> {
     serde_json::from_slice(&fs::read(path).ok()?).ok()
 }
 
 fn in_use(folder: &Path, path: &Path) -> String {
-    let by = holder(path).map(|holder| format!(" ({holder})")).unwrap_or_default();
+    let by = named(path).map(|holder| format!(" ({holder})")).unwrap_or_default();
     format!("{} is in use by another run{by}; wait for it, or make another folder", folder.display())
 }
 
@@ -173,7 +183,7 @@ mod tests {
         fs::write(path_for(&folder), serde_json::to_string(&dead).unwrap() + "and more").unwrap();
         assert!(is_left_over(&path_for(&folder)));
         let lock = Lock::take(&folder, &progress).unwrap();
-        assert_eq!(holder(&path_for(&folder)).unwrap().pid, std::process::id());
+        assert_eq!(holder(&folder).unwrap().pid, std::process::id());
         drop(lock);
     }
 }

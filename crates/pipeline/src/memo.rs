@@ -1,16 +1,17 @@
 //! A memory of fingerprints, so that an unchanged file is not read again.
 //!
-//! A file is taken to be unchanged while its path, size, modification time (nanoseconds) and inode are. That is wrong
-//! only for a file that is changed again within the clock tick of its last change, so a fingerprint is remembered only
-//! if the file was last modified longer than a tick before it was read (git's rule for "racily clean" files). "Before"
-//! is by the clock of the file system that holds the memory, which is the one that sets modification times, as well as
-//! by the clock of this process: either may have been turned back.
+//! A file is taken to be unchanged while its path, size, inode, modification time and time of change (nanoseconds) are; the
+//! last cannot be put back after an edit. That is wrong only for a file that is changed again within the clock tick of its last
+//! change, so a fingerprint is remembered only if the file was last changed longer than a tick before it was read (git's rule
+//! for "racily clean" files). "Before" is by the clock of the file system that holds the memory, which is the one that sets
+//! these times, as well as by the clock of this process: either may have been turned back. A disk's own errors change no time:
+//! they are seen by a memory that verifies, which reads everything anew.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use anyhow::Context as _;
 use fs_err as fs;
@@ -20,11 +21,8 @@ use crate::fingerprint::{self, Stamp};
 use crate::folder::{temporary, write_whole};
 use crate::progress::Progress;
 
-/// A file changed this shortly before it was read could change again within the clock's tick, unnoticed.
-const TICK_NS: u128 = 50_000_000;
-
-/// The same where a file system keeps whole seconds, or two of them as FAT does.
-const COARSE_TICK_NS: u128 = 2_000_000_000;
+/// No tick of a file system's clock is longer.
+const LONGEST_WAIT_NS: u128 = 2_000_000_000;
 
 /// From this size on, it is worth waiting for the tick to pass rather than reading the file again at the next run.
 const WORTH_WAITING: u64 = 64 << 20;
@@ -49,6 +47,17 @@ pub struct Memo {
 struct Known {
     entries: BTreeMap<PathBuf, Entry>,
     is_changed: bool,
+    /// What is remembered of files that have not been looked at yet, where everything is to be read anew.
+    unread: BTreeMap<PathBuf, Entry>,
+    /// When it was last written down, and how long that took.
+    saved: Option<(Instant, Duration)>,
+}
+
+/// Takes out what is known of a path and all that lies below it; paths are in order, so that these stand together.
+fn take_below(entries: &mut BTreeMap<PathBuf, Entry>, folder: &Path) -> Vec<(PathBuf, Entry)> {
+    let from_here = entries.range(folder.to_owned()..).map(|(path, _)| path);
+    let below: Vec<PathBuf> = from_here.take_while(|path| path.starts_with(folder)).cloned().collect();
+    below.into_iter().filter_map(|path| entries.remove_entry(&path)).collect()
 }
 
 impl Memo {
@@ -56,8 +65,14 @@ impl Memo {
     pub fn open(runs: &Path) -> Self {
         let file = runs.join(".fingerprints");
         let entries = fs::read(&file).ok().and_then(|bytes| serde_json::from_slice(&bytes).ok());
-        let known = Known { entries: entries.unwrap_or_default(), is_changed: false };
+        let known = Known { entries: entries.unwrap_or_default(), ..Known::default() };
         Self { file, known: Mutex::new(known) }
+    }
+
+    /// Forgets what it has not seen itself, so that everything is read; what is read then is remembered as ever.
+    pub fn verify(&self) {
+        let mut known = self.known();
+        known.unread = std::mem::take(&mut known.entries);
     }
 
     /// A memory that is never written down.
@@ -83,6 +98,7 @@ impl Memo {
         }
         let is_old = self.is_older_than_a_tick(&stamp);
         let content = read(path, &stamp, &mut LargeFiles { memo: self, stamp: None }, progress)?;
+        self.known().unread.remove(&key);
         if is_old {
             let mut known = self.known();
             known.entries.insert(key, Entry { stamp: stamp.digest, content: content.clone() });
@@ -99,10 +115,8 @@ impl Memo {
 
     /// True if whatever the stamp is of was last modified so long ago that a later change must change the stamp.
     fn is_older_than_a_tick(&self, stamp: &Stamp) -> bool {
-        let tick = if stamp.modified_ns.is_multiple_of(1_000_000_000) { COARSE_TICK_NS } else { TICK_NS };
-        let settled = stamp.modified_ns + tick;
-        let now = self.now_ns();
-        if settled >= now && settled - now <= tick && stamp.n_bytes >= WORTH_WAITING {
+        let (settled, now) = (stamp.settled_ns, self.now_ns());
+        if settled >= now && settled - now <= LONGEST_WAIT_NS && stamp.n_bytes >= WORTH_WAITING {
             // A file system's clock may lag by a tick of the kernel's.
             std::thread::sleep(Duration::from_nanos((settled - now) as u64) + Duration::from_millis(20));
             return settled < self.now_ns();
@@ -134,13 +148,20 @@ impl Memo {
     pub fn moved(&self, from: &Path, to: &Path) {
         let (Ok(from), Ok(to)) = (std::path::absolute(from), std::path::absolute(to)) else { return };
         let mut known = self.known();
-        let entries = &mut known.entries;
-        entries.retain(|path, _| !path.starts_with(&to));
-        let moved: Vec<PathBuf> = entries.keys().filter(|path| path.starts_with(&from)).cloned().collect();
-        for path in moved {
-            if let (Some(entry), Ok(rest)) = (entries.remove(&path), path.strip_prefix(&from)) {
-                entries.insert(to.join(rest), entry);
+        [&from, &to].into_iter().for_each(|folder| _ = take_below(&mut known.unread, folder));
+        take_below(&mut known.entries, &to);
+        for (path, entry) in take_below(&mut known.entries, &from) {
+            if let Ok(rest) = path.strip_prefix(&from) {
+                known.entries.insert(to.join(rest), entry);
             }
+        }
+    }
+
+    /// [`Memo::save`], unless it was saved so short a time ago that saving would become the work.
+    pub fn save_now_and_then(&self, progress: &Progress) {
+        let saved = self.known().saved;
+        if saved.is_none_or(|(at, took)| at.elapsed() >= 20 * took) {
+            self.save(progress);
         }
     }
 
@@ -151,11 +172,15 @@ impl Memo {
         if !known.is_changed || !folder_exists {
             return;
         }
+        let start = Instant::now();
         known.entries.retain(|path, _| path.exists());
         known.is_changed = false;
-        let written = serde_json::to_vec(&known.entries)
+        let unread = known.unread.iter().filter(|(path, _)| path.exists());
+        let all: BTreeMap<&PathBuf, &Entry> = unread.chain(&known.entries).collect();
+        let written = serde_json::to_vec(&all)
             .map_err(anyhow::Error::from)
             .and_then(|bytes| write_whole(&self.file, &bytes));
+        known.saved = Some((Instant::now(), start.elapsed()));
         if let Err(error) = written {
             progress.detail(format_args!("fingerprints are not remembered: {error:#}"));
         }
@@ -185,6 +210,7 @@ impl fingerprint::Known for LargeFiles<'_> {
     fn remember(&mut self, file: &Path, hash: &str) {
         if let (Some(stamp), Ok(key)) = (self.stamp.take(), std::path::absolute(file)) {
             let mut known = self.memo.known();
+            known.unread.remove(&key);
             known.entries.insert(key, Entry { stamp: stamp.digest, content: hash.to_owned() });
             known.is_changed = true;
         }
@@ -215,6 +241,73 @@ mod tests {
         std::fs::File::options().write(true).open(path).unwrap().set_modified(time).unwrap();
     }
 
+    fn wait_a_tick() {
+        std::thread::sleep(Duration::from_millis(150));
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn an_edit_in_place_whose_times_are_put_back_is_seen() {
+        let dir = tempfile::tempdir().unwrap();
+        let progress = Progress::new(Verbosity::Quiet, Interrupt::default());
+        let (path, folder) = (dir.path().join("sub/a"), dir.path().join("sub"));
+        fs::create_dir(&folder).unwrap();
+        fs::write(&path, "one").unwrap();
+        let then = SystemTime::now() - Duration::from_secs(60);
+        set_modified(&path, then);
+        wait_a_tick();
+        let memo = Memo::open(dir.path());
+        let before = [&path, &folder].map(|path| memo.fingerprint(path, &progress).unwrap());
+        assert_eq!(memo.known().entries.len(), 2);
+        // The same inode, size and modification time.
+        let file = std::fs::File::options().write(true).open(&path).unwrap();
+        std::io::Write::write_all(&mut &file, b"two").unwrap();
+        set_modified(&path, then);
+        let after = [&path, &folder].map(|path| memo.fingerprint(path, &progress).unwrap());
+        assert_ne!(before[0], after[0]);
+        assert_ne!(before[1], after[1]);
+    }
+
+    #[test]
+    fn a_memory_that_verifies_reads_everything_once_and_keeps_what_it_has_not_seen() {
+        let dir = tempfile::tempdir().unwrap();
+        let progress = Progress::new(Verbosity::Quiet, Interrupt::default());
+        let paths = ["a", "b"].map(|name| dir.path().join(name));
+        paths.iter().for_each(|path| fs::write(path, "one").unwrap());
+        wait_a_tick();
+        let memo = Memo::open(dir.path());
+        paths.iter().for_each(|path| _ = memo.fingerprint(path, &progress).unwrap());
+        // As after an error of the disk: the stamp is right and the content is not.
+        memo.known().entries.values_mut().for_each(|entry| "stale".clone_into(&mut entry.content));
+        memo.known().is_changed = true;
+        memo.save(&progress);
+
+        let memo = Memo::open(dir.path());
+        assert_eq!(memo.fingerprint(&paths[0], &progress).unwrap(), "stale");
+        memo.verify();
+        assert_ne!(memo.fingerprint(&paths[0], &progress).unwrap(), "stale");
+        assert!(memo.known().is_changed);
+        memo.save(&progress);
+        memo.known().is_changed = false;
+        memo.fingerprint(&paths[0], &progress).unwrap();
+        assert!(!memo.known().is_changed, "it was read twice");
+        let memo = Memo::open(dir.path());
+        assert_ne!(memo.fingerprint(&paths[0], &progress).unwrap(), "stale");
+        assert_eq!(memo.fingerprint(&paths[1], &progress).unwrap(), "stale");
+    }
+
+    #[test]
+    fn a_moved_folder_takes_along_what_is_known_of_it_and_no_other() {
+        let mut entries = BTreeMap::new();
+        for path in ["/r/a", "/r/a/x", "/r/a/y/z", "/r/a.b", "/r/ab", "/r/b/x"] {
+            entries.insert(PathBuf::from(path), Entry { stamp: String::new(), content: path.to_owned() });
+        }
+        let taken: Vec<String> =
+            take_below(&mut entries, "/r/a".as_ref()).into_iter().map(|(_, entry)| entry.content).collect();
+        assert_eq!(taken, ["/r/a", "/r/a/x", "/r/a/y/z"]);
+        assert_eq!(entries.len(), 3);
+    }
+
     #[test]
     fn an_unchanged_file_is_not_read_again_and_a_changed_one_is() {
         let dir = tempfile::tempdir().unwrap();
@@ -222,6 +315,7 @@ mod tests {
         let path = dir.path().join("a");
         fs::write(&path, "one").unwrap();
         set_modified(&path, SystemTime::now() - Duration::from_secs(60));
+        wait_a_tick();
 
         let memo = Memo::open(dir.path());
         let before = memo.fingerprint(&path, &progress).unwrap();
@@ -249,7 +343,7 @@ mod tests {
         let modified = modified.unwrap_or_else(|| fs::metadata(&path).unwrap().modified().unwrap());
         set_modified(&path, modified);
         let before = memo.fingerprint(&path, &progress).unwrap();
-        let was_slow = modified.elapsed().is_ok_and(|elapsed| elapsed.as_nanos() > TICK_NS);
+        let was_slow = modified.elapsed().is_ok_and(|elapsed| elapsed.as_millis() > 50);
         fs::write(&path, "two").unwrap();
         set_modified(&path, modified);
         let after = memo.fingerprint(&path, &progress).unwrap();

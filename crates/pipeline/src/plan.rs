@@ -10,22 +10,11 @@ use crate::execute::making;
 use crate::folder;
 use crate::graph::Graph;
 use crate::inputs::{Location, gather};
-use crate::manifest::{Manifest, Problem, Problems, nearest, quoted};
+use crate::manifest::Manifest;
 use crate::memo::Memo;
 use crate::progress::Progress;
 use crate::record::{InputRecord, Record};
 use crate::staleness::{self, Current, Reason};
-
-/// Which stages of a manifest are asked for.
-#[derive(Debug, Clone, Default)]
-pub struct Selection {
-    /// These and no others; what they read is taken as it is.
-    pub only: Vec<String>,
-    /// These and all that need them; what they read is taken as it is.
-    pub from: Vec<String>,
-    /// To be run even if nothing has changed.
-    pub force: Vec<String>,
-}
 
 /// How a stage stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -57,6 +46,8 @@ pub struct Planner<'a> {
     pub manifest: &'a Manifest,
     /// The folder its stages' folders lie in.
     pub run_folder: PathBuf,
+    /// What comes before what.
+    pub graph: Graph,
     /// Fingerprints known.
     pub memo: Memo,
     progress: &'a Progress,
@@ -73,7 +64,8 @@ impl<'a> Planner<'a> {
         device: Option<DeviceChoice>,
     ) -> Self {
         let run_folder = runs.join(&manifest.name);
-        Self { manifest, run_folder, memo: Memo::open(runs), progress, device }
+        let graph = Graph::new(manifest);
+        Self { manifest, run_folder, graph, memo: Memo::open(runs), progress, device }
     }
 
     /// Where things are said.
@@ -89,12 +81,11 @@ impl<'a> Planner<'a> {
     /// Looks at one stage. `will_run` are the stages known to run before it.
     ///
     /// # Errors
-    /// If the run was interrupted, or a stage's output cannot be read.
+    /// If the run was interrupted.
     pub fn assess(&self, idx: usize, will_run: &BTreeSet<usize>) -> anyhow::Result<Assessment> {
         let stage = &self.manifest.stages[idx];
         let target = self.target(idx);
-        let parents = Graph::new(self.manifest).parents;
-        let mut reasons: Vec<Reason> = parents[idx]
+        let mut reasons: Vec<Reason> = self.graph.parents[idx]
             .iter()
             .filter(|parent| will_run.contains(parent))
             .map(|parent| Reason::Upstream { id: self.manifest.stages[*parent].id.clone() })
@@ -106,7 +97,7 @@ impl<'a> Planner<'a> {
             Ok(Some(record)) => (State::Stale, Some(record)),
             Ok(None) => (State::Missing, None),
             Err(error) => {
-                reasons.push(Reason::BadRecord { message: format!("{error:#}") });
+                reasons.push(Reason::of_record(&error));
                 (State::Stale, None)
             }
         };
@@ -156,6 +147,14 @@ impl<'a> Planner<'a> {
         Ok(Reason::Interrupted { resumes })
     }
 
+    /// The stages in the order in which they run.
+    ///
+    /// # Errors
+    /// If they wait for each other; a checked manifest's do not.
+    pub fn order(&self) -> anyhow::Result<Vec<usize>> {
+        self.graph.order().map_err(|_| anyhow::anyhow!("the manifest's stages form a cycle"))
+    }
+
     /// Looks at all stages in the order in which they run. Stages that are not selected count as they stand.
     ///
     /// # Errors
@@ -167,7 +166,7 @@ impl<'a> Planner<'a> {
     ) -> anyhow::Result<Vec<(usize, Assessment)>> {
         let mut will_run = BTreeSet::new();
         let mut all = Vec::new();
-        for idx in order(self.manifest)? {
+        for idx in self.order()? {
             let mut assessment = self.assess(idx, &will_run)?;
             if forced.contains(&idx) {
                 force(&mut assessment);
@@ -187,65 +186,4 @@ pub fn force(assessment: &mut Assessment) {
     if assessment.state == State::Fresh {
         assessment.state = State::Stale;
     }
-}
-
-/// The stages in the order in which they run.
-///
-/// # Errors
-/// If they wait for each other; a checked manifest's do not.
-pub fn order(manifest: &Manifest) -> anyhow::Result<Vec<usize>> {
-    Graph::new(manifest).order().map_err(|_| anyhow::anyhow!("the manifest's stages form a cycle"))
-}
-
-/// Indices of the stages a selection asks for; those that are forced always belong to it.
-///
-/// # Errors
-/// [`Problems`] of usage if it names a stage that the manifest has not.
-pub fn selected(manifest: &Manifest, selection: &Selection) -> Result<BTreeSet<usize>, Problems> {
-    let graph = Graph::new(manifest);
-    let forced = indices(manifest, "--force", &selection.force)?;
-    if !selection.only.is_empty() {
-        let only = indices(manifest, "--only", &selection.only)?;
-        return Ok(only.into_iter().chain(forced).collect());
-    }
-    let wanted = graph.wanted(manifest);
-    if selection.from.is_empty() {
-        return Ok(wanted.into_iter().chain(graph.with_ancestors(&forced)).collect());
-    }
-    let from = indices(manifest, "--from", &selection.from)?;
-    let below = graph.with_descendants(&from);
-    // What hangs below but is not wanted stays out, unless it was named.
-    let below = below.into_iter().filter(|idx| wanted.contains(idx) || from.contains(idx));
-    Ok(below.chain(forced).collect())
-}
-
-/// Indices of the stages named after an option; a stage of the matrix named as written stands for all its cells.
-///
-/// # Errors
-/// [`Problems`] of usage for a name that is no stage's.
-pub fn indices(manifest: &Manifest, option: &str, ids: &[String]) -> Result<Vec<usize>, Problems> {
-    let mut found = Vec::new();
-    for id in ids {
-        let is_named = |idx: &usize| {
-            let stage = &manifest.stages[*idx];
-            stage.id == *id || stage.written == *id
-        };
-        let named: Vec<usize> = (0..manifest.stages.len()).filter(is_named).collect();
-        if named.is_empty() {
-            return Err(no_stage(manifest, option, id));
-        }
-        found.extend(named);
-    }
-    Ok(found)
-}
-
-fn no_stage(manifest: &Manifest, option: &str, id: &str) -> Problems {
-    let is_cell = id.contains('@');
-    let mut known: Vec<&str> =
-        manifest.stages.iter().map(|stage| if is_cell { &*stage.id } else { &*stage.written }).collect();
-    known.dedup();
-    let location = crate::manifest::Location { source: format!("{option} {id}"), line: None };
-    let message = format!("the manifest has no stage `{id}`; it has {}", quoted(known.iter().copied()));
-    let problem = Problem::at(location, message, nearest(id, known.iter().copied()));
-    Problems { list: vec![problem], is_usage: true }
 }

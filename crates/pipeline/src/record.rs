@@ -1,6 +1,7 @@
 //! `stage.json`: what a complete stage was made from, and what came out.
 
 use std::collections::BTreeMap;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
@@ -12,6 +13,7 @@ use crate::fingerprint::{combine, files_under};
 use crate::folder::write_whole;
 use crate::memo::Memo;
 use crate::progress::Progress;
+use crate::seal::{Edited, is_intact, seal};
 
 /// Name of the record's file in a stage's folder.
 pub const FILE: &str = "stage.json";
@@ -122,16 +124,22 @@ impl Record {
     /// Reads the record in a stage's folder; none if the stage is not complete.
     ///
     /// # Errors
-    /// If there is a record and it cannot be read.
+    /// If there is a record and it cannot be read; [`Edited`] if it is not as the stage wrote it.
     pub fn read(folder: &Path) -> anyhow::Result<Option<Self>> {
         let path = folder.join(FILE);
-        if !path.exists() {
-            return Ok(None);
+        let bytes = match fs::read(&path) {
+            Ok(bytes) => bytes,
+            Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {
+                return Ok(None);
+            }
+            Err(error) => return Err(error.into()),
+        };
+        let not_ours = || format!("{}: not a record of this program's", path.display());
+        let mut value: Value = serde_json::from_slice(&bytes).with_context(not_ours)?;
+        if !is_intact(&mut value) {
+            return Err(Edited { path }.into());
         }
-        let bytes = fs::read(&path)?;
-        let record = serde_json::from_slice(&bytes)
-            .with_context(|| format!("{}: not a record of this program's", path.display()))?;
-        Ok(Some(record))
+        Ok(Some(serde_json::from_value(value).with_context(not_ours)?))
     }
 
     /// Writes the record into a stage's folder, whole or not at all: it is what says that the folder is complete.
@@ -139,7 +147,7 @@ impl Record {
     /// # Errors
     /// If the file cannot be written.
     pub fn write(&self, folder: &Path) -> anyhow::Result<()> {
-        write_whole(&folder.join(FILE), &serde_json::to_vec_pretty(self)?)
+        write_whole(&folder.join(FILE), &seal(self)?)
     }
 
     /// The id as the manifest writes it, the same for all cells of a matrix.

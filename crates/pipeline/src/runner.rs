@@ -1,6 +1,6 @@
 //! Runs a manifest.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::path::{Path, PathBuf};
 
@@ -11,15 +11,16 @@ use crate::clock::duration;
 use crate::device::DeviceChoice;
 use crate::execute::{Job, execute};
 use crate::folder;
-use crate::graph::Graph;
 use crate::inputs::Location;
 use crate::interrupt::Interrupted;
+use crate::journal::Journal;
 use crate::lock::Lock;
 use crate::manifest::{Manifest, Problems, quoted};
 use crate::memo::Memo;
-use crate::plan::{Assessment, Planner, Selection, State, force, indices, order, selected};
+use crate::plan::{Assessment, Planner, State, force};
 use crate::progress::Progress;
 use crate::schedule::{self, Outcome, Policy};
+use crate::selection::{Selection, indices, selected};
 use crate::stages::Artifact;
 use crate::staleness::Reason;
 
@@ -32,6 +33,8 @@ pub struct RunOptions {
     pub device: Option<DeviceChoice>,
     /// The folder of all manifests' runs.
     pub runs: PathBuf,
+    /// Everything is read anew, whatever is remembered of it.
+    pub verifies: bool,
     /// How many at once, and what becomes of the rest when one fails.
     pub policy: Policy,
 }
@@ -82,9 +85,10 @@ pub fn run(manifest: &Manifest, options: &RunOptions, progress: &Progress) -> an
     let selection = &options.selection;
     let chosen = selected(manifest, selection)?;
     let forced: BTreeSet<usize> = indices(manifest, "--force", &selection.force)?.into_iter().collect();
+    let ids: BTreeSet<&String> = chosen.iter().map(|idx| &manifest.stages[*idx].id).collect();
     let missing: Vec<_> = missing_paths(manifest)
         .into_iter()
-        .filter(|problem| chosen.iter().any(|idx| Some(&manifest.stages[*idx].id) == problem.stage.as_ref()))
+        .filter(|problem| problem.stage.as_ref().is_some_and(|id| ids.contains(id)))
         .collect();
     let wrong = if missing.is_empty() { runs_among_inputs(manifest, &options.runs) } else { missing };
     if !wrong.is_empty() {
@@ -94,6 +98,9 @@ pub fn run(manifest: &Manifest, options: &RunOptions, progress: &Progress) -> an
     // A device that is not there is told before the first stage, not after an hour.
     device.open()?;
     let planner = Planner::new(manifest, &options.runs, progress, options.device);
+    if options.verifies {
+        planner.memo.verify();
+    }
     fs_err::create_dir_all(&planner.run_folder)?;
     let _lock = Lock::take(&planner.run_folder, progress)?;
     for idx in &chosen {
@@ -101,8 +108,13 @@ pub fn run(manifest: &Manifest, options: &RunOptions, progress: &Progress) -> an
     }
     check_outside(&planner, &chosen)?;
 
-    let steps: Vec<usize> = order(manifest)?.into_iter().filter(|idx| chosen.contains(idx)).collect();
-    let outcomes = run_steps(&planner, &steps, &forced, device, options.policy);
+    let steps: Vec<usize> = planner.order()?.into_iter().filter(|idx| chosen.contains(idx)).collect();
+    let journal = Journal::begin(
+        &planner.run_folder,
+        steps.iter().map(|idx| manifest.stages[*idx].id.clone()).collect(),
+    );
+    let outcomes = run_steps(&planner, &steps, &forced, device, options.policy, &journal);
+    drop(journal);
     let mut summary = summary(&steps, outcomes, &planner, options.policy.keeps_going)?;
     finish(&planner, &steps, &mut summary);
     Ok(summary)
@@ -115,11 +127,12 @@ fn run_steps(
     forced: &BTreeSet<usize>,
     device: DeviceChoice,
     policy: Policy,
+    journal: &Journal,
 ) -> Vec<Outcome<bool>> {
-    let parents = Graph::new(planner.manifest).parents;
-    let step_of = |idx: &usize| steps.iter().position(|other| other == idx);
-    let needs: Vec<Vec<usize>> =
-        steps.iter().map(|idx| parents[*idx].iter().filter_map(step_of).collect()).collect();
+    let parents = &planner.graph.parents;
+    let step_of: BTreeMap<usize, usize> = steps.iter().enumerate().map(|(step, idx)| (*idx, step)).collect();
+    let needs_of = |idx: &usize| parents[*idx].iter().filter_map(|parent| step_of.get(parent).copied());
+    let needs: Vec<Vec<usize>> = steps.iter().map(|idx| needs_of(idx).collect()).collect();
     let work = |step: usize| {
         let idx = steps[step];
         let id = &planner.manifest.stages[idx].id;
@@ -127,8 +140,11 @@ fn run_steps(
         let progress = planner.progress();
         // Bars and warnings of several stages stand side by side.
         let progress = if policy.jobs > 1 { progress.of_stage(id) } else { progress.clone() };
-        let has_run = run_one(planner, idx, forced.contains(&idx), &label, device, &progress);
-        planner.memo.save(&progress);
+        let has_run = run_one(planner, idx, forced.contains(&idx), &label, device, journal, &progress);
+        if !matches!(has_run, Ok(false)) {
+            journal.ended(id, has_run.is_ok());
+        }
+        planner.memo.save_now_and_then(&progress);
         if let Err(error) = &has_run
             && policy.keeps_going
             && !progress.interrupt().is_requested()
@@ -137,7 +153,10 @@ fn run_steps(
         }
         has_run
     };
-    schedule::run_all(&needs, policy, &|| planner.progress().interrupt().is_requested(), &work)
+    let must_stop = || planner.progress().interrupt().is_requested();
+    let outcomes = schedule::run_all(&needs, policy, &must_stop, &work);
+    planner.memo.save(planner.progress());
+    outcomes
 }
 
 /// Counts; what failed is told as the error it was if it was one alone.
@@ -185,6 +204,7 @@ fn run_one(
     is_forced: bool,
     label: &str,
     device: DeviceChoice,
+    journal: &Journal,
     progress: &Progress,
 ) -> anyhow::Result<bool> {
     let stage = &planner.manifest.stages[idx];
@@ -207,6 +227,9 @@ fn run_one(
         progress.note(format_args!("{label}: unchanged"));
         return Ok(false);
     }
+    if let Some(reason) = assessment.reasons.iter().find(|reason| reason.is_unreadable() && !is_forced) {
+        bail!("stage `{0}`: {reason}; see to that, or run it anew with `--force {0}`", stage.id);
+    }
     say_why(progress, label, stage.config.info().name, &assessment);
     let Some(inputs) = assessment.inputs else {
         let reasons: Vec<String> = assessment.reasons.iter().map(ToString::to_string).collect();
@@ -223,6 +246,7 @@ fn run_one(
         inputs,
         device,
     };
+    journal.started(&stage.id);
     let record = execute(job, &planner.memo, progress)?;
     progress.note(format_args!("{label}: done in {}", duration(record.seconds)));
     progress.detail(format_args!("  metrics {}", record.metrics));
@@ -245,10 +269,9 @@ fn say_why(progress: &Progress, label: &str, kind: &str, assessment: &Assessment
 
 /// Stages that are read but not asked for must be complete; if they are stale, that is said.
 fn check_outside(planner: &Planner<'_>, chosen: &BTreeSet<usize>) -> anyhow::Result<()> {
-    let graph = Graph::new(planner.manifest);
     let outside: BTreeSet<usize> = chosen
         .iter()
-        .flat_map(|idx| &graph.parents[*idx])
+        .flat_map(|idx| &planner.graph.parents[*idx])
         .copied()
         .filter(|parent| !chosen.contains(parent))
         .collect();
@@ -283,13 +306,13 @@ fn check_outside(planner: &Planner<'_>, chosen: &BTreeSet<usize>) -> anyhow::Res
 }
 
 fn finish(planner: &Planner<'_>, steps: &[usize], summary: &mut RunSummary) {
-    let graph = Graph::new(planner.manifest);
+    let read: BTreeSet<usize> = planner.graph.parents.iter().flatten().copied().collect();
     for idx in steps {
         let folder = planner.target(*idx);
         if planner.manifest.stages[*idx].config.stage().yields().contains(&Artifact::Report) {
             summary.reports.push(folder.clone());
         }
-        if !graph.parents.iter().any(|parents| parents.contains(idx)) {
+        if !read.contains(idx) {
             summary.ends.push(folder);
         }
     }

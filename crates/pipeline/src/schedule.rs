@@ -35,8 +35,20 @@ enum Step<T> {
 
 struct Board<T> {
     steps: Vec<Step<T>>,
+    /// So many steps at the front have ended.
+    n_ended: usize,
     /// True once nothing more is to be started.
     is_closed: bool,
+}
+
+impl<T> Board<T> {
+    /// True if all steps have; those at the front that have are not looked at again.
+    fn has_ended(&mut self) -> bool {
+        while matches!(self.steps.get(self.n_ended), Some(Step::Ended(_))) {
+            self.n_ended += 1;
+        }
+        self.n_ended == self.steps.len()
+    }
 }
 
 /// Works through steps `0..needs.len()`; `needs[step]` are the steps, all before it, that must be done first. `work`
@@ -49,7 +61,7 @@ pub fn run_all<T: Send>(
     work: &(dyn Fn(usize) -> anyhow::Result<T> + Sync),
 ) -> Vec<Outcome<T>> {
     let steps = needs.iter().map(|_| Step::Waiting).collect();
-    let board = (Mutex::new(Board { steps, is_closed: false }), Condvar::new());
+    let board = (Mutex::new(Board { steps, n_ended: 0, is_closed: false }), Condvar::new());
     thread::scope(|scope| {
         let worker = || work_off(&board, needs, policy, must_stop, work);
         for number in 1..policy.jobs.min(needs.len()) {
@@ -87,7 +99,7 @@ fn work_off<T>(
             if let Some(step) = next(&mut state, needs) {
                 break step;
             }
-            if state.steps.iter().all(|step| matches!(step, Step::Ended(_))) {
+            if state.has_ended() {
                 return;
             }
             state = wait(&board.1, state);
@@ -111,7 +123,8 @@ fn wait<'a, T>(changed: &Condvar, state: MutexGuard<'a, Board<T>>) -> MutexGuard
 
 /// The first step that can start now; those that never can are marked on the way.
 fn next<T>(state: &mut Board<T>, needs: &[Vec<usize>]) -> Option<usize> {
-    for (step, needs) in needs.iter().enumerate() {
+    state.has_ended();
+    for (step, needs) in needs.iter().enumerate().skip(state.n_ended) {
         if !matches!(state.steps[step], Step::Waiting) {
             continue;
         }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::io::ErrorKind;
 use std::path::Path;
 
 use fs_err as fs;
@@ -12,6 +13,7 @@ use crate::fingerprint::short;
 use crate::memo::Memo;
 use crate::progress::Progress;
 use crate::record::{InputRecord, Record};
+use crate::seal::Edited;
 
 /// One reason for a stage to run.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -29,6 +31,15 @@ pub enum Reason {
         /// Why.
         message: String,
     },
+    /// The record in its folder is there and cannot be opened.
+    RecordUnreadable {
+        /// Why.
+        message: String,
+    },
+    /// The record in its folder is not as the stage wrote it.
+    RecordEdited,
+    /// Its record names no output, which every kind has.
+    NoOutputs,
     /// The program's code for this kind has changed.
     StageVersion {
         /// The version that ran.
@@ -76,6 +87,13 @@ pub enum Reason {
         /// The file.
         file: String,
     },
+    /// One of its files is there and cannot be read.
+    OutputUnreadable {
+        /// The file.
+        file: String,
+        /// Why.
+        message: String,
+    },
     /// It ran on another device than the one asked for.
     Device {
         /// The device it ran on.
@@ -90,7 +108,26 @@ pub enum Reason {
 impl Reason {
     /// True if the stage's folder no longer holds what its record says.
     pub fn is_damage(&self) -> bool {
-        matches!(self, Self::BadRecord { .. } | Self::OutputMissing { .. } | Self::OutputChanged { .. })
+        self.is_unreadable()
+            || matches!(self, Self::BadRecord { .. } | Self::RecordEdited | Self::NoOutputs)
+            || matches!(self, Self::OutputMissing { .. } | Self::OutputChanged { .. })
+    }
+
+    /// True if something of the stage's is there and cannot be read, which may pass: it is no reason to make it anew.
+    pub fn is_unreadable(&self) -> bool {
+        matches!(self, Self::RecordUnreadable { .. } | Self::OutputUnreadable { .. })
+    }
+
+    /// The reason for which a record was not read.
+    pub fn of_record(error: &anyhow::Error) -> Self {
+        if error.is::<Edited>() {
+            return Self::RecordEdited;
+        }
+        let message = format!("{error:#}");
+        match error.downcast_ref::<std::io::Error>() {
+            Some(_) => Self::RecordUnreadable { message },
+            None => Self::BadRecord { message },
+        }
     }
 }
 
@@ -101,6 +138,9 @@ impl fmt::Display for Reason {
             Self::Interrupted { resumes: true } => write!(f, "it was interrupted; it will be resumed"),
             Self::Interrupted { resumes: false } => write!(f, "it was interrupted; it will start afresh"),
             Self::BadRecord { message } => write!(f, "its record cannot be read: {message}"),
+            Self::RecordUnreadable { message } => write!(f, "its record cannot be opened: {message}"),
+            Self::RecordEdited => write!(f, "its record, stage.json, was edited after it ran"),
+            Self::NoOutputs => write!(f, "its record, stage.json, names none of its outputs"),
             Self::StageVersion { from, to } => {
                 write!(f, "the program's code for it changed: version {from} → {to}")
             }
@@ -112,6 +152,9 @@ impl fmt::Display for Reason {
             Self::Unreadable { message } => write!(f, "an input cannot be read: {message}"),
             Self::OutputMissing { file } => write!(f, "its output {file} is missing"),
             Self::OutputChanged { file } => write!(f, "its output {file} was changed after it ran"),
+            Self::OutputUnreadable { file, message } => {
+                write!(f, "its output {file} cannot be read: {message}")
+            }
             Self::Device { from, to } => write!(f, "device changed: {from} → {to}"),
             Self::Forced => write!(f, "asked for with --force"),
         }
@@ -196,10 +239,10 @@ pub(crate) fn flatten(value: &Value) -> BTreeMap<String, Value> {
     found
 }
 
-/// Files of a complete stage that are gone or were changed.
+/// Files of a complete stage that are gone, were changed or cannot be read.
 ///
 /// # Errors
-/// If a file cannot be read, or the run was interrupted.
+/// If the run was interrupted.
 pub fn damage(
     folder: &Path,
     record: &Record,
@@ -207,14 +250,27 @@ pub fn damage(
     progress: &Progress,
 ) -> anyhow::Result<Vec<Reason>> {
     let mut reasons = Vec::new();
+    if record.outputs.is_empty() {
+        reasons.push(Reason::NoOutputs);
+    }
     for (file, output) in &record.outputs {
         let path = folder.join(file);
-        match fs::metadata(&path) {
-            Err(_) => reasons.push(Reason::OutputMissing { file: file.clone() }),
-            Ok(metadata) => {
-                if metadata.len() != output.bytes || memo.fingerprint(&path, progress)? != output.blake3 {
-                    reasons.push(Reason::OutputChanged { file: file.clone() });
-                }
+        let found = match fs::metadata(&path) {
+            Ok(metadata) if metadata.len() != output.bytes => Ok(false),
+            Ok(_) => memo.fingerprint(&path, progress).map(|found| found == output.blake3),
+            Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {
+                reasons.push(Reason::OutputMissing { file: file.clone() });
+                continue;
+            }
+            Err(error) => Err(error.into()),
+        };
+        match found {
+            Ok(true) => {}
+            Ok(false) => reasons.push(Reason::OutputChanged { file: file.clone() }),
+            Err(error) if progress.interrupt().is_requested() => return Err(error),
+            Err(error) => {
+                let message = format!("{error:#}");
+                reasons.push(Reason::OutputUnreadable { file: file.clone(), message });
             }
         }
     }

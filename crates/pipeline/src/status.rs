@@ -1,13 +1,56 @@
 //! How the stages of a manifest stand.
 
 use std::collections::BTreeSet;
-use std::fmt::Write as _;
+use std::fmt::{self, Write as _};
 
 use serde::Serialize;
 
-use crate::graph::Graph;
+use crate::journal::{self, AtWork};
 use crate::plan::{Planner, State};
+use crate::stages::StageConfig;
 use crate::staleness::Reason;
+
+/// What a run that goes on at the moment does about a stage.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(tag = "is", rename_all = "snake_case")]
+pub enum Now {
+    /// It runs.
+    Running {
+        /// The process.
+        pid: u32,
+        /// The machine that this runs on.
+        host: String,
+        /// Since when, RFC 3339, UTC.
+        since: String,
+    },
+    /// Its turn comes.
+    Waiting {
+        /// The process.
+        pid: u32,
+        /// The machine that this runs on.
+        host: String,
+    },
+}
+
+impl Now {
+    fn of(stage: &str, work: &AtWork) -> Option<Self> {
+        let (pid, host) = (work.by.pid, work.by.host.clone());
+        match work.running.get(stage) {
+            Some(since) => Some(Self::Running { pid, host, since: since.clone() }),
+            None if work.waiting.contains(stage) => Some(Self::Waiting { pid, host }),
+            None => None,
+        }
+    }
+}
+
+impl fmt::Display for Now {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Running { pid, host, since } => write!(f, "in process {pid} on {host}, since {since}"),
+            Self::Waiting { pid, host } => write!(f, "its turn comes in the run of process {pid} on {host}"),
+        }
+    }
+}
 
 /// How one stage stands.
 #[derive(Debug, Clone, Serialize)]
@@ -18,6 +61,8 @@ pub struct StageStatus {
     pub kind: &'static str,
     /// How it stands.
     pub state: State,
+    /// What a run that goes on at the moment does about it.
+    pub now: Option<Now>,
     /// True if a plain run would run it.
     pub will_run: bool,
     /// Why it would run, as data.
@@ -26,6 +71,8 @@ pub struct StageStatus {
     pub why: Vec<String>,
     /// Its folder.
     pub folder: std::path::PathBuf,
+    /// Finished stages of elsewhere that it reads, as their paths are written.
+    pub reads: Vec<String>,
 }
 
 /// The stages of a manifest in the order in which they run; nothing is changed.
@@ -33,7 +80,7 @@ pub struct StageStatus {
 /// `selected` are those that are asked for, `forced` those to be run in any case.
 ///
 /// # Errors
-/// If a stage's output cannot be read, or the run was interrupted.
+/// If the run was interrupted.
 pub fn status(
     planner: &Planner<'_>,
     selected: &BTreeSet<usize>,
@@ -41,24 +88,45 @@ pub fn status(
 ) -> anyhow::Result<Vec<StageStatus>> {
     let assessed = planner.assess_all(selected, forced)?;
     planner.memo.save(planner.progress());
-    let manifest = planner.manifest;
-    Ok(assessed
-        .into_iter()
-        .map(|(idx, assessment)| StageStatus {
-            id: manifest.stages[idx].id.clone(),
-            kind: manifest.stages[idx].config.info().name,
+    let work = journal::at_work(&planner.run_folder);
+    let mut blocked = BTreeSet::new();
+    let mut all = Vec::new();
+    for (idx, assessment) in assessed {
+        let stage = &planner.manifest.stages[idx];
+        let is_blocked = planner.graph.parents[idx].iter().any(|parent| blocked.contains(parent));
+        if is_blocked || work.as_ref().is_some_and(|work| work.failed.contains(&stage.id)) {
+            blocked.insert(idx);
+        }
+        let is_at_work = assessment.state != State::Fresh && !is_blocked;
+        let now = work.as_ref().filter(|_| is_at_work).and_then(|work| Now::of(&stage.id, work));
+        let mut reasons = assessment.reasons;
+        if now.is_some() {
+            // Its folder is half made because it is being made.
+            reasons.retain(|reason| !matches!(reason, Reason::NeverRan | Reason::Interrupted { .. }));
+        }
+        all.push(StageStatus {
+            id: stage.id.clone(),
+            kind: stage.config.info().name,
             state: assessment.state,
+            now,
             will_run: selected.contains(&idx) && assessment.state != State::Fresh,
-            why: assessment.reasons.iter().map(ToString::to_string).collect(),
-            reasons: assessment.reasons,
+            why: reasons.iter().map(ToString::to_string).collect(),
+            reasons,
             folder: planner.target(idx),
-        })
-        .collect())
+            reads: paths_read(&stage.config),
+        });
+    }
+    Ok(all)
+}
+
+fn paths_read(config: &StageConfig) -> Vec<String> {
+    let inputs = config.stage().inputs();
+    inputs.iter().filter(|input| input.name.is_path()).map(|input| input.name.as_str().to_owned()).collect()
 }
 
 /// The stages a plain run would look at.
 pub fn wanted(planner: &Planner<'_>) -> BTreeSet<usize> {
-    Graph::new(planner.manifest).wanted(planner.manifest)
+    planner.graph.wanted(planner.manifest)
 }
 
 /// A line for each stage, with the reasons beneath those that would run.
@@ -66,13 +134,21 @@ pub fn text(stages: &[StageStatus]) -> String {
     let width = stages.iter().map(|stage| stage.id.chars().count()).max().unwrap_or(0);
     let mut text = String::new();
     for stage in stages {
-        let state = match stage.state {
-            State::Fresh => "fresh  ",
-            State::Stale => "stale  ",
-            State::Missing => "missing",
+        let state = match (&stage.now, stage.state) {
+            (Some(Now::Running { .. }), _) => "running",
+            (Some(Now::Waiting { .. }), _) => "waiting",
+            (None, State::Fresh) => "fresh  ",
+            (None, State::Stale) => "stale  ",
+            (None, State::Missing) => "missing",
         };
         let not_asked = if stage.will_run || stage.state == State::Fresh { "" } else { "  (not asked for)" };
         let _ = writeln!(text, "{state}  {:<width$}  {}{not_asked}", stage.id, stage.kind);
+        for path in &stage.reads {
+            let _ = writeln!(text, "           reads {path}");
+        }
+        if let Some(now) = &stage.now {
+            let _ = writeln!(text, "           {now}");
+        }
         for why in &stage.why {
             let _ = writeln!(text, "           {why}");
         }

@@ -11,6 +11,7 @@
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, is_separator};
 
 use toml::Spanned;
 use toml::de::{DeArray, DeValue};
@@ -19,6 +20,7 @@ use super::problem::Problem;
 use super::sources::Sources;
 use super::tree::{self, Node, Table};
 use super::vars::{self, Vars, display, may_be_variable};
+use crate::record;
 use crate::stages::info::{self, KindInfo};
 
 /// More stages than anyone means to have.
@@ -154,14 +156,7 @@ impl<'i> Expansion<'i> {
         }
         let reads: Vec<(String, Vec<String>)> =
             stages.iter().map(|stage| (stage.id.to_owned(), this.reads_one(stage.table, vars))).collect();
-        // As many rounds as the longest chain can have; a cycle is told elsewhere.
-        for _ in 0..stages.len() {
-            for (id, read) in &reads {
-                let inherited: Vec<usize> =
-                    read.iter().filter_map(|id| this.axes.get(id)).flatten().copied().collect();
-                this.axes.entry(id.clone()).or_default().extend(inherited);
-            }
-        }
+        this.inherit(&reads);
         let n_stages: usize =
             stages.iter().map(|stage| this.n_cells(stage.id)).fold(0, usize::saturating_add);
         if n_stages > MAX_STAGES {
@@ -171,6 +166,27 @@ impl<'i> Expansion<'i> {
             this.axes.values_mut().for_each(BTreeSet::clear);
         }
         this
+    }
+
+    /// Gives each stage the axes of what it reads; `reads` are the stages by id with those that they read.
+    fn inherit(&mut self, reads: &[(String, Vec<String>)]) {
+        let mut readers: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+        for (id, read) in reads {
+            read.iter().for_each(|read| readers.entry(read).or_default().push(id));
+        }
+        // A stage is looked at again whenever it has got an axis: at most once for each.
+        let mut open: Vec<&str> = reads.iter().map(|(id, _)| id.as_str()).collect();
+        while let Some(read) = open.pop() {
+            let Some(axes) = self.axes.get(read).cloned() else { continue };
+            for id in readers.get(read).into_iter().flatten() {
+                let own = self.axes.entry((*id).to_owned()).or_default();
+                let n_before = own.len();
+                own.extend(&axes);
+                if own.len() > n_before {
+                    open.push(id);
+                }
+            }
+        }
     }
 
     fn n_cells(&self, id: &str) -> usize {
@@ -202,12 +218,20 @@ impl<'i> Expansion<'i> {
     }
 
     fn cells_of(&self, axes: &BTreeSet<usize>) -> Vec<Cell> {
+        self.cells_within(axes, &Cell::new())
+    }
+
+    /// The cells over some axes that agree with `cell` on the axes that it has.
+    fn cells_within(&self, axes: &BTreeSet<usize>, cell: &Cell) -> Vec<Cell> {
         let mut cells = vec![Cell::new()];
         for axis in axes {
             let with = |cell: &Cell, value| -> Cell {
                 cell.iter().map(|(axis, value)| (*axis, *value)).chain([(*axis, value)]).collect()
             };
-            let values = 0..self.matrix[*axis].values.len();
+            let values = match cell.get(axis) {
+                Some(value) => *value..*value + 1,
+                None => 0..self.matrix[*axis].values.len(),
+            };
             cells =
                 cells.iter().flat_map(|cell| values.clone().map(move |value| with(cell, value))).collect();
         }
@@ -246,20 +270,28 @@ impl<'i> Expansion<'i> {
 
     /// The ids of a stage's cells that agree with a cell of another stage on the axes that both have.
     fn matching(&self, written: &str, cell: &Cell) -> Vec<String> {
-        let agrees =
-            |other: &Cell| other.iter().all(|(axis, value)| cell.get(axis).is_none_or(|own| own == value));
-        self.cells(written)
-            .iter()
-            .filter(|other| agrees(other))
-            .map(|other| self.id(written, other))
-            .collect()
+        let axes = self.axes.get(written);
+        let cells = axes.map_or_else(|| vec![Cell::new()], |axes| self.cells_within(axes, cell));
+        cells.iter().map(|other| self.id(written, other)).collect()
     }
 
-    /// Lets the inputs of a stage's cell name cells; variables have been filled in.
-    pub(super) fn rewrite_inputs(&self, table: &mut Table<'i>, cell: &Cell) {
-        if self.matrix.is_empty() {
-            return;
+    /// What an input as written names, seen from a cell.
+    fn inputs_named(&self, text: &str, cell: &Cell) -> Vec<String> {
+        let is_stage = self.axes.contains_key(text) || self.is_cell(text);
+        match !is_stage && Path::new(text).join(record::FILE).is_file() && !text.contains(is_separator) {
+            true => vec![format!("./{text}")],
+            false => self.matching(text, cell),
         }
+    }
+
+    /// True for the id of a stage's cell.
+    fn is_cell(&self, id: &str) -> bool {
+        id.split_once('@').is_some_and(|(written, _)| self.axes.contains_key(written))
+    }
+
+    /// Lets the inputs of a stage's cell name cells, and a name that is no stage's but a finished stage's folder be its path;
+    /// variables have been filled in.
+    pub(super) fn rewrite_inputs(&self, table: &mut Table<'i>, cell: &Cell) {
         let Some((kind, _)) = kind_table(table) else { return };
         let Some(config) = table.get_mut(kind.name).and_then(tree::as_table_mut) else { return };
         for key in kind.keys {
@@ -268,7 +300,7 @@ impl<'i> Expansion<'i> {
             let named = |text: String| Spanned::new(span.clone(), DeValue::String(Cow::Owned(text)));
             match node.get_mut() {
                 DeValue::String(text) if key.takes == info::ONE_STAGE => {
-                    if let [id] = self.matching(text, cell).as_slice() {
+                    if let [id] = self.inputs_named(text, cell).as_slice() {
                         *text = Cow::Owned(id.clone());
                     }
                 }
@@ -277,7 +309,7 @@ impl<'i> Expansion<'i> {
                     for item in items.iter() {
                         match item.get_ref().as_str() {
                             Some(text) => {
-                                self.matching(text, cell).into_iter().for_each(|id| all.push(named(id)))
+                                self.inputs_named(text, cell).into_iter().for_each(|id| all.push(named(id)))
                             }
                             None => all.push(item.clone()),
                         }

@@ -1,5 +1,6 @@
 //! What can be wrong with a manifest, said so that it can be put right.
 
+use std::collections::BTreeSet;
 use std::fmt;
 
 use super::sources::Location;
@@ -95,16 +96,12 @@ impl std::error::Error for Problems {}
 
 /// The cells of a matrix have the problems of one stage: each is told once, of the first.
 pub(crate) fn without_repetition(list: Vec<Problem>) -> Vec<Problem> {
-    let mut kept: Vec<Problem> = Vec::new();
-    for problem in list {
-        let is_same = |other: &Problem| {
-            other.location == problem.location && other.key == problem.key && other.message == problem.message
-        };
-        if !kept.iter().any(is_same) {
-            kept.push(problem);
-        }
-    }
-    kept
+    let mut seen = BTreeSet::new();
+    let mut is_new = |problem: &Problem| {
+        let Location { source, line } = &problem.location;
+        seen.insert((source.clone(), *line, problem.key.clone(), problem.message.clone()))
+    };
+    list.into_iter().filter(|problem| is_new(problem)).collect()
 }
 
 /// "did you mean `x`?" for the candidate nearest to `wrong`, if one is near.

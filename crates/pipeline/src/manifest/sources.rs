@@ -28,6 +28,8 @@ pub(crate) struct Part {
     pub(crate) text: String,
     /// Offset of the text's first byte among all texts.
     pub(crate) base: usize,
+    /// Offsets of the newlines within the text.
+    newlines: Vec<usize>,
     is_file: bool,
 }
 
@@ -51,7 +53,9 @@ impl Sources {
     fn add(&mut self, name: &str, text: String, is_file: bool) -> usize {
         // One byte between texts, so that the end of one is not the start of the next.
         let base = self.parts.last().map_or(0, |part| part.base + part.text.len() + 1);
-        self.parts.push(Part { name: name.to_owned(), text, base, is_file });
+        let newlines =
+            text.bytes().enumerate().filter(|(_, byte)| *byte == b'\n').map(|(at, _)| at).collect();
+        self.parts.push(Part { name: name.to_owned(), text, base, newlines, is_file });
         self.parts.len() - 1
     }
 
@@ -73,7 +77,7 @@ impl Sources {
             return Location { source: String::new(), line: None };
         };
         let offset = (span.start - part.base).min(part.text.len());
-        let line = part.text.as_bytes()[..offset].iter().filter(|byte| **byte == b'\n').count() + 1;
+        let line = part.newlines.partition_point(|newline| *newline < offset) + 1;
         Location { source: part.name.clone(), line: part.is_file.then_some(line) }
     }
 }

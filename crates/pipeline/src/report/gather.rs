@@ -59,6 +59,7 @@ pub fn gather(title: &str, shown: &Shown) -> anyhow::Result<ReportData> {
     for folder in &shown.figures {
         pictures.extend(figures(folder)?);
     }
+    name_apart(&mut pictures);
     let tables = tables(&found);
     Ok(ReportData {
         title: title.to_owned(),
@@ -72,6 +73,18 @@ pub fn gather(title: &str, shown: &Shown) -> anyhow::Result<ReportData> {
         stages: records.iter().map(|(folder, record)| stage_data(folder, record, &records)).collect(),
         environments,
     })
+}
+
+/// Stages of several runs may have one id: each of their pictures gets a file of its own.
+fn name_apart(pictures: &mut [Picture]) {
+    let mut taken = BTreeSet::new();
+    for picture in pictures {
+        let (name, ending) = picture.file.rsplit_once('.').unwrap_or((&picture.file, ""));
+        let numbered = (2..).map(|n| format!("{name}-{n}.{ending}"));
+        let free = std::iter::once(picture.file.clone()).chain(numbered).find(|file| !taken.contains(file));
+        picture.file = free.unwrap_or_default();
+        taken.insert(picture.file.clone());
+    }
 }
 
 /// The histograms of codes, one for each set of codes: `dedup_eval` groups the same ones again.
@@ -336,5 +349,26 @@ fn stage_data(folder: &Path, record: &Record, all: &[(PathBuf, Record)]) -> Stag
         reads,
         peak_memory_bytes: record.peak_memory_bytes,
         differences: record.differences.clone(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pictures_of_stages_with_one_id_get_files_of_their_own() {
+        let picture = |file: &str| Picture {
+            stage: String::new(),
+            title: String::new(),
+            caption: String::new(),
+            alt: String::new(),
+            file: file.to_owned(),
+            source: PathBuf::new(),
+        };
+        let mut pictures = ["a.png", "b.png", "a.png", "a-2.png", "a.png"].map(picture);
+        name_apart(&mut pictures);
+        let files = pictures.map(|picture| picture.file);
+        assert_eq!(files, ["a.png", "b.png", "a-2.png", "a-2-2.png", "a-3.png"]);
     }
 }

@@ -126,19 +126,42 @@ impl KindInfo {
         for argument in self.example {
             let _ = write!(text, " \\\n      {}", shell_quoted(argument));
         }
-        let _ = writeln!(text, "\n\nIn a manifest (inputs are ids of other stages):");
         let _ = writeln!(
             text,
-            "  [[stage]]\n  id = \"my-{}\"\n  [stage.{}]",
-            self.name.replace('_', "-"),
-            self.name
+            "\n\nIn a manifest (inputs are ids of other stages, or paths of finished stages' folders as above):"
         );
+        text.push_str(&self.snippet());
+        text
+    }
+
+    /// The example as a stage of a manifest.
+    fn snippet(&self) -> String {
+        let mut text =
+            format!("  [[stage]]\n  id = \"my-{}\"\n  [stage.{}]\n", self.name.replace('_', "-"), self.name);
         for argument in self.example {
             let (key, value) = argument.split_once('=').unwrap_or((argument, ""));
-            let _ = writeln!(text, "  {key} = {}", as_toml(value));
+            let takes = self.keys.iter().find(|info| info.key == key).map(|info| info.takes);
+            let value = match takes {
+                Some(ONE_STAGE) => format!("{:?}", id_of(value)),
+                Some(STAGES) => ids_of(value),
+                _ => as_toml(value),
+            };
+            let _ = writeln!(text, "  {key} = {value}");
         }
         text
     }
+}
+
+/// The id that the folder of a stage has in its own run.
+fn id_of(path: &str) -> &str {
+    path.rsplit('/').next().unwrap_or(path)
+}
+
+/// The same of a list.
+fn ids_of(list: &str) -> String {
+    let paths = list.split('"').skip(1).step_by(2);
+    let ids: Vec<String> = paths.map(|path| format!("{:?}", id_of(path))).collect();
+    format!("[{}]", ids.join(", "))
 }
 
 /// A value as it must be written in a manifest: bare strings get quotes.
@@ -180,7 +203,8 @@ fn wrap(text: &str, width: usize, indent: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::manifest::parse_arguments;
+    use crate::manifest::{Manifest, parse_arguments};
+    use crate::stages::Artifact;
 
     fn arguments(list: &[&str]) -> Vec<String> {
         list.iter().map(|argument| (*argument).to_owned()).collect()
@@ -202,6 +226,107 @@ mod tests {
             let config = config.unwrap_or_else(|error| panic!("{}: {error}", info.name));
             assert_eq!(config.info().name, info.name);
             assert!(config.stage().problems().is_empty(), "{}", info.name);
+        }
+    }
+
+    /// The command that a help prints, as a shell hands it over.
+    #[cfg(unix)]
+    fn printed_command(help: &str) -> Vec<String> {
+        let start = help.find("  dcgan stage ").unwrap();
+        let end = start + help[start..].find("\n\n").unwrap();
+        let script = format!("dcgan() {{ printf '%s\\n' \"$@\"; }}\n{}", &help[start..end]);
+        let told = std::process::Command::new("sh").arg("-c").arg(script).output().unwrap();
+        assert!(told.status.success() && told.stderr.is_empty(), "{told:?}");
+        String::from_utf8(told.stdout).unwrap().lines().map(str::to_owned).collect()
+    }
+
+    /// The stage of a manifest that a help prints, under an id.
+    fn printed_stage(help: &str, id: &str) -> String {
+        let (_, stage) = help.split_once("In a manifest").unwrap();
+        let lines: Vec<&str> = stage.lines().skip(1).collect();
+        let own = lines.iter().find_map(|line| line.trim().strip_prefix("id = ")).unwrap();
+        lines.join("\n").replacen(own, &format!("{id:?}"), 1) + "\n"
+    }
+
+    /// The example of a kind that yields an artifact.
+    fn maker(artifact: Artifact) -> &'static KindInfo {
+        let name = match artifact {
+            Artifact::Dataset => "synthesize",
+            Artifact::Images => "import_images",
+            Artifact::Generator | Artifact::Discriminator => "train_gan",
+            Artifact::Autoencoder => "train_autoencoder",
+            Artifact::Codes => "hash_images",
+            Artifact::Groups => "group_duplicates",
+            Artifact::Features => "extract_features",
+            Artifact::Result => "fit_svm",
+            Artifact::Samples => "sample",
+            Artifact::Figures => "walk",
+            Artifact::Report => "report",
+        };
+        kind(name).unwrap()
+    }
+
+    /// The example of a kind as a stage, with stages for all that it reads, from the examples of other kinds.
+    fn with_inputs(info: &KindInfo, id: &str, manifest: &mut String, known: &mut Vec<String>) {
+        let config = parse_arguments(info.name, &arguments(info.example)).unwrap();
+        for input in config.stage().inputs() {
+            let id = id_of(input.name.as_str()).to_owned();
+            if !known.contains(&id) {
+                known.push(id.clone());
+                with_inputs(maker(input.needs), &id, manifest, known);
+            }
+        }
+        manifest.push_str(&printed_stage(&info.help(), id));
+    }
+
+    #[test]
+    fn every_printed_example_works_in_a_manifest() {
+        for info in KINDS {
+            let mut text = "name = \"m\"\n".to_owned();
+            with_inputs(info, "the-example", &mut text, &mut Vec::new());
+            let manifest = Manifest::parse("m.toml".as_ref(), text.clone(), &[]);
+            let manifest = manifest.unwrap_or_else(|error| panic!("{}: {error}\n{text}", info.name));
+            assert_eq!(manifest.stage("the-example").unwrap().config.info().name, info.name);
+        }
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn every_printed_example_works_on_the_command_line() {
+        for info in KINDS {
+            let words = printed_command(&info.help());
+            assert_eq!(words[..4], ["stage", info.name, "--out", "DIR"]);
+            assert_eq!(words[4..], arguments(info.example), "{}", info.name);
+        }
+    }
+
+    /// What examples read is there under that name once the pipelines of the project have run or `fetch` has put it there.
+    #[test]
+    fn examples_read_what_the_pipelines_make() {
+        let pipelines = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../pipelines");
+        let fetched: Vec<String> = dcgan_fetch::Set::ALL
+            .into_iter()
+            .flat_map(dcgan_fetch::Set::files)
+            .map(|file| format!("data/{}", file.install.path().display()))
+            .collect();
+        for info in KINDS {
+            let config = parse_arguments(info.name, &arguments(info.example)).unwrap();
+            for input in config.stage().inputs() {
+                let path = input.name.as_str();
+                let Some((name, id)) = path.strip_prefix("runs/").and_then(|rest| rest.split_once('/'))
+                else {
+                    assert!(path.starts_with("out/"), "{}: {path}", info.name);
+                    continue;
+                };
+                let manifest = Manifest::load(&pipelines.join(format!("{name}.toml")), &[]).unwrap();
+                let stage = manifest.stage(id).unwrap_or_else(|| panic!("{}: {path}", info.name));
+                assert!(stage.config.stage().yields().contains(&input.needs), "{}: {path}", info.name);
+            }
+            for external in config.stage().external_paths() {
+                let path = external.path.to_str().unwrap();
+                let is_told = path == "photos" || path.starts_with("data/authors/");
+                assert!(is_told || fetched.iter().any(|place| path.starts_with(place.as_str())), "{path}");
+            }
         }
     }
 

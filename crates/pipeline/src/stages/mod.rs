@@ -83,7 +83,7 @@ impl fmt::Display for Artifact {
     }
 }
 
-/// An input: in a manifest another stage's id, for a stage run alone the path of its folder.
+/// An input: in a manifest another stage's id or the path of a finished one's folder, for a stage run alone such a path.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Input(String);
@@ -94,9 +94,22 @@ impl Input {
         &self.0
     }
 
+    /// True for a path. A path has a separator, which an id has not; a manifest's reader puts `./` before a bare name.
+    pub fn is_path(&self) -> bool {
+        self.0.contains(std::path::is_separator)
+    }
+
     /// The input read as a path.
     pub fn as_path(&self) -> &Path {
         Path::new(&self.0)
+    }
+
+    /// The folder it names. `run` is the folder in which the folders of ids lie; without one, all inputs are paths.
+    pub fn folder(&self, run: Option<&Path>) -> PathBuf {
+        match run {
+            Some(run) if !self.is_path() => run.join(&self.0),
+            _ => self.as_path().to_owned(),
+        }
     }
 }
 
