@@ -30,7 +30,7 @@ source.cifar10 = { path = "cifar-10-batches-bin", split = "test" }
 id = "weights"
 [stage.train_gan]
 images = "train-images"
-training = { architecture = "svhn32", width = 0.02, batch_size = 8, epochs = 1, max_steps = 2 }
+training = { architecture = "svhn32", width = 0.04, batch_size = 8, epochs = 1, max_steps = 2 }
 [[stage]]
 id = "samples"
 [stage.sample]

@@ -170,7 +170,7 @@ source.cifar10 = { path = "cifar-10-batches-bin", split = "train" }
 id = "train"
 [stage.train_gan]
 images = "images"
-training = { architecture = "svhn32", width = 0.02, batch_size = 8, epochs = 100000, log_every = 1, checkpoint_steps = 7, score_every_steps = 0 }
+training = { architecture = "svhn32", width = 0.02, batch_size = 8, epochs = 100000, log_every = 1, checkpoint_steps = 7, score_every_steps = 100000 }
 [[stage]]
 id = "samples"
 [stage.sample]

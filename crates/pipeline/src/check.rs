@@ -153,7 +153,7 @@ fn check_inputs(
             let able = manifest.stages.iter().filter(|other| yields(other, input.needs));
             let mut able: Vec<&str> = able.map(|other| other.written.as_str()).collect();
             able.dedup();
-            let mut message = format!("there is no stage `{name}`, and no folder of a finished one");
+            let mut message = format!("there is no stage `{name}`");
             if !able.is_empty() {
                 message.push_str(&format!("; stages that yield {}: {}", input.needs, quoted(able.clone())));
             }

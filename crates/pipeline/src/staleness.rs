@@ -1,6 +1,6 @@
 //! Why a stage has to run, or need not.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
 use std::io::ErrorKind;
 use std::path::Path;
@@ -181,8 +181,13 @@ pub fn differences(record: &Record, now: &Current) -> Vec<Reason> {
         reasons.push(Reason::StageVersion { from: record.stage_version, to: now.stage_version });
     }
     reasons.extend(changed_parameters(&record.config, &now.config));
+    // Stages of several runs may have one name: the first is compared with the first.
+    let mut ran_with: BTreeMap<(&str, &str), VecDeque<&InputRecord>> = BTreeMap::new();
+    for old in &record.inputs {
+        ran_with.entry((&old.key, &old.name)).or_default().push_back(old);
+    }
     for input in &now.inputs {
-        let old = record.inputs.iter().find(|old| old.key == input.key && old.name == input.name);
+        let old = ran_with.get_mut(&(input.key.as_str(), input.name.as_str())).and_then(VecDeque::pop_front);
         // An input of another name is already told as a changed parameter.
         if let Some(old) = old
             && old.fingerprint != input.fingerprint

@@ -278,7 +278,8 @@ impl<'i> Expansion<'i> {
     /// What an input as written names, seen from a cell.
     fn inputs_named(&self, text: &str, cell: &Cell) -> Vec<String> {
         let is_stage = self.axes.contains_key(text) || self.is_cell(text);
-        match !is_stage && Path::new(text).join(record::FILE).is_file() && !text.contains(is_separator) {
+        let may_be_folder = !is_stage && !text.is_empty() && !text.contains(is_separator);
+        match may_be_folder && Path::new(text).join(record::FILE).is_file() {
             true => vec![format!("./{text}")],
             false => self.matching(text, cell),
         }

@@ -44,7 +44,7 @@ pub(super) const INFO: KindInfo = KindInfo {
               (groups drawn at random and the pairs nearest to the threshold, for people to judge; some of them as figures for \
               the report), and the set's own groups by the near rule.",
     keys: &KEYS,
-    example: &["source.lsun.path=data/bedroom_train_lmdb", "codes=runs/lsun/codes"],
+    example: &["source.lsun.path=data/lsun/bedroom_train_lmdb", "codes=runs/lsun/codes"],
     is_resumable: false,
     reads_records: false,
     uses_device: false,

@@ -52,7 +52,7 @@ pub(super) const INFO: KindInfo = KindInfo {
         optional("limit", "count", "", "Only so many pictures, the first ones."),
         data_source::MAX_PIXELS,
     ],
-    example: &["source.lsun.path=data/bedroom_train_lmdb", "autoencoder=runs/lsun/autoencoder"],
+    example: &["source.lsun.path=data/lsun/bedroom_train_lmdb", "autoencoder=runs/lsun/autoencoder"],
     is_resumable: true,
     reads_records: false,
     uses_device: true,
