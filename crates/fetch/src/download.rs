@@ -8,7 +8,8 @@ use rand::Rng as _;
 use crate::checksum::{Digests, digest};
 use crate::event::{Action, Observe, note, progress};
 use crate::http::agent;
-use crate::part::Part;
+use crate::part::{self, Part};
+use crate::place::measure;
 use crate::transfer::{Attempt, attempt, copy};
 use crate::{FetchError, Options, RemoteFile, Result};
 
@@ -25,6 +26,8 @@ pub(crate) struct Arrived {
     pub(crate) path: PathBuf,
     pub(crate) digests: Digests,
     pub(crate) origin: String,
+    /// True if it was downloaded by this program, so that it may be removed.
+    pub(crate) is_ours: bool,
 }
 
 /// Where a file may be had.
@@ -74,13 +77,20 @@ pub(crate) fn download(
     observe: &mut Observe<'_>,
 ) -> Result<Arrived> {
     let path = folder.join(&file.name);
-    if path.exists() {
-        // It had arrived before, and what followed was cut short.
-        let digests = digest(&path, &file.name, observe)?;
-        if wrong(file, &digests).is_none() {
-            return Ok(Arrived { path, digests, origin: "an earlier download".into() });
+    if fs_err::symlink_metadata(&path).is_ok() {
+        // It had arrived before, and what followed was cut short; or somebody put it there.
+        let is_ours = part::is_ours(&path)?;
+        if path.is_symlink() {
+            return Err(part::foreign(&path));
         }
-        fs_err::remove_file(&path)?;
+        let Some(digests) = measure(&path, observe)? else { return Err(part::foreign(&path)) };
+        match wrong(file, &digests) {
+            None => {
+                return Ok(Arrived { path, digests, origin: "an earlier download".into(), is_ours });
+            }
+            Some(_) if is_ours => part::forget(&path)?,
+            Some(_) => return Err(part::foreign(&path)),
+        }
     }
     let mut part = Part::open(folder, &file.name)?;
     let mut tries = Vec::new();
@@ -88,9 +98,8 @@ pub(crate) fn download(
         match from(&address, file, &mut part, options, observe)? {
             Ok(digests) => {
                 let origin = address.to_string();
-                fs_err::rename(part.path(), &path)?;
-                part.clear()?;
-                return Ok(Arrived { path, digests, origin });
+                part.finish(&path)?;
+                return Ok(Arrived { path, digests, origin, is_ours: true });
             }
             Err(why) => tries.push(format!("{address}: {why}")),
         }

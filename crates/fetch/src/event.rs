@@ -13,6 +13,8 @@ pub enum Action {
     Verifying,
     /// It is unpacked.
     Unpacking,
+    /// It is copied to the disk that its place is on.
+    Copying,
 }
 
 /// One thing to tell.

@@ -6,7 +6,11 @@ use crate::checksum::{Checksum, Digests, digest};
 use crate::download::{Arrived, download};
 use crate::event::{Observe, note};
 use crate::ledger::{Archive, Entry, Ledger};
-use crate::{FetchError, Install, Limits, Options, RemoteFile, Result, space, unpack_tar_gz, unpack_zip};
+use crate::place::{Piece, check_links, clear_beside, measure, not_ours, put};
+use crate::work::Work;
+use crate::{
+    FetchError, Install, Limits, Options, RemoteFile, Result, part, space, unpack_tar_gz, unpack_zip,
+};
 
 /// The folder, within a data folder, of what has not arrived yet.
 const DOWNLOADS: &str = ".downloads";
@@ -31,14 +35,15 @@ pub struct Summary {
 enum Standing {
     Right,
     Missing,
-    /// It came from here and is no longer what it was.
+    /// Files of it are missing, or are no longer what they were when they came.
     Damaged(String),
 }
 
 /// Brings files into the folder `data`, which is created where it does not exist.
 ///
-/// What is there is verified, by the SHA-256 recorded when it came, else by the published checksum, else by its size; if
-/// it came from here and is damaged, it is fetched again. What is there and did not come from here is never replaced.
+/// What is there is verified, by the SHA-256 recorded when it came, else by the published checksum, else by its size. Files
+/// that came from here and are damaged or missing are fetched again; a file with other bytes than the new one's is kept as
+/// `NAME.replaced`. What did not come from here is never replaced, and links stay links.
 ///
 /// # Errors
 /// [`FetchError::Content`] for a file that is there and is another one; [`FetchError::Unavailable`],
@@ -58,10 +63,14 @@ pub fn fetch(
         let mut file = file.clone();
         if let Some(checksum) = options.checksums.get(&file.name) {
             // Whoever names another checksum has another file.
+            file.likely_bytes = file.bytes.or(file.likely_bytes);
             (file.checksum, file.bytes, file.estimate) = (checksum.clone(), None, 0);
             if let Install::TarGz { holds, .. } | Install::Zip { holds, .. } = &mut file.install {
                 holds.iter_mut().for_each(|(_, n_bytes)| *n_bytes = None);
             }
+        }
+        for (path, _) in expected_files(&file.install) {
+            clear_beside(&data.join(path))?;
         }
         match standing(&file, data, &mut ledger, observe)? {
             Standing::Right => summary.n_verified += 1,
@@ -100,6 +109,7 @@ fn standing(
     observe: &mut Observe<'_>,
 ) -> Result<Standing> {
     let place = file.install.path();
+    check_links(data, place)?;
     if !data.join(place).exists() {
         return Ok(Standing::Missing);
     }
@@ -110,29 +120,55 @@ fn standing(
     known.extend(expected_files(&file.install).into_iter().map(|(path, _)| path));
     known.sort();
     known.dedup();
+    // The user's own files are looked at too before a damaged one is fetched.
+    let mut damaged = None;
     for path in known {
-        let whole = data.join(&path);
-        let Some(entry) = ledger.get(&path) else {
-            return Ok(Standing::Damaged(format!("{} is missing", path.display())));
-        };
-        if fs_err::metadata(&whole).map(|metadata| metadata.len()).ok() != Some(entry.bytes) {
-            return Ok(Standing::Damaged(format!(
-                "{} has not the {} bytes it had",
-                path.display(),
-                entry.bytes
-            )));
-        }
-        let expected = entry.sha256.clone();
-        let digests = digest(&whole, &label(&path), observe)?;
-        if digests.sha256 != expected {
-            return Ok(Standing::Damaged(format!("{} has changed since it was fetched", path.display())));
-        }
-        if let (Install::File { .. }, Some(why)) = (&file.install, differs(file.checksum.as_ref(), &digests))
-        {
-            return Ok(Standing::Damaged(why));
+        if let Some(why) = damage(&path, file, data, ledger, observe)? {
+            damaged.get_or_insert(why);
         }
     }
-    Ok(Standing::Right)
+    Ok(damaged.map_or(Standing::Right, Standing::Damaged))
+}
+
+/// What is wrong with a file that the ledger knows, or that must be there, if something is.
+///
+/// # Errors
+/// [`FetchError::Content`] where the wrong file is the user's.
+fn damage(
+    path: &Path,
+    file: &RemoteFile,
+    data: &Path,
+    ledger: &Ledger,
+    observe: &mut Observe<'_>,
+) -> Result<Option<String>> {
+    let whole = data.join(path);
+    check_links(data, path)?;
+    let Some(entry) = ledger.get(path) else { return Ok(Some(format!("{} is missing", path.display()))) };
+    // Its length alone may tell, before all of it is read.
+    let is_other_length =
+        fs_err::metadata(&whole).is_ok_and(|metadata| metadata.is_file() && metadata.len() != entry.bytes);
+    let (why, expected, found) = if is_other_length {
+        let why = format!("{} has not the {} bytes it had", path.display(), entry.bytes);
+        (why, format!("{} bytes", entry.bytes), "another number".to_owned())
+    } else {
+        let Some(digests) = measure(&whole, observe)? else {
+            return Ok(Some(format!("{} is missing", path.display())));
+        };
+        let changed = format!("{} has changed since it was fetched", path.display());
+        if digests.sha256 != entry.sha256 {
+            (changed, entry.sha256.to_string(), digests.sha256.to_string())
+        } else if let (Install::File { .. }, Some(expected)) = (&file.install, &file.checksum)
+            && let Some(why) = differs(Some(expected), &digests)
+        {
+            (why, expected.to_string(), digests.of(expected.algorithm()).to_string())
+        } else {
+            return Ok(None);
+        }
+    };
+    if entry.is_found() || whole.is_symlink() {
+        return Err(not_ours(&whole, expected, found));
+    }
+    Ok(Some(why))
 }
 
 fn differs(expected: Option<&Checksum>, digests: &Digests) -> Option<String> {
@@ -147,34 +183,37 @@ fn label(path: &Path) -> String {
 
 /// Takes up what is there but did not come from here, if it is what is wanted.
 fn adopt(file: &RemoteFile, data: &Path, ledger: &mut Ledger, observe: &mut Observe<'_>) -> Result<Standing> {
-    let what = "(it was not fetched by this program, so it is not replaced: move it away to have it fetched)";
-    let mut found = Vec::new();
+    let (mut found, mut missing) = (Vec::new(), Vec::new());
     for (path, n_bytes) in expected_files(&file.install) {
         let whole = data.join(&path);
-        if !whole.exists() {
-            return Err(FetchError::content(&whole, format!("the file {what}"), "none"));
-        }
-        let digests = digest(&whole, &label(&path), observe)?;
+        check_links(data, &path)?;
+        let Some(digests) = measure(&whole, observe)? else {
+            missing.push(path);
+            continue;
+        };
         let n_expected = if let Install::File { .. } = file.install { file.bytes } else { n_bytes };
         if let Some(expected) = n_expected.filter(|expected| *expected != digests.n_bytes) {
-            let found = format!("{} bytes", digests.n_bytes);
-            return Err(FetchError::content(&whole, format!("{expected} bytes {what}"), found));
+            return Err(not_ours(&whole, format!("{expected} bytes"), format!("{} bytes", digests.n_bytes)));
         }
         if let (Install::File { .. }, Some(expected)) = (&file.install, &file.checksum)
             && digests.of(expected.algorithm()) != expected
         {
-            let found = digests.of(expected.algorithm()).to_string();
-            return Err(FetchError::content(&whole, format!("{expected} {what}"), found));
+            return Err(not_ours(&whole, expected, digests.of(expected.algorithm()).to_string()));
         }
         found.push((path, digests));
+    }
+    match missing.first() {
+        Some(_) if found.is_empty() => return Ok(Standing::Missing),
+        // Those that are there are compared with those that come.
+        Some(path) => return Ok(Standing::Damaged(format!("{} is missing", path.display()))),
+        None => {}
     }
     if file.checksum.is_none() || !matches!(file.install, Install::File { .. }) {
         let place = data.join(file.install.path());
         note(observe, format!("{}: taken as it is, by the sizes alone", place.display()));
     }
     for (path, digests) in found {
-        let origin = "found in the folder".to_owned();
-        ledger.insert(&path, Entry { bytes: digests.n_bytes, sha256: digests.sha256, origin, archive: None });
+        ledger.insert(&path, Entry::found(digests));
     }
     ledger.save(data)?;
     Ok(Standing::Right)
@@ -205,71 +244,81 @@ fn bring(
             format!("{}: no checksum is published; recorded {}", file.name, arrived.digests.sha256),
         );
     }
-    let place = data.join(file.install.path());
-    if let Some(parent) = place.parent() {
-        fs_err::create_dir_all(parent)?;
-    }
     match &file.install {
         Install::File { path } => {
-            let Arrived { path: source, digests, origin } = arrived;
-            fs_err::rename(source, &place)?;
-            ledger.insert(
-                path,
-                Entry { bytes: digests.n_bytes, sha256: digests.sha256, origin, archive: None },
-            );
+            let Arrived { path: source, digests, origin, is_ours } = arrived;
+            let entry = Entry { bytes: digests.n_bytes, sha256: digests.sha256, origin, archive: None };
+            let piece = Piece { source: source.clone(), path: path.clone(), entry };
+            put(vec![piece], path, data, ledger, observe)?;
+            if is_ours {
+                part::forget(&source)?;
+            }
         }
         Install::TarGz { folder, .. } | Install::Zip { folder, .. } => {
-            let unpacked = unpack(file, &arrived, folder, &downloads, observe).and_then(|unpacked| {
-                let entries = entries_of(&unpacked, folder, file, &arrived, observe)?;
-                Ok((unpacked, entries))
-            });
-            let (unpacked, entries) = match unpacked {
-                Ok(unpacked) => unpacked,
-                Err(error) => {
-                    // Kept, it would be taken for the archive the next time too.
-                    if error.is_of_content() {
-                        fs_err::remove_file(&arrived.path)?;
-                        fs_err::remove_dir_all(unpacking_folder(&downloads, file)).ok();
-                    }
-                    return Err(error);
-                }
-            };
-            ledger.forget(folder);
-            if place.exists() {
-                fs_err::remove_dir_all(&place)?;
-            }
-            fs_err::rename(&unpacked, &place)?;
-            entries.into_iter().for_each(|(path, entry)| ledger.insert(&path, entry));
-            fs_err::remove_dir_all(unpacking_folder(&downloads, file))?;
-            if !options.keep_archives {
-                fs_err::remove_file(&arrived.path)?;
+            install_folder(file, &arrived, folder, data, ledger, observe)?;
+            if !options.keep_archives && arrived.is_ours {
+                part::forget(&arrived.path)?;
             }
         }
     }
     ledger.save(data)
 }
 
-fn unpacking_folder(downloads: &Path, file: &RemoteFile) -> PathBuf {
-    downloads.join(format!("{}.unpacking", file.name))
+/// Unpacks an archive beside its place, and puts what is in it there: in one step where there is nothing yet.
+fn install_folder(
+    file: &RemoteFile,
+    arrived: &Arrived,
+    folder: &Path,
+    data: &Path,
+    ledger: &mut Ledger,
+    observe: &mut Observe<'_>,
+) -> Result<()> {
+    let downloads = data.join(DOWNLOADS);
+    let work = Work::begin(&downloads.join(format!("{}.unpacking", file.name)))?;
+    let unpacked = unpack(file, arrived, folder, &work.contents(), observe).and_then(|unpacked| {
+        let pieces = pieces(&unpacked, folder, file, arrived, observe)?;
+        Ok((unpacked, pieces))
+    });
+    let (unpacked, pieces) = match unpacked {
+        Ok(unpacked) => unpacked,
+        Err(error) => {
+            // Kept, it would be taken for the archive the next time too.
+            if error.is_of_content() {
+                work.end()?;
+                if arrived.is_ours {
+                    part::forget(&arrived.path)?;
+                }
+            }
+            return Err(error);
+        }
+    };
+    let place = data.join(folder);
+    let is_free = fs_err::symlink_metadata(&place).is_err();
+    if let Some(parent) = place.parent() {
+        fs_err::create_dir_all(parent)?;
+    }
+    if is_free && fs_err::rename(&unpacked, &place).is_ok() {
+        ledger.forget(folder);
+        pieces.into_iter().for_each(|Piece { path, entry, .. }| ledger.insert(&path, entry));
+    } else {
+        put(pieces, folder, data, ledger, observe)?;
+    }
+    work.end()
 }
 
-/// Unpacks an archive beside it and returns the folder that was in it.
+/// Unpacks an archive into `target` and returns the folder that was in it.
 fn unpack(
     file: &RemoteFile,
     arrived: &Arrived,
     folder: &Path,
-    downloads: &Path,
+    target: &Path,
     observe: &mut Observe<'_>,
 ) -> Result<PathBuf> {
-    let target = unpacking_folder(downloads, file);
-    if target.exists() {
-        fs_err::remove_dir_all(&target)?;
-    }
     // Pictures hardly shrink: what comes out is at least as much.
-    space::check(downloads, &file.name, arrived.digests.n_bytes)?;
+    space::check(target.parent().unwrap_or(target), &file.name, arrived.digests.n_bytes)?;
     match file.install {
-        Install::Zip { .. } => unpack_zip(&arrived.path, &target, LIMITS, observe)?,
-        _ => unpack_tar_gz(&arrived.path, &target, LIMITS, observe)?,
+        Install::Zip { .. } => unpack_zip(&arrived.path, target, LIMITS, observe)?,
+        _ => unpack_tar_gz(&arrived.path, target, LIMITS, observe)?,
     }
     let name = folder.file_name().unwrap_or_default();
     let unpacked = target.join(name);
@@ -281,27 +330,28 @@ fn unpack(
 }
 
 /// The files that came out, each read once; those that must be there are.
-fn entries_of(
+fn pieces(
     unpacked: &Path,
     folder: &Path,
     file: &RemoteFile,
     arrived: &Arrived,
     observe: &mut Observe<'_>,
-) -> Result<Vec<(PathBuf, Entry)>> {
+) -> Result<Vec<Piece>> {
     let archive = Archive {
         name: file.name.clone(),
         bytes: arrived.digests.n_bytes,
         sha256: arrived.digests.sha256.clone(),
     };
-    let mut entries = Vec::new();
+    let mut pieces = Vec::new();
     for relative in files_under(unpacked)? {
-        let digests = digest(&unpacked.join(&relative), &label(&relative), observe)?;
+        let source = unpacked.join(&relative);
+        let digests = digest(&source, &label(&relative), observe)?;
         let (origin, archive) = (arrived.origin.clone(), Some(archive.clone()));
         let entry = Entry { bytes: digests.n_bytes, sha256: digests.sha256, origin, archive };
-        entries.push((folder.join(relative), entry));
+        pieces.push(Piece { source, path: folder.join(relative), entry });
     }
     for (path, n_bytes) in expected_files(&file.install) {
-        let entry = entries.iter().find(|(found, _)| *found == path).map(|(_, entry)| entry.bytes);
+        let entry = pieces.iter().find(|piece| piece.path == path).map(|piece| piece.entry.bytes);
         if entry.is_none() || n_bytes.is_some_and(|n_bytes| Some(n_bytes) != entry) {
             let size = n_bytes.map_or(String::new(), |n_bytes| format!(" of {n_bytes} bytes"));
             let found = entry.map_or("none".into(), |n_bytes| format!("one of {n_bytes} bytes"));
@@ -309,7 +359,7 @@ fn entries_of(
             return Err(FetchError::content(&arrived.path, expected, found));
         }
     }
-    Ok(entries)
+    Ok(pieces)
 }
 
 fn files_under(folder: &Path) -> Result<Vec<PathBuf>> {

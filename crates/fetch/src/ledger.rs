@@ -1,10 +1,13 @@
 //! `.fetched.json`: what is known of the files in a data folder.
 
 use std::collections::BTreeMap;
+use std::io::{ErrorKind, Write as _};
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+use crate::checksum::Digests;
+use crate::place::check_links;
 use crate::{Checksum, FetchError, Result};
 
 /// Name of the ledger in a data folder.
@@ -21,6 +24,21 @@ pub(crate) struct Entry {
     /// The archive that it was in.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) archive: Option<Archive>,
+}
+
+/// The origin of a file that was not fetched.
+const FOUND: &str = "found in the folder";
+
+impl Entry {
+    /// What is said of a file that was there and is right.
+    pub(crate) fn found(digests: Digests) -> Self {
+        Self { bytes: digests.n_bytes, sha256: digests.sha256, origin: FOUND.to_owned(), archive: None }
+    }
+
+    /// True if the file was there already: it is the user's.
+    pub(crate) fn is_found(&self) -> bool {
+        self.origin == FOUND
+    }
 }
 
 /// An archive that is gone by now.
@@ -43,6 +61,7 @@ impl Ledger {
     /// Reads the ledger of a folder; an empty one where there is none.
     pub(crate) fn open(folder: &Path) -> Result<Self> {
         let path = folder.join(LEDGER);
+        check_links(folder, Path::new(LEDGER))?;
         if !path.exists() {
             return Ok(Self::default());
         }
@@ -66,13 +85,33 @@ impl Ledger {
         self.files.insert(key(path), entry);
     }
 
-    /// Writes the ledger whole.
+    /// Writes the ledger whole, also where its name is a link to it.
     pub(crate) fn save(&self, folder: &Path) -> Result<()> {
         let bytes = serde_json::to_vec_pretty(self).map_err(std::io::Error::from)?;
-        let temporary = folder.join(format!("{LEDGER}.tmp"));
-        fs_err::write(&temporary, bytes)?;
-        Ok(fs_err::rename(temporary, folder.join(LEDGER))?)
+        let path = folder.join(LEDGER);
+        let path = fs_err::canonicalize(&path).unwrap_or(path);
+        let temporary = path.with_file_name(format!("{LEDGER}.tmp"));
+        clear_temporary(&temporary)?;
+        fs_err::File::create_new(&temporary)?.write_all(&bytes)?;
+        Ok(fs_err::rename(temporary, path)?)
     }
+}
+
+/// Removes what a run that was killed left of a ledger: it begins as ledgers do, or is the beginning of such a beginning.
+fn clear_temporary(path: &Path) -> Result<()> {
+    const HEAD: &[u8] = b"{\n  \"files\": {";
+    match fs_err::symlink_metadata(path) {
+        Err(e) if e.kind() == ErrorKind::NotFound => return Ok(()),
+        Err(e) => return Err(e.into()),
+        Ok(metadata) if metadata.is_file() => {
+            let bytes = fs_err::read(path)?;
+            if bytes.starts_with(HEAD) || HEAD.starts_with(&bytes) {
+                return Ok(fs_err::remove_file(path)?);
+            }
+        }
+        Ok(_) => {}
+    }
+    Err(FetchError::content(path, "nothing", "what this program did not make; move it elsewhere"))
 }
 
 /// Checks the text of a ledger.

@@ -10,9 +10,10 @@
 //! | module | holds |
 //! | --- | --- |
 //! | [`Set`] | the sets' addresses, sizes and checksums |
-//! | `http`, `part`, `transfer`, `download` | one response, what is kept of a file, one attempt, and all attempts at all mirrors |
+//! | `http`, `part`, `transfer`, `watch`, `download` | one response, what is kept of a file, one attempt and its limits, and all attempts at all mirrors |
 //! | [`unpack_tar_gz`], [`unpack_zip`] | archives that may not leave their folder, nor fill the disk |
-//! | `ledger`, `install` | what is known of the files that are there, and how they get there |
+//! | `ledger`, `install` | what is known of the files that are there, and what becomes of those that are wanted |
+//! | `place`, `work` | how a file gets to its place and loses nothing that is there |
 //!
 //! ```
 //! use std::ops::ControlFlow;
@@ -28,6 +29,7 @@
 //!     name: "hello.txt".into(),
 //!     urls: vec![],
 //!     bytes: Some(5),
+//!     likely_bytes: None,
 //!     checksum: Some("md5:5d41402abc4b2a76b9719d911017c592".parse()?),
 //!     install: Install::File { path: "greetings/hello.txt".into() },
 //!     estimate: 0,
@@ -50,12 +52,15 @@ mod install;
 mod ledger;
 mod options;
 mod part;
+mod place;
 mod range;
 mod sets;
 mod space;
 mod sparse;
 mod transfer;
 mod unpack;
+mod watch;
+mod work;
 
 pub use checksum::{Algorithm, Checksum};
 pub use error::{FetchError, Result};

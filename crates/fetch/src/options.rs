@@ -23,6 +23,10 @@ pub struct Options {
     pub longest_wait: Duration,
     /// A connection that brings fewer than [`Options::STALL_BYTES`] in this time is given up.
     pub stall: Duration,
+    /// The most bytes of a file whose size is not published; none: [`crate::RemoteFile::most_bytes`].
+    pub max_bytes: Option<u64>,
+    /// Bytes of the disk that stay free while a file of unknown length grows.
+    pub keep_free: u64,
     /// Whether archives stay in `.downloads` once they are unpacked.
     pub keep_archives: bool,
     /// Whether `HTTP_PROXY`, `HTTPS_PROXY`, `ALL_PROXY` and `NO_PROXY` are heeded.
@@ -81,6 +85,8 @@ impl Default for Options {
             first_wait: Duration::from_secs(1),
             longest_wait: Duration::from_secs(60),
             stall: Duration::from_secs(60),
+            max_bytes: None,
+            keep_free: 256 << 20,
             keep_archives: false,
             proxy_from_environment: true,
         }

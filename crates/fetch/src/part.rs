@@ -1,12 +1,12 @@
 //! A file that has arrived in part, and what it is a part of.
 
-use std::io::Write as _;
+use std::io::{ErrorKind, Write as _};
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use crate::Result;
 use crate::http::Head;
+use crate::{FetchError, Result};
 
 /// What the server said of the file when its first byte was sent.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -33,7 +33,7 @@ impl Origin {
     }
 }
 
-/// `NAME.part`, with [`Origin`] in `NAME.part.json` beside it.
+/// `NAME.part`, with [`Origin`] in `NAME.part.json` beside it: what has no such file beside it is not ours.
 #[derive(Debug)]
 pub(crate) struct Part {
     path: PathBuf,
@@ -42,15 +42,26 @@ pub(crate) struct Part {
 }
 
 impl Part {
-    /// What is there of `name` in `folder`; a part of unknown origin is not used.
+    /// What is there of `name` in `folder`.
+    ///
+    /// # Errors
+    /// [`FetchError::Content`] for a part that is not ours, which stays.
     pub(crate) fn open(folder: &Path, name: &str) -> Result<Self> {
         let path = folder.join(format!("{name}.part"));
-        let origin = fs_err::read(sidecar(&path)).ok().and_then(|bytes| serde_json::from_slice(&bytes).ok());
-        let n_bytes = fs_err::metadata(&path).map_or(0, |metadata| metadata.len());
-        let mut part = Self { path, origin: Origin::default(), n_bytes };
-        match origin {
-            Some(origin) => part.origin = origin,
-            None => part.clear()?,
+        let n_bytes = match fs_err::symlink_metadata(&path) {
+            Err(e) if e.kind() == ErrorKind::NotFound => None,
+            Err(e) => return Err(e.into()),
+            Ok(metadata) => Some(metadata.len()),
+        };
+        let mut part = Self { origin: Origin::default(), n_bytes: n_bytes.unwrap_or(0), path };
+        match (n_bytes, origin_of(&part.path)?) {
+            (None, Some(Beside::Nothing)) => {}
+            (_, Some(Beside::Origin(origin))) if part.path.is_file() && !part.path.is_symlink() => {
+                part.origin = origin;
+            }
+            (None, Some(_)) => part.clear()?,
+            (None, None) => return Err(foreign(&sidecar(&part.path))),
+            (Some(_), _) => return Err(foreign(&part.path)),
         }
         Ok(part)
     }
@@ -69,20 +80,25 @@ impl Part {
 
     /// Forgets what is there.
     pub(crate) fn clear(&mut self) -> Result<()> {
-        for path in [self.path.clone(), sidecar(&self.path)] {
-            match fs_err::remove_file(path) {
-                Err(e) if e.kind() != std::io::ErrorKind::NotFound => return Err(e.into()),
-                _ => {}
-            }
-        }
+        forget(&self.path)?;
         (self.origin, self.n_bytes) = (Origin::default(), 0);
         Ok(())
+    }
+
+    /// Gives the whole file its name; its origin goes with it.
+    pub(crate) fn finish(self, path: &Path) -> Result<()> {
+        if origin_of(path)?.is_none() {
+            return Err(foreign(&sidecar(path)));
+        }
+        write_origin(path, &self.origin)?;
+        fs_err::rename(&self.path, path)?;
+        Ok(fs_err::remove_file(sidecar(&self.path))?)
     }
 
     /// Begins anew with a file of this origin.
     pub(crate) fn begin(&mut self, origin: Origin) -> Result<()> {
         self.clear()?;
-        fs_err::write(sidecar(&self.path), serde_json::to_vec(&origin).map_err(std::io::Error::from)?)?;
+        write_origin(&self.path, &origin)?;
         self.origin = origin;
         Ok(())
     }
@@ -103,4 +119,60 @@ fn sidecar(path: &Path) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(".json");
     name.into()
+}
+
+fn write_origin(path: &Path, origin: &Origin) -> Result<()> {
+    Ok(fs_err::write(sidecar(path), serde_json::to_vec(origin).map_err(std::io::Error::from)?)?)
+}
+
+/// What stands beside a file.
+enum Beside {
+    Nothing,
+    /// The beginning of an origin, which a run that was killed left.
+    Torn,
+    Origin(Origin),
+}
+
+/// The origin beside a file; none for anything else of that name.
+fn origin_of(path: &Path) -> Result<Option<Beside>> {
+    const HEAD: &[u8] = b"{\"url\":";
+    let path = sidecar(path);
+    match fs_err::symlink_metadata(&path) {
+        Err(e) if e.kind() == ErrorKind::NotFound => return Ok(Some(Beside::Nothing)),
+        Err(e) => return Err(e.into()),
+        Ok(metadata) if !metadata.is_file() => return Ok(None),
+        Ok(_) => {}
+    }
+    let bytes = fs_err::read(&path)?;
+    if let Ok(origin) = serde_json::from_slice(&bytes) {
+        return Ok(Some(Beside::Origin(origin)));
+    }
+    let is_torn = bytes.starts_with(HEAD) || HEAD.starts_with(&bytes);
+    Ok(is_torn.then_some(Beside::Torn))
+}
+
+/// True if the file came from here: its origin stands beside it.
+pub(crate) fn is_ours(path: &Path) -> Result<bool> {
+    let is_file = fs_err::symlink_metadata(path).is_ok_and(|metadata| metadata.is_file());
+    Ok(is_file && matches!(origin_of(path)?, Some(Beside::Origin(_))))
+}
+
+/// Removes a file that is ours, and the origin beside it.
+pub(crate) fn forget(path: &Path) -> Result<()> {
+    for path in [path.to_path_buf(), sidecar(path)] {
+        match fs_err::remove_file(path) {
+            Err(e) if e.kind() != ErrorKind::NotFound => return Err(e.into()),
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+/// The error for a file that stands where one of ours would.
+pub(crate) fn foreign(path: &Path) -> FetchError {
+    FetchError::content(
+        path,
+        "nothing, or a download of this program",
+        "a file that it did not write; move it elsewhere",
+    )
 }

@@ -35,12 +35,22 @@ pub struct RemoteFile {
     pub urls: Vec<String>,
     /// Its size, where it is published.
     pub bytes: Option<u64>,
+    /// Its size, about, where `bytes` does not say; see [`RemoteFile::most_bytes`].
+    pub likely_bytes: Option<u64>,
     /// Its checksum, where it is published.
     pub checksum: Option<Checksum>,
     /// What becomes of it.
     pub install: Install,
     /// Bytes it takes, about, where `bytes` does not say; for an archive also what it unpacks to.
     pub estimate: u64,
+}
+
+impl RemoteFile {
+    /// The most bytes that are taken of a file whose size is not published, unless the caller says otherwise: one and a half
+    /// times its likely size and 1 GiB, or 16 GiB.
+    pub fn most_bytes(&self) -> u64 {
+        self.likely_bytes.map_or(16 << 30, |bytes| bytes.saturating_add(bytes / 2).saturating_add(1 << 30))
+    }
 }
 
 /// What becomes of a file that has arrived. Paths are within the data folder.
@@ -129,6 +139,7 @@ fn cifar10() -> RemoteFile {
         name: "cifar-10-binary.tar.gz".into(),
         urls: vec!["https://www.cs.toronto.edu/~kriz/cifar-10-binary.tar.gz".into()],
         bytes: Some(170_052_171),
+        likely_bytes: None,
         checksum: known("md5:c32a1d4ab5d03f1284b67883e8d87530"),
         install: Install::TarGz {
             folder: "cifar-10-batches-bin".into(),
@@ -145,6 +156,7 @@ fn svhn(name: &str, n_bytes: u64, checksum: &str) -> RemoteFile {
         name: name.into(),
         urls: vec![format!("http://ufldl.stanford.edu/housenumbers/{name}")],
         bytes: Some(n_bytes),
+        likely_bytes: None,
         checksum: known(checksum),
         install: Install::File { path: PathBuf::from("svhn").join(name) },
         estimate: 0,
@@ -162,11 +174,15 @@ fn mnist(name: &str, n_bytes: u64, checksum: &str) -> RemoteFile {
         name: name.into(),
         urls: sites.iter().map(|site| format!("{site}/{name}")).collect(),
         bytes: Some(n_bytes),
+        likely_bytes: None,
         checksum: known(checksum),
         install: Install::File { path: PathBuf::from("mnist").join(name) },
         estimate: 0,
     }
 }
+
+/// The zip's size, about.
+const LSUN_BYTES: u64 = 46_000_000_000;
 
 /// Its makers publish no checksum: what arrives is recorded, and the zip's own CRC-32 is compared.
 fn lsun() -> RemoteFile {
@@ -176,12 +192,13 @@ fn lsun() -> RemoteFile {
             .map(|scheme| format!("{scheme}://dl.yf.io/lsun/scenes/bedroom_train_lmdb.zip"))
             .into(),
         bytes: None,
+        likely_bytes: Some(LSUN_BYTES),
         checksum: None,
         install: Install::Zip {
             folder: "lsun/bedroom_train_lmdb".into(),
             holds: vec![("data.mdb".into(), None)],
         },
-        estimate: 2 * 46_000_000_000,
+        estimate: 2 * LSUN_BYTES,
     }
 }
 

@@ -1,13 +1,14 @@
 //! One attempt to bring a file, or the rest of it, from one address.
 
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use ureq::Agent;
 
 use crate::event::{Action, Observe, progress};
 use crate::http::{self, Head, Message, Request};
 use crate::part::{Origin, Part};
+use crate::watch::{Growth, Stall};
 use crate::{FetchError, Options, RemoteFile, Result, space};
 
 /// How often the caller is asked whether to go on while nothing arrives.
@@ -56,7 +57,7 @@ pub(crate) fn attempt(
     let mut stall = Stall::new(options.stall);
     match next(&messages, file, part, &mut stall, observe)? {
         Some(Message::Head(head)) => {
-            if let Some(outcome) = begin(&head, url, file, part)? {
+            if let Some(outcome) = begin(&head, url, file, part, options)? {
                 return Ok(outcome);
             }
         }
@@ -64,7 +65,7 @@ pub(crate) fn attempt(
         Some(Message::Bytes(_) | Message::End) => return Ok(failed("an answer without a head")),
         None => return Ok(failed(stall.to_string())),
     }
-    receive(&messages, file, part, &mut stall, observe)
+    receive(&messages, file, part, options, &mut stall, observe)
 }
 
 /// Whether what is there can be continued from this address: only where the same file is certain, because the server can
@@ -76,7 +77,13 @@ fn may_go_on(part: &Part, url: &str, file: &RemoteFile) -> bool {
 }
 
 /// Judges the head; none if the bytes that follow are to be appended.
-fn begin(head: &Head, url: &str, file: &RemoteFile, part: &mut Part) -> Result<Option<Attempt>> {
+fn begin(
+    head: &Head,
+    url: &str,
+    file: &RemoteFile,
+    part: &mut Part,
+    options: &Options,
+) -> Result<Option<Attempt>> {
     let start = part.n_bytes();
     match head.status {
         // Also the answer to a range, where the server does not know ranges or the file has changed.
@@ -111,6 +118,10 @@ fn begin(head: &Head, url: &str, file: &RemoteFile, part: &mut Part) -> Result<O
         return Ok(Some(hopeless(format!("expected {expected} bytes, the server offers {total}"))));
     }
     if let Some(total) = total {
+        if let Some(why) = Growth::new(file, Some(total), options).over(total) {
+            part.clear()?;
+            return Ok(Some(hopeless(format!("the server offers {total} bytes, {why}"))));
+        }
         let folder = part.path().parent().unwrap_or(part.path());
         space::check(folder, &file.name, total.saturating_sub(part.n_bytes()))?;
     }
@@ -144,15 +155,21 @@ fn receive(
     messages: &Receiver<Message>,
     file: &RemoteFile,
     part: &mut Part,
+    options: &Options,
     stall: &mut Stall,
     observe: &mut Observe<'_>,
 ) -> Result<Attempt> {
     let total = part.origin().total.or(file.bytes);
+    let mut growth = Growth::new(file, total, options);
     let mut writer = part.writer()?;
     loop {
         match next(messages, file, part, stall, observe)? {
             Some(Message::Bytes(bytes)) => {
                 stall.saw(bytes.len() as u64);
+                if let Some(why) = growth.over(part.n_bytes() + bytes.len() as u64) {
+                    return Ok(hopeless(format!("the file has {why}")));
+                }
+                growth.check_room(part)?;
                 part.append(&mut writer, &bytes)?;
                 if let Some(total) = total
                     && part.n_bytes() > total
@@ -201,37 +218,6 @@ fn next(
     }
 }
 
-/// Watches that enough arrives.
-struct Stall {
-    limit: Duration,
-    since: Instant,
-    n_bytes: u64,
-}
-
-impl Stall {
-    fn new(limit: Duration) -> Self {
-        Self { limit, since: Instant::now(), n_bytes: 0 }
-    }
-
-    fn saw(&mut self, n_bytes: u64) {
-        self.n_bytes += n_bytes;
-        if self.n_bytes >= Options::STALL_BYTES {
-            (self.since, self.n_bytes) = (Instant::now(), 0);
-        }
-    }
-
-    fn is_over(&self) -> bool {
-        self.since.elapsed() >= self.limit
-    }
-}
-
-impl std::fmt::Display for Stall {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let seconds = self.limit.as_secs_f64();
-        write!(f, "fewer than {} bytes came in {seconds} s", Options::STALL_BYTES)
-    }
-}
-
 /// Copies a file of a mirror that is a folder.
 ///
 /// # Errors
@@ -244,6 +230,12 @@ pub(crate) fn copy(
 ) -> Result<Attempt> {
     use std::io::Read as _;
 
+    // A pipe would keep whoever opens it waiting.
+    match fs_err::metadata(source) {
+        Ok(metadata) if metadata.is_file() => {}
+        Ok(_) => return Ok(hopeless("expected a file, found a folder, a pipe or a device")),
+        Err(e) => return Ok(hopeless(e.to_string())),
+    }
     let mut reader = match fs_err::File::open(source) {
         Ok(reader) => reader,
         Err(e) => return Ok(hopeless(e.to_string())),

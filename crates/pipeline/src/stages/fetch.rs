@@ -37,6 +37,9 @@ pub struct Fetch {
     /// Seconds after which a silent connection is given up.
     #[serde(default = "stall_seconds")]
     pub stall_seconds: f64,
+    /// The most bytes of a file whose size is not published.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_bytes: Option<u64>,
     /// Whether archives are kept once they are unpacked.
     #[serde(default)]
     pub keep_archives: bool,
@@ -61,7 +64,9 @@ pub(super) const INFO: KindInfo = KindInfo {
     summary: "download the public data sets (CIFAR-10, SVHN, MNIST, LSUN bedrooms), verify and unpack them",
     details: "Fills the folder that the manifests read: cifar-10-batches-bin/, svhn/*.mat, mnist/*.gz and \
               lsun/bedroom_train_lmdb/. It works in that folder itself: what is there stays, is verified and is not \
-              fetched again, and other sets may be added later. Interrupted, the same command goes on where the \
+              fetched again, and other sets may be added later. Files that it fetched and that are damaged or missing \
+              are fetched again, one whose bytes have changed is kept as NAME.replaced; files of yours, in the sets' \
+              folders too, and links stay as they are. Interrupted, the same command goes on where the \
               download was.\n\n\
               Sizes and checksums are the published ones; for LSUN none is published, so what arrives is recorded in \
               .fetched.json. Archives are refused if a path in them leaves the folder. The proxy is that of \
@@ -75,7 +80,7 @@ pub(super) const INFO: KindInfo = KindInfo {
     uses_device: false,
 };
 
-const KEYS: [KeyInfo; 7] = [
+const KEYS: [KeyInfo; 8] = [
     required(
         "sets",
         "list of \"cifar10\", \"svhn\", \"svhn_extra\", \"mnist\", \"lsun\"",
@@ -103,6 +108,13 @@ const KEYS: [KeyInfo; 7] = [
         "A connection that brings fewer than 4096 bytes in this time is given up, and tried again.",
     ),
     optional(
+        "max_bytes",
+        "bytes",
+        "",
+        "The most that is taken of a file whose size is not published (LSUN's, or one with a checksum of your own); left \
+         out, one and a half times the set's usual size and 1 GiB. No more is taken either once the disk is nearly full.",
+    ),
+    optional(
         "keep_archives",
         "true or false",
         "false",
@@ -123,6 +135,7 @@ impl Fetch {
             checksums,
             attempts: self.attempts,
             stall: Duration::try_from_secs_f64(self.stall_seconds).unwrap_or_default(),
+            max_bytes: self.max_bytes,
             keep_archives: self.keep_archives,
             ..Options::default()
         };
@@ -227,6 +240,7 @@ fn start(ctx: &Context<'_>, progress: &Progress, action: Action, file: &str, tot
         Action::Downloading => "downloading",
         Action::Verifying => "verifying",
         Action::Unpacking => "unpacking",
+        Action::Copying => "copying",
     };
     let size = total.map(|total| format!(" ({:.1} MB)", total as f64 / 1e6)).unwrap_or_default();
     progress.detail(format_args!("  {verb} {file}{size}"));
