@@ -8,6 +8,8 @@
 //! cargo run --release -p dcgan-fuzz --example fuzz -- --seconds 60              # all targets
 //! cargo run --release -p dcgan-fuzz --example fuzz -- --seconds 600 lsun svhn
 //! ```
+//!
+//! `.ci/fuzz` does the same by coverage, with libFuzzer behind the feature `libfuzzer`: what reaches new code is mutated on.
 
 pub mod memory;
 pub mod mutate;
