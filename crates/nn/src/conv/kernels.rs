@@ -159,6 +159,8 @@ pub(super) fn kernel_gradient(g: &Geometry, images: &[f32], maps: &[f32], gradie
         return winograd.kernel_gradient(images, maps, gradient, adds);
     }
     let maps = widen(maps, g.o);
+    // Offsets are 32 bits wide.
+    assert!(images.len().max(maps.len()) < u32::MAX as usize);
     let step = g.o.next_multiple_of(LANES);
     let n_positions = g.n * g.oh * g.ow;
     let gathers = g.c < FEW_CHANNELS;

@@ -8,9 +8,9 @@ use pulp::{Arch, Simd, WithSimd};
 /// Right-hand rows are whole vectors of the widest kind.
 pub(super) const LANES: usize = 16;
 
-/// Values that many threads write, each its own part.
+/// Values that many threads write, each its own part: where they begin, and how many there are.
 #[derive(Clone, Copy)]
-pub(super) struct Shared(*mut f32);
+pub(super) struct Shared(*mut f32, usize);
 
 #[allow(unsafe_code)]
 // SAFETY: a raw pointer is only dereferenced in this module's loops, whose callers promise that no two write the same place.
@@ -21,7 +21,7 @@ unsafe impl Sync for Shared {}
 
 impl Shared {
     pub(super) fn new(values: &mut [f32]) -> Self {
-        Self(values.as_mut_ptr())
+        Self(values.as_mut_ptr(), values.len())
     }
 
     /// A vector of `len` values, of which `write` must write every one.
@@ -31,14 +31,25 @@ impl Shared {
     #[allow(unsafe_code)]
     pub(super) unsafe fn fill(len: usize, write: impl FnOnce(Self)) -> Vec<f32> {
         let mut values = Vec::with_capacity(len);
-        write(Self(values.as_mut_ptr()));
+        if cfg!(debug_assertions) {
+            // What is not written is seen in the results.
+            values.resize(len, f32::NAN);
+        }
+        write(Self(values.as_mut_ptr(), len));
         // SAFETY: the caller's promise; the capacity is at least `len`.
         unsafe { values.set_len(len) };
         values
     }
 
-    pub(super) fn at(self, offset: usize) -> *mut f32 {
+    /// The place of `len` values from `offset` on, which are there.
+    pub(super) fn at(self, offset: usize, len: usize) -> *mut f32 {
+        assert!(self.holds(offset, len), "values {offset} to {offset} + {len} of {}", self.1);
         self.0.wrapping_add(offset)
+    }
+
+    /// True if `len` values are there from `offset` on.
+    fn holds(self, offset: usize, len: usize) -> bool {
+        offset.checked_add(len).is_some_and(|end| end <= self.1)
     }
 }
 
@@ -136,12 +147,12 @@ pub(super) const NOTHING: u32 = u32::MAX;
 
 impl Correlate<'_> {
     /// # Safety
-    /// Every row's offset plus `columns` must lie inside the values that `out` was made of, and nothing else may touch those
-    /// places meanwhile.
+    /// Nothing else may touch the output's rows meanwhile.
     #[allow(unsafe_code)]
     pub(super) unsafe fn run(self) {
         let rows = self.out_offsets.len();
         assert_eq!(self.offsets.len(), self.runs.len() * rows);
+        assert!(self.out_offsets.iter().all(|&offset| self.out.holds(offset as usize, self.columns)));
         let padded = self.columns.next_multiple_of(LANES);
         for (run, offsets) in self.runs.iter().zip(self.offsets.chunks_exact(rows.max(1))) {
             let last = self.left.len() - run.len.min(self.left.len());
@@ -161,8 +172,8 @@ impl Block for Correlate<'_> {
     fn block<S: Simd, const M: usize, const N: usize>(&self, simd: S, row: usize) {
         let rows = self.out_offsets.len();
         let mut sums = [[simd.splat_f32s(0.0); N]; M];
-        // SAFETY: `run` checked that every run lies inside `left` (or `zeros`) and every right-hand row, in whole vectors,
-        // inside `right`; `row + M` is at most the number of rows.
+        // SAFETY: `run` checked that every run lies inside `left` (or `zeros`), every right-hand row, in whole vectors,
+        // inside `right`, and every row of the output inside `out`; `row + M` is at most the number of rows.
         unsafe {
             for (r, run) in self.runs.iter().enumerate() {
                 let left: [*const f32; M] =
@@ -184,7 +195,7 @@ impl Block for Correlate<'_> {
                 }
             }
             for m in 0..M {
-                let out = self.out.at(*self.out_offsets.get_unchecked(row + m) as usize);
+                let out = self.out.0.add(*self.out_offsets.get_unchecked(row + m) as usize);
                 store(simd, sums[m], out, self.columns, self.add);
             }
         }
@@ -217,11 +228,12 @@ pub(super) struct OuterProducts<'a> {
 
 impl OuterProducts<'_> {
     /// # Safety
-    /// Every row of `columns` values must lie inside the values that `out` was made of, and nothing else may touch those
-    /// places meanwhile.
+    /// Nothing else may touch the output's rows meanwhile.
     #[allow(unsafe_code)]
     pub(super) unsafe fn run(self) {
         let padded = self.columns.next_multiple_of(LANES);
+        let last_row = self.rows.saturating_sub(1) * self.out_step;
+        assert!(self.out.holds(self.out_offset + last_row, self.columns));
         assert!(self.pairs.iter().all(|&(a, b)| {
             a as usize + self.rows <= self.left.len() && b as usize + padded <= self.right.len()
         }));
@@ -235,7 +247,8 @@ impl Block for OuterProducts<'_> {
     #[allow(unsafe_code)]
     fn block<S: Simd, const M: usize, const N: usize>(&self, simd: S, row: usize) {
         let mut sums = [[simd.splat_f32s(0.0); N]; M];
-        // SAFETY: `run` checked that `rows` values at every left and whole vectors at every right offset lie inside.
+        // SAFETY: `run` checked that `rows` values at every left and whole vectors at every right offset lie inside, and
+        // that the output's last row does.
         unsafe {
             for &(a, b) in self.pairs {
                 let left = self.left.as_ptr().add(a as usize + row);
@@ -249,7 +262,7 @@ impl Block for OuterProducts<'_> {
                 }
             }
             for m in 0..M {
-                let out = self.out.at(self.out_offset + (row + m) * self.out_step);
+                let out = self.out.0.add(self.out_offset + (row + m) * self.out_step);
                 store(simd, sums[m], out, self.columns, self.add);
             }
         }
@@ -306,5 +319,76 @@ unsafe fn store<S: Simd, const N: usize>(
                 *place = if add { *place + sum } else { *sum };
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn places_beyond_the_values_are_refused() {
+        let mut values = [0.0; 8];
+        let shared = Shared::new(&mut values);
+        assert_eq!(shared.at(8, 0), shared.at(0, 8).wrapping_add(8));
+        for (offset, len) in [(8, 1), (1, 8), (usize::MAX, 2), (0, usize::MAX)] {
+            assert!(std::panic::catch_unwind(|| shared.at(offset, len)).is_err(), "{offset} {len}");
+        }
+    }
+
+    #[test]
+    fn kernels_refuse_rows_outside_their_output() {
+        let (left, right, mut out) = ([1.0; 4], [1.0; 4 * LANES], [0.0; 40]);
+        let run = |offsets: [u32; 2], out: Shared| {
+            let block = Correlate {
+                left: &left,
+                offsets: &[0, 0],
+                runs: &[Run { len: 4, right_row: 0 }],
+                zeros: &[0.0; 4],
+                right: &right,
+                step: LANES,
+                first_column: 0,
+                columns: LANES,
+                out,
+                out_offsets: &offsets,
+                add: false,
+            };
+            // SAFETY: nothing else touches `out`.
+            #[allow(unsafe_code)]
+            unsafe {
+                block.run();
+            }
+        };
+        let shared = Shared::new(&mut out);
+        run([0, 24], shared);
+        assert!(std::panic::catch_unwind(|| run([0, 25], shared)).is_err());
+        let products = |out_offset| OuterProducts {
+            left: &left,
+            rows: 2,
+            right: &right,
+            columns: LANES,
+            pairs: &[(0, 0)],
+            out: shared,
+            out_offset,
+            out_step: LANES,
+            add: false,
+        };
+        for (out_offset, is_inside) in [(8, true), (9, false)] {
+            // SAFETY: nothing else touches `out`.
+            #[allow(unsafe_code)]
+            let outcome = std::panic::catch_unwind(|| unsafe { products(out_offset).run() });
+            assert_eq!(outcome.is_ok(), is_inside, "{out_offset}");
+        }
+        assert_eq!(out[24..], [1.0; LANES]);
+        assert_eq!(out[8..24], [1.0; LANES]);
+    }
+
+    #[cfg(debug_assertions)]
+    #[test]
+    fn a_value_that_is_not_written_is_seen_in_a_debug_build() {
+        // SAFETY: debug builds fill the values first.
+        #[allow(unsafe_code)]
+        let values = unsafe { Shared::fill(3, |_| {}) };
+        assert!(values.iter().all(|value| value.is_nan()), "{values:?}");
     }
 }

@@ -125,6 +125,7 @@ impl<M: Matrix<C, R>, const C: usize, const R: usize> Sandwich<M, C, R> {
     /// `channels`, a multiple of [`LANES`], values lie at each place that is not null, and nobody else touches those of `to`.
     #[allow(unsafe_code)]
     unsafe fn run(from: [[*const f32; C]; C], to: [[*mut f32; R]; R], channels: usize, adds: bool) {
+        assert!(channels.is_multiple_of(LANES));
         Arch::new().dispatch(Self { from, to, channels, adds, matrix: PhantomData });
     }
 }
@@ -300,7 +301,7 @@ impl Winograd {
         let out = Shared::new(gradient);
         (0..c).into_par_iter().for_each(|channel| {
             let from = grid(|i, j| sums[(i * 6 + j) * c * o + channel * o..][..o].as_ptr());
-            let to = grid(|i, j| out.at((i * 3 + j) * c * o + channel * o));
+            let to = grid(|i, j| out.at((i * 3 + j) * c * o + channel * o, o));
             // SAFETY: o sums of each point; the target channels of one source channel, which are this task's.
             #[allow(unsafe_code)]
             unsafe {
@@ -321,7 +322,7 @@ impl Winograd {
                 _ => ptr::null(),
             }
         });
-        let to = grid(|i, j| out.at(first + (i * 6 + j) * step));
+        let to = grid(|i, j| out.at(first + (i * 6 + j) * step, c));
         // SAFETY: c values each; a tile's row of each point's matrix is one task's.
         #[allow(unsafe_code)]
         unsafe {
@@ -337,7 +338,7 @@ impl Winograd {
             true => dy[((n * h + y0 + i) * w + x0 + j) * o..][..o].as_ptr(),
             false => ptr::null(),
         });
-        let to = grid(|i, j| out.at(first + (i * 6 + j) * step));
+        let to = grid(|i, j| out.at(first + (i * 6 + j) * step, o));
         // SAFETY: as for the source.
         #[allow(unsafe_code)]
         unsafe {
@@ -359,7 +360,7 @@ impl Winograd {
         let [n, y0, x0] = self.tile(t);
         let from = grid(|i, j| products[(i * 6 + j) * step..][..columns].as_ptr());
         let to = grid(|i, j| match y0 + i < h && x0 + j < w {
-            true => out.at(((n * h + y0 + i) * w + x0 + j) * o + first_column),
+            true => out.at(((n * h + y0 + i) * w + x0 + j) * o + first_column, columns),
             false => ptr::null_mut(),
         });
         // SAFETY: `columns` products each; places inside the target, and no other task has this tile.
@@ -380,7 +381,7 @@ fn transform_kernel(kernel: &[f32], channels: usize, turned: bool) -> Vec<f32> {
                 let position = if turned { 8 - (i * 3 + j) } else { i * 3 + j };
                 kernel[position * channels + first..][..len].as_ptr()
             });
-            let to = grid(|i, j| out.at((i * 6 + j) * channels + first));
+            let to = grid(|i, j| out.at((i * 6 + j) * channels + first, len));
             // SAFETY: `len` pairs of each point, which are this task's.
             #[allow(unsafe_code)]
             unsafe {
