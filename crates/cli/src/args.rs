@@ -2,11 +2,18 @@
 
 use std::path::PathBuf;
 
+use clap::builder::{PathBufValueParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand, ValueHint};
 use clap_complete::Shell;
 use dcgan_pipeline::device::DeviceChoice;
+use dcgan_pipeline::manifest::with_home;
 use dcgan_pipeline::progress::Verbosity;
 use dcgan_pipeline::selection::Selection;
+
+/// A path, of which a leading `~` is the home folder also where no shell has put it, as in `--out=~/x`.
+fn path() -> impl TypedValueParser<Value = PathBuf> {
+    PathBufValueParser::new().map(with_home)
+}
 
 const ABOUT: &str =
     "Reproduces the DCGAN paper: pictures to features to the numbers of its tables, from one manifest.";
@@ -104,10 +111,12 @@ const INIT_EXAMPLES: &str = "\
 Examples:
   dcgan init --folder ~/photos              writes my-images.toml
   dcgan init --folder ~/photos birds.toml   under another name
-  dcgan run my-images.toml --set max_steps=100
+  dcgan run my-images.toml --to first-samples      a quick look, after about a minute
+  dcgan run my-images.toml                         all of it
 
-The manifest leaves out near-duplicates, trains the paper's 64×64 network on what stays, and ends in a report. A file
-that exists is never overwritten.";
+The pictures are counted, and the sizes of minibatches and the length of training are set to suit. The manifest begins with a
+quick look at small pictures, then leaves out near-duplicates, trains the paper's 64×64 network on what stays, and ends in a
+report. A file that exists is never overwritten.";
 
 const SCHEMA_EXAMPLES: &str = "\
 Example:
@@ -158,7 +167,7 @@ Inputs are folders of earlier stages. Values are TOML; a bare word is a string; 
 #[derive(Debug, Args)]
 pub(crate) struct ManifestArgs {
     /// The manifest, a TOML file
-    #[arg(value_hint = ValueHint::FilePath)]
+    #[arg(value_hint = ValueHint::FilePath, value_parser = path())]
     pub(crate) manifest: PathBuf,
     /// Change a variable (K=V, or K=[V,…] for several values) or a key of a stage (STAGE.KEY=V); may be repeated
     #[arg(long, value_name = "K=V")]
@@ -177,10 +186,10 @@ pub(crate) struct DagArgs {
 #[derive(Debug, Args)]
 pub(crate) struct InitArgs {
     /// The manifest to write; its name becomes the pipeline's
-    #[arg(default_value = "my-images.toml", value_hint = ValueHint::FilePath)]
+    #[arg(default_value = "my-images.toml", value_hint = ValueHint::FilePath, value_parser = path())]
     pub(crate) file: PathBuf,
     /// The folder of pictures
-    #[arg(long, value_name = "DIR", default_value = "photos", value_hint = ValueHint::DirPath)]
+    #[arg(long, value_name = "DIR", default_value = "photos", value_hint = ValueHint::DirPath, value_parser = path())]
     pub(crate) folder: PathBuf,
 }
 
@@ -239,7 +248,7 @@ pub(crate) struct DeviceArgs {
 #[derive(Debug, Args)]
 pub(crate) struct RunsArgs {
     /// The folder that holds the runs of all manifests
-    #[arg(long, value_name = "DIR", default_value = "runs", value_hint = ValueHint::DirPath)]
+    #[arg(long, value_name = "DIR", default_value = "runs", value_hint = ValueHint::DirPath, value_parser = path())]
     pub(crate) runs: PathBuf,
 }
 
@@ -262,7 +271,7 @@ pub(crate) struct StatusArgs {
 #[derive(Debug, Args)]
 pub(crate) struct GcArgs {
     /// The manifests whose stages are needed
-    #[arg(required = true, value_name = "MANIFEST")]
+    #[arg(required = true, value_name = "MANIFEST", value_parser = path())]
     pub(crate) manifests: Vec<PathBuf>,
     /// Change a variable (K=V) of the manifests, as for `run`; may be repeated
     #[arg(long, value_name = "K=V")]
@@ -283,10 +292,10 @@ pub(crate) struct GcArgs {
 #[derive(Debug, Args)]
 pub(crate) struct CompareArgs {
     /// The folder of a run (RUNS/<manifest's name>) or of a stage
-    #[arg(value_name = "RUN")]
+    #[arg(value_name = "RUN", value_parser = path())]
     pub(crate) first: PathBuf,
     /// Another one
-    #[arg(value_name = "RUN")]
+    #[arg(value_name = "RUN", value_parser = path())]
     pub(crate) second: PathBuf,
     /// Print JSON
     #[arg(long)]
@@ -302,7 +311,7 @@ pub(crate) struct StageArgs {
     #[arg(value_name = "K=V", index = 2)]
     pub(crate) arguments: Vec<String>,
     /// The folder to make
-    #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
+    #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath, value_parser = path())]
     pub(crate) out: Option<PathBuf>,
     /// List the stage kinds
     #[arg(long)]

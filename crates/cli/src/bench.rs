@@ -4,7 +4,7 @@ use dcgan_pipeline::bench::{self, BenchOptions, BenchResult};
 use dcgan_pipeline::progress::Progress;
 
 use crate::args::{BenchArgs, BenchKind};
-use crate::verbs::{Usage, print};
+use crate::verbs::{Usage, print, print_json};
 
 pub(crate) fn bench(args: &BenchArgs, progress: &Progress) -> anyhow::Result<()> {
     let architecture =
@@ -22,11 +22,7 @@ pub(crate) fn bench(args: &BenchArgs, progress: &Progress) -> anyhow::Result<()>
         device: args.device.device.unwrap_or_default(),
     };
     let result = bench::bench(&options, progress)?;
-    if args.json {
-        print(&format!("{}\n", serde_json::to_string_pretty(&result)?))
-    } else {
-        print(&text(&result))
-    }
+    if args.json { print_json(&result) } else { print(&text(&result)) }
 }
 
 fn text(result: &BenchResult) -> String {

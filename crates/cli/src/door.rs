@@ -3,24 +3,30 @@
 use clap::builder::PossibleValuesParser;
 use clap::{Command, CommandFactory as _};
 use clap_complete::Shell;
+use dcgan_pipeline::counting::counted;
 use dcgan_pipeline::init;
 use dcgan_pipeline::manifest::schema;
 use dcgan_pipeline::progress::Progress;
 use dcgan_pipeline::stages::kind_names;
 
 use crate::args::{Cli, InitArgs};
-use crate::verbs::print;
+use crate::verbs::{print, print_json};
 
 pub(crate) fn init(args: &InitArgs, progress: &Progress) -> anyhow::Result<()> {
-    init::write(&args.file, &args.folder)?;
+    let suited = init::write(&args.file, &args.folder)?;
+    let (file, folder) = (args.file.display(), args.folder.display());
     if !args.folder.is_dir() {
         progress.warn(format_args!(
-            "{} is no folder yet; put your pictures there, or change `photos` in {}",
-            args.folder.display(),
-            args.file.display()
+            "{folder} is no folder yet; put your pictures there, or change `photos` in {file}"
         ));
     }
-    progress.note(format_args!("wrote {0}; next: dcgan run {0}", args.file.display()));
+    if let Some(warning) = suited.warning() {
+        progress.warn(format_args!("{folder} {warning}"));
+    }
+    let found = suited.n_pictures.map(|n| format!(", for {}", counted(n, "picture"))).unwrap_or_default();
+    progress.note(format_args!(
+        "wrote {file}{found}; next:\n  dcgan run {file} --to first-samples   a quick look, after about a minute\n  dcgan run {file}"
+    ));
     print(&format!("{}\n", args.file.display()))
 }
 
@@ -52,7 +58,7 @@ pub(crate) fn man() -> anyhow::Result<()> {
 }
 
 pub(crate) fn print_schema() -> anyhow::Result<()> {
-    print(&format!("{}\n", serde_json::to_string_pretty(&schema())?))
+    print_json(&schema())
 }
 
 /// The command line with the stage kinds by name. When it is parsed they are looked up later, to be told apart better.

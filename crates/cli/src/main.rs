@@ -11,6 +11,7 @@ use clap::Parser as _;
 use dcgan_pipeline::interrupt::{Interrupt, Interrupted};
 use dcgan_pipeline::manifest::Problems;
 use dcgan_pipeline::progress::Progress;
+use dcgan_pipeline::terminal::{hook_panics, say};
 
 use args::{Cli, Verb};
 
@@ -19,7 +20,11 @@ const USAGE: u8 = 2;
 const INTERRUPTED: u8 = 130;
 
 fn main() -> ExitCode {
-    let cli = Cli::parse();
+    hook_panics();
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return unparsed(&error),
+    };
     dcgan_pipeline::keep_freed_memory();
     let interrupt = Interrupt::default();
     listen(&interrupt);
@@ -41,14 +46,21 @@ fn main() -> ExitCode {
     match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            // A reader that has closed the pipe wants no more: not a failure of ours.
-            if is_broken_pipe(&error) {
-                return ExitCode::SUCCESS;
-            }
-            eprintln!("error: {error:#}");
+            say(format_args!("error: {error:#}"));
             ExitCode::from(if interrupt.is_requested() { INTERRUPTED } else { code(&error) })
         }
     }
+}
+
+/// Help, where it was asked for; else what is wrong with the command line, which may hold anything.
+fn unparsed(error: &clap::Error) -> ExitCode {
+    if error.use_stderr() {
+        say(error.render().to_string().trim_end());
+        return ExitCode::from(USAGE);
+    }
+    // Whoever closed the pipe wants no help.
+    let _ = error.print();
+    ExitCode::SUCCESS
 }
 
 /// Ctrl-C asks the running stage to stop; a second one exits at once.
@@ -56,13 +68,13 @@ fn listen(interrupt: &Interrupt) {
     let interrupt = interrupt.clone();
     let handler = move || {
         if interrupt.request() {
-            eprintln!("\nstopping; Ctrl-C again stops at once");
+            say("\nstopping; Ctrl-C again stops at once");
         } else {
             std::process::exit(INTERRUPTED.into());
         }
     };
     if let Err(error) = ctrlc::set_handler(handler) {
-        eprintln!("warning: Ctrl-C will not be handled: {error}");
+        say(format_args!("warning: Ctrl-C will not be handled: {error}"));
     }
 }
 
@@ -74,9 +86,4 @@ fn code(error: &anyhow::Error) -> u8 {
     } else {
         FAILED
     }
-}
-
-fn is_broken_pipe(error: &anyhow::Error) -> bool {
-    let io = error.chain().find_map(|cause| cause.downcast_ref::<std::io::Error>());
-    io.is_some_and(|io| io.kind() == std::io::ErrorKind::BrokenPipe)
 }

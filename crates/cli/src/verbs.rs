@@ -2,14 +2,13 @@
 
 use std::collections::BTreeSet;
 use std::fmt;
-use std::io::Write as _;
 use std::path::Path;
 
 use anyhow::Context as _;
 use clap::CommandFactory as _;
-use dcgan_pipeline::check::missing_paths;
+use dcgan_pipeline::check::outside;
 use dcgan_pipeline::dag::{mermaid, svg};
-use dcgan_pipeline::manifest::{Manifest, Problems, parse_arguments, suggestion};
+use dcgan_pipeline::manifest::{Manifest, Problems, check_outside, parse_arguments, suggestion};
 use dcgan_pipeline::plan::Planner;
 use dcgan_pipeline::progress::Progress;
 use dcgan_pipeline::report::{ReportData, summary};
@@ -17,7 +16,7 @@ use dcgan_pipeline::runner::{self, RunOptions, RunSummary};
 use dcgan_pipeline::schedule::Policy;
 use dcgan_pipeline::selection::{indices, selected};
 use dcgan_pipeline::stages::{info, kind_names};
-use dcgan_pipeline::{compare, gc, status};
+use dcgan_pipeline::{compare, counting, gc, status, terminal};
 
 use crate::args::{Cli, CompareArgs, DagArgs, GcArgs, ManifestArgs, RunArgs, StageArgs, StatusArgs};
 
@@ -58,7 +57,9 @@ pub(crate) fn run(args: &RunArgs, progress: &Progress) -> anyhow::Result<()> {
         policy: Policy { jobs: args.jobs as usize, keeps_going: args.keep_going },
     };
     let done = runner::run(&manifest, &options, progress)?;
-    progress.note(format_args!("{} stages ran, {} were unchanged", done.n_run, done.n_fresh));
+    let unchanged = if done.n_fresh == 1 { "was" } else { "were" };
+    let ran = counting::counted(done.n_run as u64, "stage");
+    progress.note(format_args!("{ran} ran, {} {unchanged} unchanged", done.n_fresh));
     print_results(&done)
 }
 
@@ -79,11 +80,12 @@ fn print_results(done: &RunSummary) -> anyhow::Result<()> {
 
 pub(crate) fn check(args: &ManifestArgs, progress: &Progress) -> anyhow::Result<()> {
     let manifest = load(args)?;
-    let list = missing_paths(&manifest);
+    let list = outside(&manifest);
     if !list.is_empty() {
         return Err(Problems { list, is_usage: false }.into());
     }
-    progress.note(format_args!("{}: {} stages, no problems", args.manifest.display(), manifest.stages.len()));
+    let n_stages = counting::counted(manifest.stages.len() as u64, "stage");
+    progress.note(format_args!("{}: {n_stages}, no problems", args.manifest.display()));
     Ok(())
 }
 
@@ -95,11 +97,7 @@ pub(crate) fn status(args: &StatusArgs, progress: &Progress) -> anyhow::Result<(
     }
     let wanted = status::wanted(&planner);
     let stages = status::status(&planner, &wanted, &BTreeSet::new())?;
-    if args.json {
-        print(&format!("{}\n", serde_json::to_string_pretty(&stages)?))
-    } else {
-        print(&status::text(&stages))
-    }
+    if args.json { print_json(&stages) } else { print(&status::text(&stages)) }
 }
 
 pub(crate) fn dag(args: &DagArgs) -> anyhow::Result<()> {
@@ -120,20 +118,12 @@ pub(crate) fn gc(args: &GcArgs, progress: &Progress) -> anyhow::Result<()> {
     if args.delete {
         gc::delete(&found.garbage, progress)?;
     }
-    if args.json {
-        print(&format!("{}\n", serde_json::to_string_pretty(&found)?))
-    } else {
-        print(&gc::text(&found, args.delete))
-    }
+    if args.json { print_json(&found) } else { print(&gc::text(&found, args.delete)) }
 }
 
 pub(crate) fn compare(args: &CompareArgs) -> anyhow::Result<()> {
     let comparison = compare::compare(&args.first, &args.second)?;
-    if args.json {
-        print(&format!("{}\n", serde_json::to_string_pretty(&comparison)?))
-    } else {
-        print(&compare::text(&comparison))
-    }
+    if args.json { print_json(&comparison) } else { print(&compare::text(&comparison)) }
 }
 
 pub(crate) fn stage(args: &StageArgs, progress: &Progress) -> anyhow::Result<()> {
@@ -158,9 +148,11 @@ pub(crate) fn stage(args: &StageArgs, progress: &Progress) -> anyhow::Result<()>
         return Err(Usage("give the folder to make with `--out DIR`".to_owned()).into());
     };
     let config = parse_arguments(kind, &args.arguments)?;
+    check_outside(&config, &args.arguments)?;
     let record = runner::run_alone(&config, out, args.device.device, progress)?;
     progress.note(format_args!("{}: done in {:.1} s", display(out), record.seconds));
-    print(&format!("{}\n", serde_json::to_string_pretty(&record.metrics)?))
+    // stage.json has them to the last digit.
+    print_json(&counting::figures(&record.metrics))
 }
 
 fn stage_help() -> String {
@@ -175,5 +167,10 @@ fn display(path: &Path) -> impl fmt::Display {
 
 /// Writes data to stdout.
 pub(crate) fn print(text: &str) -> anyhow::Result<()> {
-    Ok(std::io::stdout().lock().write_all(text.as_bytes())?)
+    Ok(terminal::print(text)?)
+}
+
+/// Writes a value to stdout as JSON.
+pub(crate) fn print_json(value: &impl serde::Serialize) -> anyhow::Result<()> {
+    Ok(terminal::print_json(value)?)
 }

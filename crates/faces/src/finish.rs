@@ -3,6 +3,7 @@
 use std::io::Read;
 use std::path::Path;
 
+use dcgan_images::counting::counted;
 use dcgan_images::grid::write_grid;
 use dcgan_images::page::jpeg;
 use dcgan_images::{ImagesError, Source, StoreDescription, StoreWriter};
@@ -92,8 +93,11 @@ pub(crate) fn finish(
             reasons => format!("; the first bad ones: {}", reasons.join("; ")),
         };
         let found = format!(
-            "none in {} photos ({} without a face, {} with too small ones, {} bad), of which {BOXES} says more{bad}",
-            counts.n_photos, counts.n_no_face, counts.n_too_small, counts.n_bad
+            "none in {} ({} without a face, {} with too small ones, {} bad), of which {BOXES} says more{bad}",
+            counted(counts.n_photos, "photo"),
+            counts.n_no_face,
+            counts.n_too_small,
+            counts.n_bad
         );
         return Err(FacesError::file(dir, format!("at least one face in {source}"), found));
     }

@@ -1,5 +1,6 @@
 //! The contact sheet: photos with their boxes, and faces, for people to judge.
 
+use dcgan_images::counting::counted;
 use dcgan_images::page::{Page, jpeg};
 use dcgan_images::{Filter, Picture, ReducedPicture, Source, Window};
 
@@ -89,9 +90,9 @@ impl Sheet {
     ) -> Result<String> {
         let mut page = Page::new(&format!("Faces in {source}"));
         page.paragraph(&format!(
-            "{} photos: {} faces in {} of them, {} with too small ones only, {} without a face, {} bad.",
-            counts.n_photos,
-            counts.n_faces,
+            "{}: {} in {} of them, {} with too small ones only, {} without a face, {} bad.",
+            counted(counts.n_photos, "photo"),
+            counted(counts.n_faces, "face"),
             counts.n_with_face,
             counts.n_too_small,
             counts.n_no_face,

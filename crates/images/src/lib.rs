@@ -34,6 +34,8 @@
 
 pub mod batches;
 pub mod columns;
+pub mod counting;
+mod csv_field;
 mod decode;
 mod error;
 pub mod grid;
@@ -53,6 +55,7 @@ mod source;
 mod store;
 pub mod synthetic;
 
+pub use csv_field::csv_field;
 pub use decode::decode;
 pub use error::{ImagesError, Result};
 pub use import::{ImportConfig, ImportSummary, import, import_records};

@@ -5,7 +5,10 @@ use std::path::Path;
 
 use crate::finished;
 use crate::graph::Graph;
+use crate::known::{Known, misfits};
 use crate::manifest::{Manifest, Problem, StageDef, nearest, quoted, without_repetition};
+use crate::outside::{External, Wrong, key_of, wrong_input};
+use crate::stages::{Input, StageConfig};
 
 /// Looks at ids, inputs, ranges, goals and cycles. `ids` are those of all stages, also of the ones whose
 /// configuration could not be read.
@@ -18,17 +21,18 @@ pub(crate) fn check(manifest: &Manifest, ids: &[String], problems: &mut Vec<Prob
     for stage in &manifest.stages {
         check_inputs(manifest, stage, &known, &by_id, problems);
         for problem in stage.config.stage().problems() {
-            let location = stage.places.of(&problem.key);
-            problems.push(Problem::new(location, problem.message).in_stage(&stage.id).at_key(problem.key));
+            let key = stage.places.named(&problem.key, &problem.message);
+            let location = stage.places.of(&key);
+            problems.push(Problem::new(location, problem.message).in_stage(&stage.id).at_key(key));
         }
     }
     check_goals(manifest, ids, problems);
     check_cycles(manifest, problems);
 }
 
-/// Files and folders outside the pipeline that the stages which are wanted need and that do not exist, and finished stages that
-/// are not what is needed.
-pub fn missing_paths(manifest: &Manifest) -> Vec<Problem> {
+/// What is wrong with the files and folders outside the pipeline that the stages which are wanted read, and with what is known
+/// of them and of the settings before anything runs: sizes and numbers of pictures.
+pub fn outside(manifest: &Manifest) -> Vec<Problem> {
     let wanted = Graph::new(manifest).wanted(manifest);
     let mut problems = Vec::new();
     for stage in wanted.iter().map(|idx| &manifest.stages[*idx]) {
@@ -38,19 +42,42 @@ pub fn missing_paths(manifest: &Manifest) -> Vec<Problem> {
                 problems.push(problem.in_stage(&stage.id).at_key(input.key).with_help(help));
             }
         }
-        for external in stage.config.stage().external_paths() {
-            if !external.path.exists() {
-                let message = format!("{} does not exist", external.path.display());
-                let location = stage.places.of(external.key);
-                let help = (external.path.is_relative())
-                    .then(|| "paths are relative to the directory `dcgan` is run from".to_owned());
-                problems.push(
-                    Problem::new(location, message).in_stage(&stage.id).at_key(external.key).with_help(help),
-                );
-            }
+        for (key, (message, help)) in wrong_paths(&stage.config) {
+            let problem = Problem::new(stage.places.of(key), message);
+            problems.push(problem.in_stage(&stage.id).at_key(key).with_help(help));
         }
     }
+    if problems.is_empty() {
+        problems = misfits(manifest);
+    }
     without_repetition(problems)
+}
+
+/// The same for a stage alone, whose inputs are paths.
+pub(crate) fn outside_alone(config: &StageConfig) -> Vec<(String, Wrong)> {
+    let stage = config.stage();
+    let mut found: Vec<(String, Wrong)> =
+        wrong_paths(config).into_iter().map(|(key, wrong)| (key.to_owned(), wrong)).collect();
+    for input in stage.inputs() {
+        found.extend(
+            wrong_input(input.name.as_path(), input.needs).map(|wrong| (input.key.to_owned(), wrong)),
+        );
+    }
+    if found.is_empty() {
+        let of = |input: &Input| Known::of_folder(input.as_path());
+        found.extend(stage.misfits(&of).into_iter().map(|problem| (problem.key, (problem.message, None))));
+    }
+    found
+}
+
+fn wrong_paths(config: &StageConfig) -> Vec<(&'static str, Wrong)> {
+    let stage = config.stage();
+    let wrong = |external: External| {
+        let set = stage.source().filter(|_| external.key == "source");
+        let key = set.map_or(external.key, |source| key_of(source, &external.path));
+        Some((key, external.wrong(set)?))
+    };
+    stage.external_paths().into_iter().filter_map(wrong).collect()
 }
 
 /// Folders outside the pipeline in which its own results would lie, to be read with the rest the next time, and its own stages

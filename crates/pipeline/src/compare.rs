@@ -8,6 +8,8 @@ use anyhow::bail;
 use serde::Serialize;
 use serde_json::{Value, json};
 
+use crate::counting::figures;
+use crate::manifest::quoted;
 use crate::record::Record;
 use crate::staleness::flatten;
 
@@ -57,6 +59,16 @@ pub struct Change {
 /// # Errors
 /// If a folder holds no stage, or a record cannot be read.
 pub fn compare(first: &Path, second: &Path) -> anyhow::Result<Comparison> {
+    for folder in [first, second] {
+        if !folder.is_dir() {
+            let found = if folder.exists() { "is a file" } else { "does not exist" };
+            bail!(
+                "{} {found}; expected the folder of a run or of a stage{}",
+                folder.display(),
+                runs_near(folder)
+            );
+        }
+    }
     let (ours, theirs) = match (Record::read(first)?, Record::read(second)?) {
         (Some(a), Some(b)) => {
             let id = if a.id == b.id { a.id.clone() } else { format!("{} / {}", a.id, b.id) };
@@ -87,6 +99,29 @@ pub fn compare(first: &Path, second: &Path) -> anyhow::Result<Comparison> {
         differing,
         alike,
     })
+}
+
+/// What could have been meant: the runs in the folder in which one was looked for, or else in `runs`.
+fn runs_near(folder: &Path) -> String {
+    let runs_in = |folder: &Path| -> Vec<String> {
+        let entries = folder.read_dir().into_iter().flatten().flatten().map(|entry| entry.path());
+        let is_stage = |path: PathBuf| path.join(crate::record::FILE).is_file();
+        let holds_stage = |path: &PathBuf| {
+            is_stage(path.clone())
+                || path.read_dir().into_iter().flatten().flatten().any(|entry| is_stage(entry.path()))
+        };
+        let mut found: Vec<String> =
+            entries.filter(holds_stage).map(|path| path.display().to_string()).collect();
+        found.sort();
+        found
+    };
+    let own =
+        folder.parent().filter(|parent| !parent.as_os_str().is_empty()).map(runs_in).unwrap_or_default();
+    let found = if own.is_empty() { runs_in(Path::new("runs")) } else { own };
+    match found.as_slice() {
+        [] => String::new(),
+        found => format!(", such as {}", quoted(found.iter().take(8).map(String::as_str))),
+    }
 }
 
 fn records(run: &Path) -> anyhow::Result<BTreeMap<String, Record>> {
@@ -187,7 +222,11 @@ pub fn text(comparison: &Comparison) -> String {
 
 /// A change, of something measured also as a share.
 fn line(change: &Change, is_measured: bool) -> String {
-    let show = |value: &Option<Value>| value.as_ref().map_or("(none)".to_owned(), Value::to_string);
+    let show = |value: &Option<Value>| match value {
+        None => "(none)".to_owned(),
+        Some(value) if is_measured => figures(value).to_string(),
+        Some(value) => value.to_string(),
+    };
     let numbers =
         change.first.as_ref().and_then(Value::as_f64).zip(change.second.as_ref().and_then(Value::as_f64));
     let share = match numbers {

@@ -4,7 +4,7 @@
 //! | --- | --- |
 //! | [`manifest`] | one TOML file a pipeline: reading it, `--set`, variables, errors that name line and key |
 //! | [`stages`] | a thin adapter for each stage kind, and the kinds' help |
-//! | [`graph`], [`check`] | what comes before what, and what is checked before anything runs |
+//! | [`graph`], [`check`] | what comes before what, and what is checked before anything runs, also of what lies outside |
 //! | [`fingerprint`], [`memo`] | BLAKE3 of files and folders, without reading twice what did not change |
 //! | [`record`], [`seal`], [`staleness`] | `stage.json` with its checksum, and what differs between it and now |
 //! | [`selection`] | which stages a command line asks for |
@@ -20,6 +20,7 @@
 //! | [`pages`] | pages on which people pick samples and draw boxes |
 //! | [`bench`](mod@bench) | how fast this machine is |
 //! | [`progress`], [`interrupt`], [`device`], [`context`] | what a running stage talks to |
+//! | [`terminal`], [`counting`] | the one way to stdout and stderr; counts and figures for people |
 //! | [`memory`] | how much memory a stage takes |
 //!
 //! ```
@@ -38,11 +39,13 @@
 //! assert!(message.contains("did you mean `n_train`?"));
 //! ```
 
+mod bar;
 pub mod bench;
 pub mod check;
 pub mod clock;
 pub mod compare;
 pub mod context;
+pub mod counting;
 pub mod dag;
 pub mod device;
 pub mod diagram;
@@ -56,10 +59,12 @@ pub mod init;
 pub mod inputs;
 pub mod interrupt;
 pub mod journal;
+pub mod known;
 pub mod lock;
 pub mod manifest;
 pub mod memo;
 pub mod memory;
+pub mod outside;
 pub mod pages;
 pub mod plan;
 pub mod progress;
@@ -73,5 +78,6 @@ pub mod space;
 pub mod stages;
 pub mod staleness;
 pub mod status;
+pub mod terminal;
 
 pub use dcgan_nn::memory::keep_freed as keep_freed_memory;

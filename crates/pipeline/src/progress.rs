@@ -1,13 +1,19 @@
-//! The one place that writes progress, all of it to stderr.
+//! What is said of a run while it goes on, all of it on stderr.
 
 use std::fmt::Display;
 use std::io::IsTerminal as _;
 use std::ops::ControlFlow;
-use std::time::Duration;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
-use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
+use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
+use crate::bar::Shown;
 use crate::interrupt::Interrupt;
+use crate::terminal::{self, plain, say};
+
+/// Times a second that bars are drawn, at most.
+const DRAWN_PER_S: u8 = 10;
 
 /// How much is said on stderr.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
@@ -37,7 +43,12 @@ impl Progress {
     /// Bars are shown where stderr is a terminal.
     pub fn new(verbosity: Verbosity, interrupt: Interrupt) -> Self {
         let shows_bars = verbosity != Verbosity::Quiet && std::io::stderr().is_terminal();
-        Self { verbosity, interrupt, shows_bars, bars: MultiProgress::new(), stage: None }
+        let target = match shows_bars {
+            true => ProgressDrawTarget::term_like_with_hz(Box::new(terminal::Bars::new()), DRAWN_PER_S),
+            false => ProgressDrawTarget::hidden(),
+        };
+        let bars = MultiProgress::with_draw_target(target);
+        Self { verbosity, interrupt, shows_bars, bars, stage: None }
     }
 
     /// The same for one of several stages that run at once: its bars and warnings name it.
@@ -78,18 +89,23 @@ impl Progress {
     }
 
     fn line(&self, line: impl Display) {
-        self.bars.suspend(|| eprintln!("{line}"));
+        self.bars.suspend(|| say(line));
     }
 
     /// Starts a bar; `unit` is what is counted, in the plural.
     pub fn task(&self, what: &str, unit: &'static str) -> Task {
-        let bar =
-            if self.shows_bars { self.bars.add(ProgressBar::new_spinner()) } else { ProgressBar::hidden() };
         let prefix = self.stage.as_ref().map(|stage| format!("{stage}: ")).unwrap_or_default();
-        bar.set_message(format!("{prefix}{what}"));
-        bar.set_style(spinner_style(unit));
-        bar.enable_steady_tick(Duration::from_millis(200));
-        Task { bar, prefix, unit, interrupt: self.interrupt.clone(), knows_total: false }
+        let shown = Arc::new(Mutex::new(Shown::new(plain(&format!("{prefix}{what}")).into_owned(), unit)));
+        let bar = match self.shows_bars {
+            // It is drawn from here on: before, it would be drawn on a target of its own.
+            true => self.bars.add(ProgressBar::with_draw_target(None, ProgressDrawTarget::hidden())),
+            false => ProgressBar::hidden(),
+        };
+        if self.shows_bars {
+            bar.set_style(style(shown.clone()));
+            bar.enable_steady_tick(Duration::from_millis(250));
+        }
+        Task { bar, shown, prefix, interrupt: self.interrupt.clone() }
     }
 }
 
@@ -97,30 +113,22 @@ impl Progress {
 #[derive(Debug)]
 pub struct Task {
     bar: ProgressBar,
+    shown: Arc<Mutex<Shown>>,
     /// The stage's id, where several run at once.
     prefix: String,
-    unit: &'static str,
     interrupt: Interrupt,
-    knows_total: bool,
 }
 
 impl Task {
     /// Notes that `done` of `total` are done (`total` 0: unknown); breaks if the run was interrupted.
     pub fn observe(&mut self, done: u64, total: u64) -> ControlFlow<()> {
-        if total > 0 && !self.knows_total {
-            self.knows_total = true;
-            self.bar.set_style(bar_style(self.unit));
-        }
-        if total > 0 {
-            self.bar.set_length(total);
-        }
-        self.bar.set_position(done);
+        locked(&self.shown).observe(done, total, Instant::now());
         self.interrupt.flow()
     }
 
     /// Changes the words before the bar.
-    pub fn describe(&self, what: String) {
-        self.bar.set_message(format!("{}{what}", self.prefix));
+    pub fn describe(&self, what: impl Display) {
+        locked(&self.shown).what = plain(&format!("{}{what}", self.prefix)).into_owned();
     }
 }
 
@@ -130,15 +138,15 @@ impl Drop for Task {
     }
 }
 
-fn spinner_style(unit: &str) -> ProgressStyle {
-    let template = format!("  {{spinner}} {{msg}} {{human_pos}} {unit} ({{per_sec}})");
-    ProgressStyle::with_template(&template).unwrap_or_else(|_| ProgressStyle::default_spinner())
+fn locked(shown: &Mutex<Shown>) -> MutexGuard<'_, Shown> {
+    shown.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-fn bar_style(unit: &str) -> ProgressStyle {
-    let template =
-        format!("  {{msg}} [{{wide_bar}}] {{human_pos}}/{{human_len}} {unit} ({{per_sec}}, {{eta}} left)");
-    ProgressStyle::with_template(&template)
-        .unwrap_or_else(|_| ProgressStyle::default_bar())
-        .progress_chars("=> ")
+/// The whole line is our own: indicatif's do not shrink to a narrow terminal, and what wraps is not wiped away.
+fn style(shown: Arc<Mutex<Shown>>) -> ProgressStyle {
+    let line = move |_: &indicatif::ProgressState, out: &mut dyn std::fmt::Write| {
+        let _ = out.write_str(&locked(&shown).line(terminal::width(), Instant::now()));
+    };
+    let style = ProgressStyle::with_template("{line}").unwrap_or_else(|_| ProgressStyle::default_spinner());
+    style.with_key("line", line)
 }

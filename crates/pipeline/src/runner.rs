@@ -6,8 +6,9 @@ use std::path::{Path, PathBuf};
 
 use anyhow::bail;
 
-use crate::check::{missing_paths, runs_among_inputs};
+use crate::check::{outside, runs_among_inputs};
 use crate::clock::duration;
+use crate::counting::{counted, figures};
 use crate::device::DeviceChoice;
 use crate::execute::{Job, execute};
 use crate::folder;
@@ -63,7 +64,7 @@ pub struct Unfinished {
 
 impl fmt::Display for Unfinished {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let stages = |n: usize| if n == 1 { "1 stage".to_owned() } else { format!("{n} stages") };
+        let stages = |n: usize| counted(n, "stage");
         let quoted = |ids: &[String]| quoted(ids.iter().map(String::as_str));
         write!(f, "{} failed: {}", stages(self.failed.len()), quoted(&self.failed))?;
         if !self.not_started.is_empty() {
@@ -86,11 +87,11 @@ pub fn run(manifest: &Manifest, options: &RunOptions, progress: &Progress) -> an
     let chosen = selected(manifest, selection)?;
     let forced: BTreeSet<usize> = indices(manifest, "--force", &selection.force)?.into_iter().collect();
     let ids: BTreeSet<&String> = chosen.iter().map(|idx| &manifest.stages[*idx].id).collect();
-    let missing: Vec<_> = missing_paths(manifest)
+    let wrong: Vec<_> = outside(manifest)
         .into_iter()
         .filter(|problem| problem.stage.as_ref().is_some_and(|id| ids.contains(id)))
         .collect();
-    let wrong = if missing.is_empty() { runs_among_inputs(manifest, &options.runs) } else { missing };
+    let wrong = if wrong.is_empty() { runs_among_inputs(manifest, &options.runs) } else { wrong };
     if !wrong.is_empty() {
         return Err(Problems { list: wrong, is_usage: false }.into());
     }
@@ -249,9 +250,13 @@ fn run_one(
     journal.started(&stage.id);
     let record = execute(job, &planner.memo, progress)?;
     progress.note(format_args!("{label}: done in {}", duration(record.seconds)));
-    progress.detail(format_args!("  metrics {}", record.metrics));
+    progress.detail(format_args!("  metrics {}", figures(&record.metrics)));
     for (file, output) in &record.outputs {
-        progress.detail(format_args!("  wrote {} ({} bytes)", target.join(file).display(), output.bytes));
+        progress.detail(format_args!(
+            "  wrote {} ({})",
+            target.join(file).display(),
+            counted(output.bytes, "byte")
+        ));
     }
     Ok(true)
 }

@@ -1,5 +1,6 @@
 //! The contact sheet: groups and borderline pairs for people to judge, as the paper's authors did.
 
+use dcgan_images::counting::counted;
 use dcgan_images::page::{Page, escaped};
 use dcgan_images::{ImagesError, batches};
 use image::RgbImage;
@@ -89,14 +90,17 @@ impl Sheet {
     pub fn html(&self, title: &str, evaluation: &Evaluation) -> String {
         let mut page = Page::new(title);
         page.html(&table(evaluation));
-        page.heading(&format!("{} groups, drawn at random", self.groups.len()));
+        page.heading(&format!("{}, drawn at random", counted(self.groups.len(), "group")));
         page.paragraph("The first picture stays; the others are removed.");
         for group in &self.groups {
             page.row(
                 group.iter().map(|member| self.figure(&member.key, member.distance, member.pixel_distance)),
             );
         }
-        page.heading(&format!("{} pairs nearest to the threshold of the second look", self.pairs.len()));
+        page.heading(&format!(
+            "{} nearest to the threshold of the second look",
+            counted(self.pairs.len(), "pair")
+        ));
         for pair in &self.pairs {
             let keys = [pair.first.as_str(), &pair.second];
             page.row(keys.map(|key| self.figure(key, pair.distance, pair.pixel_distance)));
@@ -117,8 +121,9 @@ impl Sheet {
 
 fn table(evaluation: &Evaluation) -> String {
     let mut text = format!(
-        "<p>Recall in percent (95 % interval) of {} pictures changed in known ways, looked for among {}.</p>\n<table><tr><th>change</th>",
-        evaluation.n_changed, evaluation.n_background
+        "<p>Recall in percent (95 % interval) of {} changed in known ways, looked for among {}.</p>\n<table><tr><th>change</th>",
+        counted(evaluation.n_changed, "picture"),
+        evaluation.n_background
     );
     evaluation.methods.iter().for_each(|method| text += &format!("<th>{}</th>", escaped(&method.method)));
     let cell = |share: &super::Share| {

@@ -11,6 +11,7 @@ use crate::code::CODE_BITS;
 use crate::preprocess::PICTURE_BYTES;
 use crate::{Code, Result};
 use dcgan_images::columns::{Column, ROW_GROUP, Writer};
+use dcgan_images::csv_field;
 
 /// An image: hashed, or bad.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -171,10 +172,11 @@ fn write_group(parquet: &mut Writer, rows: &mut Vec<Row>) -> Result<()> {
     Ok(parquet.write(&columns)?)
 }
 
-/// A CSV field.
+/// A CSV field, by [`csv_field`]'s convention.
 fn quoted(text: &str) -> String {
+    let text = csv_field(text);
     match text.contains([',', '"', '\n', '\r']) {
         true => format!("\"{}\"", text.replace('"', "\"\"")),
-        false => text.to_owned(),
+        false => text.into_owned(),
     }
 }

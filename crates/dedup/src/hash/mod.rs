@@ -4,7 +4,7 @@
 //! | --- | --- |
 //! | `codes.parquet` | a row an image: `key`, the code's lower and upper 64 bits `word0` and `word1`, `width` and `height` of the picture in pixels |
 //! | `pictures.npy` | the 32×32 pictures that were hashed, uint8, (N, 3, 32, 32), in the same order |
-//! | `bad.csv` | `key`, `reason` of what could not be hashed |
+//! | `bad.csv` | `key`, `reason` of what could not be hashed; a field that begins with `=`, `+`, `-`, `@` or `'` has a `'` before it |
 //! | `autoencoder.safetensors` | the autoencoder that hashed them |
 
 mod codes;

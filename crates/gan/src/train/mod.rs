@@ -46,7 +46,7 @@ pub mod files {
 }
 
 /// What [`train`] tells while it runs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Event<'a> {
     /// A minibatch is about to be trained on.
     Minibatch {
@@ -54,6 +54,15 @@ pub enum Event<'a> {
         done: u64,
         /// Minibatches in all, unless a budget of time ends it before.
         total: u64,
+    },
+    /// A line of [`files::METRICS`] was written. To break is of no effect before the next minibatch.
+    Logged {
+        /// Loss of the last update of the discriminator; not a number before the first.
+        d_loss: f64,
+        /// The same of the generator.
+        g_loss: f64,
+        /// The newest score of this run.
+        score: Option<f64>,
     },
     /// Something a person should know of.
     Warning(&'a str),

@@ -35,6 +35,8 @@ pub(super) struct Run<'a> {
     trainer: Trainer,
     log: Log,
     scorer: Option<Scorer>,
+    /// The newest of this run.
+    score: Option<f64>,
     /// Step and score.
     best: Option<(u64, f64)>,
     resumed_from: u64,
@@ -89,6 +91,7 @@ impl<'a> Run<'a> {
             trainer,
             log,
             scorer: None,
+            score: None,
             best,
             resumed_from: step,
             earlier,
@@ -144,7 +147,11 @@ impl<'a> Run<'a> {
             }
             // Asked once a minibatch: what ends a training is written by the one that ends it.
             is_over = self.is_over();
-            self.write_what_is_due(is_over)?;
+            if self.write_what_is_due(is_over)? {
+                let (discriminator, generator) = self.trainer.last_updates();
+                let (d_loss, g_loss) = (discriminator.loss, generator.loss);
+                let _ = observe(Event::Logged { d_loss, g_loss, score: self.score });
+            }
         }
         Ok(())
     }
@@ -160,14 +167,17 @@ impl<'a> Run<'a> {
         Ok(())
     }
 
-    fn write_what_is_due(&mut self, is_last: bool) -> Result<()> {
+    /// True if a line of the log was.
+    fn write_what_is_due(&mut self, is_last: bool) -> Result<bool> {
         let done = self.step();
         let settings = self.settings;
         let score = match is_last || done.is_multiple_of(settings.score_every_steps) {
             true => Some(self.score()?),
             false => None,
         };
-        if is_last || score.is_some() || done.is_multiple_of(settings.log_every) {
+        self.score = score.or(self.score);
+        let is_logged = is_last || score.is_some() || done.is_multiple_of(settings.log_every);
+        if is_logged {
             let epoch = done as f64 / self.steps_per_epoch as f64;
             self.log.write(&self.trainer, epoch, self.seconds(), score)?;
         }
@@ -179,7 +189,7 @@ impl<'a> Run<'a> {
         if is_last || is_due || self.saved.elapsed() > minutes {
             self.save()?;
         }
-        Ok(())
+        Ok(is_logged)
     }
 
     /// The score of the present generator; if it is the lowest so far, the state is kept as the best.

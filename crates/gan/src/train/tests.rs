@@ -61,7 +61,7 @@ impl Fixture {
         let mut observe = |event: Event<'_>| {
             match event {
                 Event::Minibatch { done, .. } if done >= stop => return ControlFlow::Break(()),
-                Event::Minibatch { .. } => {}
+                Event::Minibatch { .. } | Event::Logged { .. } => {}
                 Event::Warning(message) => warnings.push(message.to_string()),
             }
             ControlFlow::Continue(())

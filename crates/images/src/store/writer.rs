@@ -6,7 +6,7 @@ use super::index::IndexWriter;
 use super::meta::StoreMeta;
 use super::npy::NpyWriter;
 use super::{BAD, IMAGES, INDEX, META};
-use crate::{Filter, ImagesError, Picture, Result};
+use crate::{Filter, ImagesError, Picture, Result, csv_field};
 
 /// What [`StoreMeta`] holds beside the counts and the shape.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -93,14 +93,14 @@ impl StoreWriter {
         self.index.append(key, label, source)
     }
 
-    /// Records an image that cannot be used.
+    /// Records an image that cannot be used. In `bad.csv` its key and reason stand as [`crate::csv_field`] writes them.
     ///
     /// # Errors
     /// [`ImagesError::Csv`].
     pub fn append_bad(&mut self, key: &str, reason: &str) -> Result<()> {
         self.n_bad += 1;
         self.bad
-            .write_record([key, reason])
+            .write_record([&*csv_field(key), &*csv_field(reason)])
             .map_err(|source| ImagesError::Csv { path: self.partial.path.join(BAD), source })
     }
 

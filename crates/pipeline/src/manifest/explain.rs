@@ -46,6 +46,17 @@ pub(crate) fn explain(message: &str) -> Explained {
     }
 }
 
+/// True if a serde message says that text was expected.
+pub(crate) fn wants_text(message: &str) -> bool {
+    message.starts_with("invalid type")
+        && ["expected a string", "expected path string"].iter().any(|end| message.ends_with(end))
+}
+
+/// True if a serde message says that a list was expected.
+pub(crate) fn wants_list(message: &str) -> bool {
+    message.starts_with("invalid type") && message.ends_with("expected a sequence")
+}
+
 /// Rewrites what the TOML reader says of a table that should name one of several forms, such as `source.folder`, and of keys in
 /// such a form.
 fn explain_variant(message: &str) -> Option<Explained> {
@@ -89,6 +100,9 @@ fn plain_types(message: &str) -> String {
         "i64" | "i32" | "isize" => "a whole number",
         "f64" | "f32" => "a number",
         "a boolean" => "true or false",
+        "a string" | "path string" => "text in quotes",
+        "a sequence" => "a list",
+        other if other.starts_with("struct") => "a table of keys",
         other => other,
     };
     format!("{start}expected {plain}")

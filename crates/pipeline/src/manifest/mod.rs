@@ -23,7 +23,9 @@
 //! Each `[[stage]]` has an `id` and exactly one table named after its kind. [`Manifest::load`] reads the file, applies
 //! `--set` arguments, fills in variables, and checks everything that can be checked without running a stage.
 
+mod config;
 mod explain;
+mod home;
 mod matrix;
 mod overrides;
 mod parse;
@@ -36,7 +38,7 @@ mod vars;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use anyhow::Context as _;
+use anyhow::{Context as _, anyhow, bail};
 
 pub use problem::nearest as suggestion;
 pub use problem::{Problem, Problems};
@@ -86,6 +88,12 @@ pub(crate) struct Places {
 }
 
 impl Places {
+    /// The key that a message is about: of the keys written in the table `table`, or the stage's if that is empty, the first that
+    /// the message names; else the table.
+    pub(crate) fn named(&self, table: &str, message: &str) -> String {
+        parse::named_in(message, table, self.keys.keys().map(String::as_str)).unwrap_or(table).to_owned()
+    }
+
     /// The place of a dotted key, or of the nearest table around it.
     pub(crate) fn of(&self, key: &str) -> Location {
         let mut key = key;
@@ -104,14 +112,12 @@ impl Places {
 impl Manifest {
     /// Reads a manifest, changed by `sets` (`K=V` or `stage.key=V`), and checks it.
     ///
-    /// Paths outside the pipeline are not looked at here, see [`crate::check::missing_paths`].
+    /// Paths outside the pipeline are not looked at here, see [`crate::check::outside`].
     ///
     /// # Errors
     /// [`Problems`] lists everything found wrong; another error says why the file could not be read.
     pub fn load(path: &Path, sets: &[String]) -> anyhow::Result<Self> {
-        let text = fs_err::read_to_string(path)
-            .with_context(|| format!("cannot read the manifest{}", like(path).unwrap_or_default()))?;
-        Self::parse(path, text, sets)
+        Self::parse(path, read(path)?, sets)
     }
 
     /// [`Manifest::load`] on a text already read.
@@ -132,6 +138,45 @@ impl Manifest {
     pub fn stage(&self, id: &str) -> Option<&StageDef> {
         self.stages.iter().find(|stage| stage.id == id)
     }
+}
+
+/// The text of a manifest; what is none is answered with what it is and the command that would work.
+fn read(path: &Path) -> anyhow::Result<String> {
+    let shown = path.display();
+    let quoted = |path: &Path| crate::outside::shell_quoted(&path.display().to_string());
+    let metadata = fs_err::metadata(path)
+        .with_context(|| format!("cannot read the manifest{}", like(path).unwrap_or_default()))?;
+    if metadata.is_dir() {
+        let init = format!("`dcgan init --folder {}` writes one for the pictures in it", quoted(path));
+        bail!("{shown} is a folder; expected a manifest, which is a TOML file. {init}");
+    }
+    if !metadata.is_file() {
+        bail!("{shown} is a pipe or a device; expected a manifest, which is a TOML file");
+    }
+    let bytes = fs_err::read(path).context("cannot read the manifest")?;
+    let text = String::from_utf8(bytes).map_err(|error| error.utf8_error());
+    text.map_err(|error| {
+        let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        let is_picture = path.extension().and_then(|ending| ending.to_str()).is_some_and(|ending| {
+            ["jpg", "jpeg", "png", "webp", "gif", "bmp"].contains(&ending.to_lowercase().as_str())
+        });
+        match is_picture {
+            true => anyhow!(
+                "{shown} is a picture; expected a manifest, which is a TOML file. `dcgan init --folder {}` writes one for all \
+                 pictures in a folder",
+                quoted(parent)
+            ),
+            false => anyhow!(
+                "{shown} is no text: byte {} is not UTF-8; expected a manifest, which is a TOML file",
+                error.valid_up_to()
+            ),
+        }
+    })
+}
+
+/// The path with the home folder for a leading `~`, for where no shell has put it.
+pub fn with_home(path: PathBuf) -> PathBuf {
+    path.to_str().and_then(home::of_command_line).unwrap_or(path)
 }
 
 /// The manifest that was meant, if one of a like name lies in the same folder or in `pipelines`.
@@ -159,6 +204,21 @@ pub fn parse_arguments(kind: &str, arguments: &[String]) -> anyhow::Result<Stage
     let config = parse::parse_arguments(kind, &sources, arguments)?;
     parse::check_arguments(&config, &sources, arguments)?;
     Ok(config)
+}
+
+/// Checks what a configuration read from `arguments` names outside of them: that paths are there and are what is meant, and
+/// that sizes and numbers of pictures fit.
+///
+/// # Errors
+/// [`Problems`].
+pub fn check_outside(config: &StageConfig, arguments: &[String]) -> anyhow::Result<()> {
+    let sources = sources_of(config.info().name, arguments);
+    let problem = |(key, (message, help)): (String, crate::outside::Wrong)| {
+        let place = parse::place_of(&key, &sources, arguments);
+        Problem::new(place, message).at_key(key).with_help(help)
+    };
+    let list: Vec<Problem> = crate::check::outside_alone(config).into_iter().map(problem).collect();
+    if list.is_empty() { Ok(()) } else { Err(Problems { list, is_usage: false }.into()) }
 }
 
 /// The same without the check of ranges.

@@ -28,8 +28,10 @@ pub(crate) fn parse<'i>(
         let message = format!("`{argument}` is not of the form KEY=VALUE");
         return Err(Problem::new(location, message).into());
     }
-    let value = tree::parse_argument(part)
-        .map_err(|error| Problem::new(location, format!("the value is no valid TOML: {}", error.message)))?;
+    let (value, error) = tree::parse_argument(part);
+    if let Some(error) = error {
+        sources.note_syntax_error(&value.span(), format!("the value is no valid TOML: {error}"));
+    }
     Ok(Override { key: key.to_owned(), value })
 }
 
@@ -62,7 +64,9 @@ pub(crate) fn set_var<'i>(
     };
     let same_type = |value: &Node<'i>| {
         value_like(&old, value, sources).map_err(|found| {
-            wrong(format!("variable `{}` is of type {}, found {found}", change.key, old.get_ref().type_str()))
+            let type_of = old.get_ref().type_str();
+            let of_type = || format!("variable `{}` is of type {type_of}, found {found}", change.key);
+            wrong(sources.syntax_error(&value.span()).unwrap_or_else(of_type))
         })
     };
     let span = change.value.span();

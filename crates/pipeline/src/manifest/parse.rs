@@ -1,6 +1,5 @@
 //! From texts to a [`Manifest`], collecting every problem on the way.
 
-use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::ops::Range;
 use std::path::Path;
@@ -9,12 +8,13 @@ use serde::Deserialize;
 use toml::Spanned;
 use toml::de::{DeValue, ValueDeserializer};
 
+use super::config::deserialise;
 use super::explain::explain;
 use super::matrix::{self, Cell, Expansion, Matrix, Written};
 use super::overrides::{self, Override};
 use super::problem::{Problem, Problems, nearest, quoted, without_repetition};
-use super::sources::Sources;
-use super::tree::{self, Node, Table};
+use super::sources::{Location, Sources};
+use super::tree::{self, Table};
 use super::vars::{Vars, may_be_variable, substitute};
 use super::{Manifest, Places, StageDef};
 use crate::check;
@@ -105,27 +105,41 @@ pub(super) fn check_arguments(
     arguments: &[String],
 ) -> Result<(), Problems> {
     let problem = |problem: crate::stages::ConfigProblem| {
-        let said = arguments.iter().position(|argument| {
-            let key = argument.split_once('=').map_or("", |(key, _)| key);
-            is_same_or_within(&problem.key, key) || is_same_or_within(key, &problem.key)
-        });
-        let place = sources.part(said.unwrap_or(arguments.len())).base;
-        Problem::new(sources.locate(&(place..place)), problem.message).at_key(problem.key)
+        let given = arguments.iter().filter_map(|argument| Some(argument.split_once('=')?.0.trim()));
+        let key = named_in(&problem.message, &problem.key, given).unwrap_or(&problem.key).to_owned();
+        Problem::new(place_of(&key, sources, arguments), problem.message).at_key(key)
     };
     let list: Vec<Problem> = config.stage().problems().into_iter().map(problem).collect();
     if list.is_empty() { Ok(()) } else { Err(Problems { list, is_usage: true }) }
 }
 
+/// Of keys in a table, or anywhere if that is empty, the one that a message names first.
+pub(super) fn named_in<'a>(
+    message: &str,
+    table: &str,
+    keys: impl Iterator<Item = &'a str>,
+) -> Option<&'a str> {
+    let within = |key: &&str| table.is_empty() || (*key != table && is_same_or_within(key, table));
+    let keys: Vec<&str> = keys.filter(within).collect();
+    let mut words =
+        message.split(|c: char| !c.is_ascii_alphanumeric() && c != '_').filter(|word| !word.is_empty());
+    let last = |key: &str| key.rsplit('.').next().unwrap_or_default().to_owned();
+    words.find_map(|word| keys.iter().copied().find(|key| last(key).eq_ignore_ascii_case(word)))
+}
+
+/// The argument that gave a key, or the command as a whole.
+pub(super) fn place_of(key: &str, sources: &Sources, arguments: &[String]) -> Location {
+    let said = arguments.iter().position(|argument| {
+        let given = argument.split_once('=').map_or("", |(key, _)| key);
+        is_same_or_within(key, given) || is_same_or_within(given, key)
+    });
+    let place = sources.part(said.unwrap_or(arguments.len())).base;
+    sources.locate(&(place..place))
+}
+
 /// True if the dotted `key` is `path` or lies in the table of that name.
 fn is_same_or_within(key: &str, path: &str) -> bool {
     key == path || key.strip_prefix(path).is_some_and(|rest| rest.starts_with('.'))
-}
-
-/// The key of a stage's table of settings that ends in `name`, for those who leave the table's name out.
-fn deeper_key(kind: &str, name: &str) -> Option<String> {
-    let last = |key: &str| key.rsplit('.').next() == Some(name) && key.contains('.');
-    let found = crate::stages::info::kind(kind)?.keys.iter().find(|key| last(key.key))?;
-    Some(format!("did you mean `{}`?", found.key))
 }
 
 /// A stage as written: its id, and its table without it.
@@ -312,50 +326,7 @@ fn stage_def<'i>(
 }
 
 fn places(table: &Table<'_>, whole: Range<usize>, sources: &Sources) -> Places {
-    let keys = tree::key_spans(table).into_iter().map(|(path, span)| (path, sources.locate(&span))).collect();
+    let spans = tree::key_spans(table).into_iter();
+    let keys = spans.map(|(path, key, value)| (path, sources.locate_key(&key, &value))).collect();
     Places { whole: sources.locate(&whole), keys }
-}
-
-/// Deserialises `{kind = value}`. A key that is wrong is reported and left out, so that the ones after it are found too.
-fn deserialise<'i>(
-    kind: &str,
-    kind_span: Range<usize>,
-    value: Node<'i>,
-    sources: &Sources,
-    problems: &mut Vec<Problem>,
-) -> Option<StageConfig> {
-    let mut value = value;
-    let mut removed: Vec<String> = Vec::new();
-    loop {
-        let mut tagged = Table::new();
-        let key = Spanned::new(kind_span.clone(), Cow::Owned(kind.to_owned()));
-        tagged.insert(key, value.clone());
-        let tagged = Spanned::new(value.span(), DeValue::Table(tagged));
-        let error = match StageConfig::deserialize(ValueDeserializer::from(tagged)) {
-            Ok(config) => return removed.is_empty().then_some(config),
-            Err(error) => error,
-        };
-        let span = error.span().unwrap_or(kind_span.clone());
-        let explained = explain(error.message());
-        let is_left_out = |name: &String| removed.iter().any(|path| path.ends_with(name.as_str()));
-        if error.message().starts_with("wanted exactly 1 element, found 0") && !removed.is_empty() {
-            return None;
-        }
-        if error.message().starts_with("missing field") && explained.name.as_ref().is_some_and(is_left_out) {
-            return None;
-        }
-        let at = value.get_ref().as_table().and_then(|table| tree::path_at(table, &span));
-        let deeper = explained.name.as_deref().filter(|_| error.message().starts_with("unknown field"));
-        let help = deeper.and_then(|name| deeper_key(kind, name)).or(explained.help);
-        let mut problem = Problem::new(sources.locate(&span), explained.message).with_help(help);
-        if error.message().starts_with("unknown variant") && at.is_none() && span == kind_span {
-            problem.message = problem.message.replacen("unknown name", "unknown kind", 1);
-        }
-        problem.key = at.clone();
-        problems.push(problem);
-        match at {
-            Some(path) if tree::remove_path(&mut value, &path) => removed.push(path),
-            _ => return None,
-        }
-    }
 }

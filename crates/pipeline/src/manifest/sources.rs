@@ -1,5 +1,7 @@
 //! The texts a manifest is put together from, laid end to end, so that one span names file and line.
 
+use std::cell::RefCell;
+use std::collections::BTreeMap;
 use std::fmt;
 use std::ops::Range;
 
@@ -37,6 +39,10 @@ pub(crate) struct Part {
 #[derive(Debug, Default)]
 pub(crate) struct Sources {
     parts: Vec<Part>,
+    /// Values into which an argument's was filled: their spans, and where the argument's begins.
+    filled: RefCell<BTreeMap<(usize, usize), usize>>,
+    /// What is wrong with values that were meant as TOML, by where they begin.
+    syntax_errors: RefCell<BTreeMap<usize, String>>,
 }
 
 impl Sources {
@@ -66,17 +72,49 @@ impl Sources {
 
     /// The text a span covers; empty where it lies in no text.
     pub(crate) fn text_at(&self, span: &Range<usize>) -> &str {
-        let found = self.parts.iter().rev().find(|part| part.base <= span.start);
+        let found = self.part_at(span.start);
         found.and_then(|part| part.text.get(span.start - part.base..span.end - part.base)).unwrap_or_default()
     }
 
-    /// The place a span starts at.
+    fn part_at(&self, offset: usize) -> Option<&Part> {
+        self.parts.iter().rev().find(|part| part.base <= offset)
+    }
+
+    /// True if a span lies in an argument.
+    pub(crate) fn is_argument(&self, span: &Range<usize>) -> bool {
+        self.part_at(span.start).is_some_and(|part| !part.is_file)
+    }
+
+    /// Notes that the value at `written` has become, in part at least, that of the argument at `argument`, which is then to
+    /// blame for it.
+    pub(crate) fn note_filled(&self, written: &Range<usize>, argument: &Range<usize>) {
+        self.filled.borrow_mut().insert((written.start, written.end), argument.start);
+    }
+
+    /// Notes what is wrong with a value that was meant as TOML and can be read as text.
+    pub(crate) fn note_syntax_error(&self, span: &Range<usize>, message: String) {
+        self.syntax_errors.borrow_mut().insert(span.start, message);
+    }
+
+    /// What was noted so.
+    pub(crate) fn syntax_error(&self, span: &Range<usize>) -> Option<String> {
+        self.syntax_errors.borrow().get(&span.start).cloned()
+    }
+
+    /// The place of a key: that of the argument which gave its value, if one did.
+    pub(crate) fn locate_key(&self, key: &Range<usize>, value: &Range<usize>) -> Location {
+        let is_given =
+            self.is_argument(value) || self.filled.borrow().contains_key(&(value.start, value.end));
+        self.locate(if is_given { value } else { key })
+    }
+
+    /// The place a span starts at; of a value that an argument gave, the argument.
     pub(crate) fn locate(&self, span: &Range<usize>) -> Location {
-        let found = self.parts.iter().rev().find(|part| part.base <= span.start);
-        let Some(part) = found else {
+        let start = self.filled.borrow().get(&(span.start, span.end)).copied().unwrap_or(span.start);
+        let Some(part) = self.part_at(start) else {
             return Location { source: String::new(), line: None };
         };
-        let offset = (span.start - part.base).min(part.text.len());
+        let offset = (start - part.base).min(part.text.len());
         let line = part.newlines.partition_point(|newline| *newline < offset) + 1;
         Location { source: part.name.clone(), line: part.is_file.then_some(line) }
     }

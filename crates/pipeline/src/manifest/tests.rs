@@ -100,7 +100,11 @@ fn wrong_sets_are_problems_of_usage() {
             "--set shape.shapes.seed=1: the manifest has no stage `shape`; it has `shapes`",
         ),
         ("seed", "--set seed: `seed` is not of the form KEY=VALUE"),
-        ("shapes.shapes.n_test=[1", "--set shapes.shapes.n_test=[1: the value is no valid TOML"),
+        (
+            "shapes.shapes.n_test=[1",
+            "--set shapes.shapes.n_test=[1: stage `shapes`, key `shapes.n_test`: the value is no valid TOML",
+        ),
+        ("seed=[1", "--set seed=[1: the value is no valid TOML"),
         (
             "shapes.shapes.sed=1",
             "--set shapes.shapes.sed=1: stage `shapes`, key `shapes.sed`: unknown key `sed`",
@@ -155,7 +159,7 @@ fn goals_must_exist() {
 #[test]
 fn ranges_are_checked_before_anything_runs() {
     let found = problems(&SHAPES.replace("100", "60000"));
-    assert!(found[0].starts_with("m.toml:4: stage `shapes`, key `shapes`: "), "{found:?}");
+    assert!(found[0].starts_with("m.toml:5: stage `shapes`, key `shapes.n_train`: "), "{found:?}");
 }
 
 #[test]

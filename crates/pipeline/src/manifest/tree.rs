@@ -26,17 +26,17 @@ pub(crate) fn parse_document(part: &Part) -> Result<Table<'_>, SyntaxError> {
     Ok(shift_table(table.into_inner(), part.base))
 }
 
-/// Parses a `K=V` argument's value: TOML where it is TOML, else the text itself as a string.
-pub(crate) fn parse_argument(part: &Part) -> Result<Node<'_>, SyntaxError> {
+/// Parses a `K=V` argument's value: TOML where it is TOML, else the text itself as a string, with what is wrong with it where
+/// it begins as a list, a table or a quoted string does. The key decides later whether text will do.
+pub(crate) fn parse_argument(part: &Part) -> (Node<'_>, Option<String>) {
     let text = part.text.trim();
-    match DeValue::parse(&part.text) {
-        Ok(value) if !value.get_ref().is_datetime() => Ok(shift(value, part.base)),
-        Err(error) if text.starts_with(['[', '{', '"', '\'']) => Err(syntax_error(&error, part)),
-        _ => {
-            let span = part.base..part.base + part.text.len();
-            Ok(Spanned::new(span, DeValue::String(Cow::Borrowed(&part.text))))
-        }
-    }
+    let error = match DeValue::parse(&part.text) {
+        Ok(value) if !value.get_ref().is_datetime() => return (shift(value, part.base), None),
+        Err(error) if text.starts_with(['[', '{', '"', '\'']) => Some(error.message().to_owned()),
+        _ => None,
+    };
+    let span = part.base..part.base + part.text.len();
+    (Spanned::new(span, DeValue::String(Cow::Borrowed(&part.text))), error)
 }
 
 fn syntax_error(error: &toml::de::Error, part: &Part) -> SyntaxError {
@@ -127,37 +127,40 @@ pub(crate) fn uses(table: &Table<'_>, name: &str) -> bool {
     table.iter().any(|(_, value)| value_uses(value.get_ref(), &variable))
 }
 
-/// Every key of a table with its dotted path and the span of the key, tables before what they hold.
-pub(crate) fn key_spans(table: &Table<'_>) -> Vec<(String, Range<usize>)> {
+/// Every key of a table with its dotted path, the span of the key and that of its value, tables before what they hold.
+pub(crate) fn key_spans(table: &Table<'_>) -> Vec<(String, Range<usize>, Range<usize>)> {
     let mut found = Vec::new();
     collect_spans(table, "", &mut found);
     found
 }
 
-fn collect_spans(table: &Table<'_>, prefix: &str, found: &mut Vec<(String, Range<usize>)>) {
+fn collect_spans(table: &Table<'_>, prefix: &str, found: &mut Vec<(String, Range<usize>, Range<usize>)>) {
     for (key, value) in table {
         let path = format!("{prefix}{}", key.get_ref());
-        found.push((path.clone(), key.span()));
+        found.push((path.clone(), key.span(), value.span()));
         if let DeValue::Table(inner) = value.get_ref() {
             collect_spans(inner, &format!("{path}."), found);
         }
     }
 }
 
-/// The dotted path of the key or value that a deserialisation error's span names, if it is one.
-pub(crate) fn path_at(table: &Table<'_>, span: &Range<usize>) -> Option<String> {
+/// The dotted path of the key or value that a deserialisation error's span names, if it is one; `name` is the key at fault, where
+/// the error tells it. Of tables and values that one argument made, which have its span alike, the innermost is meant.
+pub(crate) fn path_at(table: &Table<'_>, span: &Range<usize>, name: Option<&str>) -> Option<String> {
+    name.and_then(|name| path_in(table, span, Some(name))).or_else(|| path_in(table, span, None))
+}
+
+fn path_in(table: &Table<'_>, span: &Range<usize>, name: Option<&str>) -> Option<String> {
     for (key, value) in table {
-        if key.span() == *span || value.span() == *span {
-            return Some(key.get_ref().to_string());
-        }
+        let is_named = name.is_none_or(|name| **key.get_ref() == *name);
         let inner = match value.get_ref() {
-            DeValue::Table(inner) => path_at(inner, span),
+            DeValue::Table(inner) => path_in(inner, span, name),
             DeValue::Array(items) => items.iter().enumerate().find_map(|(idx, item)| {
-                if item.span() == *span {
+                if item.span() == *span && name.is_none() {
                     return Some(format!("[{idx}]"));
                 }
                 let inner = item.get_ref().as_table()?;
-                Some(format!("[{idx}].{}", path_at(inner, span)?))
+                Some(format!("[{idx}].{}", path_in(inner, span, name)?))
             }),
             _ => None,
         };
@@ -165,8 +168,23 @@ pub(crate) fn path_at(table: &Table<'_>, span: &Range<usize>) -> Option<String> 
             let dot = if rest.starts_with('[') { "" } else { "." };
             return Some(format!("{}{dot}{rest}", key.get_ref()));
         }
+        if is_named && (key.span() == *span || value.span() == *span) {
+            return Some(key.get_ref().to_string());
+        }
     }
     None
+}
+
+/// The value that a span covers, if it is no table.
+pub(crate) fn value_at_mut<'a, 'i>(node: &'a mut Node<'i>, span: &Range<usize>) -> Option<&'a mut Node<'i>> {
+    if node.span() == *span && !node.get_ref().is_table() {
+        return Some(node);
+    }
+    match node.get_mut() {
+        DeValue::Array(items) => items.iter_mut().find_map(|item| value_at_mut(item, span)),
+        DeValue::Table(table) => table.iter_mut().find_map(|(_, value)| value_at_mut(value, span)),
+        _ => None,
+    }
 }
 
 /// Takes away what stands at a dotted path of tables; false if there is nothing.

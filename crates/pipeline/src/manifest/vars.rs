@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::ops::Range;
 
 use toml::de::DeValue;
 
@@ -34,7 +35,12 @@ fn substitute_value<'i>(
     let span = node.span();
     match node.get_mut() {
         DeValue::String(text) => match replaced(text, vars) {
-            Ok(Some(value)) => *node.get_mut() = value,
+            Ok(Some(value)) => {
+                if let Some(argument) = given_by_argument(text, vars, sources) {
+                    sources.note_filled(&span, &argument);
+                }
+                *node.get_mut() = value;
+            }
             Ok(None) => {}
             Err((message, help)) => {
                 problems.push(Problem::new(sources.locate(&span), message).with_help(help));
@@ -52,6 +58,13 @@ fn substitute_value<'i>(
         }
         _ => {}
     }
+}
+
+/// The argument that gave a variable of a text its value, if one did.
+fn given_by_argument(text: &str, vars: &Vars<'_>, sources: &Sources) -> Option<Range<usize>> {
+    let spans =
+        vars.iter().filter(|(name, _)| text.contains(&format!("${{{name}}}"))).map(|(_, value)| value.span());
+    spans.into_iter().find(|span| sources.is_argument(span))
 }
 
 /// A text with its variables filled in; none if one is not given.

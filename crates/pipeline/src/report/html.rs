@@ -13,6 +13,7 @@ use super::data::{Picture, ReportData};
 use super::markdown::memory;
 use super::plot::Plot;
 use crate::clock::duration;
+use crate::counting::counted;
 use crate::diagram::{self, Node};
 
 /// The page's template, with its style.
@@ -132,6 +133,6 @@ fn graph(report: &ReportData) -> String {
     };
     let nodes: Vec<Node> = report.stages.iter().map(node).collect();
     let names: Vec<&str> = report.stages.iter().map(|stage| stage.written.as_str()).collect();
-    let alt = format!("Graph of the {} stages; the table below says what each of them reads", nodes.len());
+    let alt = format!("Graph of {}; the table below says what each reads", counted(nodes.len(), "stage"));
     diagram::svg(&diagram::folded(&nodes, &names), &format!("role=\"img\" aria-label=\"{alt}\""), "")
 }

@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 
 use super::data::{ReportData, Row, TableData};
 use crate::clock::duration;
+use crate::terminal::plain;
 
 /// The report as Markdown; pictures are the copies beside it.
 pub fn markdown(report: &ReportData) -> String {
@@ -17,9 +18,9 @@ pub fn markdown(report: &ReportData) -> String {
         for picture in &report.pictures {
             let _ = writeln!(
                 text,
-                "\n### {} (`{}`)\n\n![{}]({})",
+                "\n### {} ({})\n\n![{}]({})",
                 escaped(&picture.title),
-                picture.stage,
+                code(&picture.stage),
                 escaped(&picture.alt),
                 picture.file
             );
@@ -30,7 +31,13 @@ pub fn markdown(report: &ReportData) -> String {
         text.push_str("\n## Choice of C\n");
         for found in &report.searches {
             let search = &found.search;
-            let _ = writeln!(text, "\nStage `{}`, {}; chosen: {}\n", found.stage, search.name, search.chosen);
+            let _ = writeln!(
+                text,
+                "\nStage {}, {}; chosen: {}\n",
+                code(&found.stage),
+                escaped(&search.name),
+                search.chosen
+            );
             text.push_str("| C | error (%) |\n| ---: | ---: |\n");
             for point in &search.points {
                 let (mean, std) = (100.0 * point.mean_error, 100.0 * point.std);
@@ -44,18 +51,32 @@ pub fn markdown(report: &ReportData) -> String {
 
 fn table_section(table: &TableData, text: &mut String) {
     let _ = writeln!(text, "\n## {}\n\n{}\n", escaped(&table.name), escaped(&table.caption));
-    let _ = writeln!(text, "| method | {} |", table.columns.join(" | "));
+    let _ = writeln!(
+        text,
+        "| method | {} |",
+        table.columns.iter().map(|text| escaped(text)).collect::<Vec<_>>().join(" | ")
+    );
     let _ = writeln!(text, "| --- |{}", " ---: |".repeat(table.columns.len()));
     for row in &table.rows {
-        let _ = writeln!(text, "| {} | {} |", method(row), row.texts.join(" | "));
+        let _ = writeln!(
+            text,
+            "| {} | {} |",
+            method(row),
+            row.texts.iter().map(|text| escaped(text)).collect::<Vec<_>>().join(" | ")
+        );
     }
     for row in table.rows.iter().filter(|row| row.stage.is_none() && !row.note.is_empty()) {
         let _ = writeln!(text, "\n{}: {}", escaped(&row.method), escaped(&row.note));
     }
     for row in &table.rows {
         let Some(stage) = &row.stage else { continue };
-        let _ =
-            writeln!(text, "\n### {} (stage `{stage}`)\n\n{}", escaped(&row.method), row.facts.join("; "));
+        let _ = writeln!(
+            text,
+            "\n### {} (stage {})\n\n{}",
+            escaped(&row.method),
+            code(stage),
+            escaped(&row.facts.join("; "))
+        );
     }
 }
 
@@ -65,18 +86,19 @@ fn departures_section(report: &ReportData, text: &mut String) {
         text.push_str("Nothing was different from the paper.\n");
     }
     for departure in &report.departures {
+        let stages: Vec<String> = departure.stages.iter().map(|stage| code(stage)).collect();
         let rows = if departure.rows.is_empty() {
             String::new()
         } else {
             format!("; bears on {}", escaped(&departure.rows))
         };
-        let _ = writeln!(text, "- {} (`{}`{rows})", escaped(&departure.text), departure.stages.join("`, `"));
+        let _ = writeln!(text, "- {} ({}{rows})", escaped(&departure.text), stages.join(", "));
     }
 }
 
 fn method(row: &Row) -> String {
     match &row.stage {
-        Some(stage) => format!("**{}** (`{stage}`)", escaped(&row.method)),
+        Some(stage) => format!("**{}** ({})", escaped(&row.method), code(stage)),
         None => escaped(&row.method),
     }
 }
@@ -90,9 +112,9 @@ fn stages_section(report: &ReportData, text: &mut String) {
         let _ = writeln!(
             text,
             "| {} | {} | {} | {time} | {} | {seed} | {} | {} |",
-            stage.id,
+            escaped(&stage.id),
             stage.kind,
-            stage.reads.join(", "),
+            escaped(&stage.reads.join(", ")),
             memory(stage.peak_memory_bytes),
             stage.device,
             stage.started
@@ -100,7 +122,7 @@ fn stages_section(report: &ReportData, text: &mut String) {
     }
     text.push_str("\n## Environment\n\n");
     for environment in &report.environments {
-        let _ = writeln!(text, "- {}", environment.line());
+        let _ = writeln!(text, "- {}", escaped(&environment.line()));
     }
 }
 
@@ -109,7 +131,41 @@ pub(super) fn memory(bytes: Option<u64>) -> String {
     bytes.map_or("–".to_owned(), |bytes| format!("{} MiB", bytes >> 20))
 }
 
-/// A text in which no character is taken for Markdown of a table.
+/// A text of which no character is taken for Markdown or HTML, in one line.
 fn escaped(text: &str) -> String {
-    text.replace('|', "\\|").replace('\n', " ")
+    let mut out = String::with_capacity(text.len());
+    let mut chars = plain(text).replace('\n', " ").chars().collect::<Vec<_>>().into_iter().peekable();
+    let mut before = ' ';
+    while let Some(c) = chars.next() {
+        // Within a word it marks nothing.
+        let is_within = before.is_alphanumeric() && chars.peek().is_some_and(|next| next.is_alphanumeric());
+        if "\\`*[]<>&|#~$".contains(c) || (c == '_' && !is_within) {
+            out.push('\\');
+        }
+        out.push(c);
+        before = c;
+    }
+    out
+}
+
+/// A text between backticks.
+fn code(text: &str) -> String {
+    format!("`{}`", plain(text).replace('`', "'").replace('\n', " ").replace('|', "\\|"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_text_is_taken_for_markdown() {
+        assert_eq!(escaped("My own pictures, n_train = 3 (60 %)"), "My own pictures, n_train = 3 (60 %)");
+        assert_eq!(escaped("<script>a</script>"), "\\<script\\>a\\</script\\>");
+        assert_eq!(
+            escaped("[x](javascript:y) # | `z` *b* _c_ a&lt;"),
+            "\\[x\\](javascript:y) \\# \\| \\`z\\` \\*b\\* \\_c\\_ a\\&lt;"
+        );
+        assert_eq!(escaped("two\nlines \x1b[31m"), "two lines \\\\u{1b}\\[31m");
+        assert_eq!(code("train@seed=`1`"), "`train@seed='1'`");
+    }
 }

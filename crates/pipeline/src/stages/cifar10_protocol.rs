@@ -8,6 +8,7 @@ use super::info::{KindInfo, optional, required};
 use super::lineage::{IMAGENET, changed_settings, check_same_making, of_features};
 use super::{Artifact, ConfigProblem, Input, InputRef, Outcome, Stage};
 use crate::context::Context;
+use crate::known::KnownOf;
 use crate::report::entry::{ByLabels, Cell, Entry, Search, Table};
 
 /// Pictures in CIFAR-10's training and test sets.
@@ -76,6 +77,20 @@ impl Stage for Cifar10Stage {
 
     fn yields(&self) -> Vec<Artifact> {
         vec![Artifact::Result]
+    }
+
+    fn misfits(&self, of: &KnownOf<'_>) -> Vec<ConfigProblem> {
+        // Of at least two classes.
+        let n_labels = if self.protocol.n_draws > 0 { 2 * self.protocol.n_per_class as u64 } else { 0 };
+        let wrong = of(&self.train).at_most.filter(|n_rows| n_labels > *n_rows).map(|n_rows| ConfigProblem {
+            key: "protocol.n_per_class".to_owned(),
+            message: format!(
+                "expected as many training pictures of each class, found {} for {n_rows} training pictures in all; `n_draws = 0` leaves \
+                 the draws of few labels out",
+                self.protocol.n_per_class
+            ),
+        });
+        wrong.into_iter().collect()
     }
 
     fn problems(&self) -> Vec<ConfigProblem> {

@@ -5,8 +5,10 @@ use dcgan_images::Source;
 use serde::{Deserialize, Serialize};
 
 use super::info::{KeyInfo, KindInfo, optional};
-use super::{Artifact, ConfigProblem, External, Input, InputRef, Outcome, Stage, data_source};
+use super::{Artifact, ConfigProblem, External, Form, Input, InputRef, Outcome, Stage, data_source};
 use crate::context::Context;
+use crate::counting::counted;
+use crate::known::{Known, KnownOf};
 use crate::report::figure::Figure;
 
 /// Which photos, what counts as a face, and what is cut out.
@@ -42,7 +44,7 @@ fn max_pixels() -> u64 {
 /// The kind.
 pub(super) const INFO: KindInfo = KindInfo {
     name: "crop_faces",
-    version: 1,
+    version: 2,
     summary: "find the faces of photos and cut them out: an image store to train on",
     details: "Writes an image store of the faces, boxes.parquet (a row a face and one for each photo without: key, outcome, \
               box in pixels of the upright photo, score, photo_width, photo_height, reason), contact_sheet.html (photos with \
@@ -162,8 +164,20 @@ impl Stage for CropFaces {
     fn external_paths(&self) -> Vec<External> {
         let mut externals = data_source::externals(self.from.as_ref(), &self.source);
         let cascade = self.detector.cascade.iter();
-        externals.extend(cascade.map(|path| External { key: "detector.cascade", path: path.clone() }));
+        externals.extend(cascade.map(|path| External {
+            key: "detector.cascade",
+            path: path.clone(),
+            is: Form::File,
+        }));
         externals
+    }
+
+    fn source(&self) -> Option<&Source> {
+        Some(&self.source)
+    }
+
+    fn known(&self, _of: &KnownOf<'_>) -> Known {
+        Known { channels: Some(3), size: Some([self.crop.size; 2]), ..Known::default() }
     }
 
     fn problems(&self) -> Vec<ConfigProblem> {
@@ -182,16 +196,16 @@ impl Stage for CropFaces {
         drop(task);
         if summary.n_bad > 0 {
             ctx.progress().warn(format_args!(
-                "{} photos could not be read; boxes.parquet and bad.csv in the stage's folder say why",
-                summary.n_bad
+                "{} could not be read; boxes.parquet and bad.csv in the stage's folder say why",
+                counted(summary.n_bad, "photo")
             ));
         }
         let caption = format!(
-            "{} faces in {} of {} photos, spread evenly over the set. {} photos have too small faces only, {} none, {} could \
+            "{} in {} of {}, spread evenly over the set. Too small faces only: {}, none: {}; {} could \
              not be read.",
-            summary.n_faces,
+            counted(summary.n_faces, "face"),
             summary.n_with_face,
-            summary.n_photos,
+            counted(summary.n_photos, "photo"),
             summary.n_too_small,
             summary.n_no_face,
             summary.n_bad
@@ -208,7 +222,7 @@ impl Stage for CropFaces {
             differences.push("faces found by SeetaFace's cascade, not OpenCV's".to_owned());
         }
         if let Some(limit) = self.limit {
-            differences.push(format!("at most the first {limit} photos of the set"));
+            differences.push(format!("at most the first {} of the set", counted(limit, "photo")));
         }
         Ok(Outcome { metrics: serde_json::to_value(&summary)?, differences })
     }

@@ -5,8 +5,9 @@ use std::path::{Component, Path, PathBuf};
 use dcgan_images::Source;
 
 use super::info::{KeyInfo, optional};
-use super::{Artifact, ConfigProblem, External, Input, InputRef};
+use super::{Artifact, ConfigProblem, External, Form, Input, InputRef};
 use crate::context::Context;
+use crate::known::{Known, KnownOf};
 
 /// The key `from`.
 pub(super) const FROM: KeyInfo = optional(
@@ -54,7 +55,16 @@ pub(super) fn externals(from: Option<&Input>, source: &Source) -> Vec<External> 
     if from.is_some() {
         return Vec::new();
     }
-    source.paths().into_iter().map(|path| External { key: "source", path: path.to_owned() }).collect()
+    let is = match source {
+        Source::Svhn { .. } | Source::Mnist { .. } | Source::ImageNetTar { .. } => Form::File,
+        Source::Tar { .. } => Form::FileOrFolder,
+        Source::Cifar10 { .. }
+        | Source::Folder { .. }
+        | Source::ImageNetFolder { .. }
+        | Source::Lsun { .. }
+        | Source::Store { .. } => Form::Folder,
+    };
+    source.paths().into_iter().map(|path| External { key: "source", path: path.to_owned(), is }).collect()
 }
 
 /// Refuses a path out of the folder of the stage that made the data set.
@@ -73,6 +83,11 @@ pub(super) fn resolve(from: Option<&Input>, source: &Source, ctx: &Context<'_>) 
         Some(from) => within(source, &ctx.input(from)),
         None => source.clone(),
     }
+}
+
+/// What is known of the data set before anything runs.
+pub(super) fn known(from: Option<&Input>, source: &Source, of: &KnownOf<'_>) -> Known {
+    Known::of_source(source, from.map(of))
 }
 
 /// How many pictures of a data set are read, where that can be told beforehand.

@@ -36,7 +36,7 @@ pub struct DedupEval {
 /// The kind.
 pub(super) const INFO: KindInfo = KindInfo {
     name: "dedup_eval",
-    version: 2,
+    version: 3,
     summary: "measure which near-duplicates the semantic hash finds, beside pHash and dHash; make a contact sheet",
     details: "Changes pictures of the set in known ways and looks for the copies among the set. Writes evaluation.json and \
               evaluation.md (recall of each change with 95 % intervals, false pairs among those found; for `exact`, `near`, \
@@ -105,6 +105,10 @@ impl Stage for DedupEval {
 
     fn external_paths(&self) -> Vec<External> {
         data_source::externals(self.from.as_ref(), &self.source)
+    }
+
+    fn source(&self) -> Option<&Source> {
+        Some(&self.source)
     }
 
     fn problems(&self) -> Vec<ConfigProblem> {

@@ -12,6 +12,7 @@ use super::info::{KindInfo, optional, required};
 use super::lineage::{DESCRIPTION, Description};
 use super::{Artifact, ConfigProblem, Input, InputRef, Outcome, Stage};
 use crate::context::Context;
+use crate::known::{Known, KnownOf, unlike};
 
 /// Of which pictures, and with which discriminator.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -96,6 +97,19 @@ impl Stage for ExtractFeatures {
 
     fn yields(&self) -> Vec<Artifact> {
         vec![Artifact::Features]
+    }
+
+    fn known(&self, of: &KnownOf<'_>) -> Known {
+        Known { at_most: of(&self.images).at_most, ..Known::default() }
+    }
+
+    fn misfits(&self, of: &KnownOf<'_>) -> Vec<ConfigProblem> {
+        let Some(model) = &self.model else { return Vec::new() };
+        let side = of(model).side;
+        let wrong =
+            |key: &str, images: &Input| unlike(key, of(images), side, &format!("`{}`", model.as_str()));
+        let statistics = self.statistics.as_ref().and_then(|images| wrong("statistics", images));
+        wrong("images", &self.images).into_iter().chain(statistics).collect()
     }
 
     fn problems(&self) -> Vec<ConfigProblem> {

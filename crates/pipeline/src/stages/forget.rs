@@ -13,8 +13,9 @@ use serde_json::json;
 use super::drawing::{Drawn, INFERRED_KEY, MODEL_KEY, WEIGHTS_KEY, Weights};
 use super::drawing::{DrawnBy, inferred, load_generator, out_of_range, sampler, write_figures, z_of};
 use super::info::{KeyInfo, KindInfo, optional, required};
-use super::{Artifact, ConfigProblem, External, Input, InputRef, Outcome, Stage};
+use super::{Artifact, ConfigProblem, External, Form, Input, InputRef, Outcome, Stage};
 use crate::context::Context;
+use crate::counting::counted;
 use crate::report::figure::Figure;
 
 /// A way to find an object without hand-drawn boxes.
@@ -75,7 +76,7 @@ fn sixteen() -> usize {
 /// The kind.
 pub(super) const INFO: KindInfo = KindInfo {
     name: "forget",
-    version: 1,
+    version: 2,
     summary: "drop the generator's feature maps that draw an object (section 6.3.1)",
     details: "Boxes say where the object is on some samples. A logistic regression on the generator's second highest feature maps \
               tells places in the boxes from random ones beside them, and every map with a positive weight is set to 0 at all \
@@ -156,7 +157,7 @@ impl Stage for Forget {
     }
 
     fn external_paths(&self) -> Vec<External> {
-        self.boxes.iter().map(|path| External { key: "boxes", path: path.clone() }).collect()
+        self.boxes.iter().map(|path| External { key: "boxes", path: path.clone(), is: Form::File }).collect()
     }
 
     fn problems(&self) -> Vec<ConfigProblem> {
@@ -283,21 +284,25 @@ impl Forget {
             title: "Forgetting an object".to_owned(),
             caption: format!(
                 "New samples in pairs of rows: as the generator draws them, and under each the same z without {} of {} feature \
-                 maps, those with a positive weight for the object in {} boxes.{measured}",
+                 maps, those with a positive weight for the object in {}.{measured}",
                 maps.positive().len(),
                 maps.weights.len(),
-                boxes.len(),
+                counted(boxes.len(), "box"),
             ),
             alt: format!(
-                "{} samples, each above the same sample drawn without the object's feature maps",
-                self.n_shown
+                "{}, each above the same sample drawn without the object's feature maps",
+                counted(self.n_shown as u64, "sample")
             ),
         }
     }
 
     fn differences(&self, z: &Array2<f32>, boxes: &[SampleBox]) -> Vec<String> {
         let by = if self.boxes.is_some() { "by hand" } else { "found by a rule, not by hand" };
-        vec![format!("{} boxes on {} samples, {by}; the paper has 52 on 150", boxes.len(), z.nrows())]
+        vec![format!(
+            "{} on {}, {by}; the paper has 52 on 150",
+            counted(boxes.len(), "box"),
+            counted(z.nrows(), "sample")
+        )]
     }
 }
 

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::info::{KeyInfo, KindInfo, optional, required};
 use super::{Artifact, ConfigProblem, Input, InputRef, Outcome, Stage};
 use crate::context::Context;
+use crate::counting::counted;
 
 /// What to group, and by which rule.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -94,8 +95,10 @@ impl Stage for GroupDuplicates {
         drop(task);
         if summary.search.n_skipped > 0 {
             ctx.progress().warn(format_args!(
-                "{} hot buckets, the largest of {} pictures: {} pairs in them were not compared",
-                summary.search.n_hot_buckets, summary.search.largest_bucket, summary.search.n_skipped
+                "{}, the largest of {}: {} in them not compared",
+                counted(summary.search.n_hot_buckets, "hot bucket"),
+                counted(summary.search.largest_bucket, "picture"),
+                counted(summary.search.n_skipped, "pair")
             ));
         }
         ctx.write_json("groups.json", &summary)?;

@@ -13,6 +13,7 @@ use super::drawing::{out_of_range, write_figures};
 use super::info::{KeyInfo, KindInfo, optional, required};
 use super::{Artifact, ConfigProblem, Input, InputRef, Outcome, Stage};
 use crate::context::Context;
+use crate::known::{KnownOf, unlike};
 use crate::report::figure::Figure;
 
 /// Whose features, on which pictures.
@@ -88,6 +89,14 @@ impl Stage for GuidedBackprop {
 
     fn yields(&self) -> Vec<Artifact> {
         vec![Artifact::Figures]
+    }
+
+    fn misfits(&self, of: &KnownOf<'_>) -> Vec<ConfigProblem> {
+        let side = of(&self.model).side;
+        let network = format!("`{}`", self.model.as_str());
+        let wrong = |key: &str, images: &Input| unlike(key, of(images), side, &network);
+        let statistics = self.statistics.as_ref().and_then(|images| wrong("statistics", images));
+        wrong("images", &self.images).into_iter().chain(statistics).collect()
     }
 
     fn problems(&self) -> Vec<ConfigProblem> {

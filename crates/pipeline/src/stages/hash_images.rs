@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::info::{KindInfo, optional, required};
 use super::{Artifact, ConfigProblem, External, Input, InputRef, Outcome, Stage, data_source};
 use crate::context::Context;
+use crate::counting::counted;
 
 /// What to hash, and with what.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -36,7 +37,7 @@ fn max_pixels() -> u64 {
 /// The kind.
 pub(super) const INFO: KindInfo = KindInfo {
     name: "hash_images",
-    version: 1,
+    version: 2,
     summary: "hash every picture of a set to 128 bits, from an LMDB, a folder, tars or an image store",
     details: "Writes codes.parquet (key, word0, word1, width, height), pictures.npy (the 32×32 pictures that were hashed), \
               bad.csv (what could not be hashed, with the reason) and a copy of the autoencoder. Pictures are streamed and \
@@ -79,6 +80,10 @@ impl Stage for HashImages {
         data_source::externals(self.from.as_ref(), &self.source)
     }
 
+    fn source(&self) -> Option<&Source> {
+        Some(&self.source)
+    }
+
     fn problems(&self) -> Vec<ConfigProblem> {
         let mut problems = ConfigProblem::of("", self.config().validate());
         problems.extend(data_source::problems(self.from.as_ref(), &self.source));
@@ -103,8 +108,8 @@ impl Stage for HashImages {
         fs_err::copy(&path, ctx.out.join(AUTOENCODER))?;
         if summary.n_bad > 0 {
             ctx.progress().warn(format_args!(
-                "{} pictures could not be hashed; bad.csv in the stage's folder says why",
-                summary.n_bad
+                "{} could not be hashed; bad.csv in the stage's folder says why",
+                counted(summary.n_bad, "picture")
             ));
         }
         // A code of which hardly any bit tells pictures apart finds thousands that are not alike.

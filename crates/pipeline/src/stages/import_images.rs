@@ -7,6 +7,8 @@ use serde_json::json;
 use super::info::{KindInfo, optional};
 use super::{Artifact, ConfigProblem, External, Input, InputRef, Outcome, Stage, data_source};
 use crate::context::Context;
+use crate::counting::counted;
+use crate::known::{Known, KnownOf};
 
 /// Which data set, and how its pictures are made one size.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -49,10 +51,11 @@ fn max_pixels() -> u64 {
 /// The kind.
 pub(super) const INFO: KindInfo = KindInfo {
     name: "import_images",
-    version: 1,
+    version: 2,
     summary: "read a data set into an image store (CIFAR-10, SVHN, MNIST, LSUN, ImageNet, a folder of pictures)",
     details: "Writes images.npy (uint8, N×C×H×W), index.parquet (key, label, source), meta.json, and bad.csv: the \
-              pictures that could not be read, each with the reason. Exactly one table under `source` says what is \
+              pictures that could not be read, each with the reason (a field that begins with = + - @ or ' has a ' before \
+              it, so that no spreadsheet runs it). Exactly one table under `source` says what is \
               read. Pictures are streamed; memory does not grow with their number. In folders and tars, files that \
               are not named as JPEG, PNG or WebP (.gif, .tif, .heic and others) are passed over without a word.",
     keys: &[
@@ -131,6 +134,16 @@ impl Stage for ImportImages {
         data_source::externals(self.from.as_ref(), &self.source)
     }
 
+    fn source(&self) -> Option<&Source> {
+        Some(&self.source)
+    }
+
+    fn known(&self, of: &KnownOf<'_>) -> Known {
+        let set = data_source::known(self.from.as_ref(), &self.source, of).limited(self.limit);
+        let size = self.resize.side().map(|side| [side; 2]).or(set.size);
+        Known { channels: Some(self.channels), size, ..set }
+    }
+
     fn problems(&self) -> Vec<ConfigProblem> {
         let mut problems = ConfigProblem::of("", self.config().validate());
         problems.extend(data_source::problems(self.from.as_ref(), &self.source));
@@ -156,16 +169,17 @@ impl Stage for ImportImages {
         drop(task);
         if summary.n_bad > 0 {
             ctx.progress().warn(format_args!(
-                "{} pictures could not be read; bad.csv in the stage's folder says why",
-                summary.n_bad
+                "{} could not be read; bad.csv in the stage's folder says why",
+                counted(summary.n_bad, "picture")
             ));
         }
         let mut differences = Vec::new();
         if let Some(limit) = self.limit {
-            differences.push(format!("at most the first {limit} pictures of the set"));
+            differences.push(format!("at most the first {} of the set", counted(limit, "picture")));
         }
         if summary.n_bad > 0 {
-            differences.push(format!("{} pictures that could not be read were left out", summary.n_bad));
+            differences
+                .push(format!("left out: {} that could not be read", counted(summary.n_bad, "picture")));
         }
         let metrics = json!({"n_images": summary.n_images, "n_bad": summary.n_bad});
         Ok(Outcome { metrics, differences })

@@ -11,8 +11,9 @@ use serde_json::json;
 
 use super::info::{KindInfo, required};
 use super::lineage::{IMAGENET, SVHN};
-use super::{Artifact, External, Outcome, Stage};
+use super::{Artifact, External, Form, Outcome, Stage};
 use crate::context::Context;
+use crate::known::{Known, KnownOf};
 
 /// Which released weights, and where they are.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -50,8 +51,13 @@ impl Stage for ImportWeights {
         }
     }
 
+    fn known(&self, _of: &KnownOf<'_>) -> Known {
+        // Both of the released networks.
+        Known { side: Some(32), ..Known::default() }
+    }
+
     fn external_paths(&self) -> Vec<External> {
-        vec![External { key: "path", path: self.path.clone() }]
+        vec![External { key: "path", path: self.path.clone(), is: Form::Folder }]
     }
 
     fn run(&self, ctx: &Context<'_>) -> anyhow::Result<Outcome> {

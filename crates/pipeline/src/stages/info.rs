@@ -2,6 +2,8 @@
 
 use std::fmt::Write as _;
 
+use crate::outside::shell_quoted;
+
 use super::{
     arithmetic, cifar10_protocol, crop_faces, dedup_eval, extract_features, fetch, fit_svm, forget,
     group_duplicates, guided_backprop, hash_images, import_images, import_weights, remove_duplicates, report,
@@ -170,11 +172,6 @@ fn as_toml(value: &str) -> String {
         Ok(_) => value.to_owned(),
         Err(_) => format!("{value:?}"),
     }
-}
-
-fn shell_quoted(argument: &str) -> String {
-    let is_plain = argument.chars().all(|c| c.is_ascii_alphanumeric() || "=._-/:,".contains(c));
-    if is_plain { argument.to_owned() } else { format!("'{argument}'") }
 }
 
 /// Breaks a text into lines of at most `width` characters behind an indent; blank lines part paragraphs.

@@ -3,9 +3,12 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 
+use dcgan_images::Source;
 use serde::{Deserialize, Serialize};
 
 use crate::context::Context;
+use crate::known::{Known, KnownOf};
+pub use crate::outside::{External, Form};
 use crate::stages::info::KindInfo;
 
 mod arithmetic;
@@ -62,6 +65,23 @@ pub enum Artifact {
     Figures,
     /// `report.md`, `report.json` and `report.html`.
     Report,
+}
+
+impl Artifact {
+    /// Files by which a folder that holds it is known, where no stage may have made it.
+    pub(crate) fn files(self) -> &'static [&'static str] {
+        match self {
+            Self::Dataset | Self::Result | Self::Figures | Self::Report => &[],
+            Self::Images => &["images.npy", "meta.json"],
+            Self::Generator => &["generator.safetensors"],
+            Self::Discriminator => &["discriminator.safetensors"],
+            Self::Autoencoder => &["autoencoder.safetensors"],
+            Self::Codes => &["codes.parquet"],
+            Self::Groups => &["groups.parquet"],
+            Self::Features => &["features.npy", "labels.npy"],
+            Self::Samples => &["samples.png", "z.npy"],
+        }
+    }
 }
 
 impl fmt::Display for Artifact {
@@ -124,15 +144,6 @@ pub struct InputRef<'a> {
     pub needs: Artifact,
 }
 
-/// A file or folder outside the pipeline that a stage reads.
-#[derive(Debug, Clone)]
-pub struct External {
-    /// Dotted key it is written at.
-    pub key: &'static str,
-    /// Relative to the directory the program is run from.
-    pub path: PathBuf,
-}
-
 /// A value out of range.
 #[derive(Debug, Clone)]
 pub struct ConfigProblem {
@@ -181,8 +192,23 @@ pub trait Stage {
         None
     }
 
+    /// The data set it reads, if it reads one from outside the pipeline or from `from`.
+    fn source(&self) -> Option<&Source> {
+        None
+    }
+
     /// Values out of range.
     fn problems(&self) -> Vec<ConfigProblem> {
+        Vec::new()
+    }
+
+    /// What is known of its result before it runs, by what is known of its inputs.
+    fn known(&self, _of: &KnownOf<'_>) -> Known {
+        Known::default()
+    }
+
+    /// What cannot fit, by what is known of its inputs.
+    fn misfits(&self, _of: &KnownOf<'_>) -> Vec<ConfigProblem> {
         Vec::new()
     }
 

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::info::{KindInfo, optional, required};
 use super::{Artifact, ConfigProblem, External, Input, InputRef, Outcome, Stage, data_source};
 use crate::context::Context;
+use crate::known::{Known, KnownOf};
 
 /// Which set, and as what it is written.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -53,7 +54,7 @@ pub enum TargetKind {
 /// The kind.
 pub(super) const INFO: KindInfo = KindInfo {
     name: "remove_duplicates",
-    version: 1,
+    version: 2,
     summary: "write a set again without its near-duplicates: an LMDB, a folder, an image store, or lists of keys",
     details: "Writes keep.txt and remove.txt, a key a line, and, by `target`, lmdb/ (an LSUN LMDB), pictures/ (the files) or \
               an image store. Of each group one picture stays. Nothing is deleted from the set itself.",
@@ -116,6 +117,21 @@ impl Stage for RemoveDuplicates {
 
     fn external_paths(&self) -> Vec<External> {
         data_source::externals(self.from.as_ref(), &self.source)
+    }
+
+    fn source(&self) -> Option<&Source> {
+        Some(&self.source)
+    }
+
+    fn known(&self, of: &KnownOf<'_>) -> Known {
+        let set = data_source::known(self.from.as_ref(), &self.source, of);
+        match self.target {
+            TargetKind::Store => {
+                let size = self.resize.side().map(|side| [side; 2]).or(set.size);
+                Known { channels: Some(3), size, ..set }
+            }
+            _ => set,
+        }
     }
 
     fn problems(&self) -> Vec<ConfigProblem> {

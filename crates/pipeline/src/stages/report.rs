@@ -40,7 +40,7 @@ fn title() -> String {
 /// The kind.
 pub(super) const INFO: KindInfo = KindInfo {
     name: "report",
-    version: 3,
+    version: 4,
     summary: "put results beside the paper's tables, as Markdown, JSON and one HTML page",
     details: "Writes report.md, report.json and report.html (one file, no network needed). Each result stands \
               beneath the rows of the paper's table; what was different from the paper the stages before it say \

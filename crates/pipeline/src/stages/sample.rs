@@ -14,8 +14,9 @@ use serde_json::json;
 use super::drawing::{BATCH_KEY, MODEL_KEY, WEIGHTS_KEY, Weights, Z};
 use super::drawing::{folder_in, load_generator, out_of_range, sampler};
 use super::info::{KeyInfo, KindInfo, optional};
-use super::{Artifact, ConfigProblem, External, Input, InputRef, Outcome, Stage};
+use super::{Artifact, ConfigProblem, External, Form, Input, InputRef, Outcome, Stage};
 use crate::context::Context;
+use crate::known::KnownOf;
 use crate::pages::{Grid, boxes_page, pick_page};
 
 /// Which generator, which pictures, and how to keep them.
@@ -124,7 +125,17 @@ impl Stage for Sample {
     }
 
     fn external_paths(&self) -> Vec<External> {
-        self.z.iter().map(|path| External { key: "z", path: path.clone() }).collect()
+        self.z.iter().map(|path| External { key: "z", path: path.clone(), is: Form::File }).collect()
+    }
+
+    fn misfits(&self, of: &KnownOf<'_>) -> Vec<ConfigProblem> {
+        let Some(judge) = &self.sorted_by else { return Vec::new() };
+        let (Some(drawn), Some(taken)) = (of(&self.model).side, of(judge).side) else { return Vec::new() };
+        let message = format!(
+            "expected a discriminator of {drawn}×{drawn} pictures as `model` draws, found one of {taken}×{taken}"
+        );
+        let wrong = || ConfigProblem { key: "sorted_by".to_owned(), message };
+        (drawn != taken).then(wrong).into_iter().collect()
     }
 
     fn problems(&self) -> Vec<ConfigProblem> {

@@ -8,6 +8,7 @@ use super::info::{KindInfo, optional, required};
 use super::lineage::{SVHN, changed_settings, check_same_making, of_features};
 use super::{Artifact, ConfigProblem, Input, InputRef, Outcome, Stage};
 use crate::context::Context;
+use crate::known::KnownOf;
 use crate::report::entry::{ByLabels, Cell, Entry, Search, Table};
 
 /// Digits in SVHN's training and test sets.
@@ -73,6 +74,20 @@ impl Stage for SvhnStage {
 
     fn yields(&self) -> Vec<Artifact> {
         vec![Artifact::Result]
+    }
+
+    fn misfits(&self, of: &KnownOf<'_>) -> Vec<ConfigProblem> {
+        let train = of(&self.train);
+        let Some(n_rows) = train.at_most else { return Vec::new() };
+        let n_validation = self.protocol.n_validation as u64;
+        // At least two classes are drawn from.
+        let n_labels = 2 * self.protocol.n_per_class as u64;
+        let is_fit = n_validation + n_labels <= n_rows;
+        let message = format!(
+            "expected fewer than the training pictures, {n_rows}, less those of each class to train on, found {n_validation}"
+        );
+        let wrong = || ConfigProblem { key: "protocol.n_validation".to_owned(), message };
+        (!is_fit).then(wrong).into_iter().collect()
     }
 
     fn problems(&self) -> Vec<ConfigProblem> {

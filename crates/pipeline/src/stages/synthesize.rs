@@ -7,6 +7,7 @@ use serde_json::json;
 use super::info::{KindInfo, optional};
 use super::{Artifact, ConfigProblem, Outcome, Stage};
 use crate::context::Context;
+use crate::known::{Known, KnownOf};
 
 /// Which set to make, and how large.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -56,6 +57,19 @@ pub(super) const INFO: KindInfo = KindInfo {
 impl Stage for Synthesize {
     fn yields(&self) -> Vec<Artifact> {
         vec![Artifact::Dataset]
+    }
+
+    fn known(&self, _of: &KnownOf<'_>) -> Known {
+        let (train, test) = match self {
+            Self::Shapes(config) => (config.n_train, config.n_test),
+            Self::Digits(config) => (config.n_train, config.n_test),
+            Self::Windows(config) => (config.n_train, config.n_test),
+            Self::Rooms(config) => {
+                let at_most = Some((config.n_scenes + config.n_planted) as u64);
+                return Known { at_most, ..Known::default() };
+            }
+        };
+        Known { parts: Some([train as u64, test as u64]), ..Known::default() }
     }
 
     fn problems(&self) -> Vec<ConfigProblem> {

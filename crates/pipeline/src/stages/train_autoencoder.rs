@@ -9,6 +9,10 @@ use super::info::{KeyInfo, KindInfo, optional, required};
 use super::lineage::data_name;
 use super::{Artifact, ConfigProblem, Input, InputRef, Outcome, Stage};
 use crate::context::Context;
+use crate::known::{KnownOf, more_than_there_are};
+
+/// Side of the pictures that are hashed.
+const SIDE: usize = 32;
 
 /// What to train on and how.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -108,6 +112,20 @@ impl Stage for TrainAutoencoder {
 
     fn yields(&self) -> Vec<Artifact> {
         vec![Artifact::Autoencoder]
+    }
+
+    fn misfits(&self, of: &KnownOf<'_>) -> Vec<ConfigProblem> {
+        let images = of(&self.images);
+        let is_fit = images.channels.is_none_or(|n| n == 3)
+            && images.size.is_none_or(|[height, width]| height == width && width >= SIDE);
+        let message = format!(
+            "expected square colour pictures of at least {SIDE}×{SIDE}; where they are imported, \
+             `resize = \"min_resize_centre_crop(64)\"` makes them so"
+        );
+        let shape = (!is_fit).then(|| ConfigProblem { key: "images".to_owned(), message });
+        let batch =
+            more_than_there_are("training.batch_size", self.training.batch_size as u64, images, "pictures");
+        shape.into_iter().chain(batch).collect()
     }
 
     fn problems(&self) -> Vec<ConfigProblem> {

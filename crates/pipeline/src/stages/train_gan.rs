@@ -12,6 +12,8 @@ use super::info::{KeyInfo, KindInfo, optional, required};
 use super::lineage::{changed_settings, data_name};
 use super::{Artifact, ConfigProblem, Input, InputRef, Outcome, Stage};
 use crate::context::Context;
+use crate::counting::counted;
+use crate::known::{Known, KnownOf, more_than_there_are, unlike};
 
 /// What to train on and how.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -115,6 +117,19 @@ impl Stage for TrainGan {
         vec![Artifact::Generator, Artifact::Discriminator]
     }
 
+    fn known(&self, _of: &KnownOf<'_>) -> Known {
+        Known::of_network(self.training.architecture)
+    }
+
+    fn misfits(&self, of: &KnownOf<'_>) -> Vec<ConfigProblem> {
+        let images = of(&self.images);
+        let architecture = self.training.architecture;
+        let side = Known::of_network(architecture).side;
+        let batch_size = self.training.batch_size.unwrap_or(architecture.training_defaults().batch_size);
+        let batch = more_than_there_are("training.batch_size", batch_size as u64, images, "pictures");
+        unlike("images", images, side, architecture.as_str()).into_iter().chain(batch).collect()
+    }
+
     fn problems(&self) -> Vec<ConfigProblem> {
         ConfigProblem::of("training", self.training.resolve())
     }
@@ -133,6 +148,10 @@ impl Stage for TrainGan {
         let mut task = ctx.task("training", "minibatches");
         let mut observe = |event: Event<'_>| match event {
             Event::Minibatch { done, total } => task.observe(done, total),
+            Event::Logged { d_loss, g_loss, score } => {
+                task.describe(losses(d_loss, g_loss, score));
+                ControlFlow::Continue(())
+            }
             Event::Warning(message) => {
                 ctx.progress().warn(message);
                 ControlFlow::Continue(())
@@ -162,6 +181,16 @@ impl Stage for TrainGan {
     }
 }
 
+/// The words before the bar: "training, loss D 0.52 G 1.93, score 0.310".
+fn losses(d_loss: f64, g_loss: f64, score: Option<f64>) -> String {
+    // Before its first update a network has none.
+    let told = |network: &str, loss: f64| {
+        if loss.is_finite() { format!(" {network} {loss:.2}") } else { String::new() }
+    };
+    let score = score.map(|score| format!(", score {score:.3}")).unwrap_or_default();
+    format!("training, loss{}{}{score}", told("D", d_loss), told("G", g_loss))
+}
+
 impl TrainGan {
     /// How the pictures differ from those the authors trained this architecture on.
     fn other_pictures(&self, store: &ImageStore) -> Option<String> {
@@ -171,7 +200,7 @@ impl TrainGan {
             // Two sets, faces and LSUN bedrooms, neither with an exact number.
             ArchitectureName::Faces64 => return None,
         };
-        let ours = format!("{} pictures of {}", store.len(), store.meta().source);
+        let ours = format!("{} of {}", counted(store.len() as u64, "picture"), store.meta().source);
         (store.len() != n_papers).then(|| format!("trained on {ours}, not on the {n_papers} of {papers}"))
     }
 
@@ -186,10 +215,10 @@ impl TrainGan {
         let stated = ["schedule", "batch_size", "learning_rate", "beta1", "l2", "epochs"];
         differences.extend(changed_settings(&ours, &papers, &stated)?);
         if let Some(max_steps) = ours.max_steps {
-            differences.push(format!("training ended after at most {max_steps} minibatches"));
+            differences.push(format!("training ended after at most {}", counted(max_steps, "minibatch")));
         }
         if let Some(max_minutes) = ours.max_minutes {
-            differences.push(format!("training ended after at most {max_minutes} minutes"));
+            differences.push(format!("training ended after at most {max_minutes} min"));
         }
         Ok(differences)
     }
