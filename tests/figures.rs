@@ -18,6 +18,17 @@ id = "images"
 from = "walls"
 source.cifar10 = { path = "cifar-10-batches-bin", split = "train" }
 [[stage]]
+id = "test-images"
+[stage.import_images]
+from = "walls"
+source.cifar10 = { path = "cifar-10-batches-bin", split = "test" }
+[[stage]]
+id = "judge"
+[stage.train_classifier]
+images = "images"
+test = "test-images"
+training = { architecture = "svhn32", width = 0.05, positive = [1, 3], epochs = 1 }
+[[stage]]
 id = "train"
 [stage.train_gan]
 images = "images"
@@ -71,7 +82,9 @@ model = "train"
 samples = "samples"
 boxes = "boxes.csv"
 rule = "windows"
+judges = ["judge"]
 n_measured = 20
+n_controls = 3
 n_shown = 4
 [[stage]]
 id = "report"
@@ -136,7 +149,15 @@ fn every_figure_lands_in_the_report() {
     let metrics = &metrics["metrics"];
     assert_eq!((&metrics["n_boxes"], &metrics["n_maps"]), (&2.into(), &6.into()), "{metrics}");
     assert_eq!(read("forget/boxes.csv"), BOXES.as_bytes());
-    assert!(metrics["share_before"].is_number() && metrics["share_after_random_maps"].is_number());
+    let measured: serde_json::Value = serde_json::from_slice(&read("forget/measured.json")).unwrap();
+    assert_eq!(measured, metrics["measured"]);
+    assert_eq!((&measured["n_samples"], &measured["n_controls"]), (&20.into(), &3.into()));
+    let share = &measured["shares"][0];
+    assert!(share["name"] == "judge" && share["before"].is_number(), "{share}");
+    assert!(share["random"]["sd"].is_number() && share["matched"]["mean"].is_number(), "{share}");
+    assert!(measured["change_beside"]["after"].is_number() && measured["colour"][2]["after"].is_number());
+    let judge: serde_json::Value = serde_json::from_slice(&read("judge/stage.json")).unwrap();
+    assert_eq!(judge["metrics"]["n_images"], 10);
 
     // The same z from a file.
     let again = ["stage", "sample", "--out", "again", "model=runs/m/train", "z=runs/m/samples/z.npy"];

@@ -149,6 +149,18 @@ impl Discriminator {
         Ok(maps)
     }
 
+    /// Logits (n, 1) with one entry of given statistics a convolution (none for the first).
+    ///
+    /// # Errors
+    /// Where the pictures do not fit, or the network has no head.
+    pub(crate) fn logits_with(&self, x: &Tensor, given: &[Option<Statistics>]) -> Result<Tensor> {
+        let mut x = x.clone();
+        for (i, layer) in self.layers()?.iter().enumerate() {
+            x = layer.output(&x, given.get(i).and_then(Option::as_ref))?;
+        }
+        Ok(x)
+    }
+
     /// The batch's own statistics at every convolution (none at the first), each layer normalised by them.
     pub(crate) fn statistics(&self, x: &Tensor) -> Result<Vec<Option<Statistics>>> {
         let (mut x, mut all) = (x.clone(), Vec::new());

@@ -82,6 +82,15 @@ impl FeatureExtractor {
         Ok(extractor)
     }
 
+    /// A discriminator with statistics inferred before, an entry a convolution.
+    pub(crate) fn with(
+        discriminator: Discriminator,
+        statistics: Vec<Option<Statistics>>,
+        device: &Device,
+    ) -> Self {
+        Self { discriminator, statistics, device: device.clone() }
+    }
+
     /// Length of a feature vector: 28,672 for `imagenet32`, 7168 for `svhn32`.
     pub fn n_features(&self) -> usize {
         self.discriminator.config().n_features()

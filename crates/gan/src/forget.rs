@@ -2,17 +2,19 @@
 //!
 //! A logistic regression tells the places of the generator's feature maps that lie in the object's boxes from places drawn at
 //! random in the same pictures; maps whose weight is positive are dropped, that is, set to 0 at all places
-//! ([`Sampler::without`]).
+//! ([`Sampler::without`]). [`measure::measure`] has what came of it judged by classifiers, beside controls.
+
+pub mod measure;
 
 use dcgan_images::{PixelBox, SampleBox};
 use dcgan_nn::rng;
 use linfa::{DatasetBase, traits::Fit};
 use linfa_logistic::LogisticRegression;
 use ndarray::{Array1, Array2};
-use rand::seq::SliceRandom;
+use rand::{Rng as _, seq::SliceRandom};
 use serde::{Deserialize, Serialize};
 
-use crate::{GanError, GeneratorConfig, Result, Sampler, sample::Observe};
+use crate::{GanError, Generator, GeneratorConfig, Result, Sampler, sample::Observe};
 
 /// How the object's maps are found.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -94,14 +96,72 @@ impl ObjectMaps {
         (0..self.weights.len()).filter(|&map| self.weights[map] > 0.0).collect()
     }
 
-    /// As many maps drawn at random among all: what dropping maps does that were not chosen.
-    pub fn random(&self, seed: u64) -> Vec<usize> {
-        let mut maps: Vec<usize> = (0..self.weights.len()).collect();
-        maps.shuffle(&mut rng::stream(seed, rng::Purpose::Forgetting, u64::MAX >> 8));
+    /// As many maps drawn at random among all, draw number `draw`: what dropping maps does that were not chosen.
+    pub fn random(&self, seed: u64, draw: u64) -> Vec<usize> {
+        let mut maps = self.shuffled(seed, draw);
         maps.truncate(self.positive().len());
         maps.sort_unstable();
         maps
     }
+
+    /// As many maps drawn at random whose weights in the next layer have the same norm in all, to one percent or as near as
+    /// swaps come, draw number `draw`. `norms` are [`outgoing_norms`]. Dropping them takes as much of the next
+    /// layer's kernel away as dropping [`Self::positive`].
+    pub fn matched(&self, norms: &[f64], seed: u64, draw: u64) -> Vec<usize> {
+        let positive = self.positive();
+        let mut rng = rng::stream(seed, rng::Purpose::Forgetting, MATCHED + draw);
+        let (mut inside, mut outside) = (self.shuffled(seed, MATCHED + draw), Vec::new());
+        if positive.len() < inside.len() {
+            outside = inside.split_off(positive.len());
+        }
+        let square = |maps: &[usize]| maps.iter().map(|&map| norms[map].powi(2)).sum::<f64>();
+        let wanted = square(&positive);
+        let mut found = square(&inside);
+        // The norm is a root: one percent of it are two of its square.
+        let mut n_tries = 0;
+        while (found - wanted).abs() > 0.02 * wanted && n_tries < MOST_SWAPS && !outside.is_empty() {
+            let (i, o) = (rng.random_range(0..inside.len()), rng.random_range(0..outside.len()));
+            let swapped = found - norms[inside[i]].powi(2) + norms[outside[o]].powi(2);
+            if (swapped - wanted).abs() < (found - wanted).abs() {
+                std::mem::swap(&mut inside[i], &mut outside[o]);
+                found = swapped;
+            }
+            n_tries += 1;
+        }
+        inside.sort_unstable();
+        inside
+    }
+
+    fn shuffled(&self, seed: u64, draw: u64) -> Vec<usize> {
+        let mut maps: Vec<usize> = (0..self.weights.len()).collect();
+        maps.shuffle(&mut rng::stream(seed, rng::Purpose::Forgetting, CONTROLS + draw));
+        maps
+    }
+}
+
+/// Counters of the streams that controls are drawn from; those below are the samples'.
+const CONTROLS: u64 = 1 << 48;
+/// Added for matched controls.
+const MATCHED: u64 = 1 << 32;
+/// Swaps tried until a matched control is taken as it is.
+const MOST_SWAPS: usize = 20_000;
+
+/// Euclidean norm of each feature map's weights in the layer behind `layer` (which counts as [`Sampler::without`] does).
+///
+/// # Errors
+/// [`GanError::Setting`] where the generator has no layer behind it.
+pub fn outgoing_norms(generator: &Generator, layer: usize) -> Result<Vec<f64>> {
+    let Some(next) = generator.layers().get(layer + 1) else {
+        let expected = format!("below {}, the generator's last layer", generator.layers().len() - 1);
+        return Err(GanError::Setting { key: "layer", expected, found: layer.to_string() });
+    };
+    // A transposed convolution's kernel is (kh, kw, out, in).
+    let channels = *next.kernel.dims().last().unwrap_or(&1);
+    let mut squares = vec![0.0; channels];
+    for row in next.kernel.flatten_all()?.to_vec1::<f32>()?.chunks_exact(channels) {
+        squares.iter_mut().zip(row).for_each(|(sum, &weight)| *sum += f64::from(weight).powi(2));
+    }
+    Ok(squares.into_iter().map(f64::sqrt).collect())
 }
 
 /// Learns which of the sampler's feature maps draw the object in `boxes` on the pictures of `z`.

@@ -5,7 +5,7 @@
 //! that the paper's authors released ([`released`]). [`train`] trains a pair as the released code does,
 //! [`sample`] draws pictures, and [`FeatureExtractor`] turns a discriminator into the paper's feature vector. The paper's
 //! figures are made of [`latent`] (walks and arithmetic on z), [`guided`] (what the discriminator's features see) and
-//! [`forget`] (drawing without an object).
+//! [`forget`] (drawing without an object); a [`classifier`] judges whether it is gone.
 //!
 //! ```
 //! use dcgan_gan::{Architecture, ArchitectureName, Discriminator, Generator, sample};
@@ -21,6 +21,7 @@
 //! ```
 
 mod architecture;
+pub mod classifier;
 mod discriminator;
 mod error;
 mod features;

@@ -59,7 +59,8 @@ fn places_in_boxes_are_counted_as_by_hand() {
     // Picture 1: (0, 0), (1, 0) and (1, 1), as many beside them; picture 4: 7 of 8 rows, and the 8 places below them.
     assert_eq!((found.layer, found.weights.len(), found.n_places), (1, 13, [3 + 56, 3 + 8]));
     assert!(found.accuracy > 0.5);
-    assert_eq!(found.random(5).len(), found.positive().len());
+    assert_eq!(found.random(5, 0).len(), found.positive().len());
+    assert_ne!(found.random(5, 0), found.random(5, 1));
     assert_eq!(found, learn(&sampler, &z, &boxes, &config, &mut observe).unwrap());
     let other = ForgetConfig { seed: 1, ..config.clone() };
     assert_ne!(found, learn(&sampler, &z, &boxes, &other, &mut observe).unwrap());
@@ -104,4 +105,36 @@ fn maps_that_are_dropped_no_longer_matter() {
     for (layer, map) in [(1, 13), (0, 0), (3, 0)] {
         assert!(sampler.clone().without(layer, &[map]).is_err());
     }
+}
+
+#[test]
+fn matched_controls_take_away_as_much_weight() {
+    let architecture = Architecture { name: ArchitectureName::Svhn32, width: 0.5 };
+    let generator = Generator::random(architecture.generator(), 3, &Device::Cpu).unwrap();
+    let norms = outgoing_norms(&generator, 1).unwrap();
+    assert_eq!(norms.len(), 64);
+    // The kernel behind layer 1 is 5×5×32×64 of N(0, 0.02²).
+    let expected = 0.02 * (5.0 * 5.0 * 32.0_f64).sqrt();
+    assert!(norms.iter().all(|norm| (norm / expected - 1.0).abs() < 0.15), "{norms:?}");
+    assert!(outgoing_norms(&generator, 3).is_err());
+
+    // The object's maps are the heaviest: a random choice would take away far less.
+    let norms: Vec<f64> = (0..64).map(|map| 1.0 + f64::from(map)).collect();
+    let weights = (0..64).map(|map| if map >= 44 { 1.0 } else { -1.0 }).collect();
+    let maps = ObjectMaps { layer: 1, weights, n_places: [1, 1], accuracy: 1.0 };
+    let norm = |maps: &[usize]| maps.iter().map(|&map| norms[map].powi(2)).sum::<f64>().sqrt();
+    let wanted = norm(&maps.positive());
+    assert!(norm(&maps.random(0, 0)) < 0.9 * wanted);
+    // All that is as heavy is the same choice; with lighter maps to give away there are many.
+    let weights = (0..64).map(|map| if map % 3 == 1 { 1.0 } else { -1.0 }).collect();
+    let maps = ObjectMaps { weights, ..maps };
+    let wanted = norm(&maps.positive());
+    for draw in 0..5 {
+        let matched = maps.matched(&norms, 0, draw);
+        assert_eq!(matched.len(), maps.positive().len());
+        assert!((norm(&matched) / wanted - 1.0).abs() <= 0.01, "{} {wanted}", norm(&matched));
+        assert!(matched.is_sorted() && matched.windows(2).all(|pair| pair[0] < pair[1]));
+        assert_ne!(matched, maps.positive());
+    }
+    assert_ne!(maps.matched(&norms, 0, 0), maps.matched(&norms, 0, 1));
 }

@@ -53,8 +53,8 @@ impl WindowsConfig {
 }
 
 /// Writes the folder `dir` in the layout of `cifar-10-batches-bin`: 32×32 colour pictures of a wall in warm colours above a
-/// floor, with furniture, a framed painting in two of three, and a window in every second one. Label 1 is a picture with
-/// a window, 0 one without.
+/// floor, with furniture, a framed painting in two of three, and a window in every second one. The labels say what is in a
+/// picture: 0 neither, 1 a window, 2 a painting, 3 both.
 ///
 /// # Errors
 /// A setting out of range, a target that is neither absent nor an empty folder, or a failed write.
@@ -62,10 +62,11 @@ pub fn write_windows(dir: &Path, config: &WindowsConfig) -> Result<()> {
     config.validate()?;
     // The format has ten classes.
     let mut names = ["unused"; 10];
-    [names[0], names[1]] = ["wall", "window"];
+    names[..4].copy_from_slice(&["wall", "window", "painting", "window and painting"]);
     write_cifar10(dir, [config.n_train, config.n_test], config.seed, names, |tenth, rng| {
         let has_window = tenth < 5;
-        (u8::from(has_window), draw(has_window, rng).0.to_planes())
+        let (canvas, _, has_painting) = draw(has_window, rng);
+        (u8::from(has_window) + 2 * u8::from(has_painting), canvas.to_planes())
     })
 }
 
@@ -82,8 +83,8 @@ fn fill(canvas: &mut Canvas, (centre, half): Rectangle, colour: Colour) {
     canvas.blend(colour, &|x, y| edge(rectangle([x - centre[0], y - centre[1]], half)));
 }
 
-/// Draws one picture; with it where its pane is, if it has one.
-fn draw(has_window: bool, rng: &mut impl Rng) -> (Canvas, Option<Rectangle>) {
+/// Draws one picture; with it where its pane is, if it has one, and whether it has a painting.
+fn draw(has_window: bool, rng: &mut impl Rng) -> (Canvas, Option<Rectangle>, bool) {
     let side = SIDE as f32;
     let mut canvas = Canvas::new(SIDE, SIDE, warm(0.1..0.55, 0.4..0.85, rng));
     let shade = Blotches::new(2, rng);
@@ -101,7 +102,8 @@ fn draw(has_window: bool, rng: &mut impl Rng) -> (Canvas, Option<Rectangle>) {
         ([if is_left { x } else { side - x }, y], half)
     };
     let (window, painting) = (place(window_is_left, rng), place(!window_is_left, rng));
-    if rng.random_bool(0.67) {
+    let has_painting = rng.random_bool(0.67);
+    if has_painting {
         let (centre, half) = painting;
         fill(&mut canvas, painting, warm(0.3..0.8, 0.05..0.2, rng));
         fill(&mut canvas, (centre, half.map(|h| h - 1.2)), warm(0.4..0.9, 0.2..0.7, rng));
@@ -119,7 +121,7 @@ fn draw(has_window: bool, rng: &mut impl Rng) -> (Canvas, Option<Rectangle>) {
     let furniture = ([rng.random_range(0.0..side), skirting + rng.random_range(0.0..3.0_f32)], [width, 3.5]);
     fill(&mut canvas, furniture, warm(0.2..0.9, 0.25..0.8, rng));
     canvas.add_noise(0.015, rng);
-    (canvas, has_window.then_some(window))
+    (canvas, has_window.then_some(window), has_painting)
 }
 
 /// The windows in a picture of the set, or in one that a generator trained on it drew: the bounds of every patch of at
@@ -168,7 +170,7 @@ mod tests {
     fn the_rule_finds_every_window_and_nothing_else() {
         for idx in 0..600 {
             let has_window = idx % 2 == 0;
-            let (canvas, window) = draw(has_window, &mut stream(3, Purpose::Train, idx));
+            let (canvas, window, _) = draw(has_window, &mut stream(3, Purpose::Train, idx));
             let found = find_windows(&canvas.to_planes(), SIDE, SIDE);
             assert_eq!(found.len(), usize::from(has_window), "picture {idx}: {found:?}");
             if let (Some((centre, half)), [found]) = (window, found.as_slice()) {
@@ -201,16 +203,18 @@ mod tests {
     }
 
     #[test]
-    fn labels_say_which_have_a_window() {
+    fn labels_say_what_is_in_a_picture() {
         let dir = tempfile::tempdir().unwrap();
         let target = dir.path().join("cifar-10-batches-bin");
         write_windows(&target, &WindowsConfig { n_train: 50, n_test: 10, seed: 2 }).unwrap();
         let file = fs_err::read(target.join("data_batch_1.bin")).unwrap();
-        let mut n_windows = 0;
+        let (mut n_windows, mut n_paintings) = (0, 0);
         for record in file.chunks_exact(3073) {
-            assert_eq!(find_windows(&record[1..], SIDE, SIDE).len(), usize::from(record[0]));
-            n_windows += record[0];
+            assert_eq!(find_windows(&record[1..], SIDE, SIDE).len(), usize::from(record[0] & 1));
+            n_windows += record[0] & 1;
+            n_paintings += record[0] >> 1;
         }
         assert_eq!((file.len(), n_windows), (10 * 3073, 5));
+        assert!((4..=9).contains(&n_paintings), "{n_paintings}");
     }
 }

@@ -103,6 +103,11 @@ impl Drawn {
         Ok(Self { pixels, side: sampler.generator().config().image_size() })
     }
 
+    /// Pictures that are drawn already: uint8, NCHW.
+    pub(super) fn of(pixels: Vec<u8>, side: usize) -> Self {
+        Self { pixels, side }
+    }
+
     /// How many there are.
     pub(super) fn len(&self) -> usize {
         self.pixels.len() / self.image_len()

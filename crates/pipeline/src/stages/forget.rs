@@ -2,8 +2,10 @@
 
 use std::path::PathBuf;
 
+use dcgan_gan::classifier::{self, Classifier};
+use dcgan_gan::forget::measure::{self, Measure, Measured, measure};
 use dcgan_gan::forget::{ForgetConfig, ObjectMaps, learn};
-use dcgan_gan::{BatchStatistics, IMAGE_CHANNELS, Sampler, sample};
+use dcgan_gan::{BatchStatistics, Sampler, sample};
 use dcgan_images::synthetic::find_windows;
 use dcgan_images::{PixelBox, SampleBox, Sheet, read_boxes, write_boxes};
 use ndarray::Array2;
@@ -54,9 +56,15 @@ pub struct Forget {
     /// A rule that finds the object.
     #[serde(default)]
     pub rule: Option<Rule>,
-    /// New samples on which the rule counts the object.
+    /// Stages with classifiers that judge new samples.
+    #[serde(default)]
+    pub judges: Vec<Input>,
+    /// New samples that are judged.
     #[serde(default = "thousand")]
     pub n_measured: usize,
+    /// Draws of each kind of control.
+    #[serde(default = "twenty")]
+    pub n_controls: usize,
     /// Samples in the figure.
     #[serde(default = "sixteen")]
     pub n_shown: usize,
@@ -67,6 +75,10 @@ pub struct Forget {
 
 fn thousand() -> usize {
     1000
+}
+
+fn twenty() -> usize {
+    20
 }
 
 fn sixteen() -> usize {
@@ -81,20 +93,23 @@ pub(super) const INFO: KindInfo = KindInfo {
     details: "Boxes say where the object is on some samples. A logistic regression on the generator's second highest feature maps \
               tells places in the boxes from random ones beside them, and every map with a positive weight is set to 0 at all \
               places. Writes forget.png, new samples before and after, side by side; maps.json, the weights and what was \
-              dropped; boxes.csv, the boxes that were used.\n\n\
+              dropped; boxes.csv, the boxes that were used; measured.json, what came of it.\n\n\
               Boxes come from `boxes`, a CSV that the page boxes.html of `sample` saves, or from `rule`: the windows of the \
-              synthetic set are known by their colour. With a rule, the share of new samples that show the object is measured \
-              before and after, and after dropping as many maps chosen at random.\n\n\
+              synthetic set are found by their colour.\n\n\
+              Whether the object is gone is judged by `judges`, stages `train_classifier`: they have seen neither boxes nor \
+              samples. Each counts its object on new samples before and after, and after dropping other maps instead: \
+              `n_controls` times as many drawn at random, and `n_controls` times as many whose weights in the next layer have \
+              the same norm in all. A judge of another object shows what else is lost.\n\n\
               With `statistics=inferred` the batch norm behind the maps keeps the statistics of the whole generator, so that \
               what is dropped is gone. With `batch` it scales what is left up again, and with it remains of the object.",
     keys: &KEYS,
-    example: &["model=out/model", "samples=out/samples", "rule=windows"],
+    example: &["model=out/model", "samples=out/samples", "rule=windows", "judges=[\"out/classifier\"]"],
     is_resumable: false,
     reads_records: false,
     uses_device: true,
 };
 
-const KEYS: [KeyInfo; 12] = [
+const KEYS: [KeyInfo; 14] = [
     MODEL_KEY,
     WEIGHTS_KEY,
     INFERRED_KEY,
@@ -116,7 +131,14 @@ const KEYS: [KeyInfo; 12] = [
         "",
         "Find the boxes by a rule: the windows of the synthetic set `windows`.",
     ),
-    optional("n_measured", "1 to 8192", "1000", "New samples on which the rule counts the object."),
+    optional(
+        "judges",
+        "list of stages",
+        "[]",
+        "Stages `train_classifier` that judge new samples; without one nothing is said of what came of it.",
+    ),
+    optional("n_measured", "1 to 8192", "1000", "New samples that are judged."),
+    optional("n_controls", "2 to 1000", "20", "Draws of each kind of control."),
     optional("n_shown", "1 to 256", "16", "Samples in the figure."),
     optional(
         "forgetting.layer",
@@ -146,10 +168,14 @@ const KEYS: [KeyInfo; 12] = [
 
 impl Stage for Forget {
     fn inputs(&self) -> Vec<InputRef<'_>> {
-        vec![
+        let judge = |name| InputRef { key: "judges", name, needs: Artifact::Classifier };
+        [
             InputRef { key: "model", name: &self.model, needs: Artifact::Generator },
             InputRef { key: "samples", name: &self.samples, needs: Artifact::Samples },
         ]
+        .into_iter()
+        .chain(self.judges.iter().map(judge))
+        .collect()
     }
 
     fn yields(&self) -> Vec<Artifact> {
@@ -163,6 +189,7 @@ impl Stage for Forget {
     fn problems(&self) -> Vec<ConfigProblem> {
         let mut problems = ConfigProblem::of("forgetting", self.forgetting.validate());
         problems.extend(out_of_range("n_measured", self.n_measured, 1..=8192));
+        problems.extend(out_of_range("n_controls", self.n_controls, 2..=1000));
         problems.extend(out_of_range("n_shown", self.n_shown, 1..=256));
         if self.boxes.is_none() && self.rule.is_none() {
             let message = "expected `boxes`, a CSV, or a `rule` that finds them".to_owned();
@@ -186,39 +213,19 @@ impl Stage for Forget {
         let maps =
             learn(&sampler, &z, &boxes, &self.forgetting, &mut |done, total| task.observe(done, total))?;
         drop(task);
-        let (dropped, random) = (maps.positive(), maps.random(seed));
         ctx.write_json(
             "maps.json",
-            &json!({"layer": maps.layer, "weights": maps.weights, "dropped": dropped}),
+            &json!({"layer": maps.layer, "weights": maps.weights, "dropped": maps.positive()}),
         )?;
-
-        let n = if self.rule.is_some() { self.n_measured.max(self.n_shown) } else { self.n_shown };
-        // Other z than those of any samples: these have been learned from.
-        let new = sample::first_z(generator.config(), n, seed ^ NEW_SAMPLES)?;
-        let without = |maps_dropped: &[usize]| sampler.clone().without(maps.layer, maps_dropped);
-        let before = Drawn::new(ctx, &sampler, &new)?;
-        let after = Drawn::new(ctx, &without(&dropped)?, &new)?;
-        before_and_after(&before, &after, self.n_shown).write(&ctx.out.join("forget.png"))?;
         let mut metrics = self.metrics(&boxes, &maps);
-        let mut measured = String::new();
-        if let Some(rule) = self.rule {
-            let control = Drawn::new(ctx, &without(&random)?, &new)?;
-            let shares = [&before, &after, &control].map(|drawn| share_with(drawn, rule, self.n_measured));
-            metrics["share_before"] = json!(shares[0]);
-            metrics["share_after"] = json!(shares[1]);
-            metrics["share_after_random_maps"] = json!(shares[2]);
-            metrics["change_beside_boxes"] = json!(change_beside(&before, &after, rule));
-            metrics["change_beside_boxes_random_maps"] = json!(change_beside(&before, &control, rule));
-            measured = format!(
-                " Of {} new samples {:.1} % show the object before and {:.1} % after; {:.1} % after dropping as many maps \
-                 at random.",
-                self.n_measured,
-                100.0 * shares[0],
-                100.0 * shares[1],
-                100.0 * shares[2]
-            );
+        let (shown, measured) = self.measured(ctx, &sampler, &maps)?;
+        if let Some(measured) = &measured {
+            ctx.write_json("measured.json", measured)?;
+            metrics["measured"] = serde_json::to_value(measured)?;
         }
-        write_figures(ctx, &[self.figure(&boxes, &maps, &measured)])?;
+        let [before, after] = shown;
+        before_and_after(&before, &after, self.n_shown).write(&ctx.out.join("forget.png"))?;
+        write_figures(ctx, &[self.figure(&boxes, &maps, measured.as_ref())])?;
         Ok(Outcome { metrics, differences: self.differences(&z, &boxes) })
     }
 }
@@ -227,6 +234,47 @@ impl Stage for Forget {
 const NEW_SAMPLES: u64 = 0x6e65_7773_616d_706c;
 
 impl Forget {
+    /// New samples before and after, and what the judges say of them.
+    fn measured(
+        &self,
+        ctx: &Context<'_>,
+        sampler: &Sampler<'_>,
+        maps: &ObjectMaps,
+    ) -> anyhow::Result<([Drawn; 2], Option<Measured>)> {
+        let config = sampler.generator().config();
+        let side = config.image_size();
+        let n = if self.judges.is_empty() { self.n_shown } else { self.n_measured.max(self.n_shown) };
+        // Other z than those of any samples: these have been learned from.
+        let new = sample::first_z(config, n, self.forgetting.seed ^ NEW_SAMPLES)?;
+        if self.judges.is_empty() {
+            let without = sampler.clone().without(maps.layer, &maps.positive())?;
+            return Ok(([Drawn::new(ctx, sampler, &new)?, Drawn::new(ctx, &without, &new)?], None));
+        }
+        let judge = |input: &Input| {
+            let judge = Classifier::load(&ctx.input(input).join(classifier::FILE), ctx.device()?)?;
+            anyhow::ensure!(
+                judge.image_size() == side,
+                "judge `{}`: expected a classifier of {side}×{side} pictures, as the generator draws, found one of {1}×{1}",
+                input.as_str(),
+                judge.image_size()
+            );
+            Ok((input.as_str().to_owned(), judge))
+        };
+        let judges: Vec<(String, Classifier)> =
+            self.judges.iter().map(judge).collect::<anyhow::Result<_>>()?;
+        let locate = self.rule.map(|rule| move |picture: &[u8]| rule.find(picture, side));
+        let how = Measure {
+            judges: &judges,
+            locate: locate.as_ref().map(|locate| locate as &dyn Fn(&[u8]) -> Vec<PixelBox>),
+            n_controls: self.n_controls,
+            seed: self.forgetting.seed,
+        };
+        let mut task = ctx.task("dropping", "choices of maps");
+        let (measured, pixels) =
+            measure(sampler, &new, maps, &how, &mut |done, total| task.observe(done, total))?;
+        Ok((pixels.map(|pixels| Drawn::of(pixels, side)), Some(measured)))
+    }
+
     fn boxes(
         &self,
         ctx: &Context<'_>,
@@ -278,16 +326,17 @@ impl Forget {
         })
     }
 
-    fn figure(&self, boxes: &[SampleBox], maps: &ObjectMaps, measured: &str) -> Figure {
+    fn figure(&self, boxes: &[SampleBox], maps: &ObjectMaps, measured: Option<&Measured>) -> Figure {
         Figure {
             file: "forget.png".to_owned(),
             title: "Forgetting an object".to_owned(),
             caption: format!(
                 "New samples in pairs of rows: as the generator draws them, and under each the same z without {} of {} feature \
-                 maps, those with a positive weight for the object in {}.{measured}",
+                 maps, those with a positive weight for the object in {}.{}",
                 maps.positive().len(),
                 maps.weights.len(),
                 counted(boxes.len(), "box"),
+                measured.map_or_else(|| " Whether the object is gone was not judged.".to_owned(), sentence),
             ),
             alt: format!(
                 "{}, each above the same sample drawn without the object's feature maps",
@@ -322,31 +371,34 @@ fn before_and_after(before: &Drawn, after: &Drawn, n_shown: usize) -> Sheet {
     sheet
 }
 
-/// The share of the first `n` pictures in which the rule finds the object.
-fn share_with(drawn: &Drawn, rule: Rule, n: usize) -> f64 {
-    let shows = |idx: &usize| !rule.find(drawn.picture(*idx), drawn.side).is_empty();
-    (0..n).filter(shows).count() as f64 / n as f64
-}
-
-/// How much the pictures change where the object was not: the mean absolute difference, of 255, of the pixels that lie more
-/// than 2 pixels away from every box found before.
-fn change_beside(before: &Drawn, after: &Drawn, rule: Rule) -> f64 {
-    let side = before.side;
-    let (mut sum, mut n) = (0.0, 0);
-    for idx in 0..before.len() {
-        let (a, b) = (before.picture(idx), after.picture(idx));
-        let boxes = rule.find(a, side);
-        let near =
-            |b: &PixelBox, x: usize, y: usize| x + 2 >= b.x0 && x < b.x1 + 2 && y + 2 >= b.y0 && y < b.y1 + 2;
-        for place in 0..side * side {
-            if boxes.iter().any(|b| near(b, place % side, place / side)) {
-                continue;
-            }
-            let difference =
-                |channel: usize| a[channel * side * side + place].abs_diff(b[channel * side * side + place]);
-            sum += (0..IMAGE_CHANNELS).map(|channel| f64::from(difference(channel))).sum::<f64>();
-            n += IMAGE_CHANNELS;
-        }
-    }
-    sum / n.max(1) as f64
+/// What the judges saw, and what else changed.
+fn sentence(measured: &Measured) -> String {
+    let percent = |figure: &measure::Figure| {
+        format!(
+            "{:.1} % before, {:.1} % after, {:.1} ± {:.1} % without as many maps at random, {:.1} ± {:.1} % without as many of \
+             the same norm",
+            100.0 * figure.before.unwrap_or(f64::NAN),
+            100.0 * figure.after,
+            100.0 * figure.random.mean,
+            100.0 * figure.random.sd,
+            100.0 * figure.matched.mean,
+            100.0 * figure.matched.sd,
+        )
+    };
+    let judged: Vec<String> =
+        measured.shares.iter().map(|share| format!("judged by {}, {}", share.name, percent(share))).collect();
+    let change = measured.change_beside.as_ref().unwrap_or(&measured.change);
+    format!(
+        " Of {} new samples that show the object: {}. {} change by {:.1} of 255 ({:.1} ± {:.1} at random, {:.1} ± {:.1} of the \
+         same norm); {} draws of each control.",
+        measured.n_samples,
+        judged.join("; "),
+        if measured.change_beside.is_some() { "Pixels beside the object" } else { "Pixels" },
+        change.after,
+        change.random.mean,
+        change.random.sd,
+        change.matched.mean,
+        change.matched.sd,
+        measured.n_controls,
+    )
 }

@@ -7,7 +7,7 @@ use crate::outside::shell_quoted;
 use super::{
     arithmetic, cifar10_protocol, crop_faces, dedup_eval, extract_features, fetch, fit_svm, forget,
     group_duplicates, guided_backprop, hash_images, import_images, import_weights, remove_duplicates, report,
-    sample, svhn_protocol, synthesize, train_autoencoder, train_gan, turn, walk,
+    sample, svhn_protocol, synthesize, train_autoencoder, train_classifier, train_gan, turn, walk,
 };
 
 /// What a key takes that names one stage; the matrix and the checks go by it.
@@ -67,7 +67,7 @@ pub(super) const fn optional(
 }
 
 /// All kinds, in the order in which a pipeline uses them.
-pub const KINDS: [&KindInfo; 22] = [
+pub const KINDS: [&KindInfo; 23] = [
     &synthesize::INFO,
     &fetch::INFO,
     &import_images::INFO,
@@ -78,6 +78,7 @@ pub const KINDS: [&KindInfo; 22] = [
     &remove_duplicates::INFO,
     &dedup_eval::INFO,
     &train_gan::INFO,
+    &train_classifier::INFO,
     &import_weights::INFO,
     &sample::INFO,
     &walk::INFO,

@@ -34,6 +34,7 @@ mod sample;
 mod svhn_protocol;
 mod synthesize;
 mod train_autoencoder;
+mod train_classifier;
 mod train_gan;
 mod turn;
 mod walk;
@@ -51,6 +52,8 @@ pub enum Artifact {
     Discriminator,
     /// `autoencoder.safetensors`.
     Autoencoder,
+    /// `classifier.safetensors`.
+    Classifier,
     /// `codes.parquet`, `pictures.npy` and the `autoencoder.safetensors` they come from.
     Codes,
     /// `groups.parquet`.
@@ -92,6 +95,7 @@ impl fmt::Display for Artifact {
             Self::Generator => "a generator",
             Self::Discriminator => "a discriminator",
             Self::Autoencoder => "an autoencoder",
+            Self::Classifier => "a classifier",
             Self::Codes => "codes",
             Self::Groups => "groups of near-duplicates",
             Self::Features => "features",
@@ -262,6 +266,8 @@ pub enum StageConfig {
     DedupEval(dedup_eval::DedupEval),
     /// Training a generator and a discriminator.
     TrainGan(train_gan::TrainGan),
+    /// Training a discriminator with labels.
+    TrainClassifier(train_classifier::TrainClassifier),
     /// The weights the paper's authors released.
     ImportWeights(import_weights::ImportWeights),
     /// A generator's pictures.
@@ -302,6 +308,7 @@ impl StageConfig {
             Self::RemoveDuplicates(stage) => stage,
             Self::DedupEval(stage) => stage,
             Self::TrainGan(stage) => stage,
+            Self::TrainClassifier(stage) => stage,
             Self::ImportWeights(stage) => stage,
             Self::Sample(stage) => stage,
             Self::Walk(stage) => stage,
@@ -330,6 +337,7 @@ impl StageConfig {
             Self::RemoveDuplicates(_) => &remove_duplicates::INFO,
             Self::DedupEval(_) => &dedup_eval::INFO,
             Self::TrainGan(_) => &train_gan::INFO,
+            Self::TrainClassifier(_) => &train_classifier::INFO,
             Self::ImportWeights(_) => &import_weights::INFO,
             Self::Sample(_) => &sample::INFO,
             Self::Walk(_) => &walk::INFO,

@@ -26,13 +26,14 @@ pub enum Synthesize {
 /// The kind.
 pub(super) const INFO: KindInfo = KindInfo {
     name: "synthesize",
-    version: 1,
+    version: 2,
     summary: "make a small synthetic data set, in the layout of CIFAR-10, SVHN or LSUN",
     details: "For trying things out with no download. Exactly one of the tables `shapes`, `digits`, `rooms` and \
               `windows` says what to make: `shapes` writes cifar-10-batches-bin/ (ten classes of 32×32 colour pictures), \
               `digits` writes svhn/train_32x32.mat and svhn/test_32x32.mat, `rooms` writes lsun/rooms_lmdb/ with \
               near-duplicates planted in it and lsun/planted.csv, their list, `windows` writes cifar-10-batches-bin/ with walls, \
-              every second one with a window (label 1), which the stage `forget` finds by a rule. `import_images` reads them with `from` naming this stage.",
+              every second one with a window (labels 1 and 3), which the stage `forget` finds by a rule, and two of three with a \
+              painting (labels 2 and 3). `import_images` reads them with `from` naming this stage.",
     keys: &[
         optional("shapes.n_train", "count", "5000", "Training pictures."),
         optional("shapes.n_test", "count", "1000", "Test pictures."),

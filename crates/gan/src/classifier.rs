@@ -1,0 +1,297 @@
+//! A discriminator trained with labels: whether a picture shows an object.
+//!
+//! It judges the paper's figure of forgotten windows (section 6.3.1) without having had a part in it: it has seen labelled
+//! pictures only, never a generator's, and no boxes.
+
+use std::{ops::ControlFlow, path::Path};
+
+use candle_core::{Device, Tensor};
+use dcgan_images::{ImageStore, batches};
+use dcgan_nn::{
+    adam::{Adam, AdamConfig},
+    batch_norm::Statistics,
+    layer::{Gradients, Trace, prepare, stack_backward, stack_trace},
+    pixels::to_activations,
+};
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    Architecture, ArchitectureName, Discriminator, FeatureExtractor, GanError, IMAGE_CHANNELS, Result,
+    features::{STATISTICS_BATCH, check_size},
+    parameters::{self, json},
+    sample::Observe,
+};
+
+const NETWORK: &str = "classifier";
+/// Name of the file that a classifier is kept in.
+pub const FILE: &str = "classifier.safetensors";
+
+/// What is learned, by which network.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ClassifierConfig {
+    /// The discriminator's architecture. Minibatch, learning rate, beta1 and l2 are those of its GAN.
+    pub architecture: ArchitectureName,
+    /// Scale of every channel count.
+    #[serde(default = "quarter")]
+    pub width: f64,
+    /// Labels of the pictures that show the object; all others do not.
+    pub positive: Vec<u32>,
+    /// Passes over the pictures.
+    #[serde(default = "ten")]
+    pub epochs: u64,
+    /// Seed of the weights and of the order of pictures.
+    #[serde(default)]
+    pub seed: u64,
+}
+
+fn quarter() -> f64 {
+    0.25
+}
+
+fn ten() -> u64 {
+    10
+}
+
+impl ClassifierConfig {
+    /// Checks the ranges that do not depend on the pictures.
+    ///
+    /// # Errors
+    /// [`GanError::Setting`].
+    pub fn validate(&self) -> Result<()> {
+        self.architecture().validate()?;
+        let wrong = |key, expected: &str| {
+            Err(GanError::Setting { key, expected: expected.into(), found: "none".into() })
+        };
+        match () {
+            () if self.positive.is_empty() => wrong("positive", "at least one label"),
+            () if self.epochs == 0 => wrong("epochs", "at least 1"),
+            () => Ok(()),
+        }
+    }
+
+    fn architecture(&self) -> Architecture {
+        Architecture { name: self.architecture, width: self.width }
+    }
+
+    /// For each picture whether its label says that it shows the object.
+    ///
+    /// # Errors
+    /// Where a picture has no label, or all pictures are of one kind.
+    pub fn targets(&self, store: &ImageStore) -> Result<Vec<bool>> {
+        let labels = store.labels()?;
+        let Some(labels) = labels.into_iter().collect::<Option<Vec<u32>>>() else {
+            return Err(GanError::Setting {
+                key: "images",
+                expected: "a label for every picture".into(),
+                found: "pictures without one".into(),
+            });
+        };
+        let targets: Vec<bool> = labels.iter().map(|label| self.positive.contains(label)).collect();
+        let n_positive = targets.iter().filter(|&&target| target).count();
+        if n_positive == 0 || n_positive == targets.len() {
+            return Err(GanError::Setting {
+                key: "positive",
+                expected: "labels of some pictures and not of all".into(),
+                found: format!("labels {:?}, of {n_positive} of {} pictures", self.positive, targets.len()),
+            });
+        }
+        Ok(targets)
+    }
+}
+
+/// A trained network with the batch-norm statistics of the pictures that it was trained on.
+#[derive(Debug, Clone)]
+pub struct Classifier {
+    extractor: FeatureExtractor,
+}
+
+/// How a classifier did on pictures that it was not trained on.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct ClassifierErrors {
+    /// Pictures.
+    pub n_images: usize,
+    /// Of these, pictures that show the object.
+    pub n_positive: usize,
+    /// Share of all pictures that it takes wrongly.
+    pub error_rate: f64,
+    /// Share of the pictures without the object in which it sees one.
+    pub false_positive_rate: f64,
+    /// Share of the pictures with the object in which it sees none.
+    pub false_negative_rate: f64,
+}
+
+/// Trains a classifier by the binary cross-entropy of its logit, with Adam. `observe` is told minibatches done and their total.
+///
+/// # Errors
+/// Settings out of range, pictures that do not fit the network or have no labels, [`GanError::Diverged`],
+/// [`GanError::Interrupted`].
+pub fn train(
+    store: &ImageStore,
+    config: &ClassifierConfig,
+    device: &Device,
+    observe: Observe<'_>,
+) -> Result<Classifier> {
+    config.validate()?;
+    let targets = config.targets(store)?;
+    let discriminator = Discriminator::random(config.architecture().discriminator(), config.seed, device)?;
+    check_size(&discriminator, store)?;
+    let defaults = config.architecture.training_defaults();
+    let batch_size = defaults.batch_size.min(store.len());
+    let adam = AdamConfig {
+        learning_rate: defaults.learning_rate,
+        beta1: defaults.beta1,
+        l2: defaults.l2,
+        ..AdamConfig::default()
+    };
+    let mut adam = Adam::new(discriminator.parameters().to_vec(), adam);
+    let mut gradients =
+        discriminator.layers()?.iter().map(|layer| Ok(Gradients::of(layer)?)).collect::<Result<Vec<_>>>()?;
+    let steps_per_epoch = (store.len() / batch_size) as u64;
+    let (mut step, mut pixels) = (0, Vec::new());
+    for epoch in 0..config.epochs {
+        for indices in batches::shuffled(store.len(), config.seed, epoch).chunks_exact(batch_size) {
+            if observe(step, config.epochs * steps_per_epoch).is_break() {
+                return Err(GanError::Interrupted);
+            }
+            store.gather(indices, &mut pixels);
+            let shape = [batch_size, IMAGE_CHANNELS, store.height(), store.width()];
+            let pictures = to_activations(&pixels, shape, device)?;
+            let wanted: Vec<bool> = indices.iter().map(|&idx| targets[idx as usize]).collect();
+            update(&discriminator, &mut gradients, &mut adam, &pictures, &wanted, step)?;
+            step += 1;
+        }
+    }
+    let extractor =
+        FeatureExtractor::infer(&discriminator, store, device, &mut |_, _| ControlFlow::Continue(()))?;
+    Ok(Classifier { extractor })
+}
+
+/// One minibatch.
+fn update(
+    discriminator: &Discriminator,
+    gradients: &mut [Gradients],
+    adam: &mut Adam,
+    pictures: &Tensor,
+    wanted: &[bool],
+    step: u64,
+) -> Result<()> {
+    let layers = &prepare(discriminator.layers()?)?;
+    let traces = stack_trace(layers, pictures)?;
+    let logits = traces.last().map_or(pictures, Trace::output);
+    let dlogits = logit_gradient(logits, wanted, step)?;
+    gradients.iter_mut().for_each(Gradients::clear);
+    stack_backward(layers, traces, &dlogits, Some(gradients), false)?;
+    adam.step_with(gradients.iter().flat_map(Gradients::tensors).map(Some))?;
+    Ok(())
+}
+
+/// The gradient of the mean binary cross-entropy of logits x (n, 1) against targets t: (σ(x) − t)/n.
+fn logit_gradient(logits: &Tensor, wanted: &[bool], step: u64) -> Result<Tensor> {
+    let values = logits.detach().flatten_all()?.to_vec1::<f32>()?;
+    if let Some(&value) = values.iter().find(|value| !value.is_finite()) {
+        let value = f64::from(value);
+        return Err(GanError::Diverged { step, network: NETWORK, what: "logit", value, checkpoint: None });
+    }
+    let n = values.len() as f64;
+    let gradient = values.iter().zip(wanted).map(|(&x, &wanted)| {
+        let sigmoid = 1.0 / (1.0 + (-f64::from(x)).exp());
+        ((sigmoid - f64::from(u8::from(wanted))) / n) as f32
+    });
+    Ok(Tensor::from_vec(gradient.collect::<Vec<_>>(), logits.shape(), logits.device())?)
+}
+
+impl Classifier {
+    /// One logit a picture of uint8 NCHW pixels; above 0 where it rather shows the object. A picture's logit does not depend on
+    /// the pictures beside it.
+    ///
+    /// # Errors
+    /// Where the pixels do not fit the network.
+    pub fn logits(&self, pixels: &[u8]) -> Result<Vec<f32>> {
+        let size = self.image_size();
+        let len = IMAGE_CHANNELS * size * size;
+        let mut logits = Vec::with_capacity(pixels.len() / len);
+        for pixels in pixels.chunks(STATISTICS_BATCH * len) {
+            let pictures = self.extractor.activations(pixels, pixels.len() / len)?;
+            let batch = self.extractor.discriminator().logits_with(&pictures, self.extractor.statistics())?;
+            logits.extend(batch.flatten_all()?.to_vec1::<f32>()?);
+        }
+        Ok(logits)
+    }
+
+    /// Side of the pictures that it takes.
+    pub fn image_size(&self) -> usize {
+        self.extractor.discriminator().config().image_size
+    }
+
+    /// How it does on the pictures of `store`, of which `targets` says which show the object.
+    ///
+    /// # Errors
+    /// Where the pictures do not fit the network.
+    pub fn errors(&self, store: &ImageStore, targets: &[bool]) -> Result<ClassifierErrors> {
+        check_size(self.extractor.discriminator(), store)?;
+        let logits = self.logits(store.pixels())?;
+        let count = |shows: bool, seen: bool| {
+            logits.iter().zip(targets).filter(|&(&x, &t)| (t, x > 0.0) == (shows, seen)).count()
+        };
+        let (missed, invented) = (count(true, false), count(false, true));
+        let n_positive = missed + count(true, true);
+        let n_images = logits.len();
+        let share = |n: usize, of: usize| if of == 0 { 0.0 } else { n as f64 / of as f64 };
+        Ok(ClassifierErrors {
+            n_images,
+            n_positive,
+            error_rate: share(missed + invented, n_images),
+            false_positive_rate: share(invented, n_images - n_positive),
+            false_negative_rate: share(missed, n_positive),
+        })
+    }
+
+    /// Writes network and statistics to a `.safetensors` file, whole or not at all.
+    ///
+    /// # Errors
+    /// Where the file cannot be written.
+    pub fn save(&self, path: &Path) -> Result<()> {
+        let discriminator = self.extractor.discriminator();
+        let mut checkpoint = dcgan_nn::checkpoint::Checkpoint::default();
+        discriminator.store("", &mut checkpoint);
+        for (i, statistics) in self.extractor.statistics().iter().enumerate() {
+            let Some(Statistics { mean, variance }) = statistics else { continue };
+            for (name, values) in [("mean", mean), ("variance", variance)] {
+                let tensor = Tensor::new(values.as_slice(), &Device::Cpu)?;
+                checkpoint.insert(format!("conv{i}.{name}"), &tensor);
+            }
+        }
+        checkpoint.describe("network", NETWORK);
+        checkpoint.describe("config", json(discriminator.config())?);
+        Ok(checkpoint.save(path)?)
+    }
+
+    /// Reads a file that [`Self::save`] wrote.
+    ///
+    /// # Errors
+    /// Where the file cannot be read, is no classifier, or a tensor is missing or has another shape.
+    pub fn load(path: &Path, device: &Device) -> Result<Self> {
+        let (config, checkpoint): (crate::DiscriminatorConfig, _) = parameters::load(NETWORK, path, device)?;
+        if !config.is_sound() {
+            return Err(GanError::File {
+                path: path.to_path_buf(),
+                expected: format!("a {NETWORK} of possible sizes"),
+                found: format!("{config:?}"),
+            });
+        }
+        let mut statistics = vec![None];
+        for (i, layer) in config.layers.iter().enumerate().skip(1) {
+            let values = |name: &str| -> Result<Vec<f64>> {
+                let name = format!("conv{i}.{name}");
+                Ok(checkpoint.require(path, &name, &[layer.channels])?.to_vec1::<f64>()?)
+            };
+            statistics.push(Some(Statistics { mean: values("mean")?, variance: values("variance")? }));
+        }
+        let discriminator = Discriminator::from_checkpoint(config, &checkpoint, path, "")?;
+        Ok(Self { extractor: FeatureExtractor::with(discriminator, statistics, device) })
+    }
+}
+
+#[cfg(test)]
+mod tests;
