@@ -253,6 +253,7 @@ mod tests {
             Artifact::Images => "import_images",
             Artifact::Generator | Artifact::Discriminator => "train_gan",
             Artifact::Autoencoder => "train_autoencoder",
+            Artifact::Classifier => "train_classifier",
             Artifact::Codes => "hash_images",
             Artifact::Groups => "group_duplicates",
             Artifact::Features => "extract_features",

@@ -79,6 +79,7 @@ impl Artifact {
             Self::Generator => &["generator.safetensors"],
             Self::Discriminator => &["discriminator.safetensors"],
             Self::Autoencoder => &["autoencoder.safetensors"],
+            Self::Classifier => &["classifier.safetensors"],
             Self::Codes => &["codes.parquet"],
             Self::Groups => &["groups.parquet"],
             Self::Features => &["features.npy", "labels.npy"],
