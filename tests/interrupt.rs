@@ -4,31 +4,11 @@
 
 mod common;
 
+use std::path::PathBuf;
 use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
-use common::Place;
-
-const TRAINING: &str = r#"
-name = "m"
-[vars]
-steps = 600
-[[stage]]
-id = "shapes"
-[stage.synthesize.shapes]
-n_train = 64
-n_test = 10
-[[stage]]
-id = "images"
-[stage.import_images]
-from = "shapes"
-source.cifar10 = { path = "cifar-10-batches-bin", split = "train" }
-[[stage]]
-id = "train"
-[stage.train_gan]
-images = "images"
-training = { architecture = "svhn32", width = 0.02, batch_size = 8, epochs = 100000, max_steps = "${steps}", log_every = 1, checkpoint_steps = 7, score_every_steps = 100 }
-"#;
+use common::{Place, TRAINING};
 
 #[test]
 fn an_interrupted_training_is_resumed() {
@@ -52,7 +32,7 @@ fn an_interrupted_training_is_resumed() {
 
     let told = place.stderr(&["run", "m.toml"]);
     assert!(told.contains("train: resuming from its last checkpoint"), "{told}");
-    assert!(!place.path("runs/m/train.partial").exists());
+    assert_eq!(half_done(&place), None);
     place.stdout(&["run", "m.toml", "--runs", "uninterrupted"]);
     assert_same_networks(&place, "uninterrupted");
 }
@@ -88,16 +68,22 @@ fn stop_after(place: &Place, n_lines: usize, signal: &str) -> Output {
         .spawn()
         .unwrap();
     wait_for(|| {
-        let log = std::fs::read_to_string(place.path("runs/m/train.partial/metrics.jsonl"));
-        log.is_ok_and(|text| text.lines().count() > n_lines)
+        let log = half_done(place).map(|folder| std::fs::read_to_string(folder.join("metrics.jsonl")));
+        log.is_some_and(|log| log.is_ok_and(|text| text.lines().count() > n_lines))
     });
     let killed = Command::new("kill").args([signal, &child.id().to_string()]).status().unwrap();
     assert!(killed.success());
     child.wait_with_output().unwrap()
 }
 
+/// The folder of the training that was interrupted last.
+fn half_done(place: &Place) -> Option<PathBuf> {
+    let folders = std::fs::read_dir(place.path("runs/m/.dcgan/partial/train")).ok()?;
+    folders.map(|entry| entry.unwrap().path()).max_by_key(|path| path.metadata().unwrap().modified().unwrap())
+}
+
 fn n_checkpoints(place: &Place) -> usize {
-    let names = std::fs::read_dir(place.path("runs/m/train.partial/checkpoints")).unwrap();
+    let names = std::fs::read_dir(half_done(place).unwrap().join("checkpoints")).unwrap();
     names.filter(|entry| entry.as_ref().unwrap().file_name().to_string_lossy().starts_with("step_")).count()
 }
 

@@ -139,14 +139,18 @@ fn gc_deletes_what_no_manifest_needs_and_nothing_that_no_stage_made() {
     std::fs::create_dir(place.path("runs/small/mine")).unwrap();
     std::fs::write(place.path("runs/small/mine/notes.txt"), "mine").unwrap();
     std::fs::create_dir(place.path("runs/small/gone.partial")).unwrap();
-    std::fs::write(place.path("runs/small/gone.partial/.fingerprint"), "x").unwrap();
-    std::fs::write(place.path("runs/.fingerprints.999999999.tmp"), "x").unwrap();
+    std::fs::write(place.path("runs/small/gone.partial/.fingerprint"), "0".repeat(64)).unwrap();
+    std::fs::create_dir(place.path("runs/small/mine.partial")).unwrap();
+    std::fs::write(place.path("runs/small/mine.partial/.fingerprint"), "x").unwrap();
+    std::fs::write(place.path("runs/.dcgan/.fingerprints.json.999999999.tmp"), "x").unwrap();
+    std::fs::create_dir_all(place.path("runs/small/.dcgan/work/killed/1")).unwrap();
     let shown = place.stdout(&["gc", "m.toml"]);
     for (path, is_there) in [
         ("runs/small/svm  (stage of no manifest)", true),
         ("stays: notes.txt, which no stage made", true),
         ("runs/small/gone.partial  (interrupted, not to be resumed)", true),
-        ("runs/.fingerprints.999999999.tmp  (left by a killed run)", true),
+        ("runs/.dcgan/.fingerprints.json.999999999.tmp  (left by a killed run)", true),
+        ("runs/small/.dcgan/work/killed  (left by a killed run)", true),
         ("mine", false),
         ("machine", false),
     ] {
@@ -169,7 +173,9 @@ fn gc_deletes_what_no_manifest_needs_and_nothing_that_no_stage_made() {
     assert_eq!(left("runs/small/svm"), ["notes.txt"]);
     assert_eq!(left("runs/small/mine"), ["notes.txt"]);
     assert!(!place.path("runs/small/gone.partial").exists());
-    assert_eq!(left("runs"), [".fingerprints", "small"]);
+    assert!(place.path("runs/small/mine.partial/.fingerprint").exists());
+    assert!(left("runs/small/.dcgan/work").is_empty());
+    assert_eq!(left("runs"), [".dcgan", "small"]);
     assert!(place.stderr(&["run", "m.toml"]).contains("0 stages ran, 7 were unchanged"));
 
     // Runs of another manifest are left alone, unless asked for.
@@ -177,7 +183,7 @@ fn gc_deletes_what_no_manifest_needs_and_nothing_that_no_stage_made() {
         .unwrap();
     assert!(place.stdout(&["gc", "other.toml"]).contains("left alone: runs/small"));
     place.stdout(&["gc", "other.toml", "--all", "--delete"]);
-    assert_eq!(left("runs/small"), ["mine", "svm"]);
+    assert_eq!(left("runs/small"), [".dcgan", "mine", "mine.partial", "svm"]);
 }
 
 #[test]
@@ -226,7 +232,7 @@ fn a_stage_alone_does_not_replace_one_of_another_kind_or_one_in_use() {
         &["stage", "extract_features", "--out", "runs/small/shapes", "images=runs/small/train-images"],
     );
     assert!(told.contains("was made by a stage of kind synthesize"), "{told}");
-    let lock = std::fs::File::create(place.path("runs/.small.lock")).unwrap();
+    let lock = std::fs::File::create(place.path("runs/small/.dcgan/lock")).unwrap();
     lock.lock().unwrap();
     let told = place.fails(
         1,

@@ -41,7 +41,7 @@ fn a_run_ends_in_a_table_and_the_second_one_does_nothing() {
     assert!(html.contains("synthetic pictures, not the paper&#x27;s data"), "differences are gathered");
     assert!(!html.contains("http://") && !html.contains("https://"), "self-contained");
     let left = std::fs::read_dir(place.path("runs/small")).unwrap();
-    assert_eq!(left.count(), 7);
+    assert_eq!(left.count(), 8, "seven stages and the hidden folder");
 
     let before = std::fs::metadata(place.path("runs/small/svm/stage.json")).unwrap().modified().unwrap();
     assert!(place.stderr(&["run", "m.toml"]).contains("0 stages ran, 7 were unchanged"));
@@ -116,7 +116,8 @@ fn a_stage_that_fails_leaves_the_old_output_and_nothing_else() {
     std::fs::write(place.path("x.mat"), "no MAT file").unwrap();
     let told = place.fails(1, &["run", "m.toml"]);
     assert!(told.contains("error: stage `digits` (import_images) failed: x.mat"), "{told}");
-    assert_eq!(std::fs::read_dir(place.path("runs/m")).unwrap().count(), 0);
+    let left = |folder: &str| std::fs::read_dir(place.path(folder)).unwrap().count();
+    assert_eq!((left("runs/m"), left("runs/m/.dcgan/work")), (1, 0));
 }
 
 #[test]
@@ -131,6 +132,7 @@ fn an_external_file_that_changes_makes_its_reader_stale() {
     place.stdout(&[
         "stage",
         "synthesize",
+        "--force",
         "--out",
         "work/shapes",
         "shapes.n_train=20",

@@ -47,6 +47,28 @@ id = "report"
 results = ["svm"]
 "#;
 
+/// A training that takes some seconds.
+pub(crate) const TRAINING: &str = r#"
+name = "m"
+[vars]
+steps = 600
+[[stage]]
+id = "shapes"
+[stage.synthesize.shapes]
+n_train = 64
+n_test = 10
+[[stage]]
+id = "images"
+[stage.import_images]
+from = "shapes"
+source.cifar10 = { path = "cifar-10-batches-bin", split = "train" }
+[[stage]]
+id = "train"
+[stage.train_gan]
+images = "images"
+training = { architecture = "svhn32", width = 0.02, batch_size = 8, epochs = 100000, max_steps = "${steps}", log_every = 1, checkpoint_steps = 7, score_every_steps = 100 }
+"#;
+
 /// A folder with a manifest in it, to run `dcgan` in.
 pub(crate) struct Place {
     dir: TempDir,

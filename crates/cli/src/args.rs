@@ -1,11 +1,13 @@
 //! The command line.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::builder::{PathBufValueParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand, ValueHint};
 use clap_complete::Shell;
 use dcgan_pipeline::device::DeviceChoice;
+use dcgan_pipeline::kept::Limits;
 use dcgan_pipeline::manifest::with_home;
 use dcgan_pipeline::progress::Verbosity;
 use dcgan_pipeline::selection::Selection;
@@ -68,6 +70,7 @@ pub(crate) enum Verb {
         dcgan status pipelines/quickstart.toml --verify\n  dcgan status pipelines/quickstart.toml --json | jq '.[] | select(.will_run) | .id'\n\n\
         fresh: complete, and made from what the manifest says now.\n\
         stale: complete, but a parameter, an input, an output or the program changed.\n\
+        kept: stale or missing, but an earlier version is what would come out; it is put back, nothing runs.\n\
         missing: not complete.\n\
         running, waiting: a run that goes on at the moment is at it, or will come to it.")]
     Status(StatusArgs),
@@ -146,14 +149,19 @@ Examples:
   dcgan run pipelines/svhn.toml --set seed=[1,2,3] --jobs 2     for three seeds, two stages at once
 
 Each stage writes into RUNS/<manifest's name>/<stage's id>/ when it is complete. A stage whose parameters, inputs,
-outputs and code have not changed is skipped. Ctrl-C stops; the same command goes on.";
+outputs and code have not changed is skipped. Ctrl-C stops; the same command goes on. A stage that is replaced is kept in
+RUNS/<manifest's name>/.dcgan: when its settings come back it is put back, and nothing runs.";
 
 const GC_EXAMPLES: &str = "\
 Examples:
   dcgan gc pipelines/svhn.toml                 what could go: renamed stages, cells that left the matrix, leftovers
   dcgan gc pipelines/*.toml --all --delete     also the runs of manifests that are not among these
+  dcgan gc pipelines/svhn.toml --older-than 30d --delete     versions that were replaced, or left half done, before that
+  dcgan gc out --max-size 20GB                 beside the folders out/… of stages run alone
 
-A stage's output is deleted only if its record says that a stage made it; other files in its folder stay.";
+A stage's output is deleted only if its record says that a stage made it; other files in its folder stay. Versions of stages
+that others have replaced, and what interrupted runs have half done, are listed; they are deleted only where `--older-than`,
+`--keep` or `--max-size` says so.";
 
 const STAGE_EXAMPLES: &str = "\
 Examples:
@@ -270,9 +278,18 @@ pub(crate) struct StatusArgs {
 
 #[derive(Debug, Args)]
 pub(crate) struct GcArgs {
-    /// The manifests whose stages are needed
+    /// The manifests whose stages are needed; folders in which stages were run alone, for what is kept there
     #[arg(required = true, value_name = "MANIFEST", value_parser = path())]
     pub(crate) manifests: Vec<PathBuf>,
+    /// Count kept versions that were replaced, or half-done ones last written, longer ago (such as 12h, 30d, 4w)
+    #[arg(long, value_name = "AGE", value_parser = dcgan_pipeline::clock::parse_duration)]
+    older_than: Option<Duration>,
+    /// Count all but the newest N kept and half-done versions of each stage
+    #[arg(long, value_name = "N")]
+    keep: Option<usize>,
+    /// Count the oldest kept and half-done versions until the rest fits (such as 500MB, 20GB)
+    #[arg(long, value_name = "SIZE", value_parser = dcgan_pipeline::space::parse_bytes)]
+    max_size: Option<u64>,
     /// Change a variable (K=V) of the manifests, as for `run`; may be repeated
     #[arg(long, value_name = "K=V")]
     pub(crate) set: Vec<String>,
@@ -289,9 +306,15 @@ pub(crate) struct GcArgs {
     pub(crate) runs: RunsArgs,
 }
 
+impl GcArgs {
+    pub(crate) fn limits(&self) -> Limits {
+        Limits { older_than: self.older_than, keep: self.keep, max_bytes: self.max_size }
+    }
+}
+
 #[derive(Debug, Args)]
 pub(crate) struct CompareArgs {
-    /// The folder of a run (RUNS/<manifest's name>) or of a stage
+    /// The folder of a run (RUNS/<manifest's name>), of a stage, or of a version that is kept (`dcgan status` names it)
     #[arg(value_name = "RUN", value_parser = path())]
     pub(crate) first: PathBuf,
     /// Another one
@@ -313,6 +336,9 @@ pub(crate) struct StageArgs {
     /// The folder to make
     #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath, value_parser = path())]
     pub(crate) out: Option<PathBuf>,
+    /// Run even if nothing has changed, and replace a folder that was made otherwise; what was there is kept
+    #[arg(long)]
+    pub(crate) force: bool,
     /// List the stage kinds
     #[arg(long)]
     pub(crate) list: bool,

@@ -57,9 +57,13 @@ pub(crate) fn run(args: &RunArgs, progress: &Progress) -> anyhow::Result<()> {
         policy: Policy { jobs: args.jobs as usize, keeps_going: args.keep_going },
     };
     let done = runner::run(&manifest, &options, progress)?;
+    let restored = match done.n_restored {
+        0 => String::new(),
+        n => format!(", {n} of them put back from the versions that are kept"),
+    };
     let unchanged = if done.n_fresh == 1 { "was" } else { "were" };
     let ran = counting::counted(done.n_run as u64, "stage");
-    progress.note(format_args!("{ran} ran, {} {unchanged} unchanged", done.n_fresh));
+    progress.note(format_args!("{ran} ran, {} {unchanged} unchanged{restored}", done.n_fresh));
     print_results(&done)
 }
 
@@ -107,16 +111,19 @@ pub(crate) fn dag(args: &DagArgs) -> anyhow::Result<()> {
 
 pub(crate) fn gc(args: &GcArgs, progress: &Progress) -> anyhow::Result<()> {
     let mut manifests = Vec::new();
-    for path in &args.manifests {
+    let (folders, files): (Vec<_>, Vec<_>) = args.manifests.iter().cloned().partition(|path| path.is_dir());
+    for path in &files {
         // What the manifest needs as it is written is needed too.
         manifests.push(Manifest::load(path, &[])?);
         if !args.set.is_empty() {
             manifests.push(Manifest::load(path, &args.set).with_context(|| path.display().to_string())?);
         }
     }
-    let found = gc::find(&manifests, &args.runs.runs, args.all)?;
+    let (runs, limits) = (args.runs.runs.as_path(), args.limits());
+    let search = gc::Search { manifests: &manifests, folders: &folders, runs, all: args.all, limits };
+    let found = gc::find(&search)?;
     if args.delete {
-        gc::delete(&found.garbage, progress)?;
+        gc::delete(&found, progress)?;
     }
     if args.json { print_json(&found) } else { print(&gc::text(&found, args.delete)) }
 }
@@ -149,8 +156,13 @@ pub(crate) fn stage(args: &StageArgs, progress: &Progress) -> anyhow::Result<()>
     };
     let config = parse_arguments(kind, &args.arguments)?;
     check_outside(&config, &args.arguments)?;
-    let record = runner::run_alone(&config, out, args.device.device, progress)?;
-    progress.note(format_args!("{}: done in {:.1} s", display(out), record.seconds));
+    let runner::Alone { record, has_run } =
+        runner::run_alone(&config, out, args.device.device, args.force, progress)?;
+    if has_run {
+        progress.note(format_args!("{}: done in {:.1} s", display(out), record.seconds));
+    } else {
+        progress.note(format_args!("{}: unchanged", display(out)));
+    }
     // stage.json has them to the last digit.
     print_json(&counting::figures(&record.metrics))
 }

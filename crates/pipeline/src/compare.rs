@@ -129,13 +129,16 @@ fn records(run: &Path) -> anyhow::Result<BTreeMap<String, Record>> {
     for entry in fs_err::read_dir(run)? {
         let folder = entry?.path();
         let name = folder.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        let is_passing = name.ends_with(".partial") || name.ends_with(".old");
-        if let (false, Some(record)) = (is_passing, Record::read(&folder)?) {
+        if let Some(record) = Record::read(&folder)? {
             found.insert(name, record);
         }
     }
     if found.is_empty() {
-        bail!("{}: expected the folder of a run or of a stage, found no stage in it", run.display());
+        bail!(
+            "{}: expected the folder of a run or of a stage, found no stage in it (`dcgan status MANIFEST` names those of \
+             versions that are kept)",
+            run.display()
+        );
     }
     Ok(found)
 }

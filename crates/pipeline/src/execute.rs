@@ -5,21 +5,23 @@ use std::path::{Path, PathBuf};
 use std::time::{Instant, SystemTime};
 
 use anyhow::{Context as _, bail};
-use serde_json::Value;
 
 use crate::clock::rfc3339;
 use crate::context::Context;
 use crate::device::DeviceChoice;
-use crate::fingerprint::combine;
-use crate::folder;
+use crate::folder::{self, Target};
+use crate::hidden::Hidden;
 use crate::inputs::Location;
 use crate::interrupt::Interrupted;
+use crate::kept;
 use crate::memo::Memo;
 use crate::memory::PeakMemory;
 use crate::progress::Progress;
 use crate::record::{Environment, InputRecord, OutputRecord, Record, outputs, outputs_at};
 use crate::space;
 use crate::stages::{Outcome, StageConfig};
+use crate::staleness::damage;
+use crate::version::{Version, extends};
 
 /// One stage about to run.
 #[derive(Debug)]
@@ -40,49 +42,8 @@ pub struct Job<'a> {
     pub device: DeviceChoice,
 }
 
-/// By what a partial folder is known to be of the same making: the kind and its version, the inputs, and the configuration
-/// without the keys that are free to change.
-///
-/// # Errors
-/// If the configuration cannot be written as JSON.
-pub fn making(config: &StageConfig, inputs: &[InputRecord]) -> anyhow::Result<String> {
-    Ok(making_of(&serde_json::to_value(config)?, config, inputs))
-}
-
-/// [`making`] of a configuration as a record has it, of the same kind as `like`.
-fn making_of(recorded: &Value, like: &StageConfig, inputs: &[InputRecord]) -> String {
-    let mut recorded = recorded.clone();
-    for key in like.stage().free_keys() {
-        let pointer = format!("/{}/{}", like.info().name, key.replace('.', "/"));
-        if let Some(value) = recorded.pointer_mut(&pointer) {
-            *value = Value::Null;
-        }
-    }
-    let (json, version) = (recorded.to_string(), like.info().version.to_string());
-    let head = [("config", json.as_str()), ("version", version.as_str())];
-    let inputs = inputs.iter().map(|input| (input.name.as_str(), input.fingerprint.as_str()));
-    combine(head.into_iter().chain(inputs))
-}
-
-/// True if the stage ran to its end with other values of its free keys only: what it left serves to go on.
-///
-/// # Errors
-/// If the configuration cannot be written as JSON.
-pub fn extends(
-    record: &Record,
-    config: &StageConfig,
-    inputs: &[InputRecord],
-    device: DeviceChoice,
-) -> anyhow::Result<bool> {
-    let info = config.info();
-    Ok(info.is_resumable
-        && (record.kind.as_str(), record.stage_version) == (info.name, info.version)
-        && record.environment.device == device.to_string()
-        && record.config != serde_json::to_value(config)?
-        && making_of(&record.config, config, &record.inputs) == making(config, inputs)?)
-}
-
-/// Runs a stage beside its folder, and puts the result in its place when it is complete.
+/// Runs a stage in the hidden folder beside its own, and puts the result in its place when it is complete; what was there is
+/// kept. The stage must be locked.
 ///
 /// # Errors
 /// Whatever went wrong; [`Interrupted`] if it was asked to stop. The stage's folder is then as it was before.
@@ -90,49 +51,161 @@ pub fn execute(job: Job<'_>, memo: &Memo, progress: &Progress) -> anyhow::Result
     if let Some(own) = job.config.stage().shares_folder() {
         return execute_in_place(&job, &own, memo, progress);
     }
-    refuse_foreign(job.target)?;
-    let info = job.config.info();
-    let making = making(job.config, &job.inputs)?;
-    if !folder::is_of(job.target, &making)
-        && let Ok(Some(record)) = Record::read(job.target)
-        && extends(&record, job.config, &job.inputs, job.device)?
-    {
-        progress.note(format_args!("  {}: going on from its finished run", job.id));
-        folder::take_up(job.target, &making)?;
-    }
-    if info.is_resumable && folder::partial(job.target).exists() && !folder::is_of(job.target, &making) {
-        progress.warn(format_args!(
-            "{}: what an interrupted run with other settings or inputs had done is of no use to this one, and is removed",
-            job.id
-        ));
-    }
-    let kept = folder::prepare(job.target, &making, info.is_resumable)?;
-    if kept {
-        progress.note(format_args!("  {}: resuming from its last checkpoint", job.id));
-    }
-    let partial = folder::partial(job.target);
-    let outputs = || outputs(&partial, memo, progress);
-    let record = match run(&job, &partial, outputs, progress) {
-        Ok(record) => record,
-        Err(error) => return Err(given_up(&job, error, progress)),
+    let target = Target::at(job.target)?;
+    target.check_way()?;
+    refuse_foreign(&target)?;
+    let version = Version::of(job.config, &job.inputs)?;
+    let work = if job.config.info().is_resumable {
+        go_on(&job, &target, &version, memo, progress)?
+    } else {
+        target.new_work(&version)?
     };
-    if let Err(error) = record.write(&partial).and_then(|()| folder::commit(job.target)) {
-        return Err(given_up(&job, error, progress));
-    }
-    memo.moved(&partial, job.target);
+    let outputs = || outputs(&work, memo, progress);
+    let made = run(&job, &work, outputs, progress).and_then(|record| {
+        folder::sync(&work)?;
+        record.write(&work, &work)?;
+        Ok(record)
+    });
+    let record = match made {
+        Ok(record) => record,
+        Err(error) => return Err(given_up(&job, &target, &work, error, progress)),
+    };
+    replace(&job, &target, &work, memo, progress)?;
+    drop_passed(&job, &target, &version)?;
     Ok(record)
 }
 
+/// Puts a complete version in the stage's place and keeps the one that was there, unless both are the same.
+fn replace(
+    job: &Job<'_>,
+    target: &Target,
+    work: &Path,
+    memo: &Memo,
+    progress: &Progress,
+) -> anyhow::Result<()> {
+    let aside = target.put_in_place(work)?;
+    if let Some(aside) = &aside {
+        memo.moved(target.folder(), aside);
+    }
+    memo.moved(work, target.folder());
+    let Some(aside) = aside else { return Ok(()) };
+    if is_twin(&aside, target.folder(), memo, progress)? {
+        return target.remove(&aside);
+    }
+    progress.note(format_args!("  {}: the version before is kept in {}", job.id, aside.display()));
+    Ok(())
+}
+
+/// True if a version was made from the same as another, has the same files, and nobody has changed it since.
+fn is_twin(of: &Path, other: &Path, memo: &Memo, progress: &Progress) -> anyhow::Result<bool> {
+    let (Ok(Some(a)), Ok(Some(b))) = (Record::read(of), Record::read(other)) else { return Ok(false) };
+    Ok(Version::of_record(&a) == Version::of_record(&b)
+        && a.outputs == b.outputs
+        && a.environment.device == b.environment.device
+        && damage(of, &a, memo, progress)?.is_empty())
+}
+
+/// Puts a version that was kept in the stage's place, where nothing would come out other than what it holds; of another stage's
+/// version, its files under this stage's name. The stage must be locked.
+///
+/// # Errors
+/// If somebody put files beside the stage's, or a folder cannot be moved.
+pub fn restore(job: &Job<'_>, kept: &Path, memo: &Memo) -> anyhow::Result<()> {
+    let target = Target::at(job.target)?;
+    target.check_way()?;
+    refuse_foreign(&target)?;
+    let own = if target.owns(kept) { kept.to_owned() } else { adopt(job, &target, kept)? };
+    if let Some(aside) = target.put_in_place(&own)? {
+        memo.moved(target.folder(), &aside);
+    }
+    memo.moved(&own, target.folder());
+    Ok(())
+}
+
+/// The files of another stage that was made from the same, with a record of this one.
+fn adopt(job: &Job<'_>, target: &Target, from: &Path) -> anyhow::Result<PathBuf> {
+    let found = Record::read(from)?.with_context(|| format!("{} is gone", from.display()))?;
+    let work = target.link(from, &Version::of(job.config, &job.inputs)?)?;
+    let record = Record {
+        id: job.id.to_owned(),
+        cell: job.cell.to_vec(),
+        config: serde_json::to_value(job.config)?,
+        inputs: job.inputs.clone(),
+        ..found
+    };
+    folder::sync(&work)?;
+    record.write(&work, &work)?;
+    Ok(work)
+}
+
+/// The folder of a stage that can be resumed: with what an interrupted run of the same making left, or a finished one, whichever
+/// got further.
+fn go_on(
+    job: &Job<'_>,
+    target: &Target,
+    version: &Version,
+    memo: &Memo,
+    progress: &Progress,
+) -> anyhow::Result<PathBuf> {
+    let stage = job.config.stage();
+    let reached = |folder: &PathBuf| stage.reached(folder, stage.end());
+    let own = target.partial(version);
+    let mut half_done = target.half_done();
+    half_done.retain(|folder| version.has_making_of(folder));
+    let mut finished = Vec::new();
+    for folder in std::iter::once(target.folder().to_owned()).chain(target.kept()) {
+        if let Ok(Some(record)) = Record::read(&folder)
+            && extends(&record, job.config, &job.inputs, job.device)?
+            && damage(&folder, &record, memo, progress)?.is_empty()
+        {
+            finished.push(folder);
+        }
+    }
+    // Of those that got equally far the last one counts: what was half done of this very version.
+    let is_own = |folder: &PathBuf| *folder == own;
+    let mut all: Vec<&PathBuf> = finished.iter().chain(&half_done).collect();
+    all.sort_by_key(|folder| (reached(folder), is_own(folder)));
+    let others = target.half_done().len() - half_done.len();
+    match all.last() {
+        Some(base) if finished.contains(base) => {
+            progress.note(format_args!("  {}: going on from its finished run", job.id));
+            target.take_up(base, version)?;
+        }
+        Some(base) if **base != own => target.take_up(base, version)?,
+        Some(_) => {}
+        None if others > 0 => progress.note(format_args!(
+            "  {}: what {others} interrupted {} with other settings or inputs had done is kept, and goes on when these come back",
+            job.id,
+            if others == 1 { "run" } else { "runs" }
+        )),
+        None => {}
+    }
+    let (folder, has_begun) = target.resume(version)?;
+    if has_begun && !all.last().is_some_and(|base| finished.contains(base)) {
+        progress.note(format_args!("  {}: resuming from its last checkpoint", job.id));
+    }
+    Ok(folder)
+}
+
+/// Removes what interrupted runs of the same making had half done, where the finished stage got as far.
+fn drop_passed(job: &Job<'_>, target: &Target, version: &Version) -> anyhow::Result<()> {
+    let stage = job.config.stage();
+    let reached = |folder: &Path| stage.reached(folder, u64::MAX);
+    let passed =
+        |folder: &PathBuf| version.has_making_of(folder) && reached(folder) <= reached(target.folder());
+    target.half_done().iter().filter(|folder| passed(folder)).try_for_each(|folder| target.remove(folder))
+}
+
 /// What somebody put beside a stage's files would go with the folder.
-fn refuse_foreign(target: &Path) -> anyhow::Result<()> {
-    let Ok(Some(record)) = Record::read(target) else { return Ok(()) };
-    match record.foreign_files(target)?.as_slice() {
+fn refuse_foreign(target: &Target) -> anyhow::Result<()> {
+    let Ok(Some(record)) = Record::read(target.folder()) else { return Ok(()) };
+    match record.foreign_files(target.folder())?.as_slice() {
         [] => Ok(()),
         [first, rest @ ..] => {
             let more = if rest.is_empty() { String::new() } else { format!(" and {} more", rest.len()) };
             bail!(
-                "{} holds {first}{more}, which no stage made and which would be deleted with the old folder; move it elsewhere",
-                target.display()
+                "{} holds {first}{more}, which no stage made and which would be moved away with the old version; move it elsewhere",
+                target.folder().display()
             )
         }
     }
@@ -140,11 +213,19 @@ fn refuse_foreign(target: &Path) -> anyhow::Result<()> {
 
 /// Looks for room on the disk, where the stage knows how much it writes.
 fn has_room(job: &Job<'_>, context: &Context<'_>) -> anyhow::Result<()> {
-    match job.config.stage().bytes_needed(context)? {
-        // What a stage to be resumed has written is there already.
-        Some(needed) => space::check(context.out, needed.saturating_sub(folder::size(context.out)?)),
-        None => Ok(()),
-    }
+    let Some(needed) = job.config.stage().bytes_needed(context)? else { return Ok(()) };
+    // What a stage to be resumed has written is there already.
+    let checked = space::check(context.out, needed.saturating_sub(folder::size(context.out)?));
+    checked.map_err(|error| {
+        let versions = kept::in_folder(job.target.parent().unwrap_or(job.target));
+        match versions.iter().map(|version| version.bytes).sum() {
+            0 => error,
+            bytes => error.context(format!(
+                "versions of stages that are kept take {}; `dcgan gc --help` says how to free some",
+                space::bytes(bytes)
+            )),
+        }
+    })
 }
 
 /// Runs a stage in its folder itself, of which only the paths `own` are its. Nothing is removed, so that a record from
@@ -158,8 +239,8 @@ fn execute_in_place(
     fs_err::create_dir_all(job.target)?;
     let outputs = || outputs_at(job.target, own, memo, progress);
     let record = run(job, job.target, outputs, progress);
-    let record = record.map_err(|error| given_up(job, error, progress))?;
-    record.write(job.target)?;
+    let record = record.map_err(|error| not_done(job, error, progress))?;
+    record.write(job.target, Hidden::open(job.target)?.root())?;
     Ok(record)
 }
 
@@ -170,11 +251,7 @@ fn run(
     outputs: impl FnOnce() -> anyhow::Result<BTreeMap<String, OutputRecord>>,
     progress: &Progress,
 ) -> anyhow::Result<Record> {
-    let run_folder = match job.location {
-        Location::Run(folder) => Some(folder),
-        Location::Paths => None,
-    };
-    let context = Context::new(folder, run_folder, progress, job.device);
+    let context = Context::new(folder, job.location.run_folder(), progress, job.device);
     has_room(job, &context)?;
     let (started, clock, memory) = (SystemTime::now(), Instant::now(), PeakMemory::start());
     let outcome = job.config.stage().run(&context)?;
@@ -185,11 +262,24 @@ fn run(
 }
 
 /// Cleans up after a stage that did not end well.
-fn given_up(job: &Job<'_>, error: anyhow::Error, progress: &Progress) -> anyhow::Error {
-    let is_resumable = job.config.info().is_resumable;
-    if !is_resumable && let Err(error) = folder::discard(job.target) {
+fn given_up(
+    job: &Job<'_>,
+    target: &Target,
+    work: &Path,
+    error: anyhow::Error,
+    progress: &Progress,
+) -> anyhow::Error {
+    if !job.config.info().is_resumable
+        && let Err(error) = target.remove(work)
+    {
         progress.warn(format_args!("{error:#}"));
     }
+    not_done(job, error, progress)
+}
+
+/// Why a stage did not end well.
+fn not_done(job: &Job<'_>, error: anyhow::Error, progress: &Progress) -> anyhow::Error {
+    let is_resumable = job.config.info().is_resumable;
     if progress.interrupt().is_requested() {
         Interrupted { stage: job.id.to_owned(), is_resumable }.into()
     } else {

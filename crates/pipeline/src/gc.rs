@@ -3,11 +3,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Component, Path, PathBuf};
+use std::time::SystemTime;
 
 use fs_err as fs;
 use serde::Serialize;
 
-use crate::folder::{FINGERPRINT, size};
+use crate::folder::{FINGERPRINT, Target, size};
+use crate::hidden::{self, Hidden};
+use crate::kept::{KeptVersion, Limits, in_folder};
 use crate::lock::{self, Lock};
 use crate::manifest::Manifest;
 use crate::progress::Progress;
@@ -33,12 +36,14 @@ pub struct Garbage {
 pub enum What {
     /// A complete stage that is in no manifest.
     Stage,
-    /// What a stage had done when it was stopped, and that no run would take up.
+    /// What an earlier version of this program had half done of a stage, and that no run would take up.
     Partial,
-    /// The output that a newer one has replaced.
-    Replaced,
-    /// A file of a run that was killed.
+    /// What a run that was killed was writing.
     Temporary,
+    /// A complete version of a stage that another one has replaced.
+    Kept,
+    /// What an interrupted run has half done.
+    HalfDone,
 }
 
 /// What was found.
@@ -48,38 +53,65 @@ pub struct Found {
     pub garbage: Vec<Garbage>,
     /// Folders of runs of other manifests, which are left alone.
     pub others: Vec<PathBuf>,
+    /// Versions of stages that are kept, and stay.
+    pub kept: Vec<KeptVersion>,
 }
 
 /// What the manifests need of one folder: ids, and whether each is resumable.
 type Needed = BTreeMap<String, bool>;
 
-/// Looks through the folder of runs; nothing is changed. With `all`, the runs of manifests that are not given count as
-/// needed by none.
+/// What to look through.
+#[derive(Debug)]
+pub struct Search<'a> {
+    /// The manifests whose stages are needed.
+    pub manifests: &'a [Manifest],
+    /// Folders in which stages were run alone; only what is kept in them is looked at.
+    pub folders: &'a [PathBuf],
+    /// The folder of runs.
+    pub runs: &'a Path,
+    /// Count the runs of manifests that are not given as needed by none.
+    pub all: bool,
+    /// Which kept versions to free.
+    pub limits: Limits,
+}
+
+/// Looks through folders; nothing is changed.
 ///
 /// # Errors
 /// If a folder cannot be listed.
-pub fn find(manifests: &[Manifest], runs: &Path, all: bool) -> anyhow::Result<Found> {
+pub fn find(search: &Search<'_>) -> anyhow::Result<Found> {
+    let Search { manifests, folders, runs, all, limits } = search;
     let mut needed: BTreeMap<&str, Needed> = BTreeMap::new();
-    for manifest in manifests {
+    for manifest in *manifests {
         let stages = manifest.stages.iter().map(|stage| (stage.id.clone(), stage.config.info().is_resumable));
         needed.entry(manifest.name.as_str()).or_default().extend(stages);
     }
     let mut found = Found::default();
-    for (name, path) in entries(runs)? {
-        if path.is_dir() {
-            match needed.get(name.as_str()) {
-                Some(needed) => scan(&path, needed, &mut found.garbage)?,
-                None if !is_run(&path) => {}
-                None if all => scan(&path, &Needed::new(), &mut found.garbage)?,
-                None => found.others.push(path),
-            }
-        } else if is_left_over(&name, &path) {
-            let bytes = fs::metadata(&path)?.len();
-            found.garbage.push(Garbage { path, what: What::Temporary, bytes, foreign: Vec::new() });
+    for folder in folders.iter().map(PathBuf::as_path).chain([*runs]) {
+        if let Some(hidden) = Hidden::found(folder) {
+            left_over(&hidden, &mut found.garbage)?;
         }
+        found.kept.extend(in_folder(folder));
+    }
+    let is_shown = |(name, path): &(String, PathBuf)| name != hidden::NAME && path.is_dir();
+    for (name, path) in entries(runs)?.into_iter().filter(is_shown) {
+        let nothing = Needed::new();
+        let needed = match needed.get(name.as_str()) {
+            Some(needed) => needed,
+            None if !is_run(&path) => continue,
+            None if *all => &nothing,
+            None => {
+                found.others.push(path);
+                continue;
+            }
+        };
+        scan(&path, needed, &mut found.garbage)?;
+        found.kept.extend(in_folder(&path));
     }
     let read = read_by_path(manifests);
     found.garbage.retain(|garbage| !fs::canonicalize(&garbage.path).is_ok_and(|path| read.contains(&path)));
+    let freed = limits.take(&mut found.kept, SystemTime::now());
+    found.garbage.extend(freed.into_iter().map(Garbage::from));
     Ok(found)
 }
 
@@ -91,6 +123,15 @@ fn read_by_path(manifests: &[Manifest]) -> BTreeSet<PathBuf> {
         .flat_map(|stage| stage.config.stage().inputs());
     let paths = inputs.filter(|input| input.name.is_path());
     paths.filter_map(|input| fs::canonicalize(input.name.as_path()).ok()).collect()
+}
+
+impl From<KeptVersion> for Garbage {
+    fn from(version: KeptVersion) -> Self {
+        let what = if version.is_complete { What::Kept } else { What::HalfDone };
+        let record = Record::read(&version.path).ok().flatten();
+        let foreign = record.and_then(|record| record.foreign_files(&version.path).ok()).unwrap_or_default();
+        Self { path: version.path, what, bytes: version.bytes, foreign }
+    }
 }
 
 /// The entries of a folder with their names, sorted; links are left alone.
@@ -111,42 +152,56 @@ fn entries(folder: &Path) -> anyhow::Result<Vec<(String, PathBuf)>> {
 
 /// True for a folder in which a stage's folder lies.
 fn is_run(folder: &Path) -> bool {
-    let is_stage = |path: &Path| path.join(record::FILE).is_file() || path.join(FINGERPRINT).is_file();
-    entries(folder).is_ok_and(|entries| entries.iter().any(|(_, path)| is_stage(path)))
+    let is_stage = |path: &Path| path.join(record::FILE).is_file() || is_marked(path);
+    Hidden::found(folder).is_some()
+        || entries(folder).is_ok_and(|entries| entries.iter().any(|(_, path)| is_stage(path)))
 }
 
-/// True for a file in the folder of runs that only a killed run can have left.
-fn is_left_over(name: &str, path: &Path) -> bool {
-    if !name.starts_with('.') {
-        return false;
+/// True for a folder in work of an earlier version of this program: it holds the hash of what it was being made from.
+fn is_marked(folder: &Path) -> bool {
+    let is_hash = |text: String| text.len() == 64 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
+    fs::read_to_string(folder.join(FINGERPRINT)).is_ok_and(is_hash)
+}
+
+/// What killed runs were writing in a hidden folder: files of processes that are gone, and what was being made of stages that
+/// nobody works on.
+fn left_over(hidden: &Hidden, garbage: &mut Vec<Garbage>) -> anyhow::Result<()> {
+    for (name, path) in entries(hidden.root())? {
+        if path.is_file() && is_of_dead_process(&name) {
+            let bytes = fs::metadata(&path)?.len();
+            garbage.push(Garbage { path, what: What::Temporary, bytes, foreign: Vec::new() });
+        }
     }
-    if name.ends_with(".lock") {
-        return lock::is_left_over(path);
+    for (_, path) in entries(&hidden.root().join("locks"))? {
+        if lock::is_left_over(&path) {
+            garbage.push(Garbage { path, what: What::Temporary, bytes: 0, foreign: Vec::new() });
+        }
     }
+    for (name, path) in entries(&hidden.root().join("work"))? {
+        if !lock::is_held(&hidden.lock_of(name.as_ref())) {
+            garbage.push(Garbage { bytes: size(&path)?, path, what: What::Temporary, foreign: Vec::new() });
+        }
+    }
+    Ok(())
+}
+
+/// True for the name of a temporary file of a process that has ended.
+fn is_of_dead_process(name: &str) -> bool {
     let pid = name.strip_suffix(".tmp").and_then(|rest| rest.rsplit('.').next()?.parse::<u32>().ok());
     // Elsewhere than on Linux it is not known who lives: such a file stays.
     pid.is_some_and(|pid| Path::new("/proc/self").exists() && !Path::new(&format!("/proc/{pid}")).exists())
 }
 
 fn scan(run: &Path, needed: &Needed, garbage: &mut Vec<Garbage>) -> anyhow::Result<()> {
-    for (name, path) in entries(run)? {
-        if !path.is_dir() {
-            continue;
-        }
-        if let Some(id) = name.strip_suffix(".partial") {
-            let is_ours = path.join(FINGERPRINT).is_file() || path.join(record::FILE).is_file();
+    if let Some(hidden) = Hidden::found(run) {
+        left_over(&hidden, garbage)?;
+    }
+    for (name, path) in entries(run)?.into_iter().filter(|(name, path)| name != hidden::NAME && path.is_dir())
+    {
+        if let Some(id) = name.strip_suffix(".partial").filter(|_| is_marked(&path)) {
             let resumes = needed.get(id) == Some(&true);
-            // Complete, with nothing in its place: the next run puts it there.
-            let is_whole =
-                path.join(record::FILE).is_file() && !run.join(id).exists() && needed.contains_key(id);
-            if is_ours && !resumes && !is_whole {
+            if !resumes {
                 garbage.push(Garbage { bytes: size(&path)?, path, what: What::Partial, foreign: Vec::new() });
-            }
-        } else if let Some(id) = name.strip_suffix(".old") {
-            // Without the new one it is the only one, and the next run puts it back.
-            let is_replaced = run.join(id).exists() || !needed.contains_key(id);
-            if is_replaced {
-                garbage.extend(complete(path, What::Replaced)?);
             }
         } else if !needed.contains_key(&name) {
             garbage.extend(complete(path, What::Stage)?);
@@ -161,29 +216,80 @@ fn complete(path: PathBuf, what: What) -> anyhow::Result<Option<Garbage>> {
     Ok(Some(Garbage { bytes: size(&path)?, foreign: record.foreign_files(&path)?, path, what }))
 }
 
-/// Deletes what was found. Files that no stage made stay, and so do the folders they lie in.
+/// Deletes what was found. Files that no stage made stay, and so do the folders they lie in. What is deleted is known to be
+/// ours: a folder by the record in it, the mark of an earlier version, or that it lies in a hidden folder with our mark.
 ///
 /// # Errors
 /// If a run is going on in one of the folders, or something cannot be deleted.
-pub fn delete(garbage: &[Garbage], progress: &Progress) -> anyhow::Result<()> {
-    let folders: BTreeSet<&Path> = garbage
-        .iter()
-        .filter(|garbage| garbage.what != What::Temporary)
-        .filter_map(|garbage| garbage.path.parent())
-        .collect();
-    let _locks = folders.iter().map(|run| Lock::take(run, progress)).collect::<anyhow::Result<Vec<_>>>()?;
-    for garbage in garbage {
+pub fn delete(found: &Found, progress: &Progress) -> anyhow::Result<()> {
+    let runs: BTreeSet<&Path> = found.garbage.iter().filter_map(Garbage::run).collect();
+    let locks = runs.iter().map(|run| Lock::of_folder(run, progress)).collect::<anyhow::Result<Vec<_>>>()?;
+    let stages: BTreeMap<PathBuf, Target> = found.garbage.iter().filter_map(Garbage::stage).collect();
+    let stages = stages.values().map(|stage| Lock::of_stage(stage, progress));
+    let stages = stages.collect::<anyhow::Result<Vec<_>>>()?;
+    for garbage in &found.garbage {
         match garbage.what {
-            // Our lock is on it now, and is removed with it.
-            What::Temporary if !garbage.path.exists() => {}
+            What::Temporary if garbage.is_held() => {}
+            What::Temporary if garbage.path.is_dir() => fs::remove_dir_all(&garbage.path)?,
             What::Temporary => _ = fs::remove_file(&garbage.path),
             What::Partial => fs::remove_dir_all(&garbage.path)?,
-            What::Stage | What::Replaced => delete_outputs(&garbage.path)?,
+            What::Stage => delete_outputs(&garbage.path)?,
+            What::Kept => {
+                delete_outputs(&garbage.path)?;
+                let _ = garbage.path.parent().map(std::fs::remove_dir);
+            }
+            What::HalfDone => garbage.target().map_or(Ok(()), |target| target.remove(&garbage.path))?,
         }
     }
-    // A folder of runs without any stage is of no use; one with other things in it cannot be removed and stays.
-    folders.iter().for_each(|run| _ = std::fs::remove_dir(run));
+    drop((locks, stages));
+    runs.into_iter().for_each(tidy);
     Ok(())
+}
+
+/// Removes a folder of a run in which there is nothing but an empty hidden folder of ours.
+fn tidy(run: &Path) {
+    let has_only = |folder: &Path, name: &str| {
+        entries(folder).is_ok_and(|entries| entries.len() == 1 && entries[0].0 == name)
+    };
+    let Some(hidden) = Hidden::found(run).filter(|_| has_only(run, hidden::NAME)) else { return };
+    // Each of these fails where something is left, which is what is wanted.
+    remove_empty(hidden.root());
+    if has_only(hidden.root(), hidden::MARK) {
+        let _ = std::fs::remove_file(hidden.root().join(hidden::MARK));
+        let _ = std::fs::remove_dir(hidden.root());
+        let _ = std::fs::remove_dir(run);
+    }
+}
+
+impl Garbage {
+    /// True for what is being written of a stage that somebody works on by now.
+    fn is_held(&self) -> bool {
+        let is_place = |place: &&Path| place.ends_with("work") || place.ends_with("locks");
+        let work = self.path.parent().filter(is_place);
+        let hidden = work.and_then(Path::parent).and_then(Path::parent).map(Hidden::of);
+        hidden.zip(self.path.file_name()).is_some_and(|(hidden, name)| lock::is_held(&hidden.lock_of(name)))
+    }
+
+    /// The folder of the run that it lies in; none for a temporary file.
+    fn run(&self) -> Option<&Path> {
+        match self.what {
+            What::Temporary | What::Kept | What::HalfDone => {
+                self.path.ancestors().find(|above| above.ends_with(hidden::NAME))?.parent()
+            }
+            What::Stage | What::Partial => self.path.parent(),
+        }
+    }
+
+    /// The stage that it is a version of.
+    fn target(&self) -> Option<Target> {
+        let is_version = matches!(self.what, What::Kept | What::HalfDone);
+        is_version.then(|| Some(Target::inside(self.run()?, self.path.parent()?.file_name()?)))?
+    }
+
+    /// The same by its folder.
+    fn stage(&self) -> Option<(PathBuf, Target)> {
+        self.target().map(|target| (target.folder().to_owned(), target))
+    }
 }
 
 /// Deletes the files a record names, the record last: killed midway, it is still known what the rest is.
@@ -200,11 +306,6 @@ fn delete_outputs(folder: &Path) -> anyhow::Result<()> {
             && path.symlink_metadata().is_ok()
         {
             fs::remove_file(&path)?;
-        }
-    }
-    for (name, path) in entries(folder)? {
-        if name.starts_with('.') && path.is_file() {
-            fs::remove_file(path)?;
         }
     }
     fs::remove_file(folder.join(record::FILE))?;
@@ -227,8 +328,9 @@ pub fn text(found: &Found, is_deleted: bool) -> String {
         let what = match garbage.what {
             What::Stage => "stage of no manifest",
             What::Partial => "interrupted, not to be resumed",
-            What::Replaced => "replaced by a newer one",
             What::Temporary => "left by a killed run",
+            What::Kept => "kept version",
+            What::HalfDone => "half done",
         };
         text.push_str(&format!("{:>9}  {}  ({what})\n", space::bytes(garbage.bytes), garbage.path.display()));
         for file in &garbage.foreign {
@@ -241,6 +343,20 @@ pub fn text(found: &Found, is_deleted: bool) -> String {
         (_, true) => format!("{:>9}  deleted\n", space::bytes(total)),
         (_, false) => format!("{:>9}  in all; `--delete` deletes it\n", space::bytes(total)),
     });
+    for version in &found.kept {
+        text.push_str(&format!(
+            "stays: {}, {} ({})\n",
+            version.path.display(),
+            version.what(),
+            space::bytes(version.bytes)
+        ));
+    }
+    if !found.kept.is_empty() {
+        let total = space::bytes(found.kept.iter().map(|version| version.bytes).sum());
+        text.push_str(&format!(
+            "versions that are kept take {total}; `--older-than 30d`, `--keep 1` or `--max-size 20GB` frees some\n"
+        ));
+    }
     for other in &found.others {
         text.push_str(&format!(
             "left alone: {}, of no manifest given (`--all` counts it too)\n",

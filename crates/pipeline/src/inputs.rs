@@ -1,6 +1,6 @@
 //! What a stage reads, with fingerprints.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
@@ -16,6 +16,8 @@ use crate::stages::{Input, InputRef, StageConfig};
 pub enum Location<'a> {
     /// Inputs are ids, whose folders lie in this folder of a run, or paths.
     Run(&'a Path),
+    /// The same, where the stages of some ids will be put back from these folders first.
+    Planned(&'a Path, &'a BTreeMap<String, PathBuf>),
     /// Inputs are paths.
     Paths,
 }
@@ -25,7 +27,18 @@ impl Location<'_> {
     pub fn folder(&self, input: &Input) -> PathBuf {
         match self {
             Self::Run(run) => input.folder(Some(run)),
+            Self::Planned(run, restored) => {
+                restored.get(input.as_str()).cloned().unwrap_or_else(|| input.folder(Some(run)))
+            }
             Self::Paths => input.folder(None),
+        }
+    }
+
+    /// The folder of a run, where inputs lie in one.
+    pub fn run_folder(&self) -> Option<&Path> {
+        match self {
+            Self::Run(run) | Self::Planned(run, _) => Some(run),
+            Self::Paths => None,
         }
     }
 
@@ -33,8 +46,8 @@ impl Location<'_> {
     fn recorded(&self, input: &Input) -> anyhow::Result<PathBuf> {
         Ok(match self {
             // Relative, so that a folder of runs can be moved.
-            Self::Run(_) if !input.is_path() => Path::new("..").join(input.as_str()),
-            Self::Run(_) | Self::Paths => std::path::absolute(input.as_path())?,
+            Self::Run(_) | Self::Planned(..) if !input.is_path() => Path::new("..").join(input.as_str()),
+            Self::Run(_) | Self::Planned(..) | Self::Paths => std::path::absolute(input.as_path())?,
         })
     }
 }
@@ -79,7 +92,11 @@ pub fn gather(
         });
     }
     if config.info().reads_records {
-        for (folder, record) in upstream(&folders)? {
+        let found = match location {
+            Location::Planned(run, restored) => planned_upstream(run, restored, &stage.inputs())?,
+            Location::Run(_) | Location::Paths => upstream(&folders)?,
+        };
+        for (folder, record) in found {
             let fingerprint = memo.fingerprint(&folder.join(record::FILE), progress)?;
             records.push(InputRecord {
                 key: "record".to_owned(),
@@ -146,6 +163,45 @@ pub fn upstream(folders: &[PathBuf]) -> anyhow::Result<Vec<(PathBuf, Record)>> {
     let (mut seen, mut found) = (BTreeSet::new(), Vec::new());
     for folder in folders {
         visit(folder, &mut seen, &mut found)?;
+    }
+    Ok(found)
+}
+
+/// [`upstream`] of a stage of a run in which some stages will be put back first; by ids, for their folders are not where they
+/// will be.
+fn planned_upstream(
+    run: &Path,
+    restored: &BTreeMap<String, PathBuf>,
+    inputs: &[InputRef<'_>],
+) -> anyhow::Result<Vec<(PathBuf, Record)>> {
+    fn visit(
+        id: &str,
+        at: &dyn Fn(&str) -> PathBuf,
+        seen: &mut BTreeSet<String>,
+        found: &mut Vec<(PathBuf, Record)>,
+    ) -> anyhow::Result<()> {
+        if !seen.insert(id.to_owned()) {
+            return Ok(());
+        }
+        let folder = at(id);
+        let Some(record) = Record::read(&folder)? else { return Ok(()) };
+        for input in record.inputs.iter().filter(|input| input.is_stage) {
+            match input.path.is_absolute() {
+                // A finished stage of elsewhere.
+                true => found.extend(upstream(std::slice::from_ref(&input.path))?),
+                false => visit(&input.name, at, seen, found)?,
+            }
+        }
+        found.push((folder, record));
+        Ok(())
+    }
+    let at = |id: &str| restored.get(id).cloned().unwrap_or_else(|| run.join(id));
+    let (mut seen, mut found) = (BTreeSet::new(), Vec::new());
+    for input in inputs {
+        match input.name.is_path() {
+            true => found.extend(upstream(&[input.name.folder(None)])?),
+            false => visit(input.name.as_str(), &at, &mut seen, &mut found)?,
+        }
     }
     Ok(found)
 }

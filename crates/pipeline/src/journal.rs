@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::clock::rfc3339;
 use crate::folder::write_whole;
+use crate::hidden::Hidden;
 use crate::lock;
 
 /// One line of the file.
@@ -50,7 +51,8 @@ impl Journal {
         let path = place(run_folder);
         let is_foreign = fs::symlink_metadata(&path).is_ok() && !is_ours(&path);
         let first = line(&Line::Run { pid: std::process::id(), stages });
-        let written = !is_foreign && write_whole(&path, &first).is_ok();
+        let hidden = Hidden::of(run_folder);
+        let written = !is_foreign && write_whole(&path, &first, hidden.root()).is_ok();
         let file = written.then(|| fs::OpenOptions::new().append(true).open(&path).ok()).flatten();
         Self { file: file.map(Mutex::new), path }
     }
@@ -82,7 +84,7 @@ impl Drop for Journal {
 }
 
 fn place(run_folder: &Path) -> PathBuf {
-    run_folder.join(".at-work")
+    Hidden::of(run_folder).root().join("at-work")
 }
 
 fn is_ours(path: &Path) -> bool {
@@ -154,7 +156,7 @@ mod tests {
         let run = dir.path().join("m");
         fs::create_dir(&run).unwrap();
         let ids = ["a", "b", "c", "d"].map(str::to_owned).to_vec();
-        let lock = Lock::take(&run, &progress).unwrap();
+        let lock = Lock::of_folder(&run, &progress).unwrap();
         assert!(at_work(&run).unwrap().waiting.is_empty());
         let journal = Journal::begin(&run, ids);
         journal.started("a");
@@ -174,7 +176,7 @@ mod tests {
         assert!(at_work(&run).is_none());
         let other = String::from_utf8(left).unwrap().replace(&std::process::id().to_string(), "1");
         fs::write(place(&run), other + "{\"half").unwrap();
-        let _lock = Lock::take(&run, &progress).unwrap();
+        let _lock = Lock::of_folder(&run, &progress).unwrap();
         assert!(at_work(&run).unwrap().running.is_empty());
         assert!(Journal::begin(&run, Vec::new()).file.is_some());
         fs::write(place(&run), "notes").unwrap();

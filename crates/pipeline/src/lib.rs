@@ -14,6 +14,7 @@
 //! | [`dag`], [`diagram`] | a manifest's graph as text and as a picture |
 //! | [`init`](mod@init) | a manifest to begin with |
 //! | [`folder`], [`execute`] | running one stage into a folder that appears whole or not at all |
+//! | [`hidden`], [`version`], [`kept`] | where half-done and replaced versions of a stage lie, how they are named, what is there |
 //! | [`schedule`], [`lock`], [`runner`] | running many: in order or at once, one run at a time in a folder |
 //! | [`journal`] | what a run is at, for those who ask meanwhile |
 //! | [`space`], [`gc`], [`compare`] | room on the disk, what could be deleted, two runs side by side |
@@ -55,10 +56,12 @@ pub mod finished;
 pub mod folder;
 pub mod gc;
 pub mod graph;
+pub mod hidden;
 pub mod init;
 pub mod inputs;
 pub mod interrupt;
 pub mod journal;
+pub mod kept;
 pub mod known;
 pub mod lock;
 pub mod manifest;
@@ -79,5 +82,6 @@ pub mod stages;
 pub mod staleness;
 pub mod status;
 pub mod terminal;
+pub mod version;
 
 pub use dcgan_nn::memory::keep_freed as keep_freed_memory;

@@ -19,6 +19,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::fingerprint::{self, Stamp};
 use crate::folder::{temporary, write_whole};
+use crate::hidden::Hidden;
 use crate::progress::Progress;
 
 /// No tick of a file system's clock is longer.
@@ -36,7 +37,7 @@ struct Entry {
     content: String,
 }
 
-/// Fingerprints by absolute path; kept in `.fingerprints` in the folder of runs.
+/// Fingerprints by absolute path; kept in the hidden folder of the folder of runs.
 #[derive(Debug)]
 pub struct Memo {
     file: PathBuf,
@@ -63,7 +64,7 @@ fn take_below(entries: &mut BTreeMap<PathBuf, Entry>, folder: &Path) -> Vec<(Pat
 impl Memo {
     /// Opens the memory of a folder of runs. One that cannot be read is forgotten: it only saves time.
     pub fn open(runs: &Path) -> Self {
-        let file = runs.join(".fingerprints");
+        let file = Hidden::of(runs).root().join("fingerprints.json");
         let entries = fs::read(&file).ok().and_then(|bytes| serde_json::from_slice(&bytes).ok());
         let known = Known { entries: entries.unwrap_or_default(), ..Known::default() };
         Self { file, known: Mutex::new(known) }
@@ -132,9 +133,9 @@ impl Memo {
         // Threads may ask at the same time.
         static N_PROBES: AtomicU64 = AtomicU64::new(0);
         let n = N_PROBES.fetch_add(1, Ordering::Relaxed);
-        let probe = temporary(&self.file.with_file_name(format!("clock-{n}")));
-        let is_kept = self.file.parent().is_some_and(Path::is_dir);
-        let theirs = is_kept.then(|| {
+        let hidden = self.runs().and_then(Hidden::found);
+        let theirs = hidden.map(|hidden| {
+            let probe = temporary(format!("clock-{n}").as_ref(), hidden.root());
             fs::write(&probe, []).ok()?;
             let modified = fs::metadata(&probe).and_then(|metadata| metadata.modified()).ok();
             // Left behind, it is one of the leftovers that `gc` knows.
@@ -142,6 +143,11 @@ impl Memo {
             modified
         });
         theirs.flatten().map_or(ours, |theirs| ours.min(since_1970(theirs)))
+    }
+
+    /// The folder of runs; none for a memory that is never written down.
+    fn runs(&self) -> Option<&Path> {
+        self.file.parent()?.parent()
     }
 
     /// Follows a folder that was renamed.
@@ -168,10 +174,7 @@ impl Memo {
     /// Writes the memory down, if it has changed. It only saves time: that it cannot be written is told, no failure.
     pub fn save(&self, progress: &Progress) {
         let mut known = self.known();
-        let folder_exists = self.file.parent().is_some_and(Path::is_dir);
-        if !known.is_changed || !folder_exists {
-            return;
-        }
+        let Some(runs) = self.runs().filter(|runs| known.is_changed && runs.is_dir()) else { return };
         let start = Instant::now();
         known.entries.retain(|path, _| path.exists());
         known.is_changed = false;
@@ -179,7 +182,7 @@ impl Memo {
         let all: BTreeMap<&PathBuf, &Entry> = unread.chain(&known.entries).collect();
         let written = serde_json::to_vec(&all)
             .map_err(anyhow::Error::from)
-            .and_then(|bytes| write_whole(&self.file, &bytes));
+            .and_then(|bytes| write_whole(&self.file, &bytes, Hidden::open(runs)?.root()));
         known.saved = Some((Instant::now(), start.elapsed()));
         if let Err(error) = written {
             progress.detail(format_args!("fingerprints are not remembered: {error:#}"));
@@ -327,9 +330,14 @@ mod tests {
 
         fs::write(&path, "two").unwrap();
         assert_ne!(memo.fingerprint(&path, &progress).unwrap(), before);
-        let left: Vec<_> =
-            fs::read_dir(dir.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
-        assert_eq!(left.len(), 2, "{left:?}");
+        let names = |folder: &Path| {
+            let mut names: Vec<_> =
+                fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+            names.sort();
+            names
+        };
+        assert_eq!(names(dir.path()), [".dcgan", "a"]);
+        assert_eq!(names(&dir.path().join(".dcgan")), ["README.txt", "fingerprints.json"]);
     }
 
     /// Two contents of the same size, time and inode, read one after the other: nothing but the content tells them

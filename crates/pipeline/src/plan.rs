@@ -1,20 +1,22 @@
 //! Which stages will run, and why.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
+use std::sync::OnceLock;
 
 use serde::Serialize;
 
 use crate::device::DeviceChoice;
-use crate::execute::making;
-use crate::folder;
+use crate::folder::Target;
 use crate::graph::Graph;
 use crate::inputs::{Location, gather};
+use crate::kept;
 use crate::manifest::Manifest;
 use crate::memo::Memo;
 use crate::progress::Progress;
 use crate::record::{InputRecord, Record};
 use crate::staleness::{self, Current, Reason};
+use crate::version::Version;
 
 /// How a stage stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -22,6 +24,9 @@ use crate::staleness::{self, Current, Reason};
 pub enum State {
     /// Complete, and made from what the manifest says now.
     Fresh,
+    /// Made from something else, or not complete; a version made from what the manifest says now is kept and will be put in
+    /// its place, and nothing runs.
+    Kept,
     /// Complete, but made from something else.
     Stale,
     /// Not complete.
@@ -37,6 +42,17 @@ pub struct Assessment {
     pub reasons: Vec<Reason>,
     /// Its inputs, where they could all be read.
     pub inputs: Option<Vec<InputRecord>>,
+    /// The folder of a version that was kept and is what would come out now; looked for where the stage is not fresh.
+    pub kept: Option<PathBuf>,
+}
+
+/// What is known to happen before a stage's turn comes.
+#[derive(Debug, Clone, Default)]
+pub struct Ahead {
+    /// The stages that will run.
+    pub will_run: BTreeSet<usize>,
+    /// The versions that will be put in the place of stages, by their ids.
+    pub restored: BTreeMap<String, PathBuf>,
 }
 
 /// A manifest and its folder of runs, looked at together.
@@ -53,6 +69,8 @@ pub struct Planner<'a> {
     progress: &'a Progress,
     /// The device, if one was asked for.
     device: Option<DeviceChoice>,
+    /// The folders of complete stages by what they were made from, once they were looked for.
+    contents: OnceLock<BTreeMap<String, Vec<PathBuf>>>,
 }
 
 impl<'a> Planner<'a> {
@@ -64,8 +82,15 @@ impl<'a> Planner<'a> {
         device: Option<DeviceChoice>,
     ) -> Self {
         let run_folder = runs.join(&manifest.name);
-        let graph = Graph::new(manifest);
-        Self { manifest, run_folder, graph, memo: Memo::open(runs), progress, device }
+        Self {
+            manifest,
+            run_folder,
+            graph: Graph::new(manifest),
+            memo: Memo::open(runs),
+            progress,
+            device,
+            contents: OnceLock::new(),
+        }
     }
 
     /// Where things are said.
@@ -78,20 +103,19 @@ impl<'a> Planner<'a> {
         self.run_folder.join(&self.manifest.stages[idx].id)
     }
 
-    /// Looks at one stage. `will_run` are the stages known to run before it.
+    /// Looks at one stage.
     ///
     /// # Errors
     /// If the run was interrupted.
-    pub fn assess(&self, idx: usize, will_run: &BTreeSet<usize>) -> anyhow::Result<Assessment> {
-        let stage = &self.manifest.stages[idx];
+    pub fn assess(&self, idx: usize, ahead: &Ahead) -> anyhow::Result<Assessment> {
         let target = self.target(idx);
         let mut reasons: Vec<Reason> = self.graph.parents[idx]
             .iter()
-            .filter(|parent| will_run.contains(parent))
+            .filter(|parent| ahead.will_run.contains(parent))
             .map(|parent| Reason::Upstream { id: self.manifest.stages[*parent].id.clone() })
             .collect();
         let waits = !reasons.is_empty();
-        let inputs = if waits { None } else { self.inputs(idx, &mut reasons)? };
+        let inputs = if waits { None } else { self.inputs(idx, ahead, &mut reasons)? };
 
         let (state, record) = match Record::read(&target) {
             Ok(Some(record)) => (State::Stale, Some(record)),
@@ -106,24 +130,95 @@ impl<'a> Planner<'a> {
             reasons.retain(|reason| !matches!(reason, Reason::Upstream { .. }));
             reasons.insert(0, self.never_complete(idx, inputs.as_deref())?);
         }
+        let now = self.current(idx, inputs.as_deref())?;
         if let Some(record) = record {
-            let now = Current {
-                stage_version: stage.config.info().version,
-                config: serde_json::to_value(&stage.config)?,
-                inputs: inputs.clone().unwrap_or_default(),
-                device: self.device.filter(|_| stage.config.info().uses_device).map(|d| d.to_string()),
-            };
             reasons.extend(staleness::differences(&record, &now));
             reasons.extend(staleness::damage(&target, &record, &self.memo, self.progress)?);
         }
         let state = if reasons.is_empty() { State::Fresh } else { state };
-        Ok(Assessment { state, reasons, inputs })
+        let kept = match &inputs {
+            Some(inputs) if state != State::Fresh => self.find_kept(idx, inputs, &now)?,
+            _ => None,
+        };
+        Ok(Assessment { state, reasons, inputs, kept })
+    }
+
+    /// What a stage would be made from now.
+    fn current(&self, idx: usize, inputs: Option<&[InputRecord]>) -> anyhow::Result<Current> {
+        let config = &self.manifest.stages[idx].config;
+        Ok(Current {
+            stage_version: config.info().version,
+            config: serde_json::to_value(config)?,
+            inputs: inputs.unwrap_or_default().to_vec(),
+            device: self.device.filter(|_| config.info().uses_device).map(|d| d.to_string()),
+        })
+    }
+
+    /// The newest version that is kept, is what the stage would come to now, and that nobody has changed.
+    fn find_kept(
+        &self,
+        idx: usize,
+        inputs: &[InputRecord],
+        now: &Current,
+    ) -> anyhow::Result<Option<PathBuf>> {
+        // A link that leads nowhere is in the way of a run, which says so.
+        let Ok(target) = Target::at(&self.target(idx)) else { return Ok(None) };
+        let config = &self.manifest.stages[idx].config;
+        let version = Version::of(config, inputs)?;
+        let mut found: Option<(String, PathBuf)> = None;
+        for folder in target.complete(&version) {
+            let Ok(Some(record)) = Record::read(&folder) else { continue };
+            if staleness::differences(&record, now).is_empty()
+                && staleness::damage(&folder, &record, &self.memo, self.progress)?.is_empty()
+                && found.as_ref().is_none_or(|(started, _)| *started < record.started)
+            {
+                found = Some((record.started, folder));
+            }
+        }
+        // What reads records tells of stages by their ids.
+        let may_be_anothers = config.stage().shares_folder().is_none() && !config.info().reads_records;
+        for folder in self.made_alike(&version).iter().filter(|_| found.is_none() && may_be_anothers) {
+            let Ok(Some(record)) = Record::read(folder) else { continue };
+            let is_same_device =
+                now.device.as_ref().is_none_or(|device| record.environment.device == *device);
+            if is_same_device
+                && Version::of_record(&record).content == version.content
+                && staleness::damage(folder, &record, &self.memo, self.progress)?.is_empty()
+            {
+                return Ok(Some(folder.clone()));
+            }
+        }
+        Ok(found.map(|(_, folder)| folder))
+    }
+
+    /// Folders of this run's complete stages, kept ones too, that were made from the same when this was first asked.
+    fn made_alike(&self, version: &Version) -> &[PathBuf] {
+        let all = self.contents.get_or_init(|| {
+            let mut all: BTreeMap<String, Vec<PathBuf>> = BTreeMap::new();
+            let entries = std::fs::read_dir(&self.run_folder).into_iter().flatten().flatten();
+            let kept = kept::targets_in(&self.run_folder).into_iter().flat_map(|target| target.kept());
+            for folder in entries.map(|entry| entry.path()).chain(kept) {
+                if let Ok(Some(record)) = Record::read(&folder) {
+                    all.entry(Version::of_record(&record).content).or_default().push(folder);
+                }
+            }
+            all
+        });
+        all.get(&version.content).map_or(&[], Vec::as_slice)
     }
 
     /// The stage's inputs; if one cannot be read, that becomes a reason.
-    fn inputs(&self, idx: usize, reasons: &mut Vec<Reason>) -> anyhow::Result<Option<Vec<InputRecord>>> {
+    fn inputs(
+        &self,
+        idx: usize,
+        ahead: &Ahead,
+        reasons: &mut Vec<Reason>,
+    ) -> anyhow::Result<Option<Vec<InputRecord>>> {
         let stage = &self.manifest.stages[idx];
-        let location = Location::Run(&self.run_folder);
+        let location = match ahead.restored.is_empty() {
+            true => Location::Run(&self.run_folder),
+            false => Location::Planned(&self.run_folder, &ahead.restored),
+        };
         match gather(&stage.config, location, &self.memo, self.progress) {
             Ok(inputs) => Ok(Some(inputs)),
             Err(error) if self.progress.interrupt().is_requested() => Err(error),
@@ -136,12 +231,16 @@ impl<'a> Planner<'a> {
 
     fn never_complete(&self, idx: usize, inputs: Option<&[InputRecord]>) -> anyhow::Result<Reason> {
         let config = &self.manifest.stages[idx].config;
-        let target = self.target(idx);
-        if !folder::partial(&target).exists() {
+        let Ok(target) = Target::at(&self.target(idx)) else { return Ok(Reason::NeverRan) };
+        let half_done = target.half_done();
+        if half_done.is_empty() {
             return Ok(Reason::NeverRan);
         }
         let resumes = match inputs {
-            Some(inputs) if config.info().is_resumable => folder::is_of(&target, &making(config, inputs)?),
+            Some(inputs) if config.info().is_resumable => {
+                let version = Version::of(config, inputs)?;
+                half_done.iter().any(|folder| version.has_making_of(folder))
+            }
             _ => false,
         };
         Ok(Reason::Interrupted { resumes })
@@ -164,15 +263,21 @@ impl<'a> Planner<'a> {
         selected: &BTreeSet<usize>,
         forced: &BTreeSet<usize>,
     ) -> anyhow::Result<Vec<(usize, Assessment)>> {
-        let mut will_run = BTreeSet::new();
+        let mut ahead = Ahead::default();
         let mut all = Vec::new();
         for idx in self.order()? {
-            let mut assessment = self.assess(idx, &will_run)?;
+            let mut assessment = self.assess(idx, &ahead)?;
             if forced.contains(&idx) {
                 force(&mut assessment);
             }
-            if selected.contains(&idx) && assessment.state != State::Fresh {
-                will_run.insert(idx);
+            let is_to_run = selected.contains(&idx) && assessment.state != State::Fresh;
+            match &assessment.kept {
+                Some(kept) if is_to_run => {
+                    ahead.restored.insert(self.manifest.stages[idx].id.clone(), kept.clone());
+                    assessment.state = State::Kept;
+                }
+                _ if is_to_run => _ = ahead.will_run.insert(idx),
+                _ => {}
             }
             all.push((idx, assessment));
         }
@@ -183,6 +288,7 @@ impl<'a> Planner<'a> {
 /// Makes a fresh stage run all the same.
 pub fn force(assessment: &mut Assessment) {
     assessment.reasons.push(Reason::Forced);
+    assessment.kept = None;
     if assessment.state == State::Fresh {
         assessment.state = State::Stale;
     }

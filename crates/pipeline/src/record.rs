@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::fingerprint::{combine, files_under};
-use crate::folder::write_whole;
+use crate::folder::{FINGERPRINT, write_whole};
 use crate::memo::Memo;
 use crate::progress::Progress;
 use crate::seal::{Edited, is_intact, seal};
@@ -144,10 +144,12 @@ impl Record {
 
     /// Writes the record into a stage's folder, whole or not at all: it is what says that the folder is complete.
     ///
+    /// `work` is a folder of ours on the same file system, for the file that is renamed.
+    ///
     /// # Errors
     /// If the file cannot be written.
-    pub fn write(&self, folder: &Path) -> anyhow::Result<()> {
-        write_whole(&folder.join(FILE), &seal(self)?)
+    pub fn write(&self, folder: &Path, work: &Path) -> anyhow::Result<()> {
+        write_whole(&folder.join(FILE), &seal(self)?, work)
     }
 
     /// The id as the manifest writes it, the same for all cells of a matrix.
@@ -156,14 +158,26 @@ impl Record {
         self.id.split_once('@').filter(|_| is_cell).map_or(&self.id, |(written, _)| written)
     }
 
-    /// The files in a stage's folder that the stage did not make, hidden ones left out.
+    /// The files in a stage's folder that the stage did not make, hidden ones among them.
     ///
     /// # Errors
     /// If the folder cannot be listed.
     pub fn foreign_files(&self, folder: &Path) -> anyhow::Result<Vec<String>> {
-        let is_ours =
-            |file: &String| file == FILE || file.starts_with('.') || self.outputs.contains_key(file);
+        let is_ours = |file: &String| {
+            file == FILE
+                || self.outputs.contains_key(file)
+                || is_incidental(file)
+                || self.is_working_file(file)
+        };
         Ok(files_under(folder)?.into_iter().filter(|file| !is_ours(file)).collect())
+    }
+
+    /// True for what a stage that works in its folder itself has there beside its outputs.
+    fn is_working_file(&self, file: &str) -> bool {
+        self.kind == "fetch"
+            && (file == dcgan_fetch::LEDGER
+                || file.starts_with(".downloads/")
+                || Path::new(file).starts_with(crate::hidden::NAME))
     }
 
     /// One fingerprint of all outputs, by which stages that read them know them.
@@ -172,7 +186,12 @@ impl Record {
     }
 }
 
-/// Fingerprints the files in a stage's folder; its record and hidden files do not count.
+/// True for files that a system's file browser leaves behind, and the mark of a stage in work of an earlier version of this program.
+fn is_incidental(file: &str) -> bool {
+    [".DS_Store", "Thumbs.db", FINGERPRINT].contains(&file.rsplit('/').next().unwrap_or(file))
+}
+
+/// Fingerprints the files in a stage's folder; its record does not count.
 ///
 /// # Errors
 /// If a file cannot be read.
@@ -182,12 +201,7 @@ pub fn outputs(
     progress: &Progress,
 ) -> anyhow::Result<BTreeMap<String, OutputRecord>> {
     let files = files_under(folder)?;
-    fingerprints(
-        folder,
-        files.into_iter().filter(|file| file != FILE && !file.starts_with('.')),
-        memo,
-        progress,
-    )
+    fingerprints(folder, files.into_iter().filter(|file| file != FILE), memo, progress)
 }
 
 /// Fingerprints the files at and under some paths within a folder, as far as they are there.

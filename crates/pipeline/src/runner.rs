@@ -10,20 +10,22 @@ use crate::check::{outside, runs_among_inputs};
 use crate::clock::duration;
 use crate::counting::{counted, figures};
 use crate::device::DeviceChoice;
-use crate::execute::{Job, execute};
-use crate::folder;
-use crate::inputs::Location;
+use crate::execute::{Job, execute, restore};
+use crate::folder::Target;
+use crate::hidden::Hidden;
+use crate::inputs::{Location, gather};
 use crate::interrupt::Interrupted;
 use crate::journal::Journal;
 use crate::lock::Lock;
 use crate::manifest::{Manifest, Problems, quoted};
 use crate::memo::Memo;
-use crate::plan::{Assessment, Planner, State, force};
+use crate::plan::{Ahead, Assessment, Planner, State, force};
 use crate::progress::Progress;
+use crate::record::{InputRecord, Record};
 use crate::schedule::{self, Outcome, Policy};
 use crate::selection::{Selection, indices, selected};
-use crate::stages::Artifact;
-use crate::staleness::Reason;
+use crate::stages::{Artifact, StageConfig};
+use crate::staleness::{Current, Reason, damage, differences};
 
 /// How a manifest is to be run.
 #[derive(Debug, Clone)]
@@ -47,6 +49,8 @@ pub struct RunSummary {
     pub n_run: usize,
     /// Stages that needed no run.
     pub n_fresh: usize,
+    /// Of these, the ones whose folder was put back from the versions that are kept.
+    pub n_restored: usize,
     /// Folders of the reports among the stages asked for.
     pub reports: Vec<PathBuf>,
     /// Folders of the stages asked for that no other stage reads.
@@ -102,11 +106,9 @@ pub fn run(manifest: &Manifest, options: &RunOptions, progress: &Progress) -> an
     if options.verifies {
         planner.memo.verify();
     }
-    fs_err::create_dir_all(&planner.run_folder)?;
-    let _lock = Lock::take(&planner.run_folder, progress)?;
-    for idx in &chosen {
-        folder::recover(&planner.target(*idx))?;
-    }
+    Hidden::open(&options.runs)?;
+    let _lock = Lock::of_folder(&planner.run_folder, progress)?;
+    check_way(&planner, &chosen)?;
     check_outside(&planner, &chosen)?;
 
     let steps: Vec<usize> = planner.order()?.into_iter().filter(|idx| chosen.contains(idx)).collect();
@@ -121,7 +123,27 @@ pub fn run(manifest: &Manifest, options: &RunOptions, progress: &Progress) -> an
     Ok(summary)
 }
 
-/// Runs the stages of `steps` that have to run; true in an outcome: it ran.
+/// Makes sure, before the first stage runs, that nothing of somebody else's is where a stage's folder is to be.
+fn check_way(planner: &Planner<'_>, chosen: &BTreeSet<usize>) -> anyhow::Result<()> {
+    let mut wrong = Vec::new();
+    for idx in chosen {
+        let shares = planner.manifest.stages[*idx].config.stage().shares_folder().is_some();
+        let path = planner.target(*idx);
+        let checked = Target::at(&path).and_then(|target| if shares { Ok(()) } else { target.check_way() });
+        wrong.extend(checked.err().map(|error| format!("{error:#}")));
+    }
+    if wrong.is_empty() { Ok(()) } else { bail!(wrong.join("\n")) }
+}
+
+/// What was done about one stage.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Done {
+    Ran,
+    Unchanged,
+    Restored,
+}
+
+/// Runs the stages of `steps` that have to run.
 fn run_steps(
     planner: &Planner<'_>,
     steps: &[usize],
@@ -129,7 +151,7 @@ fn run_steps(
     device: DeviceChoice,
     policy: Policy,
     journal: &Journal,
-) -> Vec<Outcome<bool>> {
+) -> Vec<Outcome<Done>> {
     let parents = &planner.graph.parents;
     let step_of: BTreeMap<usize, usize> = steps.iter().enumerate().map(|(step, idx)| (*idx, step)).collect();
     let needs_of = |idx: &usize| parents[*idx].iter().filter_map(|parent| step_of.get(parent).copied());
@@ -142,7 +164,7 @@ fn run_steps(
         // Bars and warnings of several stages stand side by side.
         let progress = if policy.jobs > 1 { progress.of_stage(id) } else { progress.clone() };
         let has_run = run_one(planner, idx, forced.contains(&idx), &label, device, journal, &progress);
-        if !matches!(has_run, Ok(false)) {
+        if !matches!(has_run, Ok(Done::Unchanged)) {
             journal.ended(id, has_run.is_ok());
         }
         planner.memo.save_now_and_then(&progress);
@@ -163,7 +185,7 @@ fn run_steps(
 /// Counts; what failed is told as the error it was if it was one alone.
 fn summary(
     steps: &[usize],
-    outcomes: Vec<Outcome<bool>>,
+    outcomes: Vec<Outcome<Done>>,
     planner: &Planner<'_>,
     keeps_going: bool,
 ) -> anyhow::Result<RunSummary> {
@@ -172,8 +194,11 @@ fn summary(
     for (idx, outcome) in steps.iter().zip(outcomes) {
         let id = &planner.manifest.stages[*idx].id;
         match outcome {
-            Outcome::Done(true) => summary.n_run += 1,
-            Outcome::Done(false) => summary.n_fresh += 1,
+            Outcome::Done(Done::Ran) => summary.n_run += 1,
+            Outcome::Done(done) => {
+                summary.n_fresh += 1;
+                summary.n_restored += usize::from(done == Done::Restored);
+            }
             Outcome::NotStarted => not_started.push(id.clone()),
             Outcome::Failed(error) => {
                 failed.push(id.clone());
@@ -198,7 +223,7 @@ fn summary(
     }
 }
 
-/// Runs one stage if it has to; true if it ran.
+/// Runs one stage if it has to.
 fn run_one(
     planner: &Planner<'_>,
     idx: usize,
@@ -207,7 +232,7 @@ fn run_one(
     device: DeviceChoice,
     journal: &Journal,
     progress: &Progress,
-) -> anyhow::Result<bool> {
+) -> anyhow::Result<Done> {
     let stage = &planner.manifest.stages[idx];
     let interrupted =
         || Interrupted { stage: stage.id.clone(), is_resumable: stage.config.info().is_resumable };
@@ -215,50 +240,64 @@ fn run_one(
         bail!(interrupted());
     }
     let mut assessment = planner
-        .assess(idx, &BTreeSet::new())
+        .assess(idx, &Ahead::default())
         .map_err(|error| if progress.interrupt().is_requested() { interrupted().into() } else { error })?;
     if is_forced {
         force(&mut assessment);
     }
     if assessment.state == State::Fresh {
-        // What a run with other settings left half done. What could be gone on with is kept: it may have taken hours.
-        if !stage.config.info().is_resumable {
-            folder::discard(&planner.target(idx))?;
-        }
         progress.note(format_args!("{label}: unchanged"));
-        return Ok(false);
+        return Ok(Done::Unchanged);
     }
     if let Some(reason) = assessment.reasons.iter().find(|reason| reason.is_unreadable() && !is_forced) {
         bail!("stage `{0}`: {reason}; see to that, or run it anew with `--force {0}`", stage.id);
     }
-    say_why(progress, label, stage.config.info().name, &assessment);
-    let Some(inputs) = assessment.inputs else {
+    let path = planner.target(idx);
+    let target = Target::at(&path)?;
+    let _lock = match stage.config.stage().shares_folder() {
+        Some(_) => Lock::of_folder(&path, progress)?,
+        None => Lock::of_stage(&target, progress)?,
+    };
+    let Some(inputs) = assessment.inputs.clone() else {
+        say_why(progress, label, stage.config.info().name, &assessment);
         let reasons: Vec<String> = assessment.reasons.iter().map(ToString::to_string).collect();
         bail!("stage `{}` cannot run: {}", stage.id, reasons.join("; "));
     };
-    let target = planner.target(idx);
-    let location = Location::Run(&planner.run_folder);
     let job = Job {
         id: &stage.id,
         cell: &stage.cell,
         config: &stage.config,
-        target: &target,
-        location,
+        target: &path,
+        location: Location::Run(&planner.run_folder),
         inputs,
         device,
     };
+    if let Some(kept) = &assessment.kept {
+        let is_own = target.owns(kept);
+        match restore(&job, kept, &planner.memo) {
+            Ok(()) => {
+                let from = if is_own { "the versions that are kept" } else { "a stage made from the same" };
+                progress.note(format_args!("{label}: put back from {from}, {}", kept.display()));
+                return Ok(Done::Restored);
+            }
+            Err(error) if is_own => return Err(error),
+            // The other stage may be replaced at this moment.
+            Err(error) => progress.detail(format_args!("  {} cannot be used: {error:#}", kept.display())),
+        }
+    }
     journal.started(&stage.id);
+    say_why(progress, label, stage.config.info().name, &assessment);
     let record = execute(job, &planner.memo, progress)?;
     progress.note(format_args!("{label}: done in {}", duration(record.seconds)));
     progress.detail(format_args!("  metrics {}", figures(&record.metrics)));
     for (file, output) in &record.outputs {
         progress.detail(format_args!(
             "  wrote {} ({})",
-            target.join(file).display(),
+            path.join(file).display(),
             counted(output.bytes, "byte")
         ));
     }
-    Ok(true)
+    Ok(Done::Ran)
 }
 
 fn say_why(progress: &Progress, label: &str, kind: &str, assessment: &Assessment) {
@@ -282,7 +321,7 @@ fn check_outside(planner: &Planner<'_>, chosen: &BTreeSet<usize>) -> anyhow::Res
         .collect();
     for idx in outside {
         let id = &planner.manifest.stages[idx].id;
-        let assessment = planner.assess(idx, &BTreeSet::new())?;
+        let assessment = planner.assess(idx, &Ahead::default())?;
         match assessment.state {
             State::Missing => {
                 bail!(
@@ -304,7 +343,7 @@ fn check_outside(planner: &Planner<'_>, chosen: &BTreeSet<usize>) -> anyhow::Res
                 progress
                     .warn(format_args!("stage `{id}` is stale and is used as it is: {}", reasons.join("; ")));
             }
-            State::Fresh => {}
+            State::Fresh | State::Kept => {}
         }
     }
     Ok(())
@@ -323,23 +362,31 @@ fn finish(planner: &Planner<'_>, steps: &[usize], summary: &mut RunSummary) {
     }
 }
 
-/// Runs one stage without a manifest; the inputs in its configuration are paths. It always runs.
+/// What became of a stage run alone.
+#[derive(Debug)]
+pub struct Alone {
+    /// The record of what is in its folder now.
+    pub record: Record,
+    /// False if that was there and nothing would change.
+    pub has_run: bool,
+}
+
+/// Runs one stage without a manifest; the inputs in its configuration are paths. With `force` it runs where nothing would
+/// change, and replaces a stage made from something else, which is then kept.
 ///
 /// # Errors
-/// If `out` is a folder that no stage made, else as [`run`].
+/// If `out` is no stage's folder, or one that would be replaced without `force`, else as [`run`].
 pub fn run_alone(
-    config: &crate::stages::StageConfig,
+    config: &StageConfig,
     out: &Path,
     device: Option<DeviceChoice>,
+    force: bool,
     progress: &Progress,
-) -> anyhow::Result<crate::record::Record> {
-    // A stage that shares its folder replaces nothing in it.
+) -> anyhow::Result<Alone> {
+    let out = std::path::absolute(out)?;
+    let target = Target::at(&out)?;
     let shares = config.stage().shares_folder().is_some();
-    let is_foreign = !shares
-        && out.exists()
-        && !out.join(crate::record::FILE).exists()
-        && fs_err::read_dir(out).map_or(true, |mut entries| entries.next().is_some());
-    if let Ok(Some(record)) = crate::record::Record::read(out)
+    if let Ok(Some(record)) = Record::read(target.folder())
         && record.kind != config.info().name
     {
         bail!(
@@ -348,23 +395,59 @@ pub fn run_alone(
             record.kind
         );
     }
-    if is_foreign {
-        bail!("{} exists and no stage made it; it would be replaced, so give another `--out`", out.display());
-    }
-    let out = std::path::absolute(out)?;
-    let parent = out.parent().unwrap_or(Path::new("/"));
-    fs_err::create_dir_all(parent)?;
-    // The folder may be a stage's of a run that is going on.
-    Lock::check_free(parent)?;
-    let _lock = Lock::take(&out, progress)?;
+    // A stage that shares its folder replaces nothing in it.
     if !shares {
-        folder::recover(&out)?;
+        target.check_way()?;
     }
-    let device = device.unwrap_or_default();
-    device.open()?;
+    // The folder may be a stage's of a run that is going on.
+    Lock::check_free(target.folder().parent().unwrap_or(Path::new("/")))?;
+    let _lock = if shares { Lock::of_folder(&out, progress)? } else { Lock::of_stage(&target, progress)? };
+    let chosen = device.unwrap_or_default();
+    chosen.open()?;
     let memo = Memo::forgetful();
-    let inputs = crate::inputs::gather(config, Location::Paths, &memo, progress)?;
-    let id = out.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-    let job = Job { id: &id, cell: &[], config, target: &out, location: Location::Paths, inputs, device };
-    execute(job, &memo, progress)
+    let inputs = gather(config, Location::Paths, &memo, progress)?;
+    if !shares
+        && !force
+        && let Some(record) = unchanged(config, &target, &inputs, device, &memo, progress)?
+    {
+        return Ok(Alone { record, has_run: false });
+    }
+    let id = target.name().to_string_lossy().into_owned();
+    let location = Location::Paths;
+    let job = Job { id: &id, cell: &[], config, target: &out, location, inputs, device: chosen };
+    Ok(Alone { record: execute(job, &memo, progress)?, has_run: true })
+}
+
+/// The record of a stage's folder that is what a run would make; none if there is none.
+fn unchanged(
+    config: &StageConfig,
+    target: &Target,
+    inputs: &[InputRecord],
+    device: Option<DeviceChoice>,
+    memo: &Memo,
+    progress: &Progress,
+) -> anyhow::Result<Option<Record>> {
+    let shown = target.folder().display();
+    let advice =
+        "give another `--out`, or `--force` to make it anew, which keeps what is there as an earlier version";
+    let record = match Record::read(target.folder()) {
+        Ok(Some(record)) => record,
+        Ok(None) => return Ok(None),
+        Err(error) => bail!("{shown} is there, and its record cannot be read ({error:#}); {advice}"),
+    };
+    let now = Current {
+        stage_version: config.info().version,
+        config: serde_json::to_value(config)?,
+        inputs: inputs.to_vec(),
+        device: device.filter(|_| config.info().uses_device).map(|device| device.to_string()),
+    };
+    let mut reasons = differences(&record, &now);
+    reasons.extend(damage(target.folder(), &record, memo, progress)?);
+    match reasons.as_slice() {
+        [] => Ok(Some(record)),
+        [reason, rest @ ..] => {
+            let more = if rest.is_empty() { String::new() } else { format!(", and {} more", rest.len()) };
+            bail!("{shown} is there, made otherwise: {reason}{more}; {advice}")
+        }
+    }
 }

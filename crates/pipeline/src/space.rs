@@ -30,9 +30,33 @@ pub fn bytes(n_bytes: u64) -> String {
     }
 }
 
+/// Reads a number of bytes such as `500MB`, `20GB`, `1.5TB` or `0`.
+///
+/// # Errors
+/// What was expected, for anything else.
+pub fn parse_bytes(text: &str) -> Result<u64, String> {
+    let units = [("TB", 1e12), ("GB", 1e9), ("MB", 1e6), ("kB", 1e3), ("B", 1.0), ("", 1.0)];
+    let read = |(unit, size): (&str, f64)| {
+        let number: f64 = text.strip_suffix(unit)?.trim_end().parse().ok()?;
+        Some(number * size).filter(|bytes| (0.0..1e18).contains(bytes)).map(|bytes| bytes as u64)
+    };
+    let expected =
+        || format!("expected a number with kB, MB, GB or TB behind it, such as 20GB, found `{text}`");
+    units.into_iter().find_map(read).ok_or_else(expected)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn bytes_are_read() {
+        let read = ["0", "12 B", "500MB", "20 GB", "1.5TB"].map(|text| parse_bytes(text).unwrap());
+        assert_eq!(read, [0, 12, 500_000_000, 20_000_000_000, 1_500_000_000_000]);
+        for wrong in ["", "GB", "-1GB", "20G", "nan", "infTB", "9e9TB"] {
+            assert!(parse_bytes(wrong).unwrap_err().contains("such as 20GB"), "{wrong}");
+        }
+    }
 
     #[test]
     fn too_little_room_is_told_with_both_figures() {

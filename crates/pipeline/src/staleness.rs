@@ -136,7 +136,10 @@ impl fmt::Display for Reason {
         match self {
             Self::NeverRan => write!(f, "it has not run yet"),
             Self::Interrupted { resumes: true } => write!(f, "it was interrupted; it will be resumed"),
-            Self::Interrupted { resumes: false } => write!(f, "it was interrupted; it will start afresh"),
+            Self::Interrupted { resumes: false } => write!(
+                f,
+                "it was interrupted; it will start afresh, and what was done with other settings or inputs is kept"
+            ),
             Self::BadRecord { message } => write!(f, "its record cannot be read: {message}"),
             Self::RecordUnreadable { message } => write!(f, "its record cannot be opened: {message}"),
             Self::RecordEdited => write!(f, "its record, stage.json, was edited after it ran"),

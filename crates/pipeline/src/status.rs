@@ -5,7 +5,9 @@ use std::fmt::{self, Write as _};
 
 use serde::Serialize;
 
+use crate::folder::Target;
 use crate::journal::{self, AtWork};
+use crate::kept::{KeptVersion, line, of_stage};
 use crate::plan::{Planner, State};
 use crate::stages::StageConfig;
 use crate::staleness::Reason;
@@ -73,6 +75,8 @@ pub struct StageStatus {
     pub folder: std::path::PathBuf,
     /// Finished stages of elsewhere that it reads, as their paths are written.
     pub reads: Vec<String>,
+    /// Its versions that are not in its place: complete ones that were replaced, and half-done ones; the newest first.
+    pub other_versions: Vec<KeptVersion>,
 }
 
 /// The stages of a manifest in the order in which they run; nothing is changed.
@@ -109,11 +113,13 @@ pub fn status(
             kind: stage.config.info().name,
             state: assessment.state,
             now,
-            will_run: selected.contains(&idx) && assessment.state != State::Fresh,
+            will_run: selected.contains(&idx) && !matches!(assessment.state, State::Fresh | State::Kept),
             why: reasons.iter().map(ToString::to_string).collect(),
             reasons,
             folder: planner.target(idx),
             reads: paths_read(&stage.config),
+            other_versions: Target::at(&planner.target(idx))
+                .map_or_else(|_| Vec::new(), |target| of_stage(&target)),
         });
     }
     Ok(all)
@@ -138,10 +144,12 @@ pub fn text(stages: &[StageStatus]) -> String {
             (Some(Now::Running { .. }), _) => "running",
             (Some(Now::Waiting { .. }), _) => "waiting",
             (None, State::Fresh) => "fresh  ",
+            (None, State::Kept) => "kept   ",
             (None, State::Stale) => "stale  ",
             (None, State::Missing) => "missing",
         };
-        let not_asked = if stage.will_run || stage.state == State::Fresh { "" } else { "  (not asked for)" };
+        let needs_no_run = matches!(stage.state, State::Fresh | State::Kept);
+        let not_asked = if stage.will_run || needs_no_run { "" } else { "  (not asked for)" };
         let _ = writeln!(text, "{state}  {:<width$}  {}{not_asked}", stage.id, stage.kind);
         for path in &stage.reads {
             let _ = writeln!(text, "           reads {path}");
@@ -151,6 +159,12 @@ pub fn text(stages: &[StageStatus]) -> String {
         }
         for why in &stage.why {
             let _ = writeln!(text, "           {why}");
+        }
+        if stage.state == State::Kept && stage.now.is_none() {
+            text.push_str("           a version made so is kept: it will be put back, nothing runs\n");
+        }
+        if let Some(line) = line(&stage.other_versions) {
+            let _ = writeln!(text, "           {line}");
         }
     }
     text

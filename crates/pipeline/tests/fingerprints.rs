@@ -7,7 +7,6 @@ use std::path::Path;
 use std::time::{Duration, SystemTime};
 
 use dcgan_pipeline::fingerprint::{combine, content, stamp};
-use dcgan_pipeline::folder::partial;
 use dcgan_pipeline::interrupt::Interrupt;
 use dcgan_pipeline::memo::Memo;
 use dcgan_pipeline::progress::{Progress, Verbosity};
@@ -170,9 +169,4 @@ proptest! {
         set_modified(&dir.path().join(&path), 1_234_567_890);
         prop_assert_ne!(&stamp(dir.path()).unwrap().digest, &before.digest);
     }
-}
-
-#[test]
-fn a_partial_folder_is_not_the_stages() {
-    assert_eq!(partial(Path::new("runs/train")), Path::new("runs/train.partial"));
 }

@@ -96,6 +96,12 @@ impl Checkpoints {
     }
 }
 
+/// The newest checkpoint's minibatch, of those up to `end`, of a training's folder; 0 without one.
+pub fn newest_step(dir: &Path, end: u64) -> u64 {
+    let steps = steps_in(&dir.join(super::files::CHECKPOINTS)).unwrap_or_default();
+    steps.into_iter().map(|(step, _)| step).filter(|step| *step <= end).max().unwrap_or(0)
+}
+
 /// The files `step_NNNNNNN.…` of a folder by step.
 pub(super) fn steps_in(dir: &Path) -> Result<Vec<(u64, PathBuf)>> {
     let mut steps = Vec::new();

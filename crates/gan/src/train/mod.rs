@@ -19,6 +19,7 @@ use std::{ops::ControlFlow, path::Path};
 use candle_core::Device;
 use dcgan_images::ImageStore;
 
+pub use checkpoints::newest_step;
 pub use config::{FREE_SETTINGS, Schedule, TrainConfig, TrainSettings};
 pub use trainer::{DiscriminatorUpdate, GeneratorUpdate, Trainer};
 

@@ -90,9 +90,6 @@ pub(super) fn axis<'i>(name: &str, at: std::ops::Range<usize>, value: &Node<'i>)
         !text.is_empty()
             && text.chars().all(|c| c.is_ascii_alphanumeric() || "._+-".contains(c))
             && text.len() <= 64
-            // So end the folders of stages in work and of replaced ones.
-            && !text.ends_with(".partial")
-            && !text.ends_with(".old")
     };
     let mut seen = BTreeSet::new();
     for item in items.iter() {
@@ -101,8 +98,8 @@ pub(super) fn axis<'i>(name: &str, at: std::ops::Range<usize>, value: &Node<'i>)
             let found =
                 if text.is_empty() { item.get_ref().type_str().to_owned() } else { format!("`{text}`") };
             return Err(format!(
-                "expected numbers, true or false, or words of letters, digits, `-`, `_`, `.` and `+` that do \
-                 not end in .partial or .old, for they stand in the names of folders; found {found}"
+                "expected numbers, true or false, or words of letters, digits, `-`, `_`, `.` and `+`, \
+                 for they stand in the names of folders; found {found}"
             ));
         }
         if !seen.insert(text.clone()) {

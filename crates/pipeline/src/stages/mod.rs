@@ -236,6 +236,16 @@ pub trait Stage {
         Vec::new()
     }
 
+    /// How far what lies in a folder of the stage's got, in minibatches of at most `end`; 0 for a stage that is not told so.
+    fn reached(&self, _folder: &Path, _end: u64) -> u64 {
+        0
+    }
+
+    /// At which minibatch it ends at the latest, as far as its settings alone tell.
+    fn end(&self) -> u64 {
+        u64::MAX
+    }
+
     /// Does the work; files go to `ctx.out`.
     ///
     /// # Errors

@@ -1,9 +1,10 @@
 //! `train_gan`: a generator and a discriminator against each other.
 
 use std::ops::ControlFlow;
+use std::path::Path;
 
 use dcgan_gan::ArchitectureName;
-use dcgan_gan::train::{Event, FREE_SETTINGS, TrainConfig, train};
+use dcgan_gan::train::{Event, FREE_SETTINGS, TrainConfig, newest_step, train};
 use dcgan_images::ImageStore;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -140,6 +141,14 @@ impl Stage for TrainGan {
 
     fn free_keys(&self) -> Vec<String> {
         FREE_SETTINGS.iter().map(|key| format!("training.{key}")).collect()
+    }
+
+    fn reached(&self, folder: &Path, end: u64) -> u64 {
+        newest_step(folder, end)
+    }
+
+    fn end(&self) -> u64 {
+        self.training.max_steps.unwrap_or(u64::MAX)
     }
 
     fn run(&self, ctx: &Context<'_>) -> anyhow::Result<Outcome> {
