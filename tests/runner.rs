@@ -80,9 +80,9 @@ fn to_runs_a_stage_and_what_it_needs_and_what_is_forced_must_be_asked_for() {
     assert!(told.contains("2 stages ran, 3 were unchanged"), "{told}");
     let told = place.stderr(&["run", "m.toml", "--to", "train-pixels", "--force", "train-images"]);
     assert!(told.contains("train-images (import_images): asked for with --force"), "{told}");
-    assert!(told.contains("1 stages ran, 2 were unchanged"), "{told}");
+    assert!(told.contains("1 stage ran, 2 were unchanged"), "{told}");
     let told = place.stderr(&["run", "m.toml", "--from", "test-images", "--to", "svm"]);
-    assert!(told.contains("1 stages ran, 2 were unchanged"), "{told}");
+    assert!(told.contains("1 stage ran, 2 were unchanged"), "{told}");
 
     let told = place.fails(2, &["run", "m.toml", "--only", "svm", "--force", "test-pixels"]);
     assert!(
