@@ -66,7 +66,8 @@ fn announced_bytes(header: &str) -> Option<u64> {
     let quote = descr.chars().next().filter(|quote| matches!(quote, '\'' | '"'))?;
     let kind = descr[1..].split(quote).next()?;
     let digits = kind.trim_start_matches(|c: char| !c.is_ascii_digit());
-    let n_item_bytes: u64 = if digits.is_empty() { 1 } else { digits.parse().ok()? };
+    // Items of no bytes would be any number of them, for which `ndarray-npy` takes memory before it looks at their type.
+    let n_item_bytes: u64 = if digits.is_empty() { 1 } else { digits.parse::<u64>().ok()?.max(1) };
     let shape = only("shape")?.split_once('(')?.1.split(')').next()?;
     let mut sides = shape.split(',').map(str::trim).filter(|side| !side.is_empty());
     sides.try_fold(n_item_bytes, |product, side| {
@@ -105,6 +106,8 @@ mod tests {
         assert_eq!(told(&file(1, &matrix("3, 2"), 23)), "23 of 24 bytes: the file is truncated");
         assert!(told(&file(1, &matrix("99999999999, 2"), 24)).contains("of 799999999992 bytes"));
         assert!(told(&file(1, &matrix("99999999999, 99999999999"), 24)).contains("shape"));
+        let of_no_bytes = matrix("99999999999,").replace("<f4", "<f0");
+        assert_eq!(told(&file(1, &of_no_bytes, 24)), "24 of 99999999999 bytes: the file is truncated");
         assert!(
             told(b"\x93NUMPY\x02\x00\xff\xff\xff\xff{}").contains("one of 4294967295 bytes in a file of 14")
         );
