@@ -200,13 +200,8 @@ impl Mount {
         std::fs::create_dir_all(&folder).unwrap();
         let output =
             Command::new("mount").args(["-t", "tmpfs", "-o", options, "tmpfs"]).arg(&folder).output();
-        match output {
-            Ok(output) if output.status.success() => Some(Self(folder)),
-            _ => {
-                eprintln!("skipped: mounting a file system needs root");
-                None
-            }
-        }
+        let mounted = output.is_ok_and(|output| output.status.success()).then_some(Self(folder));
+        dcgan_testing::needs("root", mounted, "mounting a file system needs root")
     }
 
     fn change(&self, options: &str) {
@@ -318,8 +313,8 @@ fn a_change_is_seen_though_the_clock_was_turned_back() {
 
 #[test]
 fn a_clock_that_jumps_makes_nothing_stale_and_nothing_fresh() {
-    if Command::new("faketime").arg("--version").output().is_err() {
-        eprintln!("skipped: there is no `faketime`");
+    let faketime = Command::new("faketime").arg("--version").output().ok();
+    if dcgan_testing::needs("faketime", faketime, "no `faketime` on the path").is_none() {
         return;
     }
     let place = on_a_file();

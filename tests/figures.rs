@@ -120,6 +120,19 @@ fn every_figure_lands_in_the_report() {
     ] {
         assert!(report.contains(title), "{title}");
     }
+    // Digits or walls are no bedrooms: that is computed, and nothing is said to be as in the paper that was not compared.
+    for departure in [
+        "network of architecture svhn32, not faces64",
+        "network trained on synthetic windows, not on LSUN",
+        "network trained on synthetic windows, not on faces of photos",
+        "statistics inferred, not batch (released code)",
+        "picks [3, 1, 4], not [] (random points, section 6.1)",
+        "3 points, not 9",
+        "n_features 2, not 6 (section 6.2)",
+    ] {
+        assert!(report.contains(&format!("<li>{departure} <span")), "{departure}");
+    }
+    assert!(report.contains("<h3 id=\"not-checked\">") && report.contains("<h3 id=\"equal\">"));
     let (header, z) = npy(&read("samples/z.npy"));
     assert!(header.contains("(20, 100)"), "{header}");
     let (header, pixels) = (npy(&read("samples/pixels.npy")).0, read("samples/pixels.npy"));
@@ -166,6 +179,38 @@ fn every_figure_lands_in_the_report() {
     assert_eq!(again.len(), 128 + 7 * 3072);
     let z_again = npy(&std::fs::read(place.path("again/z.npy")).unwrap()).1;
     assert_eq!(z_again, z[..700]);
+}
+
+#[test]
+fn without_picked_samples_the_figure_is_asked_for_and_left_out() {
+    let bare = FIGURES
+        .replace("a = [0, 1, 2]\nb = [3, 4, 5]\nc = [6, 7, 8]\n", "")
+        .replace("left = [0, 1, 2, 3]\nright = [4, 5, 6, 7]\n", "left = []\n");
+    let place = Place::new(&bare);
+    std::fs::write(place.path("boxes.csv"), BOXES).unwrap();
+    let told = place.stderr(&["run", "m.toml"]);
+    let ask = "`arithmetic` waits: nobody has picked the samples of the three concepts a, b and c, three of each in the paper: open \
+               runs/m/samples/pick.html (which `sample` writes with `pages=true`), copy the lists, then dcgan run m.toml --set \
+               'arithmetic.a=[…]' --set 'arithmetic.b=[…]' --set 'arithmetic.c=[…]'";
+    assert!(told.contains(ask), "{told}");
+    assert!(told.contains("`turn` waits: ") && told.contains("8 stages ran"), "{told}");
+    let report = || std::fs::read_to_string(place.path("runs/m/report/report.html")).unwrap();
+    assert!(!report().contains("Arithmetic on z") && report().contains("A walk through z"));
+    assert!(!place.path("runs/m/arithmetic").exists());
+    assert!(place.stderr(&["run", "m.toml"]).contains("0 stages ran, 8 were unchanged"));
+    assert!(place.stdout(&["status", "m.toml"]).contains("nobody has picked the samples of the two ends"));
+
+    let told = place.fails(1, &["run", "m.toml", "--only", "arithmetic"]);
+    assert!(told.contains("stage `arithmetic` cannot run: nobody has picked"), "{told}");
+    let alone = ["stage", "turn", "--out", "x", "model=runs/m/train", "samples=runs/m/samples"];
+    let told = place.fails(1, &alone);
+    assert!(told.contains("open runs/m/samples/pick.html") && told.contains("'left=[…]'"), "{told}");
+
+    let picks = ["arithmetic.a=[0]", "arithmetic.b=[1, 2]", "arithmetic.c=[3, 4, 5]"];
+    let sets: Vec<&str> = picks.iter().flat_map(|pick| ["--set", pick]).collect();
+    place.stdout(&[&["run", "m.toml"][..], &sets].concat());
+    assert!(report().contains("Arithmetic on z: a − b + c"));
+    assert!(report().contains("<li>2 samples of a concept, not 3 <span"));
 }
 
 #[test]

@@ -6,15 +6,8 @@ mod common;
 use std::path::PathBuf;
 
 use common::Place;
+use dcgan_testing::real_data;
 use serde_json::Value;
-
-fn data() -> Option<PathBuf> {
-    let data = std::env::var_os("DCGAN_REAL_DATA").map(PathBuf::from);
-    if data.is_none() {
-        eprintln!("skipped: DCGAN_REAL_DATA is not set");
-    }
-    data
-}
 
 // The features by PyTorch, as the script in crates/gan/src/features/tests.rs makes them, and the draws that the stage writes:
 //   from sklearn.svm import LinearSVC; rows = json.load(open("draws.json"))
@@ -25,7 +18,7 @@ const SCIKIT_LEARN: (f64, f64) = (5e-4, 0.186_25);
 
 #[test]
 fn released_weights_and_real_digits_give_the_error_that_pytorch_and_scikit_learn_give() {
-    let Some(data) = data() else { return };
+    let Some(data) = real_data() else { return };
     let place = Place::new("");
     let manifest = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../pipelines/svhn-released.toml");
     let set = format!("data={}", data.display());
@@ -49,7 +42,7 @@ fn released_weights_and_real_digits_give_the_error_that_pytorch_and_scikit_learn
 
 #[test]
 fn real_photos_become_faces_without_near_duplicates_and_train_a_network() {
-    let Some(data) = data() else { return };
+    let Some(data) = real_data() else { return };
     let place = Place::new("");
     let manifest = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../pipelines/faces.toml");
     let set = format!("data={}", data.join("faces/lfw150").display());

@@ -1,4 +1,5 @@
 //! A page as a real browser sees it.
+#![allow(dead_code)]
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -38,16 +39,30 @@ pub(crate) fn chromium() -> Option<PathBuf> {
     let on_path = std::env::split_paths(&path)
         .flat_map(|folder| ["chromium", "chromium-browser", "google-chrome"].map(|name| folder.join(name)))
         .find(|candidate| candidate.is_file());
-    named.or(on_path)
+    dcgan_testing::needs("Chromium", named.or(on_path), "no Chromium on the path or in $CHROMIUM")
 }
 
-/// Opens a page, with a window so many CSS pixels wide.
+/// Opens a page, with a window so many CSS pixels wide, and says what is on it.
 pub(crate) fn open(chromium: &Path, html: &str, width: u32) -> Seen {
+    with_script(chromium, html, width, PROBE)
+}
+
+/// Opens a page and runs the body of an async function on it once it has loaded; what that returns is found.
+pub(crate) fn act(chromium: &Path, html: &str, width: u32, body: &str) -> Seen {
+    // What waits for no more than promises is done before the frame's own load event.
+    let script = format!(
+        "<script>addEventListener(\"load\", () => {{ (async () => {{ {body} }})().then((said) => \
+         {{ document.title = JSON.stringify(said); }}, (error) => console.error(error)); }});</script>"
+    );
+    with_script(chromium, html, width, &script)
+}
+
+fn with_script(chromium: &Path, html: &str, width: u32, script: &str) -> Seen {
     let folder = tempfile::tempdir().unwrap();
     let page = folder.path().join("page.html");
     // In a frame, for the browser's own window cannot be as narrow as a phone.
     assert!(html.contains("<head>"));
-    let framed = format!("{}{PROBE}", html.replacen("<head>", &format!("<head>{POLICY}"), 1));
+    let framed = format!("{}{script}", html.replacen("<head>", &format!("<head>{POLICY}"), 1));
     std::fs::write(folder.path().join("framed.html"), framed).unwrap();
     let frame = format!(
         "<!DOCTYPE html><html lang=\"en\"><title>frame</title><iframe src=\"framed.html\" width=\"{width}\" height=\"800\" \

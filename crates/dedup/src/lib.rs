@@ -1,4 +1,4 @@
-//! Semantic hashing: near-duplicates of a picture set, found and left out (section 3.1 of the paper).
+//! Semantic hashing: near-duplicates of a picture set, found and left out (section 4.1.1 of the paper).
 //!
 //! An autoencoder 3072-128-3072 is [trained](train::train) on 32×32 pictures; its 128 ReLU units, thresholded, are a picture's
 //! [`Code`]. [`hash`](hash::hash) streams a data set to codes, [`group`] finds equal codes (the paper's rule) or near ones that

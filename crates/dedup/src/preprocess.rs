@@ -3,7 +3,7 @@
 use dcgan_images::Filter;
 use serde::{Deserialize, Serialize};
 
-/// Side of the pictures that are hashed (section 3.1).
+/// Side of the pictures that are hashed (section 4.1.1).
 pub const SIDE: usize = 32;
 /// Values of a picture: 3 × 32 × 32.
 pub const N_INPUTS: usize = 3 * SIDE * SIDE;
@@ -23,7 +23,7 @@ pub struct Preprocessing {
     pub standardise: bool,
 }
 
-/// The filter with which the middle square of a picture is scaled to 32×32 (section 3.1; the filter is unstated).
+/// The filter with which the middle square of a picture is scaled to 32×32 (section 4.1.1; the filter is unstated).
 pub(crate) const FILTER: Filter = Filter::CatmullRom;
 
 impl Preprocessing {

@@ -6,7 +6,7 @@ use std::collections::HashSet;
 use std::ops::ControlFlow;
 use std::path::Path;
 
-use dcgan_dedup::evaluate::{Change, EvaluateConfig, Evaluated, evaluate};
+use dcgan_dedup::evaluate::{Change, EvaluateConfig, Evaluated, evaluate, found_pairs};
 use dcgan_dedup::group::{GROUPS, GroupConfig, Keep, Rule, group_images, read_groups};
 use dcgan_dedup::hash::{HashConfig, hash};
 use dcgan_dedup::regenerate::{Target, regenerate};
@@ -77,19 +77,24 @@ fn planted_near_duplicates_are_found_and_removed() {
     let changes = vec![Change::Jpeg(50), Change::Resize(50), Change::Crop(2), Change::Flip];
     let config = EvaluateConfig { n_changed: 30, changes, n_on_sheet: 5, ..Default::default() };
     let codes = at("codes");
-    let evaluated =
-        Evaluated { source: &source, model: &model, hashed: &codes, groups: &groups, grouping: &grouping };
+    let pairs_found = found_pairs(&groups);
+    let evaluated = Evaluated {
+        source: &source,
+        model: &model,
+        hashed: &codes,
+        groups: &groups,
+        found: &pairs_found,
+        grouping: &grouping,
+    };
     let (evaluation, sheet) = evaluate(evaluated, &config, &[], &mut go).unwrap();
     let near = &evaluation.methods[2];
     assert!(near.method.contains("near") && near.recall[0].n == 30, "{near:?}");
     assert!(near.recall[0].share > 0.9 && near.recall[1].share > 0.9, "{near:?}");
     assert!(near.recall[3].share < 0.2 && near.false_positives.share < 0.05, "{near:?}");
     assert!(evaluation.methods[0].recall[0].share <= near.recall[0].share);
-    let page = sheet.html("Rooms <&>", &evaluation);
-    assert!(
-        page.contains("Rooms &lt;&amp;&gt;") && page.matches("data:image/jpeg;base64,").count() == 10,
-        "{page}"
-    );
+    assert_eq!((sheet.found.len(), sheet.n_found, sheet.pictures().count()), (5, groups.len(), 10));
+    assert!(sheet.found.iter().all(|pair| pairs.contains(&(pair.first.clone(), pair.second.clone()))));
+    assert!(evaluation.html().contains("<td>flip</td>"));
     assert_eq!(evaluation.markdown().lines().count(), 2 + 4 + 2);
 
     let target = Target::Store { resize: "min_resize_centre_crop(32)".parse().unwrap() };

@@ -3,17 +3,10 @@
 #![allow(clippy::unwrap_used)]
 
 use std::ops::ControlFlow;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use dcgan_images::{ImageStore, ImportConfig, Source, Split, import};
-
-fn real_data() -> Option<PathBuf> {
-    let folder = std::env::var_os("DCGAN_REAL_DATA").map(PathBuf::from);
-    if folder.is_none() {
-        println!("skipped: DCGAN_REAL_DATA is not set");
-    }
-    folder
-}
+use dcgan_testing::real_data;
 
 fn imported(source: &Source, config: &ImportConfig, out: &Path) -> ImageStore {
     let summary = import(source, config, out, &mut |_, _| ControlFlow::Continue(())).unwrap();

@@ -19,6 +19,7 @@ use crate::memory::PeakMemory;
 use crate::progress::Progress;
 use crate::record::{Environment, InputRecord, OutputRecord, Record, outputs, outputs_at};
 use crate::space;
+use crate::stages::paper::{Comparison, compared};
 use crate::stages::{Outcome, StageConfig};
 use crate::staleness::damage;
 use crate::version::{Version, extends};
@@ -295,6 +296,7 @@ fn record(
     seconds: f64,
 ) -> anyhow::Result<Record> {
     let info = job.config.info();
+    let Comparison { differences, not_checked, equal } = compared(job.config, outcome.differences)?;
     let device = if info.uses_device { job.device } else { DeviceChoice::Cpu };
     Ok(Record {
         id: job.id.to_owned(),
@@ -310,6 +312,8 @@ fn record(
         seconds,
         peak_memory_bytes: None,
         metrics: outcome.metrics,
-        differences: outcome.differences,
+        differences,
+        not_checked,
+        equal,
     })
 }

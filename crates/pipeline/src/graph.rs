@@ -94,10 +94,11 @@ impl Graph {
         reached(of, &self.children())
     }
 
-    /// The stages a manifest's goals need; all of them where it has no goals.
+    /// The stages a manifest's goals need; all of them where it has no goals. Those that wait for a person are none.
     pub fn wanted(&self, manifest: &Manifest) -> BTreeSet<usize> {
+        let is_waiting = |idx: &usize| manifest.stages[*idx].config.stage().waits_for().is_some();
         if manifest.goals.is_empty() {
-            return (0..self.parents.len()).collect();
+            return (0..self.parents.len()).filter(|idx| !is_waiting(idx)).collect();
         }
         let named: BTreeSet<&String> = manifest.goals.iter().collect();
         let goals: Vec<usize> = manifest
@@ -106,6 +107,7 @@ impl Graph {
             .enumerate()
             .filter(|(_, stage)| named.contains(&stage.id))
             .map(|(idx, _)| idx)
+            .filter(|idx| !is_waiting(idx))
             .collect();
         self.with_ancestors(&goals)
     }

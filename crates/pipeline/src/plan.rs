@@ -13,6 +13,7 @@ use crate::inputs::{Location, gather};
 use crate::kept;
 use crate::manifest::Manifest;
 use crate::memo::Memo;
+use crate::pages::PICK_PAGE;
 use crate::progress::Progress;
 use crate::record::{InputRecord, Record};
 use crate::staleness::{self, Current, Reason};
@@ -205,6 +206,15 @@ impl<'a> Planner<'a> {
             all
         });
         all.get(&version.content).map_or(&[], Vec::as_slice)
+    }
+
+    /// What a stage asks a person for before it can run.
+    pub fn asks(&self, idx: usize) -> Option<String> {
+        let stage = &self.manifest.stages[idx];
+        let picks = stage.config.stage().waits_for()?;
+        let page = self.run_folder.join(picks.samples.as_str()).join(PICK_PAGE);
+        let command = format!("dcgan run {}", self.manifest.path.display());
+        Some(picks.ask(&page, &command, &format!("--set '{}.", stage.written)))
     }
 
     /// The stage's inputs; if one cannot be read, that becomes a reason.

@@ -51,6 +51,17 @@ pub struct Record {
     pub metrics: Value,
     /// In what the stage departed from the paper.
     pub differences: Vec<String>,
+    /// What was not compared with the paper, and why.
+    #[serde(default = "never_compared")]
+    pub not_checked: Vec<String>,
+    /// What was compared and is the paper's.
+    #[serde(default)]
+    pub equal: Vec<String>,
+}
+
+/// Of a record that an earlier program wrote.
+fn never_compared() -> Vec<String> {
+    vec!["the stage ran with an earlier program, which did not compare its settings".to_owned()]
 }
 
 /// One thing a stage read.

@@ -110,6 +110,9 @@ pub fn run(manifest: &Manifest, options: &RunOptions, progress: &Progress) -> an
     let _lock = Lock::of_folder(&planner.run_folder, progress)?;
     check_way(&planner, &chosen)?;
     check_outside(&planner, &chosen)?;
+    if let Some((idx, ask)) = chosen.iter().find_map(|idx| Some((*idx, planner.asks(*idx)?))) {
+        bail!("stage `{}` cannot run: {ask}", manifest.stages[idx].id);
+    }
 
     let steps: Vec<usize> = planner.order()?.into_iter().filter(|idx| chosen.contains(idx)).collect();
     let journal = Journal::begin(
@@ -120,6 +123,13 @@ pub fn run(manifest: &Manifest, options: &RunOptions, progress: &Progress) -> an
     drop(journal);
     let mut summary = summary(&steps, outcomes, &planner, options.policy.keeps_going)?;
     finish(&planner, &steps, &mut summary);
+    if selection.only.is_empty() {
+        for (idx, stage) in manifest.stages.iter().enumerate() {
+            if let Some(ask) = planner.asks(idx) {
+                progress.note(format_args!("`{}` waits: {ask}", stage.id));
+            }
+        }
+    }
     Ok(summary)
 }
 

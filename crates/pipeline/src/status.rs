@@ -114,7 +114,7 @@ pub fn status(
             state: assessment.state,
             now,
             will_run: selected.contains(&idx) && !matches!(assessment.state, State::Fresh | State::Kept),
-            why: reasons.iter().map(ToString::to_string).collect(),
+            why: planner.asks(idx).into_iter().chain(reasons.iter().map(ToString::to_string)).collect(),
             reasons,
             folder: planner.target(idx),
             reads: paths_read(&stage.config),

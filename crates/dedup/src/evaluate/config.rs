@@ -18,7 +18,7 @@ pub struct EvaluateConfig {
     pub changes: Vec<Change>,
     /// The false-positive rate that perceptual hashes are held to.
     pub false_positive_rate: f64,
-    /// Groups, and borderline pairs, on the contact sheet.
+    /// Pairs that were found, and borderline pairs, on the contact sheet.
     pub n_on_sheet: usize,
     /// Seed of what is changed and how, and of what is on the sheet.
     pub seed: u64,

@@ -10,6 +10,7 @@ mod baselines;
 mod changes;
 mod config;
 mod interval;
+mod judged;
 mod montage;
 mod sheet;
 
@@ -27,6 +28,7 @@ pub use baselines::Baseline;
 pub use changes::Change;
 pub use config::EvaluateConfig;
 pub use interval::Share;
+pub use judged::{Judged, found_pairs};
 pub use sheet::{PairToJudge, Sheet};
 
 use crate::group::{GroupConfig, Member, pixel_distance};
@@ -71,6 +73,8 @@ pub struct Evaluated<'a> {
     pub hashed: &'a Path,
     /// Its groups by the near rule, as far as they are known.
     pub groups: &'a [Vec<Member>],
+    /// The pairs that the rule in use found; some are drawn for the contact sheet.
+    pub found: &'a [PairToJudge],
     /// Radius and threshold of the near rule.
     pub grouping: &'a GroupConfig,
 }
@@ -89,8 +93,8 @@ struct Hashed {
     baselines: [Vec<u64>; 2],
 }
 
-/// Measures recall and false positives, and collects the pictures of the contact sheet: `to_judge` gives the pairs and groups
-/// that people should look at. `observe` is told pictures done and to do.
+/// Measures recall and false positives, and collects the pictures of the contact sheet, on which `borderline` pairs
+/// stand too. `observe` is told pictures done and to do.
 ///
 /// # Errors
 /// Where a setting is out of range or files cannot be read; [`DedupError::File`] where the set holds none of the hashed
@@ -98,7 +102,7 @@ struct Hashed {
 pub fn evaluate(
     evaluated: Evaluated<'_>,
     config: &EvaluateConfig,
-    to_judge: &[PairToJudge],
+    borderline: &[PairToJudge],
     observe: &mut dyn FnMut(u64, u64) -> ControlFlow<()>,
 ) -> Result<(Evaluation, Sheet)> {
     config.validate()?;
@@ -112,7 +116,7 @@ pub fn evaluate(
     let is_changed: HashMap<usize, usize> =
         sample.iter().enumerate().map(|(k, &i)| (i as usize, k)).collect();
 
-    let mut sheet = Sheet::new(evaluated.groups, to_judge, config.n_on_sheet, config.seed);
+    let mut sheet = Sheet::new(evaluated.found, borderline, config.n_on_sheet, config.seed);
     let mut walk = Walk {
         evaluated,
         config,
@@ -352,6 +356,11 @@ fn related(groups: &[Vec<Member>], keys: &[(u32, String)]) -> Related {
 }
 
 impl Evaluation {
+    /// The table as HTML: a row a change, a column a method.
+    pub fn html(&self) -> String {
+        sheet::table(self)
+    }
+
     /// The table as Markdown: a row a change, a column a method.
     pub fn markdown(&self) -> String {
         let mut text = String::from("| change |");

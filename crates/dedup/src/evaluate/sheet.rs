@@ -1,7 +1,7 @@
-//! The contact sheet: groups and borderline pairs for people to judge, as the paper's authors did.
+//! The contact sheet: pairs that a rule found, and borderline ones, for people to judge, as the paper's authors did.
 
 use dcgan_images::counting::counted;
-use dcgan_images::page::{Page, escaped};
+use dcgan_images::page::escaped;
 use dcgan_images::{ImagesError, batches};
 use image::RgbImage;
 use image::codecs::jpeg::JpegEncoder;
@@ -11,14 +11,11 @@ use std::collections::{HashMap, HashSet};
 
 use super::{Evaluation, montage};
 use crate::Result;
-use crate::group::Member;
 
-/// Pictures of a group that are shown, at most.
-const PER_GROUP: usize = 12;
 /// Longer side of a picture on the sheet.
 const SHOWN_SIDE: u32 = 160;
 
-/// A pair near the threshold of the second look.
+/// A pair for people to judge.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct PairToJudge {
     /// One key.
@@ -31,27 +28,31 @@ pub struct PairToJudge {
     pub pixel_distance: f32,
 }
 
-/// Groups and pairs, with the pictures that have come by.
+/// Pairs, with the pictures that have come by.
 #[derive(Clone, Debug)]
 pub struct Sheet {
-    groups: Vec<Vec<Member>>,
-    pairs: Vec<PairToJudge>,
+    /// Pairs that the rule found, drawn at random.
+    pub found: Vec<PairToJudge>,
+    /// How many it found.
+    pub n_found: usize,
+    /// The pairs nearest to the threshold of the second look.
+    pub borderline: Vec<PairToJudge>,
     wanted: HashSet<String>,
     /// JPEG files by key.
     pictures: HashMap<String, Vec<u8>>,
 }
 
 impl Sheet {
-    pub(super) fn new(groups: &[Vec<Member>], pairs: &[PairToJudge], n: usize, seed: u64) -> Self {
-        let mut drawn = batches::shuffled(groups.len(), seed, 1);
+    pub(super) fn new(found: &[PairToJudge], borderline: &[PairToJudge], n: usize, seed: u64) -> Self {
+        let mut drawn = batches::shuffled(found.len(), seed, 1);
         drawn.truncate(n);
         drawn.sort_unstable();
-        let shown = |group: &Vec<Member>| group.iter().take(PER_GROUP).cloned().collect();
-        let groups: Vec<Vec<Member>> = drawn.iter().map(|&k| shown(&groups[k as usize])).collect();
-        let pairs: Vec<PairToJudge> = pairs.iter().take(n).cloned().collect();
-        let of_groups = groups.iter().flatten().map(|member| member.key.clone());
-        let of_pairs = pairs.iter().flat_map(|pair| [pair.first.clone(), pair.second.clone()]);
-        Self { wanted: of_groups.chain(of_pairs).collect(), groups, pairs, pictures: HashMap::new() }
+        let n_found = found.len();
+        let found: Vec<PairToJudge> = drawn.iter().map(|&k| found[k as usize].clone()).collect();
+        let borderline: Vec<PairToJudge> = borderline.iter().take(n).cloned().collect();
+        let keys = |pair: &PairToJudge| [pair.first.clone(), pair.second.clone()];
+        let wanted = found.iter().chain(&borderline).flat_map(keys).collect();
+        Self { found, n_found, borderline, wanted, pictures: HashMap::new() }
     }
 
     pub(super) fn wants(&self, key: &str) -> bool {
@@ -66,60 +67,34 @@ impl Sheet {
         self.pictures.insert(key, jpeg);
     }
 
-    /// The first groups as one JPEG: a block a group, the picture that stays first; none if there are no groups.
+    /// The JPEG files that have come by, by key.
+    pub fn pictures(&self) -> impl Iterator<Item = (&str, &[u8])> {
+        self.pictures.iter().map(|(key, jpeg)| (key.as_str(), jpeg.as_slice()))
+    }
+
+    /// The first pairs that the rule found as one JPEG, a block a pair; none if there are no pairs.
     ///
     /// # Errors
     /// Where a picture cannot be encoded.
-    pub fn groups_picture(&self) -> Result<Option<Vec<u8>>> {
-        let keys = |group: &Vec<Member>| group.iter().map(|member| member.key.clone()).collect();
-        let blocks: Vec<Vec<String>> = self.groups.iter().map(keys).collect();
-        montage::jpeg(&blocks, &self.pictures)
+    pub fn found_picture(&self) -> Result<Option<Vec<u8>>> {
+        montage::jpeg(&blocks(&self.found), &self.pictures)
     }
 
-    /// The pairs nearest to the threshold as one JPEG: a block a pair; none if there are no pairs.
+    /// The same of the pairs nearest to the threshold.
     ///
     /// # Errors
     /// Where a picture cannot be encoded.
-    pub fn pairs_picture(&self) -> Result<Option<Vec<u8>>> {
-        let keys = |pair: &PairToJudge| vec![pair.first.clone(), pair.second.clone()];
-        let blocks: Vec<Vec<String>> = self.pairs.iter().map(keys).collect();
-        montage::jpeg(&blocks, &self.pictures)
-    }
-
-    /// The page, whole in one file.
-    pub fn html(&self, title: &str, evaluation: &Evaluation) -> String {
-        let mut page = Page::new(title);
-        page.html(&table(evaluation));
-        page.heading(&format!("{}, drawn at random", counted(self.groups.len(), "group")));
-        page.paragraph("The first picture stays; the others are removed.");
-        for group in &self.groups {
-            page.row(
-                group.iter().map(|member| self.figure(&member.key, member.distance, member.pixel_distance)),
-            );
-        }
-        page.heading(&format!(
-            "{} nearest to the threshold of the second look",
-            counted(self.pairs.len(), "pair")
-        ));
-        for pair in &self.pairs {
-            let keys = [pair.first.as_str(), &pair.second];
-            page.row(keys.map(|key| self.figure(key, pair.distance, pair.pixel_distance)));
-        }
-        page.finish()
-    }
-
-    fn figure<'a>(
-        &'a self,
-        key: &'a str,
-        distance: u32,
-        pixel_distance: f32,
-    ) -> (&'a str, String, Option<&'a [u8]>) {
-        let caption = format!("{distance} bits, {pixel_distance:.3}");
-        (key, caption, self.pictures.get(key).map(Vec::as_slice))
+    pub fn borderline_picture(&self) -> Result<Option<Vec<u8>>> {
+        montage::jpeg(&blocks(&self.borderline), &self.pictures)
     }
 }
 
-fn table(evaluation: &Evaluation) -> String {
+fn blocks(pairs: &[PairToJudge]) -> Vec<Vec<String>> {
+    pairs.iter().map(|pair| vec![pair.first.clone(), pair.second.clone()]).collect()
+}
+
+/// Recall and false pairs as an HTML table.
+pub(super) fn table(evaluation: &Evaluation) -> String {
     let mut text = format!(
         "<p>Recall in percent (95 % interval) of {} changed in known ways, looked for among {}.</p>\n<table><tr><th>change</th>",
         counted(evaluation.n_changed, "picture"),

@@ -9,7 +9,7 @@ use crate::error::check;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Rule {
-    /// Equal codes: the paper's (section 3.1).
+    /// Equal codes: the paper's (section 4.1.1).
     #[default]
     Exact,
     /// Codes within a radius, and pictures that a second look finds alike.

@@ -1,4 +1,4 @@
-//! Training the autoencoder (section 3.1).
+//! Training the autoencoder (section 4.1.1).
 //!
 //! Per minibatch of pictures x, two corrupted copies x₁ and x₂ of each (cut, brightened, with noise), with
 //! a = W·x + b, σ the standard deviation of each unit and m a dropout mask:
@@ -18,7 +18,7 @@ use std::time::{Duration, Instant};
 use dcgan_images::{ImageStore, batches};
 use serde::Serialize;
 
-pub use config::{ThresholdRule, TrainConfig};
+pub use config::{Preset, ThresholdRule, TrainConfig};
 pub use trainer::Losses;
 
 use self::copies::Copies;

@@ -1,8 +1,6 @@
 //! Against `rustface`, another implementation of the same cascade. It takes shortcuts in other places (a window that leaves the
 //! picture is moved, not only padded; other rounding of scaled pixels), so that boxes differ by a few pixels at times.
 
-use std::path::Path;
-
 use dcgan_images::decode;
 use rustface::ImageData;
 
@@ -68,12 +66,9 @@ fn small_pictures_have_no_faces() {
 
 #[test]
 fn real_photos_give_what_rustface_gives() {
-    let Some(real) = std::env::var_os("DCGAN_REAL_DATA") else {
-        eprintln!("skipped: DCGAN_REAL_DATA is not set");
-        return;
-    };
+    let Some(real) = dcgan_testing::real_data() else { return };
     let (cascade, mut peer, mut scratch) = (Cascade::embedded().unwrap(), peer(), Scratch::default());
-    let folder = Path::new(&real).join("faces/lfw150");
+    let folder = real.join("faces/lfw150");
     let mut files: Vec<_> = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
     files.sort();
     let [mut n_ours, mut n_theirs, mut ours_alike, mut theirs_alike] = [0; 4];

@@ -1,5 +1,3 @@
-use std::path::PathBuf;
-
 use dcgan_images::{ImageStore, ImportConfig, Source, import};
 
 use super::*;
@@ -15,10 +13,7 @@ fn store_of(source: &Source, dir: &std::path::Path) -> ImageStore {
 // torch.cat([F.max_pool2d(h, h.shape[-1] // 4).flatten(1) for h in maps], 1), of test_32x32.mat's first, second and last.
 #[test]
 fn features_of_real_digits_agree_with_pytorch() {
-    let Some(data) = std::env::var_os("DCGAN_REAL_DATA").map(PathBuf::from) else {
-        eprintln!("skipped: DCGAN_REAL_DATA is not set");
-        return;
-    };
+    let Some(data) = dcgan_testing::real_data() else { return };
     let released = data.join("authors/svhn_unsup_all_conv_dcgan_100z_gaussian_lr_0.0005_64mb");
     let released = import_released(ReleasedSet::Svhn, &released, &Device::Cpu).unwrap();
     let dir = tempfile::tempdir().unwrap();

@@ -26,6 +26,8 @@ fn record(seed: u64) -> Record {
         peak_memory_bytes: None,
         metrics: json!({}),
         differences: Vec::new(),
+        not_checked: Vec::new(),
+        equal: Vec::new(),
     }
 }
 

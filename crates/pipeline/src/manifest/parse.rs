@@ -53,7 +53,7 @@ pub(super) fn parse(path: &Path, sources: &Sources, sets: &[String]) -> Result<M
         .flat_map(|stage| cells.cells(&stage.id).into_iter().map(move |cell| (stage, cell)))
         .filter_map(|(stage, cell)| stage_def(stage, &cell, &cells, &vars, sources, &mut problems))
         .collect();
-    let manifest = Manifest {
+    let mut manifest = Manifest {
         name: name.unwrap_or_default(),
         description,
         goals,
@@ -62,7 +62,15 @@ pub(super) fn parse(path: &Path, sources: &Sources, sets: &[String]) -> Result<M
         places: places(&top, 0..0, sources),
     };
     check::check(&manifest, &ids, &mut problems);
+    leave_out_waiting(&mut manifest);
     if problems.is_empty() { Ok(manifest) } else { Err(sorted(problems)) }
+}
+
+/// A report does without what still waits for a person.
+fn leave_out_waiting(manifest: &mut Manifest) {
+    let waiting = manifest.stages.iter().filter(|stage| stage.config.stage().waits_for().is_some());
+    let waiting: Vec<String> = waiting.map(|stage| stage.id.clone()).collect();
+    manifest.stages.iter_mut().for_each(|stage| stage.config.leave_out(&waiting));
 }
 
 /// In the order of the manifest's lines. Problems of `--set` arguments alone are problems of usage.

@@ -1,17 +1,24 @@
-//! Pages on which people choose samples and draw boxes on them: one file each, opened straight from the disk.
+//! Pages on which people choose samples, draw boxes on them and judge pairs: one file each, opened straight from the disk.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use dcgan_dedup::evaluate::{Evaluation, Sheet};
 use dcgan_images::SampleBox;
+use dcgan_images::page::escaped;
 use serde_json::json;
 
+/// Name of the page on which samples are picked.
+pub const PICK_PAGE: &str = "pick.html";
 /// Picks pictures into up to three lists of numbers.
 const PICK: &str = include_str!("pick.html");
 /// Draws boxes on pictures and saves them as CSV.
 const BOXES: &str = include_str!("boxes.html");
-/// What both pages look like.
+/// Marks pairs of pictures as the same or not and saves the marks as CSV.
+const JUDGE: &str = include_str!("judge.html");
+/// What the pages look like.
 const STYLE: &str = include_str!("style.css");
 
 /// A grid as `dcgan_images::grid` writes it.
@@ -41,6 +48,26 @@ pub fn pick_page(grid: &Grid<'_>) -> anyhow::Result<String> {
 /// If the grid cannot be read.
 pub fn boxes_page(grid: &Grid<'_>, boxes: &[SampleBox]) -> anyhow::Result<String> {
     fill(BOXES, grid, boxes)
+}
+
+/// The page on which the pairs that `rule` found are judged.
+pub fn judge_page(title: &str, rule: &str, sheet: &Sheet, evaluation: &Evaluation) -> String {
+    let uri = |jpeg: &[u8]| format!("data:image/jpeg;base64,{}", STANDARD.encode(jpeg));
+    let pictures: BTreeMap<&str, String> = sheet.pictures().map(|(key, jpeg)| (key, uri(jpeg))).collect();
+    let data = json!({
+        "rule": rule,
+        "found": sheet.found,
+        "n_found": sheet.n_found,
+        "borderline": sheet.borderline,
+        "pictures": pictures,
+    });
+    // A key may hold what ends a script.
+    let data = data.to_string().replace('<', "\\u003c");
+    JUDGE
+        .replace("<!-- TITLE -->", &escaped(title))
+        .replace("/* STYLE */", STYLE)
+        .replace("<!-- TABLE -->", &evaluation.html())
+        .replace("/* DATA */ null", &data)
 }
 
 fn fill(page: &str, grid: &Grid<'_>, boxes: &[SampleBox]) -> anyhow::Result<String> {

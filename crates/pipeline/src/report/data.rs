@@ -26,6 +26,10 @@ pub struct ReportData {
     pub distances: Vec<Plot>,
     /// Every departure from the paper, each once.
     pub departures: Vec<Departure>,
+    /// What was not compared with the paper, and why.
+    pub not_checked: Vec<Departure>,
+    /// What was compared and is the paper's.
+    pub equal: Vec<Departure>,
     /// The stages behind it, those that came first first.
     pub stages: Vec<StageData>,
     /// The machines and programs they ran on, each once.
@@ -78,7 +82,7 @@ pub struct Difference {
     pub text: String,
 }
 
-/// A departure from the paper and what it bears on.
+/// A departure from the paper and what it bears on; likewise something not compared, or found equal.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Departure {
     /// In what.

@@ -1,7 +1,7 @@
 //! What an evaluating stage hands to the report.
 
 use dcgan_eval::SearchPoint;
-use dcgan_eval::paper::{PaperTable, TABLE_1, TABLE_2};
+use dcgan_eval::paper::{DUPLICATES, PaperTable, TABLE_1, TABLE_2};
 use serde::{Deserialize, Serialize};
 
 /// A row for one of the paper's tables, as `result.json` holds it.
@@ -20,6 +20,15 @@ pub struct Entry {
     /// The test error by the number of labels that the machine was trained on.
     #[serde(default)]
     pub by_labels: Vec<ByLabels>,
+    /// What it was measured on: the data set and its counts.
+    #[serde(default)]
+    pub data: String,
+    /// For each column what this figure was measured with, such as "30 per class"; empty where nothing is to be said.
+    #[serde(default)]
+    pub with: Vec<String>,
+    /// For each column the 95 % interval of the figure, where there is one.
+    #[serde(default)]
+    pub intervals: Vec<Option<[f64; 2]>>,
 }
 
 /// The test error with so many labels.
@@ -46,6 +55,8 @@ pub enum Table {
     Table1,
     /// Table 2, SVHN.
     Table2,
+    /// Near-duplicates, section 4.1.1.
+    Duplicates,
     /// No table of the paper's: accuracy.
     Other,
 }
@@ -102,6 +113,7 @@ impl Table {
         match self {
             Self::Table1 => Some(&TABLE_1),
             Self::Table2 => Some(&TABLE_2),
+            Self::Duplicates => Some(&DUPLICATES),
             Self::Other => None,
         }
     }

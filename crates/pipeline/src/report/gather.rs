@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
-use dcgan_eval::paper::{PaperRow, PaperTable};
+use dcgan_eval::paper::{PaperColumn, PaperRow, PaperTable};
 
 use super::charts;
 use super::curves::curves;
@@ -15,6 +15,9 @@ use super::means::{Mean, Measured, means};
 use super::plot::Plot;
 use crate::inputs::upstream;
 use crate::record::Record;
+
+/// Stands where a row has no figure.
+const NO_FIGURE: &str = "–";
 
 /// A folder with a result, as the report reads it.
 struct Result {
@@ -68,7 +71,9 @@ pub fn gather(title: &str, shown: &Shown) -> anyhow::Result<ReportData> {
         curves: records.iter().filter_map(|(folder, record)| curves(folder, record)).collect(),
         labels: tables.iter().filter_map(charts::labels).collect(),
         distances: distances(&records),
-        departures: departures(&records, &tables),
+        departures: departures(&records, &tables, |record| &record.differences),
+        not_checked: departures(&records, &[], |record| &record.not_checked),
+        equal: departures(&records, &[], |record| &record.equal),
         tables,
         stages: records.iter().map(|(folder, record)| stage_data(folder, record, &records)).collect(),
         environments,
@@ -98,12 +103,16 @@ fn distances(records: &[(PathBuf, Record)]) -> Vec<Plot> {
     plots
 }
 
-/// What the stages say of themselves, each departure once, with the rows that come after it.
-fn departures(records: &[(PathBuf, Record)], tables: &[TableData]) -> Vec<Departure> {
+/// What the stages say of themselves, each phrase once, with the rows that come after it.
+fn departures(
+    records: &[(PathBuf, Record)],
+    tables: &[TableData],
+    phrases: fn(&Record) -> &Vec<String>,
+) -> Vec<Departure> {
     let is_shown = |row: &&Row| row.stage.is_some() && !row.is_averaged;
     let rows: Vec<&Row> = tables.iter().flat_map(|table| &table.rows).filter(is_shown).collect();
     let mut found: Vec<(&str, Vec<&Record>)> = Vec::new();
-    for (record, text) in records.iter().flat_map(|(_, r)| r.differences.iter().map(move |text| (r, text))) {
+    for (record, text) in records.iter().flat_map(|(_, r)| phrases(r).iter().map(move |text| (r, text))) {
         match found.iter_mut().find(|(known, _)| known == text) {
             Some((_, of)) => of.push(record),
             None => found.push((text, vec![record])),
@@ -233,8 +242,11 @@ fn texts(entry: &Entry) -> Vec<String> {
     let text = |(column, cell): (usize, &Option<Cell>)| match cell {
         // A count that is the same in all that were averaged.
         Some(Cell { value, deviation: Some(0.0) }) if is_count(column) => format!("{value}"),
-        Some(cell) => cell.text(if is_count(column) { 0 } else { 2 }),
-        None => "–".to_owned(),
+        Some(cell) => match entry.intervals.get(column).copied().flatten() {
+            Some([low, high]) => format!("{} ({low:.2}–{high:.2})", cell.text(2)),
+            None => cell.text(if is_count(column) { 0 } else { 2 }),
+        },
+        None => NO_FIGURE.to_owned(),
     };
     entry.cells.iter().enumerate().map(text).collect()
 }
@@ -256,25 +268,65 @@ fn table(kind: Table, results: &[Result]) -> TableData {
             rows: ours.collect(),
         };
     };
-    let heading = |name: &str, unit: &str| {
-        if unit.is_empty() { name.to_owned() } else { format!("{name} ({unit})") }
+    let entries: Vec<&Entry> =
+        results.iter().map(|result| &result.entry).filter(|entry| entry.table == kind).collect();
+    let with: Vec<Option<&str>> =
+        (0..paper.columns.len()).map(|column| shared_with(&entries, column, paper)).collect();
+    let heading = |(column, with): (&PaperColumn, &Option<&str>)| {
+        let with = with.filter(|with| !with.is_empty()).map(|with| format!(", {with}")).unwrap_or_default();
+        let unit = if column.unit.is_empty() { String::new() } else { format!(" ({})", column.unit) };
+        format!("{}{with}{unit}", column.name)
     };
+    let mut data: Vec<&str> = Vec::new();
+    for entry in &entries {
+        if !entry.data.is_empty() && !data.contains(&entry.data.as_str()) {
+            data.push(&entry.data);
+        }
+    }
+    let measured = if data.is_empty() { String::new() } else { format!("This run: {}. ", data.join("; ")) };
     let n_decimals = published_decimals(paper);
+    let ours = results.iter().filter(|result| result.entry.table == kind).map(|result| {
+        let texts = result.row.texts.iter().enumerate();
+        let texts = texts.map(|(column, text)| match (with.get(column), result.entry.with.get(column)) {
+            (Some(None), Some(own)) if !own.is_empty() && text != NO_FIGURE => format!("{text} ({own})"),
+            _ => text.clone(),
+        });
+        Row { texts: texts.collect(), ..result.row.clone() }
+    });
     TableData {
         name: paper.name.to_owned(),
-        caption: paper.caption.to_owned(),
-        columns: paper.columns.iter().map(|column| heading(column.name, column.unit)).collect(),
-        rows: paper.rows.iter().map(|row| paper_row(row, &n_decimals)).chain(ours).collect(),
+        caption: format!("{measured}The other rows are cited from the paper: {}", paper.caption),
+        columns: paper.columns.iter().zip(&with).map(heading).collect(),
+        rows: paper.rows.iter().map(|row| paper_row(paper, row, &n_decimals, &with)).chain(ours).collect(),
     }
 }
 
-fn paper_row(row: &PaperRow, n_decimals: &[usize]) -> Row {
+/// What all of our figures in a column were measured with, the paper's where we have none; none where they differ.
+fn shared_with<'a>(entries: &[&'a Entry], column: usize, paper: &'a PaperTable) -> Option<&'a str> {
+    let is_there = |entry: &&&Entry| entry.cells.get(column).is_some_and(Option::is_some);
+    let with = |entry: &&'a Entry| entry.with.get(column).map_or("", String::as_str);
+    let mut all = entries.iter().filter(is_there).map(with);
+    let Some(first) = all.next() else { return Some(paper.columns[column].with) };
+    all.all(|other| other == first).then_some(first)
+}
+
+/// A published row; what its figures were measured with stands beside them where the heading says something else.
+fn paper_row(paper: &PaperTable, row: &PaperRow, n_decimals: &[usize], with: &[Option<&str>]) -> Row {
     let cells: Vec<Cell> =
         row.values.iter().map(|v| Cell { value: v.value, deviation: v.deviation }).collect();
+    let text = |(column, cell): (usize, &Cell)| {
+        let (papers, before) = (paper.columns[column].with, row.values[column].before);
+        let beside = if papers.is_empty() || with[column] == Some(papers) {
+            String::new()
+        } else {
+            format!(" ({papers})")
+        };
+        format!("{before}{}{beside}", cell.text(n_decimals[column]))
+    };
     Row {
         method: row.method.to_owned(),
         stage: None,
-        texts: cells.iter().zip(n_decimals).map(|(cell, n_decimals)| cell.text(*n_decimals)).collect(),
+        texts: cells.iter().enumerate().map(text).collect(),
         cells: cells.into_iter().map(Some).collect(),
         note: row.note.to_owned(),
         facts: Vec::new(),

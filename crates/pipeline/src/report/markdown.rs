@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::data::{ReportData, Row, TableData};
+use super::data::{Departure, ReportData, Row, TableData};
 use crate::clock::duration;
 use crate::terminal::plain;
 
@@ -83,9 +83,19 @@ fn table_section(table: &TableData, text: &mut String) {
 fn departures_section(report: &ReportData, text: &mut String) {
     text.push_str("\n## How this differs from the paper\n\n");
     if report.departures.is_empty() {
-        text.push_str("Nothing was different from the paper.\n");
+        text.push_str("In what was compared no difference was found.\n");
     }
-    for departure in &report.departures {
+    list(&report.departures, text);
+    for (heading, found) in [("Not checked", &report.not_checked), ("As in the paper", &report.equal)] {
+        if !found.is_empty() {
+            let _ = writeln!(text, "\n### {heading}\n");
+            list(found, text);
+        }
+    }
+}
+
+fn list(departures: &[Departure], text: &mut String) {
+    for departure in departures {
         let stages: Vec<String> = departure.stages.iter().map(|stage| code(stage)).collect();
         let rows = if departure.rows.is_empty() {
             String::new()

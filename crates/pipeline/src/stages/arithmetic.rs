@@ -9,10 +9,12 @@ use dcgan_images::{Sheet, Sign};
 
 use super::drawing::{Drawn, INFERRED_KEY, MODEL_KEY, WEIGHTS_KEY, Weights, Z};
 use super::drawing::{
-    DrawnBy, empty_list, inferred, listed, load_generator, picked_z, sampler, write_figures,
+    DrawnBy, ask_for, empty_list, inferred, listed, load_generator, picked_z, sampler, write_figures,
 };
 use super::info::{KeyInfo, KindInfo, optional, required};
-use super::{Artifact, ConfigProblem, Input, InputRef, Outcome, Stage};
+use super::lineage::{self, FACES};
+use super::paper::{Count, Stated, by_stage, no_bearing, says};
+use super::{Artifact, ConfigProblem, Input, InputRef, Outcome, Picks, Stage};
 use crate::context::Context;
 use crate::report::figure::Figure;
 
@@ -31,10 +33,13 @@ pub struct Arithmetic {
     /// The samples that the lists are numbers of.
     pub samples: Input,
     /// Samples of the first concept.
+    #[serde(default)]
     pub a: Vec<usize>,
     /// Samples of the concept that is taken away.
+    #[serde(default)]
     pub b: Vec<usize>,
     /// Samples of the concept that is added.
+    #[serde(default)]
     pub c: Vec<usize>,
     /// What the concepts are called.
     #[serde(default = "names")]
@@ -63,7 +68,8 @@ pub(super) const INFO: KindInfo = KindInfo {
     details: "Writes arithmetic.png and z.npy. Each concept is the mean of the z of a few samples, 3 in the paper. The figure \
               is the paper's: the samples of a, b and c in columns, the picture of each mean under them, and to the right 3×3 \
               pictures, a − b + c in the middle, around it the same z with uniform noise of ±0.25. The lowest row does the same with pixels \
-              instead of z. Pick the samples on the page that `sample` writes.",
+              instead of z. Pick the samples on the page that `sample` writes; \
+              until somebody has, a run of the manifest leaves the stage out and says so.",
     keys: &KEYS,
     example: &[
         "model=runs/svhn-released/weights",
@@ -75,16 +81,31 @@ pub(super) const INFO: KindInfo = KindInfo {
     is_resumable: false,
     reads_records: false,
     uses_device: true,
+    paper: &PAPER,
 };
+
+/// What the paper says of the keys.
+const PAPER: [Stated; 10] = [
+    no_bearing("model"),
+    says("weights", "\"trained\"", "released code"),
+    says("statistics", "\"batch\"", "released code"),
+    no_bearing("samples"),
+    by_stage("a"),
+    by_stage("b"),
+    by_stage("c"),
+    no_bearing("names"),
+    says("noise", "0.25", "section 6.3.2"),
+    no_bearing("seed"),
+];
 
 const KEYS: [KeyInfo; 10] = [
     MODEL_KEY,
     WEIGHTS_KEY,
     INFERRED_KEY,
     required("samples", "stage", "The `sample` stage whose pictures the lists are the numbers of."),
-    required("a", "list of whole numbers", "Samples of the first concept, such as smiling women."),
-    required("b", "list of whole numbers", "Samples of what is taken away, such as neutral women."),
-    required("c", "list of whole numbers", "Samples of what is added, such as neutral men."),
+    optional("a", "list of whole numbers", "[]", "Samples of the first concept, such as smiling women."),
+    optional("b", "list of whole numbers", "[]", "Samples of what is taken away, such as neutral women."),
+    optional("c", "list of whole numbers", "[]", "Samples of what is added, such as neutral men."),
     optional(
         "names",
         "four texts",
@@ -111,10 +132,21 @@ impl Stage for Arithmetic {
         let message = format!("expected a number from 0 to 2, found {}", self.noise);
         let noise =
             (!(0.0..=2.0).contains(&self.noise)).then(|| ConfigProblem { key: "noise".to_owned(), message });
-        [empty_list("a", &self.a), empty_list("b", &self.b), empty_list("c", &self.c), noise]
-            .into_iter()
-            .flatten()
-            .collect()
+        let mut problems: Vec<ConfigProblem> = noise.into_iter().collect();
+        if self.waits_for().is_none() {
+            let lists = [empty_list("a", &self.a), empty_list("b", &self.b), empty_list("c", &self.c)];
+            problems.extend(lists.into_iter().flatten());
+        }
+        problems
+    }
+
+    fn waits_for(&self) -> Option<Picks<'_>> {
+        let is_waiting = self.lists().iter().all(|list| list.is_empty());
+        is_waiting.then_some(Picks {
+            samples: &self.samples,
+            what: "the samples of the three concepts a, b and c, three of each in the paper",
+            keys: &["a", "b", "c"],
+        })
     }
 
     fn seed(&self) -> Option<u64> {
@@ -122,6 +154,7 @@ impl Stage for Arithmetic {
     }
 
     fn run(&self, ctx: &Context<'_>) -> anyhow::Result<Outcome> {
+        ask_for(ctx, self)?;
         let generator = load_generator(ctx, &self.model, self.weights)?;
         let sampler = sampler(ctx, &generator, self.statistics, self.seed)?;
         let drawn = DrawnBy { model: &self.model, weights: self.weights, statistics: self.statistics };
@@ -141,7 +174,11 @@ impl Stage for Arithmetic {
         write_z(&ctx.out.join(Z), &z)?;
         self.sheet(&Drawn::new(ctx, &sampler, &z)?).write(&ctx.out.join("arithmetic.png"))?;
         write_figures(ctx, &[self.figure()])?;
-        Ok(Outcome { metrics: json!({"n_samples": picks.len()}), differences: Vec::new() })
+        let mut differences = lineage::of_generator(ctx.input(&self.model))?.drawn(FACES);
+        for list in self.lists() {
+            differences.count("samples of a concept", list.len(), Count::Exactly(3));
+        }
+        Ok(Outcome { metrics: json!({"n_samples": picks.len()}), differences })
     }
 }
 

@@ -5,7 +5,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::info::{KindInfo, optional, required};
-use super::lineage::{IMAGENET, changed_settings, check_same_making, of_features};
+use super::lineage::{IMAGENET, check_same_making, data_of_features, of_features};
+use super::paper::{Stated, grouped, no_bearing, says, unstated};
 use super::{Artifact, ConfigProblem, Input, InputRef, Outcome, Stage};
 use crate::context::Context;
 use crate::known::KnownOf;
@@ -40,7 +41,22 @@ pub(super) const INFO: KindInfo = KindInfo {
     is_resumable: false,
     reads_records: false,
     uses_device: false,
+    paper: &PAPER,
 };
+
+/// What the paper says of the keys.
+const PAPER: [Stated; 10] = [
+    no_bearing("train"),
+    no_bearing("test"),
+    unstated("protocol.cs"),
+    unstated("protocol.n_folds"),
+    says("protocol.all_labels", "true", "section 5.1"),
+    says("protocol.n_search_rows", "null", "section 5.1"),
+    says("protocol.n_per_class", "400", "section 5.1"),
+    unstated("protocol.n_draws"),
+    no_bearing("protocol.relative_gap"),
+    no_bearing("protocol.seed"),
+];
 
 const KEYS: [super::info::KeyInfo; 10] = [
     required("train", "stage", "Features of the training set."),
@@ -117,15 +133,16 @@ impl Stage for Cifar10Stage {
         let max_units = lineage.description.as_ref().and_then(|description| description.max_units);
         let mut entry = entry(&result, lineage.method("L2-SVM"), max_units);
         entry.facts.extend(lineage.facts());
+        let n_classes = train.n_classes();
+        entry.data = data_of_features(&ctx.input(&self.train), (result.n_train, result.n_test, n_classes))?;
+        entry.with = vec![
+            format!("all {} labels", grouped(result.n_train)),
+            format!("{} per class", self.protocol.n_per_class),
+            String::new(),
+        ];
         ctx.write_json(Entry::FILE, &entry)?;
         let mut differences = lineage.differences("imagenet32", IMAGENET);
-        differences.extend(super::changed_sizes((result.n_train, result.n_test), CIFAR10_SIZES));
-        differences.extend(changed_settings(
-            &self.protocol,
-            &Cifar10Protocol::default(),
-            // The grid, the folds and the number of draws are unstated.
-            &["all_labels", "n_per_class"],
-        )?);
+        differences.join(super::compare_sets((result.n_train, result.n_test), CIFAR10_SIZES, n_classes));
         let metrics = json!({
             "accuracy": result.all_labels.as_ref().map(|all| all.accuracy),
             "few_labels_accuracy": result.few_labels.as_ref().map(|few| few.mean_accuracy),
@@ -179,6 +196,9 @@ fn entry(result: &Cifar10Result, method: String, max_units: Option<usize>) -> En
         facts,
         searches,
         by_labels,
+        data: String::new(),
+        with: Vec::new(),
+        intervals: Vec::new(),
     }
 }
 

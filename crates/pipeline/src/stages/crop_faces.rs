@@ -1,10 +1,12 @@
 //! `crop_faces`: the faces of photos, as a training set.
 
-use dcgan_faces::{CollectConfig, CropConfig, DetectorConfig, Engine, Files, crop_faces, files};
+use dcgan_faces::{CollectConfig, CropConfig, DetectorConfig, Files, crop_faces, files};
 use dcgan_images::Source;
 use serde::{Deserialize, Serialize};
 
 use super::info::{KeyInfo, KindInfo, optional};
+use super::paper::{Comparison, Stated, no_bearing, says, unstated};
+use super::published::{N_FACES, N_PHOTOS};
 use super::{Artifact, ConfigProblem, External, Form, Input, InputRef, Outcome, Stage, data_source};
 use crate::context::Context;
 use crate::counting::counted;
@@ -59,7 +61,29 @@ pub(super) const INFO: KindInfo = KindInfo {
     is_resumable: true,
     reads_records: false,
     uses_device: false,
+    paper: &PAPER,
 };
+
+/// What the paper says of the keys.
+const PAPER: [Stated; 17] = [
+    no_bearing("from"),
+    no_bearing("source.*"),
+    says("detector.engine", "\"opencv\"", "section 4.2"),
+    unstated("detector.cascade"),
+    unstated("detector.smallest"),
+    unstated("detector.smallest_share"),
+    no_bearing("detector.look_below"),
+    unstated("detector.score"),
+    unstated("detector.overlap"),
+    says("crop.size", "64", "released code"),
+    unstated("crop.margin"),
+    unstated("crop.shape"),
+    unstated("crop.faces"),
+    unstated("crop.filter"),
+    no_bearing("files"),
+    says("limit", "null", "all photos of the set"),
+    no_bearing("max_pixels"),
+];
 
 const KEYS: [KeyInfo; 20] = [
     data_source::FROM,
@@ -217,13 +241,9 @@ impl Stage for CropFaces {
             alt: "A grid of faces cut out of photos".to_owned(),
         };
         ctx.write_json(Figure::FILE, &[figure])?;
-        let mut differences = Vec::new();
-        if self.detector.engine == Engine::Seeta {
-            differences.push("faces found by SeetaFace's cascade, not OpenCV's".to_owned());
-        }
-        if let Some(limit) = self.limit {
-            differences.push(format!("at most the first {} of the set", counted(limit, "photo")));
-        }
+        let mut differences = Comparison::of_settings();
+        differences.count("photos", summary.n_photos as usize, N_PHOTOS);
+        differences.count("faces", summary.n_faces as usize, N_FACES);
         Ok(Outcome { metrics: serde_json::to_value(&summary)?, differences })
     }
 }

@@ -1,17 +1,28 @@
 //! `dedup_eval`: how many near-duplicates are found, and how many pairs are found that are none.
 
 use dcgan_dedup::Autoencoder;
-use dcgan_dedup::evaluate::{EvaluateConfig, Evaluated, Sheet, evaluate};
-use dcgan_dedup::group::{GROUPS, GroupConfig, Rule, group_images, read_groups};
+use std::path::{Path, PathBuf};
+
+use dcgan_dedup::evaluate::{
+    EvaluateConfig, Evaluated, Evaluation, Judged, PairToJudge, Sheet, evaluate, found_pairs,
+};
+use dcgan_dedup::group::{GROUPS, GroupConfig, GroupSummary, Member, Rule, group_images, read_groups};
 use dcgan_dedup::train::files::AUTOENCODER;
 use dcgan_images::Source;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
+use super::drawing::folder_in;
 use super::group_duplicates::{BORDERLINE, pairs_to_judge};
 use super::info::{KeyInfo, KindInfo, optional, required};
-use super::{Artifact, ConfigProblem, External, Input, InputRef, Outcome, Stage, data_source};
+use super::paper::{Comparison, Stated, by_stage, grouped};
+use super::{
+    Artifact, ConfigProblem, External, Form, Input, InputRef, Outcome, Stage, data_source, published,
+};
 use crate::context::Context;
+use crate::inputs::upstream;
+use crate::pages::judge_page;
+use crate::report::entry::{Cell, Entry, Table};
 use crate::report::figure::Figure;
 
 /// What to judge, and how.
@@ -31,6 +42,9 @@ pub struct DedupEval {
     /// The changes, and how many pictures are changed.
     #[serde(default)]
     pub evaluation: EvaluateConfig,
+    /// What people said of the pairs on the contact sheet.
+    #[serde(default)]
+    pub judged: Option<PathBuf>,
 }
 
 /// The kind.
@@ -41,23 +55,36 @@ pub(super) const INFO: KindInfo = KindInfo {
     details: "Changes pictures of the set in known ways and looks for the copies among the set. Writes evaluation.json and \
               evaluation.md (recall of each change with 95 % intervals, false pairs among those found; for `exact`, `near`, \
               pHash and dHash, the latter two at the largest radius within the false-positive rate), contact_sheet.html \
-              (groups drawn at random and the pairs nearest to the threshold, for people to judge; some of them as figures for \
-              the report), and the set's own groups by the near rule.",
+              (a page on which people mark pairs that `grouping.rule` found, drawn at random, as the same picture or not; under \
+              them the pairs nearest to the threshold), result.json (a row for the report), two figures, and the set's \
+              own groups by the near rule.\n\n\
+              Save pairs.csv on the page and give it as `judged`: the share of pairs that are not the same is the \
+              false-positive rate as the paper's authors estimated it, here with its 95 % interval. 0 of 400 pairs are needed \
+              to say \"below 1 in 100\"; `evaluation.n_on_sheet` sets how many stand on the page.",
     keys: &KEYS,
     example: &["source.lsun.path=data/lsun/bedroom_train_lmdb", "codes=runs/lsun/codes"],
     is_resumable: false,
     reads_records: false,
     uses_device: false,
+    paper: &PAPER,
 };
 
-const KEYS: [KeyInfo; 17] = [
+/// What the paper says of the keys.
+const PAPER: [Stated; 1] = [by_stage("*")];
+
+const KEYS: [KeyInfo; 18] = [
     data_source::FROM,
     data_source::LSUN,
     data_source::FOLDER,
     data_source::TAR,
     data_source::STORE,
     required("codes", "stage", "The codes that `hash_images` made."),
-    optional("grouping.rule", "\"exact\" or \"near\"", "\"exact\"", "Of no effect here: both are measured."),
+    optional(
+        "grouping.rule",
+        "\"exact\" or \"near\"",
+        "\"exact\"",
+        "Whose pairs are on the contact sheet and in the report's row; the copies are looked for by both.",
+    ),
     optional("grouping.radius", "0 to 24", "12", "As for `group_duplicates`."),
     optional("grouping.pixel_distance", "number from 0 to 2", "0.3", "As for `group_duplicates`."),
     optional("grouping.bucket_cap", "count", "16384", "As for `group_duplicates`."),
@@ -83,13 +110,19 @@ const KEYS: [KeyInfo; 17] = [
         "0.01",
         "Share of false pairs among those found that pHash and dHash are held to.",
     ),
-    optional("evaluation.n_on_sheet", "count", "50", "Groups, and pairs, on the contact sheet."),
+    optional(
+        "evaluation.n_on_sheet",
+        "count",
+        "50",
+        "Pairs on the contact sheet: so many that were found, and so many nearest to the threshold.",
+    ),
     optional(
         "evaluation.seed",
         "whole number",
         "0",
         "Seed of what is changed and how, and of what is shown.",
     ),
+    optional("judged", "path", "", "The pairs.csv that contact_sheet.html saves."),
 ];
 
 impl Stage for DedupEval {
@@ -100,11 +133,17 @@ impl Stage for DedupEval {
     }
 
     fn yields(&self) -> Vec<Artifact> {
-        vec![Artifact::Groups, Artifact::Figures]
+        vec![Artifact::Groups, Artifact::Figures, Artifact::Result]
     }
 
     fn external_paths(&self) -> Vec<External> {
-        data_source::externals(self.from.as_ref(), &self.source)
+        let mut externals = data_source::externals(self.from.as_ref(), &self.source);
+        externals.extend(self.judged.iter().map(|path| External {
+            key: "judged",
+            path: path.clone(),
+            is: Form::File,
+        }));
+        externals
     }
 
     fn source(&self) -> Option<&Source> {
@@ -132,8 +171,11 @@ impl Stage for DedupEval {
             group_images(&hashed, &grouping, ctx.out, &mut |done, total| task.observe(done, total))?;
         drop(task);
         let groups = read_groups(&ctx.out.join(GROUPS))?;
-        let pairs = pairs_to_judge(&hashed, &summary)?;
-        ctx.write_json(BORDERLINE, &pairs)?;
+        let borderline = pairs_to_judge(&hashed, &summary)?;
+        ctx.write_json(BORDERLINE, &borderline)?;
+        let found = self.found(ctx, &groups)?;
+        // What is wrong with the file is said before the long work.
+        let judged = self.judged.as_ref().map(|path| Judged::read(path, &found)).transpose()?;
 
         let mut task = ctx.task("changing pictures", "pictures");
         let evaluated = Evaluated {
@@ -141,18 +183,20 @@ impl Stage for DedupEval {
             model: &model,
             hashed: &hashed,
             groups: &groups,
+            found: &found,
             grouping: &grouping,
         };
         let (evaluation, sheet) =
-            evaluate(evaluated, &self.evaluation, &pairs, &mut |done, total| task.observe(done, total))?;
+            evaluate(evaluated, &self.evaluation, &borderline, &mut |done, total| task.observe(done, total))?;
         drop(task);
         ctx.write_json("evaluation.json", &evaluation)?;
         fs_err::write(ctx.out.join("evaluation.md"), evaluation.markdown())?;
-        fs_err::write(
-            ctx.out.join("contact_sheet.html"),
-            sheet.html(&format!("Near-duplicates in {source}"), &evaluation),
-        )?;
+        let title = format!("Near-duplicates in {source}");
+        let page = judge_page(&title, &format!("the rule `{}`", self.rule()), &sheet, &evaluation);
+        fs_err::write(ctx.out.join("contact_sheet.html"), page)?;
         ctx.write_json(Figure::FILE, &figures(&sheet, &source, ctx)?)?;
+        let preset = preset_of_codes(&hashed)?;
+        ctx.write_json(Entry::FILE, &self.entry(&summary, &evaluation, judged.as_ref(), preset, &source))?;
         let metrics = json!({
             "groups": summary,
             "n_changed": evaluation.n_changed,
@@ -160,27 +204,150 @@ impl Stage for DedupEval {
             "false_positives": evaluation.methods.iter().map(|method| {
                 (method.method.clone(), json!(method.false_positives.share))
             }).collect::<serde_json::Map<_, _>>(),
+            "n_found": found.len(),
+            "judged": judged,
         });
-        Ok(Outcome { metrics, differences: Vec::new() })
+        let mut differences = published::compare_duplicates(found.len() as u64, summary.n_images);
+        differences.join(published::compare_rule(&self.grouping));
+        differences.join(compared(judged.as_ref()));
+        Ok(Outcome { metrics, differences })
     }
+}
+
+/// The false-positive rate that the paper estimated by eye (section 4.1.1).
+const PAPERS_RATE: f64 = 0.01;
+
+/// Compares the rate with the paper's "less than 1 in 100".
+fn compared(judged: Option<&Judged>) -> Comparison {
+    let Some(judged) = judged else {
+        return Comparison::not_checked(
+            "false positives were not judged by eye, as the paper did (section 4.1.1)",
+        );
+    };
+    let rate = rate_text(judged);
+    let mut comparison = Comparison::of_settings();
+    if judged.false_positives.high < PAPERS_RATE {
+        comparison.equal.push(format!("below 1 in 100 false positives by eye: {rate}"));
+    } else if judged.false_positives.low > PAPERS_RATE {
+        comparison
+            .differences
+            .push(format!("false positives by eye: {rate}, not below 1 in 100 (section 4.1.1)"));
+    } else {
+        let text = format!("false positives by eye: {rate}; too few pairs to tell whether below 1 in 100");
+        comparison.not_checked.push(text);
+    }
+    comparison
+}
+
+fn rate_text(judged: &Judged) -> String {
+    let share = &judged.false_positives;
+    format!(
+        "{} of {} pairs not the same, {:.1} % (95 %: {:.1}–{:.1} %), {} pairs not marked",
+        share.n_of,
+        share.n,
+        100.0 * share.share,
+        100.0 * share.low,
+        100.0 * share.high,
+        judged.n_unmarked
+    )
+}
+
+impl DedupEval {
+    fn rule(&self) -> &'static str {
+        match self.grouping.rule {
+            Rule::Exact => "exact",
+            Rule::Near => "near",
+        }
+    }
+
+    /// The pairs that the rule in use found; `near` are the groups by the near rule.
+    fn found(&self, ctx: &Context<'_>, near: &[Vec<Member>]) -> anyhow::Result<Vec<PairToJudge>> {
+        if self.grouping.rule == Rule::Near {
+            return Ok(found_pairs(near));
+        }
+        let folder = folder_in(ctx.out, "exact")?;
+        let mut task = ctx.task("comparing codes", "pairs");
+        let hashed = ctx.input(&self.codes);
+        group_images(&hashed, &self.grouping, &folder, &mut |done, total| task.observe(done, total))?;
+        Ok(found_pairs(&read_groups(&folder.join(GROUPS))?))
+    }
+
+    /// The row for the report.
+    fn entry(
+        &self,
+        summary: &GroupSummary,
+        evaluation: &Evaluation,
+        judged: Option<&Judged>,
+        preset: Option<String>,
+        source: &Source,
+    ) -> Entry {
+        let (found, method) = match self.grouping.rule {
+            Rule::Exact => (&summary.exact, evaluation.methods.first()),
+            Rule::Near => (&summary.near, evaluation.methods.get(2)),
+        };
+        let share = found.n_removed as f64 / (summary.n_images as f64).max(1.0);
+        let rate = judged.map(|judged| judged.false_positives);
+        let mut facts =
+            vec![format!("{} groups, the largest of {} pictures", found.n_groups, found.largest_group)];
+        if let Some(method) = method {
+            let recall = evaluation.changes.iter().zip(&method.recall);
+            let recall: Vec<String> =
+                recall.map(|(change, share)| format!("{change} {:.1}", 100.0 * share.share)).collect();
+            facts.push(format!(
+                "of {} pictures that were changed, found among {}, in percent: {}",
+                evaluation.n_changed,
+                evaluation.n_background,
+                recall.join(", ")
+            ));
+        }
+        facts.push(match judged {
+            Some(judged) => format!("by eye: {}", rate_text(judged)),
+            None => "nobody has marked pairs on contact_sheet.html".to_owned(),
+        });
+        let preset = preset.map(|preset| format!(" ({preset})")).unwrap_or_default();
+        Entry {
+            table: Table::Duplicates,
+            method: format!("Autoencoder{preset}, rule {}, this run", self.rule()),
+            cells: vec![
+                Some(Cell { value: found.n_removed as f64, deviation: None }),
+                Some(Cell::percent(share, None)),
+                rate.map(|rate| Cell::percent(rate.share, None)),
+            ],
+            facts,
+            searches: Vec::new(),
+            by_labels: Vec::new(),
+            data: format!("{source}, {} pictures", grouped(summary.n_images as usize)),
+            with: Vec::new(),
+            intervals: vec![None, None, rate.map(|rate| [100.0 * rate.low, 100.0 * rate.high])],
+        }
+    }
+}
+
+/// The preset of the autoencoder that made codes, as its stage's record tells.
+fn preset_of_codes(hashed: &Path) -> anyhow::Result<Option<String>> {
+    let records = upstream(&[hashed.to_owned()])?;
+    let preset = records.iter().find_map(|(_, record)| {
+        record.config.pointer("/train_autoencoder/training/preset")?.as_str().map(str::to_owned)
+    });
+    Ok(preset)
 }
 
 /// Some of the contact sheet as pictures for the report.
 fn figures(sheet: &Sheet, source: &Source, ctx: &Context<'_>) -> anyhow::Result<Vec<Figure>> {
-    let groups = (
+    let found = (
         "groups.jpg",
-        sheet.groups_picture()?,
-        "Groups of near-duplicates",
-        "drawn at random; of each the first picture stays",
+        sheet.found_picture()?,
+        "Near-duplicates that were found",
+        "pairs drawn at random; the first picture of each stays",
     );
-    let pairs = (
+    let borderline = (
         "pairs.jpg",
-        sheet.pairs_picture()?,
+        sheet.borderline_picture()?,
         "Pairs nearest to the threshold",
         "nearest to the threshold of the second look, on either side of it: not all of them are near-duplicates",
     );
     let mut figures = Vec::new();
-    for (file, picture, title, which) in [groups, pairs] {
+    for (file, picture, title, which) in [found, borderline] {
         let Some(picture) = picture else { continue };
         fs_err::write(ctx.out.join(file), picture)?;
         figures.push(Figure {

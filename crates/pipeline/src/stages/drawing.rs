@@ -10,8 +10,9 @@ use ndarray::Array2;
 use serde::{Deserialize, Serialize};
 
 use super::info::{KeyInfo, optional, required};
-use super::{ConfigProblem, Input};
+use super::{ConfigProblem, Input, Stage};
 use crate::context::Context;
+use crate::pages::PICK_PAGE;
 use crate::record::Record;
 use crate::report::figure::Figure;
 
@@ -225,6 +226,13 @@ pub(super) fn out_of_range(
 pub(super) fn empty_list(key: &str, picks: &[usize]) -> Option<ConfigProblem> {
     let message = "expected at least one number of a sample".to_owned();
     picks.is_empty().then(|| ConfigProblem { key: key.to_owned(), message })
+}
+
+/// Refuses to draw what nobody has picked, and says how it is picked.
+pub(super) fn ask_for(ctx: &Context<'_>, stage: &dyn Stage) -> anyhow::Result<()> {
+    let Some(picks) = stage.waits_for() else { return Ok(()) };
+    let page = ctx.input(picks.samples).join(PICK_PAGE);
+    anyhow::bail!(picks.ask(&page, "run the same command with", "'"))
 }
 
 /// Creates a folder in the stage's.

@@ -10,6 +10,7 @@ use serde_json::json;
 
 use super::info::{KindInfo, optional, required};
 use super::lineage::{DESCRIPTION, Description};
+use super::paper::{Comparison, Stated, by_stage, no_bearing, says};
 use super::{Artifact, ConfigProblem, Input, InputRef, Outcome, Stage};
 use crate::context::Context;
 use crate::known::{Known, KnownOf, unlike};
@@ -77,7 +78,18 @@ pub(super) const INFO: KindInfo = KindInfo {
     is_resumable: false,
     reads_records: false,
     uses_device: true,
+    paper: &PAPER,
 };
+
+/// What the paper says of the keys.
+const PAPER: [Stated; 6] = [
+    no_bearing("images"),
+    by_stage("model"),
+    by_stage("statistics"),
+    no_bearing("batch_size"),
+    says("untrained", "false", "section 5"),
+    no_bearing("seed"),
+];
 
 impl Stage for ExtractFeatures {
     fn inputs(&self) -> Vec<InputRef<'_>> {
@@ -157,7 +169,12 @@ impl Stage for ExtractFeatures {
         };
         ctx.write_json(DESCRIPTION, &description)?;
         let metrics = json!({"n_rows": store.len(), "n_features": description.n_features});
-        Ok(Outcome { metrics, differences: Vec::new() })
+        let found = if self.model.is_none() {
+            vec!["raw pixels, not a discriminator's features".to_owned()]
+        } else {
+            Vec::new()
+        };
+        Ok(Outcome { metrics, differences: Comparison::found(found) })
     }
 }
 

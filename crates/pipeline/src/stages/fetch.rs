@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::info::{KeyInfo, KindInfo, optional, required};
+use super::paper::{Comparison, Stated, by_stage};
 use super::{Artifact, ConfigProblem, Outcome, Stage};
 use crate::context::Context;
 use crate::progress::{Progress, Task};
@@ -78,7 +79,11 @@ pub(super) const INFO: KindInfo = KindInfo {
     is_resumable: true,
     reads_records: false,
     uses_device: false,
+    paper: &PAPER,
 };
+
+/// What the paper says of the keys.
+const PAPER: [Stated; 1] = [by_stage("*")];
 
 const KEYS: [KeyInfo; 8] = [
     required(
@@ -201,7 +206,15 @@ impl Stage for Fetch {
             "n_verified": summary.n_verified,
             "unpublished_checksums": summary.unpublished,
         });
-        Ok(Outcome { metrics, differences: changed.collect() })
+        let mut differences = Comparison::found(changed.collect());
+        if !summary.unpublished.is_empty() {
+            let files = summary.unpublished.join(", ");
+            differences.not_checked.push(format!("{files}: no checksum is published"));
+        }
+        if self.checksums.is_empty() && summary.n_verified > 0 {
+            differences.equal.push("files with the published sizes and checksums".to_owned());
+        }
+        Ok(Outcome { metrics, differences })
     }
 }
 

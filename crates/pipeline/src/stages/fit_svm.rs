@@ -10,6 +10,7 @@ use serde_json::json;
 
 use super::info::{KindInfo, optional, required};
 use super::lineage::of_features;
+use super::paper::{Comparison, Stated, by_stage, no_bearing, says};
 use super::{Artifact, ConfigProblem, Input, InputRef, Outcome, Stage};
 use crate::context::Context;
 use crate::report::entry::{ByLabels, Cell, Entry, Table};
@@ -97,7 +98,18 @@ pub(super) const INFO: KindInfo = KindInfo {
     is_resumable: false,
     reads_records: false,
     uses_device: false,
+    paper: &PAPER,
 };
+
+/// What the paper says of the keys.
+const PAPER: [Stated; 6] = [
+    no_bearing("train"),
+    no_bearing("test"),
+    by_stage("c"),
+    says("loss", "\"squared_hinge\"", "section 5"),
+    no_bearing("relative_gap"),
+    says("storage", "\"f32\"", "released code"),
+];
 
 impl FitSvm {
     fn params(&self) -> LinearSvcParams {
@@ -172,10 +184,14 @@ impl Stage for FitSvm {
             ],
             searches: Vec::new(),
             by_labels: vec![ByLabels { n_labels: n_rows, error: 1.0 - accuracy, deviation: None }],
+            data: String::new(),
+            with: Vec::new(),
+            intervals: Vec::new(),
         };
         ctx.write_json(Entry::FILE, &entry)?;
         let metrics = json!({"accuracy": accuracy, "largest_gap": gap, "n_features": n_columns});
-        Ok(Outcome { metrics, differences: vec!["C was given, not chosen on validation rows".to_owned()] })
+        let differences = Comparison::found(vec!["C was given, not chosen on validation rows".to_owned()]);
+        Ok(Outcome { metrics, differences })
     }
 }
 

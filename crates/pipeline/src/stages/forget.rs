@@ -15,6 +15,8 @@ use serde_json::json;
 use super::drawing::{Drawn, INFERRED_KEY, MODEL_KEY, WEIGHTS_KEY, Weights};
 use super::drawing::{DrawnBy, inferred, load_generator, out_of_range, sampler, write_figures, z_of};
 use super::info::{KeyInfo, KindInfo, optional, required};
+use super::lineage::{self, LSUN};
+use super::paper::{Comparison, Stated, by_stage, no_bearing, says, unstated};
 use super::{Artifact, ConfigProblem, External, Form, Input, InputRef, Outcome, Stage};
 use crate::context::Context;
 use crate::counting::counted;
@@ -107,7 +109,26 @@ pub(super) const INFO: KindInfo = KindInfo {
     is_resumable: false,
     reads_records: false,
     uses_device: true,
+    paper: &PAPER,
 };
+
+/// What the paper says of the keys.
+const PAPER: [Stated; 14] = [
+    no_bearing("model"),
+    says("weights", "\"trained\"", "released code"),
+    says("statistics", "\"batch\"", "released code"),
+    no_bearing("samples"),
+    by_stage("boxes"),
+    by_stage("rule"),
+    no_bearing("judges"),
+    no_bearing("n_measured"),
+    no_bearing("n_controls"),
+    no_bearing("n_shown"),
+    says("forgetting.layer", "2", "section 6.3.1"),
+    unstated("forgetting.negatives"),
+    unstated("forgetting.l2"),
+    no_bearing("forgetting.seed"),
+];
 
 const KEYS: [KeyInfo; 14] = [
     MODEL_KEY,
@@ -226,7 +247,9 @@ impl Stage for Forget {
         let [before, after] = shown;
         before_and_after(&before, &after, self.n_shown).write(&ctx.out.join("forget.png"))?;
         write_figures(ctx, &[self.figure(&boxes, &maps, measured.as_ref())])?;
-        Ok(Outcome { metrics, differences: self.differences(&z, &boxes) })
+        let mut differences = lineage::of_generator(ctx.input(&self.model))?.drawn(LSUN);
+        differences.join(Comparison::found(self.differences(&z, &boxes)));
+        Ok(Outcome { metrics, differences })
     }
 }
 

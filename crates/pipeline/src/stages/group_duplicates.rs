@@ -9,7 +9,8 @@ use dcgan_dedup::hash::{files::CODES, read_keys};
 use serde::{Deserialize, Serialize};
 
 use super::info::{KeyInfo, KindInfo, optional, required};
-use super::{Artifact, ConfigProblem, Input, InputRef, Outcome, Stage};
+use super::paper::{Stated, by_stage, no_bearing, unstated};
+use super::{Artifact, ConfigProblem, Input, InputRef, Outcome, Stage, published};
 use crate::context::Context;
 use crate::counting::counted;
 
@@ -39,7 +40,18 @@ pub(super) const INFO: KindInfo = KindInfo {
     is_resumable: false,
     reads_records: false,
     uses_device: false,
+    paper: &PAPER,
 };
+
+/// What the paper says of the keys.
+const PAPER: [Stated; 6] = [
+    no_bearing("codes"),
+    by_stage("grouping.rule"),
+    by_stage("grouping.radius"),
+    by_stage("grouping.pixel_distance"),
+    by_stage("grouping.bucket_cap"),
+    unstated("grouping.keep"),
+];
 
 const KEYS: [KeyInfo; 6] = [
     required("codes", "stage", "The codes that `hash_images` made."),
@@ -103,13 +115,12 @@ impl Stage for GroupDuplicates {
         }
         ctx.write_json("groups.json", &summary)?;
         ctx.write_json(BORDERLINE, &pairs_to_judge(&hashed, &summary)?)?;
-        let differences = match self.grouping.rule {
-            Rule::Exact => Vec::new(),
-            Rule::Near => vec![format!(
-                "near-duplicates by codes within {} bits and a second look, not by equal codes",
-                self.grouping.radius
-            )],
+        let found = match self.grouping.rule {
+            Rule::Exact => &summary.exact,
+            Rule::Near => &summary.near,
         };
+        let mut differences = published::compare_duplicates(found.n_removed, summary.n_images);
+        differences.join(published::compare_rule(&self.grouping));
         Ok(Outcome { metrics: serde_json::to_value(&summary)?, differences })
     }
 }

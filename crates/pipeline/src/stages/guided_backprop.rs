@@ -11,6 +11,8 @@ use serde_json::json;
 
 use super::drawing::{out_of_range, write_figures};
 use super::info::{KeyInfo, KindInfo, optional, required};
+use super::lineage::{self, LSUN, data_name};
+use super::paper::{Stated, by_stage, no_bearing, says, unstated};
 use super::{Artifact, ConfigProblem, Input, InputRef, Outcome, Stage};
 use crate::context::Context;
 use crate::known::{KnownOf, unlike};
@@ -57,7 +59,18 @@ pub(super) const INFO: KindInfo = KindInfo {
     is_resumable: false,
     reads_records: false,
     uses_device: false,
+    paper: &PAPER,
 };
+
+/// What the paper says of the keys.
+const PAPER: [Stated; 6] = [
+    no_bearing("model"),
+    no_bearing("images"),
+    by_stage("statistics"),
+    says("n_features", "6", "section 6.2"),
+    unstated("top_k"),
+    no_bearing("seed"),
+];
 
 const KEYS: [KeyInfo; 6] = [
     required("model", "stage", "The stage with the discriminator."),
@@ -140,7 +153,9 @@ impl Stage for GuidedBackprop {
         ctx.write_json("responses.json", &all)?;
         write_figures(ctx, &figures)?;
         let metrics = json!({"n_images": store.len(), "n_features": self.n_features});
-        Ok(Outcome { metrics, differences: Vec::new() })
+        let mut differences = lineage::of_generator(ctx.input(&self.model))?.drawn(LSUN);
+        differences.join(lineage::compare_data(data_name(&ctx.input(&self.images))?.as_deref(), LSUN));
+        Ok(Outcome { metrics, differences })
     }
 }
 

@@ -7,7 +7,8 @@ use dcgan_images::Source;
 use serde::{Deserialize, Serialize};
 
 use super::info::{KindInfo, optional, required};
-use super::{Artifact, ConfigProblem, External, Input, InputRef, Outcome, Stage, data_source};
+use super::paper::{Stated, no_bearing, says};
+use super::{Artifact, ConfigProblem, External, Input, InputRef, Outcome, Stage, data_source, published};
 use crate::context::Context;
 use crate::counting::counted;
 
@@ -57,7 +58,17 @@ pub(super) const INFO: KindInfo = KindInfo {
     is_resumable: true,
     reads_records: false,
     uses_device: true,
+    paper: &PAPER,
 };
+
+/// What the paper says of the keys.
+const PAPER: [Stated; 5] = [
+    no_bearing("from"),
+    no_bearing("source.*"),
+    no_bearing("autoencoder"),
+    says("limit", "null", "all pictures of the set"),
+    no_bearing("max_pixels"),
+];
 
 impl HashImages {
     fn config(&self) -> HashConfig {
@@ -120,6 +131,7 @@ impl Stage for HashImages {
                 100.0 * summary.most_set
             ));
         }
-        Ok(Outcome { metrics: serde_json::to_value(&summary)?, differences: Vec::new() })
+        let differences = published::compare(&self.source, summary.n_images, self.from.is_some());
+        Ok(Outcome { metrics: serde_json::to_value(&summary)?, differences })
     }
 }

@@ -1,11 +1,14 @@
 //! `import_images`: any data set into an image store.
 
-use dcgan_images::{Filter, ImportConfig, Resize, Source, import};
+use std::collections::BTreeSet;
+
+use dcgan_images::{Filter, ImageStore, ImportConfig, Resize, Source, import};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::info::{KindInfo, optional};
-use super::{Artifact, ConfigProblem, External, Input, InputRef, Outcome, Stage, data_source};
+use super::paper::{Count, Stated, UNSTATED, depends, no_bearing, says, unstated};
+use super::{Artifact, ConfigProblem, External, Input, InputRef, Outcome, Stage, data_source, published};
 use crate::context::Context;
 use crate::counting::counted;
 use crate::known::{Known, KnownOf};
@@ -107,7 +110,19 @@ pub(super) const INFO: KindInfo = KindInfo {
     is_resumable: false,
     reads_records: false,
     uses_device: false,
+    paper: &PAPER,
 };
+
+/// What the paper says of the keys.
+const PAPER: [Stated; 7] = [
+    no_bearing("from"),
+    no_bearing("source.*"),
+    depends("resize", "section 4, released code"),
+    unstated("filter"),
+    depends("channels", "section 4, released code"),
+    says("limit", "null", "all pictures of the set"),
+    no_bearing("max_pixels"),
+];
 
 impl ImportImages {
     fn config(&self) -> ImportConfig {
@@ -162,6 +177,20 @@ impl Stage for ImportImages {
         Ok(data_source::n_read(&source, self.limit)?.map(|n_images| n_images * image_bytes))
     }
 
+    fn papers(&self) -> anyhow::Result<serde_json::Value> {
+        let (resize, channels) = match &self.source {
+            Source::Cifar10 { .. } | Source::Svhn { .. } => (json!(Resize::Keep), 3),
+            Source::Mnist { .. } => (json!(Resize::Keep), 1),
+            Source::ImageNetTar { .. } | Source::ImageNetFolder { .. } => {
+                (json!(Resize::MinResizeCentreCrop(32)), 3)
+            }
+            Source::Lsun { .. } | Source::Folder { .. } | Source::Tar { .. } | Source::Store { .. } => {
+                (json!(UNSTATED), 3)
+            }
+        };
+        Ok(json!({"resize": resize, "channels": channels}))
+    }
+
     fn run(&self, ctx: &Context<'_>) -> anyhow::Result<Outcome> {
         let mut task = ctx.task("reading", "pictures");
         let source = data_source::resolve(self.from.as_ref(), &self.source, ctx);
@@ -173,13 +202,15 @@ impl Stage for ImportImages {
                 counted(summary.n_bad, "picture")
             ));
         }
-        let mut differences = Vec::new();
-        if let Some(limit) = self.limit {
-            differences.push(format!("at most the first {} of the set", counted(limit, "picture")));
-        }
+        let mut differences = published::compare(&self.source, summary.n_images, self.from.is_some());
         if summary.n_bad > 0 {
-            differences
-                .push(format!("left out: {} that could not be read", counted(summary.n_bad, "picture")));
+            let text = format!("left out: {} that could not be read", counted(summary.n_bad, "picture"));
+            differences.differences.push(text);
+        }
+        if matches!(self.source, Source::Cifar10 { .. } | Source::Svhn { .. } | Source::Mnist { .. }) {
+            let labels = ImageStore::open(ctx.out)?.labels()?;
+            let classes: BTreeSet<u32> = labels.into_iter().flatten().collect();
+            differences.count("classes among the labels", classes.len(), Count::Exactly(10));
         }
         let metrics = json!({"n_images": summary.n_images, "n_bad": summary.n_bad});
         Ok(Outcome { metrics, differences })

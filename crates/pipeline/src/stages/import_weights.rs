@@ -11,6 +11,7 @@ use serde_json::json;
 
 use super::info::{KindInfo, required};
 use super::lineage::{IMAGENET, SVHN};
+use super::paper::{Comparison, Stated, no_bearing};
 use super::{Artifact, External, Form, Outcome, Stage};
 use crate::context::Context;
 use crate::known::{Known, KnownOf};
@@ -41,7 +42,11 @@ pub(super) const INFO: KindInfo = KindInfo {
     is_resumable: false,
     reads_records: false,
     uses_device: false,
+    paper: &PAPER,
 };
+
+/// What the paper says of the keys.
+const PAPER: [Stated; 1] = [no_bearing("*")];
 
 impl Stage for ImportWeights {
     fn yields(&self) -> Vec<Artifact> {
@@ -87,6 +92,6 @@ impl Stage for ImportWeights {
             "n_layers": config.layers.len(),
             "n_features": config.n_features(),
         });
-        Ok(Outcome { metrics, differences })
+        Ok(Outcome { metrics, differences: Comparison::found(differences) })
     }
 }

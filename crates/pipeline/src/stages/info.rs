@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 
 use crate::outside::shell_quoted;
 
+use super::paper::Stated;
 use super::{
     arithmetic, cifar10_protocol, crop_faces, dedup_eval, extract_features, fetch, fit_svm, forget,
     group_duplicates, guided_backprop, hash_images, import_images, import_weights, remove_duplicates, report,
@@ -36,6 +37,8 @@ pub struct KindInfo {
     pub reads_records: bool,
     /// True if `--device` changes where it runs.
     pub uses_device: bool,
+    /// What the paper says of each key.
+    pub paper: &'static [Stated],
 }
 
 /// One key of a kind.

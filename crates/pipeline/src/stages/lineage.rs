@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::paper::{Comparison, grouped};
 use crate::inputs::upstream;
 use crate::record::Record;
 
@@ -85,21 +86,62 @@ pub(super) fn data_name(images: &Path) -> anyhow::Result<Option<String>> {
     if let Some((_, made)) = kind_of("synthesize") {
         return Ok(tag(made.config.get("synthesize")).map(|set| format!("synthetic {set}")));
     }
+    // The nearest stage that read a set; one that was made of faces or of what an earlier stage wrote is not a set.
+    if kind_of("crop_faces").is_some() {
+        return Ok(Some(FACES.to_owned()));
+    }
+    let source = |record: &Record| tag(record.config.pointer(&format!("/{}/source", record.kind)));
     let source =
-        kind_of("import_images").and_then(|(_, import)| tag(import.config.pointer("/import_images/source")));
+        records.iter().rev().filter_map(|(_, record)| source(record)).find(|source| source != "store");
     Ok(source.map(|source| {
         match source.as_str() {
             "cifar10" => "CIFAR-10",
             "svhn" => "SVHN",
             "mnist" => "MNIST",
             "imagenet_tar" | "imagenet_folder" => IMAGENET,
-            "lsun" => "LSUN",
+            "lsun" => LSUN,
             _ => "a folder of pictures",
         }
         .to_owned()
     }))
 }
 
+/// Compares the data set, as [`data_name`] gives it, with the paper's.
+pub(super) fn compare_data(ours: Option<&str>, papers: &str) -> Comparison {
+    let mut comparison = Comparison::of_settings();
+    match ours {
+        Some(ours) if ours == papers => comparison.equal.push(format!("pictures of {papers}")),
+        Some(ours) => comparison.differences.push(format!("pictures of {ours}, not of {papers}")),
+        None => comparison
+            .not_checked
+            .push(format!("nothing tells of what the pictures are; the paper's are {papers}")),
+    }
+    comparison
+}
+
+/// The network that a stage trained or read, and its data.
+pub(super) fn of_generator(folder: PathBuf) -> anyhow::Result<Lineage> {
+    of_features(folder)
+}
+
+/// What features are of: the data set, and the counts of (training pictures, test pictures, classes).
+pub(super) fn data_of_features(folder: &Path, counts: (usize, usize, usize)) -> anyhow::Result<String> {
+    let record = Record::read(folder)?;
+    let images = record.iter().flat_map(|record| &record.inputs).find(|input| input.key == "images");
+    let name = match images {
+        Some(images) => data_name(&folder.join(&images.path))?,
+        None => None,
+    };
+    let name = name.unwrap_or_else(|| "features made elsewhere".to_owned());
+    let (n_train, n_test, n_classes) = counts;
+    let counts = format!("{} training and {} test pictures", grouped(n_train), grouped(n_test));
+    Ok(format!("{name}, {counts} of {n_classes} classes"))
+}
+
+/// The name of LSUN's bedrooms as [`data_name`] gives it.
+pub(super) const LSUN: &str = "LSUN";
+/// The name of faces cut out of photos as [`data_name`] gives it.
+pub(super) const FACES: &str = "faces of photos";
 /// The name of SVHN as [`data_name`] gives it.
 pub(super) const SVHN: &str = "SVHN";
 /// The name of ImageNet-1k as [`data_name`] gives it.
@@ -126,36 +168,39 @@ impl Lineage {
         }]
     }
 
-    /// In what the discriminator departs from the one the paper used for a table.
-    pub(super) fn differences(&self, architecture: &str, data: &str) -> Vec<String> {
-        let Some(ours) = &self.architecture else {
-            return vec!["no discriminator: features of another kind than the paper's".to_owned()];
-        };
-        let mut differences = Vec::new();
-        if ours != architecture {
-            differences.push(format!("discriminator of architecture {ours}, not {architecture}"));
+    /// Compares the discriminator with the one the paper used for a table.
+    pub(super) fn differences(&self, architecture: &str, data: &str) -> Comparison {
+        if self.architecture.is_none() {
+            let text = "no discriminator: features of another kind than the paper's";
+            return Comparison::found(vec![text.to_owned()]);
         }
         let is_untrained = self.description.as_ref().is_some_and(|description| description.is_untrained);
-        match &self.trained_on {
-            _ if is_untrained => differences.push("the discriminator is untrained".to_owned()),
-            Some(trained_on) if trained_on != data => {
-                differences.push(format!("discriminator trained on {trained_on}, not on {data}"));
-            }
-            Some(_) => {}
-            None => differences.push("it is not known what the discriminator was trained on".to_owned()),
-        }
-        differences
+        self.network("discriminator", architecture, data, is_untrained)
     }
-}
 
-/// "`key` ours, not theirs" for each of a stage's settings that the paper states and that is another.
-pub(super) fn changed_settings(
-    ours: &impl Serialize,
-    papers: &impl Serialize,
-    stated: &[&str],
-) -> anyhow::Result<Vec<String>> {
-    let (ours, papers) = (serde_json::to_value(ours)?, serde_json::to_value(papers)?);
-    let changed = stated.iter().filter(|key| ours.get(**key) != papers.get(**key));
-    let show = |settings: &Value, key: &str| settings.get(key).map(Value::to_string).unwrap_or_default();
-    Ok(changed.map(|key| format!("{key} {}, not {}", show(&ours, key), show(&papers, key))).collect())
+    /// Compares the network with the one that the paper drew its figure with, a `faces64`.
+    pub(super) fn drawn(&self, data: &str) -> Comparison {
+        match self.architecture {
+            None => Comparison::not_checked("nothing tells which network this is and on what it was trained"),
+            Some(_) => self.network("network", "faces64", data, false),
+        }
+    }
+
+    fn network(&self, what: &str, architecture: &str, data: &str, is_untrained: bool) -> Comparison {
+        let mut comparison = Comparison::of_settings();
+        let ours = self.architecture.as_deref().unwrap_or_default();
+        match ours == architecture {
+            true => comparison.equal.push(format!("{what} of architecture {ours}")),
+            false => {
+                comparison.differences.push(format!("{what} of architecture {ours}, not {architecture}"));
+            }
+        }
+        match &self.trained_on {
+            _ if is_untrained => comparison.differences.push(format!("the {what} is untrained")),
+            Some(ours) if ours == data => comparison.equal.push(format!("{what} trained on {data}")),
+            Some(ours) => comparison.differences.push(format!("{what} trained on {ours}, not on {data}")),
+            None => comparison.not_checked.push(format!("it is not known what the {what} was trained on")),
+        }
+        comparison
+    }
 }

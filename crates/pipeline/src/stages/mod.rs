@@ -10,6 +10,7 @@ use crate::context::Context;
 use crate::known::{Known, KnownOf};
 pub use crate::outside::{External, Form};
 use crate::stages::info::KindInfo;
+use crate::stages::paper::{Comparison, Count};
 
 mod arithmetic;
 mod cifar10_protocol;
@@ -28,6 +29,8 @@ mod import_images;
 mod import_weights;
 pub mod info;
 mod lineage;
+pub mod paper;
+mod published;
 mod remove_duplicates;
 mod report;
 mod sample;
@@ -167,12 +170,36 @@ impl ConfigProblem {
 }
 
 /// What a stage that ran says of itself; its files are in its folder.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub struct Outcome {
     /// Figures for `stage.json` and the summary.
     pub metrics: serde_json::Value,
-    /// In what the stage departed from the paper, a phrase each.
-    pub differences: Vec<String>,
+    /// How what the stage read and found compares with the paper; its settings are compared by the runner.
+    pub differences: Comparison,
+}
+
+/// What only a person can give a stage: samples picked by eye. Without them the stage waits, and a plain run leaves it out.
+#[derive(Debug, Clone, Copy)]
+pub struct Picks<'a> {
+    /// The stage with the samples, on whose page they are picked.
+    pub samples: &'a Input,
+    /// What is to be picked, such as "three samples of each concept".
+    pub what: &'static str,
+    /// The keys that take their numbers.
+    pub keys: &'static [&'static str],
+}
+
+impl Picks<'_> {
+    /// Asks for them: `page` is the page's path; `command` what is then to be run, with the keys put behind `before`.
+    pub(crate) fn ask(&self, page: &Path, command: &str, before: &str) -> String {
+        let keys: Vec<String> = self.keys.iter().map(|key| format!(" {before}{key}=[…]'")).collect();
+        format!(
+            "nobody has picked {}: open {} (which `sample` writes with `pages=true`), copy the lists, then {command}{}",
+            self.what,
+            page.display(),
+            keys.concat()
+        )
+    }
 }
 
 /// One stage kind's adapter. Implemented by the kind's configuration.
@@ -217,6 +244,11 @@ pub trait Stage {
         Vec::new()
     }
 
+    /// What a person has to give before it can run, and has not given.
+    fn waits_for(&self) -> Option<Picks<'_>> {
+        None
+    }
+
     /// The seed of everything random in it.
     fn seed(&self) -> Option<u64> {
         None
@@ -244,6 +276,22 @@ pub trait Stage {
     /// At which minibatch it ends at the latest, as far as its settings alone tell.
     fn end(&self) -> u64 {
         u64::MAX
+    }
+
+    /// The settings in use, where the configuration leaves some to be resolved; none: as configured.
+    ///
+    /// # Errors
+    /// If a setting is out of range.
+    fn settings(&self) -> anyhow::Result<Option<serde_json::Value>> {
+        Ok(None)
+    }
+
+    /// The paper's values of the keys for which they depend on other settings.
+    ///
+    /// # Errors
+    /// If a setting is out of range.
+    fn papers(&self) -> anyhow::Result<serde_json::Value> {
+        Ok(serde_json::Value::Null)
     }
 
     /// Does the work; files go to `ctx.out`.
@@ -335,6 +383,13 @@ impl StageConfig {
         }
     }
 
+    /// Takes stages out of the lists of those that it reads, where it can do without.
+    pub(crate) fn leave_out(&mut self, ids: &[String]) {
+        if let Self::Report(report) = self {
+            report.leave_out(ids);
+        }
+    }
+
     /// The kind.
     pub fn info(&self) -> &'static KindInfo {
         match self {
@@ -384,11 +439,11 @@ fn same_set(train: &Input, test: &Input) -> Option<ConfigProblem> {
     (train == test).then(|| ConfigProblem { key: "test".to_owned(), message })
 }
 
-/// In what the sizes of (training, test) sets depart from the full sets'.
-fn changed_sizes(ours: (usize, usize), full: (usize, usize)) -> Vec<String> {
-    [("training", ours.0, full.0), ("test", ours.1, full.1)]
-        .into_iter()
-        .filter(|(_, ours, full)| ours != full)
-        .map(|(set, ours, full)| format!("{ours} pictures in the {set} set, not {full}"))
-        .collect()
+/// Compares the sizes of (training, test) sets and the number of classes with the full sets' and their 10 classes.
+fn compare_sets(ours: (usize, usize), full: (usize, usize), n_classes: usize) -> Comparison {
+    let mut comparison = Comparison::of_settings();
+    comparison.count("pictures in the training set", ours.0, Count::Exactly(full.0));
+    comparison.count("pictures in the test set", ours.1, Count::Exactly(full.1));
+    comparison.count("classes", n_classes, Count::Exactly(10));
+    comparison
 }

@@ -6,7 +6,8 @@ use dcgan_images::{ImageStore, Resize, Source};
 use serde::{Deserialize, Serialize};
 
 use super::info::{KindInfo, optional, required};
-use super::{Artifact, ConfigProblem, External, Input, InputRef, Outcome, Stage, data_source};
+use super::paper::{Stated, no_bearing, unstated};
+use super::{Artifact, ConfigProblem, External, Input, InputRef, Outcome, Stage, data_source, published};
 use crate::context::Context;
 use crate::known::{Known, KnownOf};
 
@@ -88,7 +89,18 @@ pub(super) const INFO: KindInfo = KindInfo {
     is_resumable: false,
     reads_records: false,
     uses_device: false,
+    paper: &PAPER,
 };
+
+/// What the paper says of the keys.
+const PAPER: [Stated; 6] = [
+    no_bearing("from"),
+    no_bearing("source.*"),
+    no_bearing("groups"),
+    no_bearing("target"),
+    no_bearing("by"),
+    unstated("resize"),
+];
 
 impl RemoveDuplicates {
     fn target(&self) -> Target {
@@ -179,6 +191,12 @@ impl Stage for RemoveDuplicates {
         let summary = regenerate(&source, &groups, self.target(), ctx.out, &mut |done, total| {
             task.observe(done, total)
         })?;
-        Ok(Outcome { metrics: serde_json::to_value(&summary)?, differences: Vec::new() })
+        let n_images = summary.n_kept + summary.n_removed;
+        let mut differences = published::compare_duplicates(summary.n_removed, n_images);
+        if summary.n_bad > 0 {
+            let text = format!("{} pictures that could not be read were left out", summary.n_bad);
+            differences.differences.push(text);
+        }
+        Ok(Outcome { metrics: serde_json::to_value(&summary)?, differences })
     }
 }

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::info::{KindInfo, optional};
+use super::paper::{Comparison, Stated, no_bearing};
 use super::{Artifact, ConfigProblem, Input, InputRef, Outcome, Stage};
 use crate::context::Context;
 use crate::report::{Shown, gather, html, markdown};
@@ -69,7 +70,20 @@ pub(super) const INFO: KindInfo = KindInfo {
     is_resumable: false,
     reads_records: true,
     uses_device: false,
+    paper: &PAPER,
 };
+
+/// What the paper says of the keys.
+const PAPER: [Stated; 1] = [no_bearing("*")];
+
+impl ReportStage {
+    /// Shows some stages no more.
+    pub(super) fn leave_out(&mut self, ids: &[String]) {
+        for list in [&mut self.results, &mut self.samples, &mut self.figures] {
+            list.retain(|input| !ids.iter().any(|id| id == input.as_str()));
+        }
+    }
+}
 
 impl Stage for ReportStage {
     fn inputs(&self) -> Vec<InputRef<'_>> {
@@ -109,6 +123,6 @@ impl Stage for ReportStage {
         fs_err::write(ctx.out.join("report.md"), markdown(&data))?;
         fs_err::write(ctx.out.join("report.html"), html(&data)?)?;
         let metrics = json!({"n_tables": data.tables.len(), "n_stages": data.stages.len()});
-        Ok(Outcome { metrics, differences: Vec::new() })
+        Ok(Outcome { metrics, differences: Comparison::of_settings() })
     }
 }

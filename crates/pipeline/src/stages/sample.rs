@@ -14,10 +14,11 @@ use serde_json::json;
 use super::drawing::{BATCH_KEY, MODEL_KEY, WEIGHTS_KEY, Weights, Z};
 use super::drawing::{folder_in, load_generator, out_of_range, sampler};
 use super::info::{KeyInfo, KindInfo, optional};
+use super::paper::{Comparison, Stated, no_bearing, says};
 use super::{Artifact, ConfigProblem, External, Form, Input, InputRef, Outcome, Stage};
 use crate::context::Context;
 use crate::known::KnownOf;
-use crate::pages::{Grid, boxes_page, pick_page};
+use crate::pages::{Grid, PICK_PAGE, boxes_page, pick_page};
 
 /// Which generator, which pictures, and how to keep them.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -83,7 +84,23 @@ pub(super) const INFO: KindInfo = KindInfo {
     is_resumable: false,
     reads_records: false,
     uses_device: true,
+    paper: &PAPER,
 };
+
+/// What the paper says of the keys.
+const PAPER: [Stated; 11] = [
+    no_bearing("model"),
+    says("weights", "\"trained\"", "released code"),
+    says("statistics", "\"batch\"", "released code"),
+    no_bearing("n_images"),
+    no_bearing("n_columns"),
+    no_bearing("seed"),
+    no_bearing("z"),
+    no_bearing("sorted_by"),
+    no_bearing("pictures"),
+    no_bearing("pixels"),
+    no_bearing("pages"),
+];
 
 const KEYS: [KeyInfo; 11] = [
     MODEL_KEY,
@@ -181,7 +198,7 @@ impl Stage for Sample {
         drop(task);
         write_z(&ctx.out.join(Z), &z)?;
         self.write(ctx, &pixels, [n, IMAGE_CHANNELS, side, side])?;
-        Ok(Outcome { metrics, differences: Vec::new() })
+        Ok(Outcome { metrics, differences: Comparison::of_settings() })
     }
 }
 
@@ -227,7 +244,7 @@ impl Sample {
         }
         if self.pages {
             let grid = Grid { png: &png, n_images, n_columns: self.n_columns, side };
-            fs_err::write(ctx.out.join("pick.html"), pick_page(&grid)?)?;
+            fs_err::write(ctx.out.join(PICK_PAGE), pick_page(&grid)?)?;
             fs_err::write(ctx.out.join("boxes.html"), boxes_page(&grid, &[])?)?;
         }
         Ok(())

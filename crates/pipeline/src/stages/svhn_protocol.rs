@@ -5,7 +5,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::info::{KindInfo, optional, required};
-use super::lineage::{SVHN, changed_settings, check_same_making, of_features};
+use super::lineage::{SVHN, check_same_making, data_of_features, of_features};
+use super::paper::{Stated, grouped, no_bearing, says};
 use super::{Artifact, ConfigProblem, Input, InputRef, Outcome, Stage};
 use crate::context::Context;
 use crate::known::KnownOf;
@@ -65,7 +66,21 @@ pub(super) const INFO: KindInfo = KindInfo {
     is_resumable: false,
     reads_records: false,
     uses_device: false,
+    paper: &PAPER,
 };
+
+/// What the paper says of the keys.
+const PAPER: [Stated; 9] = [
+    no_bearing("train"),
+    no_bearing("test"),
+    says("protocol.cs", "[0.0001, 0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01]", "released code"),
+    says("protocol.n_validation", "10000", "section 5.2"),
+    says("protocol.n_per_class", "100", "section 5.2"),
+    says("protocol.n_search_draws", "10", "released code"),
+    says("protocol.n_final_draws", "100", "released code"),
+    no_bearing("protocol.relative_gap"),
+    no_bearing("protocol.seed"),
+];
 
 impl Stage for SvhnStage {
     fn inputs(&self) -> Vec<InputRef<'_>> {
@@ -119,15 +134,12 @@ impl Stage for SvhnStage {
 
         let lineage = of_features(ctx.input(&self.train))?;
         let mut entry = entry(&result, lineage.method("L2-SVM"));
+        let sizes = (result.n_train, result.n_test, train.n_classes());
+        entry.data = data_of_features(&ctx.input(&self.train), sizes)?;
         entry.facts.extend(lineage.facts());
         ctx.write_json(Entry::FILE, &entry)?;
         let mut differences = lineage.differences("svhn32", SVHN);
-        differences.extend(super::changed_sizes((result.n_train, result.n_test), SVHN_SIZES));
-        differences.extend(changed_settings(
-            &self.protocol,
-            &SvhnProtocol::default(),
-            &["cs", "n_validation", "n_per_class", "n_search_draws", "n_final_draws"],
-        )?);
+        differences.join(super::compare_sets((result.n_train, result.n_test), SVHN_SIZES, train.n_classes()));
         let metrics = json!({
             "mean_error": result.mean_error,
             "deviation": result.deviation,
@@ -160,5 +172,8 @@ fn entry(result: &SvhnResult, method: String) -> Entry {
             error: result.mean_error,
             deviation: Some(result.deviation),
         }],
+        data: String::new(),
+        with: vec![format!("{} labels", grouped(result.n_labels))],
+        intervals: Vec::new(),
     }
 }

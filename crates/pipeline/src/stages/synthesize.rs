@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::info::{KindInfo, optional};
+use super::paper::{Comparison, Stated, no_bearing};
 use super::{Artifact, ConfigProblem, Outcome, Stage};
 use crate::context::Context;
 use crate::known::{Known, KnownOf};
@@ -53,7 +54,11 @@ pub(super) const INFO: KindInfo = KindInfo {
     is_resumable: false,
     reads_records: false,
     uses_device: false,
+    paper: &PAPER,
 };
+
+/// What the paper says of the keys.
+const PAPER: [Stated; 1] = [no_bearing("*")];
 
 impl Stage for Synthesize {
     fn yields(&self) -> Vec<Artifact> {
@@ -112,6 +117,9 @@ impl Stage for Synthesize {
                 json!({"n_train": config.n_train, "n_test": config.n_test})
             }
         };
-        Ok(Outcome { metrics, differences: vec!["synthetic pictures, not the paper's data".to_owned()] })
+        Ok(Outcome {
+            metrics,
+            differences: Comparison::found(vec!["synthetic pictures, not the paper's data".to_owned()]),
+        })
     }
 }

@@ -6,7 +6,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::info::{KeyInfo, KindInfo, optional, required};
-use super::lineage::data_name;
+use super::lineage::{self, LSUN, data_name};
+use super::paper::{Stated, above_0, no_bearing, says, unstated};
+use super::published::N_BEDROOMS;
 use super::{Artifact, ConfigProblem, Input, InputRef, Outcome, Stage};
 use crate::context::Context;
 use crate::known::{KnownOf, more_than_there_are};
@@ -28,7 +30,7 @@ pub struct TrainAutoencoder {
 /// The kind.
 pub(super) const INFO: KindInfo = KindInfo {
     name: "train_autoencoder",
-    version: 1,
+    version: 2,
     summary: "train the 3072-128-3072 autoencoder whose thresholded units are the semantic hash",
     details: "Writes autoencoder.safetensors (with its preprocessing and thresholds), metrics.jsonl (the loss curve, \
               with the reconstruction of pictures kept out) and checkpoint.safetensors. Interrupted, it goes on from its \
@@ -39,10 +41,39 @@ pub(super) const INFO: KindInfo = KindInfo {
     is_resumable: true,
     reads_records: false,
     uses_device: false,
+    paper: &PAPER,
 };
 
-const KEYS: [KeyInfo; 16] = [
+/// What the paper says of the keys.
+const PAPER: [Stated; 17] = [
+    no_bearing("images"),
+    no_bearing("training.preset"),
+    says("training.standardise", "false", "section 4.1.1"),
+    above_0("training.noise", "section 4.1.1"),
+    above_0("training.dropout", "section 4.1.1"),
+    says("training.zoom", "0", "section 4.1.1"),
+    says("training.brightness", "0", "section 4.1.1"),
+    says("training.together", "0", "section 4.1.1"),
+    says("training.balance", "0", "section 4.1.1"),
+    unstated("training.threshold"),
+    unstated("training.learning_rate"),
+    unstated("training.batch_size"),
+    unstated("training.epochs"),
+    says("training.n_images", "null", "all training pictures, section 4.1.1"),
+    unstated("training.validation_share"),
+    no_bearing("training.checkpoint_minutes"),
+    no_bearing("training.seed"),
+];
+
+const KEYS: [KeyInfo; 17] = [
     required("images", "stage", "Square colour pictures of at least 32×32."),
+    optional(
+        "training.preset",
+        "\"robust\" or \"paper\"",
+        "\"robust\"",
+        "What the other keys are where they are not given; the defaults below are robust's. paper: the plain denoising, \
+         dropout-regularised autoencoder of section 4.1.1: standardise false; zoom, brightness, together and balance 0.",
+    ),
     optional(
         "training.standardise",
         "true or false",
@@ -143,7 +174,11 @@ impl Stage for TrainAutoencoder {
         let summary = train(&store, &self.training, ctx.out, &mut |done, total| task.observe(done, total))?;
         drop(task);
         let mut metrics = serde_json::to_value(&summary)?;
-        metrics["trained_on"] = json!(data_name(&images)?);
-        Ok(Outcome { metrics, differences: Vec::new() })
+        let data = data_name(&images)?;
+        metrics["trained_on"] = json!(data);
+        let mut differences = lineage::compare_data(data.as_deref(), LSUN);
+        differences.count("training pictures", summary.n_images, N_BEDROOMS);
+        differences.equal.push("3072-128-3072 ReLU units".to_owned());
+        Ok(Outcome { metrics, differences })
     }
 }

@@ -7,13 +7,14 @@ use dcgan_gan::ArchitectureName;
 use dcgan_gan::train::{Event, FREE_SETTINGS, TrainConfig, newest_step, train};
 use dcgan_images::ImageStore;
 use serde::{Deserialize, Serialize};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::info::{KeyInfo, KindInfo, optional, required};
-use super::lineage::{changed_settings, data_name};
+use super::lineage::{self, FACES, IMAGENET, LSUN, SVHN, data_name};
+use super::paper::{Comparison, Stated, UNSTATED, depends, grouped, no_bearing, says};
+use super::published::{N_BEDROOMS, N_FACES, N_IMAGENET};
 use super::{Artifact, ConfigProblem, Input, InputRef, Outcome, Stage};
 use crate::context::Context;
-use crate::counting::counted;
 use crate::known::{Known, KnownOf, more_than_there_are, unlike};
 
 /// What to train on and how.
@@ -54,7 +55,30 @@ pub(super) const INFO: KindInfo = KindInfo {
     is_resumable: true,
     reads_records: false,
     uses_device: true,
+    paper: &PAPER,
 };
+
+/// What the paper says of the keys.
+const PAPER: [Stated; 18] = [
+    no_bearing("images"),
+    no_bearing("training.architecture"),
+    says("training.width", "1", "released code"),
+    says("training.schedule", "\"alternate\"", "released code"),
+    depends("training.batch_size", "released code"),
+    depends("training.learning_rate", "released code"),
+    depends("training.beta1", "released code"),
+    depends("training.l2", "released code"),
+    depends("training.epochs", "released code"),
+    says("training.max_steps", "null", "released code"),
+    says("training.max_minutes", "null", "released code"),
+    no_bearing("training.ema_decay"),
+    no_bearing("training.log_every"),
+    no_bearing("training.sample_*"),
+    no_bearing("training.score_every_steps"),
+    no_bearing("training.checkpoint_*"),
+    no_bearing("training.keep_checkpoints"),
+    no_bearing("training.seed"),
+];
 
 const KEYS: [KeyInfo; 20] = [
     required("images", "stage", "Pictures of the architecture's size, in colour."),
@@ -151,6 +175,23 @@ impl Stage for TrainGan {
         self.training.max_steps.unwrap_or(u64::MAX)
     }
 
+    fn settings(&self) -> anyhow::Result<Option<Value>> {
+        let mut settings = serde_json::to_value(self.training.resolve()?)?;
+        settings["width"] = json!(self.training.width);
+        Ok(Some(json!({"training": settings})))
+    }
+
+    fn papers(&self) -> anyhow::Result<Value> {
+        let mut papers = serde_json::to_value(TrainConfig::paper(self.training.architecture).resolve()?)?;
+        let unstated: &[&str] = match self.training.architecture {
+            ArchitectureName::Svhn32 => &["beta1", "l2"],
+            ArchitectureName::Imagenet32 => &["l2"],
+            ArchitectureName::Faces64 => &[],
+        };
+        unstated.iter().for_each(|key| papers[key] = json!(UNSTATED));
+        Ok(json!({"training": papers}))
+    }
+
     fn run(&self, ctx: &Context<'_>) -> anyhow::Result<Outcome> {
         let images = ctx.input(&self.images);
         let store = ImageStore::open(&images)?;
@@ -168,9 +209,10 @@ impl Stage for TrainGan {
         };
         let summary = train(&store, &self.training, ctx.out, ctx.device()?, &mut observe)?;
         drop(task);
+        let data = data_name(&images)?;
         let metrics = json!({
             "architecture": self.training.architecture.as_str(),
-            "trained_on": data_name(&images)?,
+            "trained_on": data,
             "n_images": store.len(),
             "n_steps": summary.n_steps,
             "steps_per_epoch": summary.steps_per_epoch,
@@ -184,8 +226,7 @@ impl Stage for TrainGan {
             "collapsed_at": summary.collapsed_at,
             "training_seconds": summary.seconds,
         });
-        let mut differences = self.differences()?;
-        differences.extend(self.other_pictures(&store));
+        let differences = self.pictures(&store, data.as_deref());
         Ok(Outcome { metrics, differences })
     }
 }
@@ -201,34 +242,28 @@ fn losses(d_loss: f64, g_loss: f64, score: Option<f64>) -> String {
 }
 
 impl TrainGan {
-    /// How the pictures differ from those the authors trained this architecture on.
-    fn other_pictures(&self, store: &ImageStore) -> Option<String> {
-        let (papers, n_papers) = match self.training.architecture {
-            ArchitectureName::Svhn32 => ("SVHN's extra set", 531_131),
-            ArchitectureName::Imagenet32 => ("ImageNet-1k's training set", 1_281_167),
-            // Two sets, faces and LSUN bedrooms, neither with an exact number.
-            ArchitectureName::Faces64 => return None,
-        };
-        let ours = format!("{} of {}", counted(store.len() as u64, "picture"), store.meta().source);
-        (store.len() != n_papers).then(|| format!("trained on {ours}, not on the {n_papers} of {papers}"))
-    }
-
-    /// Settings that are not those of the authors' code.
-    fn differences(&self) -> anyhow::Result<Vec<String>> {
-        let ours = self.training.resolve()?;
-        let papers = TrainConfig::paper(self.training.architecture).resolve()?;
-        let mut differences = Vec::new();
-        if ours.architecture.width != 1.0 {
-            differences.push(format!("width {} of the paper's", ours.architecture.width));
+    /// Compares the pictures with those that the authors trained this architecture on.
+    fn pictures(&self, store: &ImageStore, data: Option<&str>) -> Comparison {
+        let n = store.len();
+        let mut comparison = Comparison::of_settings();
+        match (self.training.architecture, data) {
+            (ArchitectureName::Svhn32, _) => {
+                comparison.join(lineage::compare_data(data, SVHN));
+                let text =
+                    "on which of SVHN's pictures the released network was trained is nowhere said; here on";
+                comparison.not_checked.push(format!("{text} {} of {}", grouped(n), store.meta().source));
+            }
+            (ArchitectureName::Imagenet32, _) => {
+                comparison.join(lineage::compare_data(data, IMAGENET));
+                comparison.count("training pictures", n, N_IMAGENET);
+            }
+            // Two sets of the paper's have this architecture.
+            (ArchitectureName::Faces64, Some(FACES)) => comparison.count("training pictures", n, N_FACES),
+            (ArchitectureName::Faces64, _) => {
+                comparison.join(lineage::compare_data(data, LSUN));
+                comparison.count("training pictures", n, N_BEDROOMS);
+            }
         }
-        let stated = ["schedule", "batch_size", "learning_rate", "beta1", "l2", "epochs"];
-        differences.extend(changed_settings(&ours, &papers, &stated)?);
-        if let Some(max_steps) = ours.max_steps {
-            differences.push(format!("training ended after at most {}", counted(max_steps, "minibatch")));
-        }
-        if let Some(max_minutes) = ours.max_minutes {
-            differences.push(format!("training ended after at most {max_minutes} min"));
-        }
-        Ok(differences)
+        comparison
     }
 }

@@ -6,10 +6,13 @@ use serde_json::json;
 
 use super::drawing::{Drawn, INFERRED_KEY, MODEL_KEY, WEIGHTS_KEY, Weights, Z};
 use super::drawing::{
-    DrawnBy, empty_list, inferred, listed, load_generator, out_of_range, picked_z, sampler, write_figures,
+    DrawnBy, ask_for, empty_list, inferred, listed, load_generator, out_of_range, picked_z, sampler,
+    write_figures,
 };
 use super::info::{KeyInfo, KindInfo, optional, required};
-use super::{Artifact, ConfigProblem, Input, InputRef, Outcome, Stage};
+use super::lineage::{self, FACES};
+use super::paper::{Count, Stated, by_stage, no_bearing, says, unstated};
+use super::{Artifact, ConfigProblem, Input, InputRef, Outcome, Picks, Stage};
 use crate::context::Context;
 use crate::report::figure::Figure;
 
@@ -28,8 +31,10 @@ pub struct Turn {
     /// The samples that the lists are numbers of.
     pub samples: Input,
     /// Samples of the figure's left end, such as faces that look left.
+    #[serde(default)]
     pub left: Vec<usize>,
     /// Samples of its right end.
+    #[serde(default)]
     pub right: Vec<usize>,
     /// How many new z.
     #[serde(default = "five")]
@@ -64,21 +69,37 @@ pub(super) const INFO: KindInfo = KindInfo {
     summary: "make a direction in z of two lists of samples and lay it over new z (section 6.3.2)",
     details: "Writes turn.png and z.npy. The turn vector is the mean z of `left` minus the mean z of `right`, 4 samples each \
               in the paper. Each row of the figure is a new z to which +`reach` of that vector is added at the left end, \
-              like `left`, down to −`reach` at the right end, like `right`. Pick the samples on the page that `sample` writes.",
+              like `left`, down to −`reach` at the right end, like `right`. Pick the samples on the page that `sample` \
+              writes; until somebody has, a run of the manifest leaves the stage out and says so.",
     keys: &KEYS,
     example: &["model=runs/faces/train", "samples=out/samples", "left=[3, 17, 42, 60]", "right=[5, 6, 7, 8]"],
     is_resumable: false,
     reads_records: false,
     uses_device: true,
+    paper: &PAPER,
 };
+
+/// What the paper says of the keys.
+const PAPER: [Stated; 10] = [
+    no_bearing("model"),
+    says("weights", "\"trained\"", "released code"),
+    says("statistics", "\"batch\"", "released code"),
+    no_bearing("samples"),
+    by_stage("left"),
+    by_stage("right"),
+    unstated("n_rows"),
+    unstated("n_steps"),
+    unstated("reach"),
+    no_bearing("seed"),
+];
 
 const KEYS: [KeyInfo; 10] = [
     MODEL_KEY,
     WEIGHTS_KEY,
     INFERRED_KEY,
     required("samples", "stage", "The `sample` stage whose pictures the lists are the numbers of."),
-    required("left", "list of whole numbers", "Samples of the left end, such as faces that look left."),
-    required("right", "list of whole numbers", "Samples of the right end."),
+    optional("left", "list of whole numbers", "[]", "Samples of the left end, such as faces that look left."),
+    optional("right", "list of whole numbers", "[]", "Samples of the right end."),
     optional("n_rows", "1 to 100", "5", "New z, drawn at random."),
     optional("n_steps", "2 to 100", "10", "Pictures in a row."),
     optional("reach", "number above 0 and up to 10", "1.0", "How far to go either way, in turn vectors."),
@@ -101,16 +122,21 @@ impl Stage for Turn {
         let message = format!("expected a number above 0 and up to 10, found {}", self.reach);
         let reach = (!(self.reach > 0.0 && self.reach <= 10.0))
             .then(|| ConfigProblem { key: "reach".to_owned(), message });
-        [
-            empty_list("left", &self.left),
-            empty_list("right", &self.right),
-            out_of_range("n_rows", self.n_rows, 1..=100),
-            out_of_range("n_steps", self.n_steps, 2..=100),
-            reach,
-        ]
-        .into_iter()
-        .flatten()
-        .collect()
+        let lists = [empty_list("left", &self.left), empty_list("right", &self.right)];
+        let lists = lists.into_iter().filter(|_| self.waits_for().is_none()).flatten();
+        [out_of_range("n_rows", self.n_rows, 1..=100), out_of_range("n_steps", self.n_steps, 2..=100), reach]
+            .into_iter()
+            .flatten()
+            .chain(lists)
+            .collect()
+    }
+
+    fn waits_for(&self) -> Option<Picks<'_>> {
+        (self.left.is_empty() && self.right.is_empty()).then_some(Picks {
+            samples: &self.samples,
+            what: "the samples of the two ends left and right, four of each in the paper",
+            keys: &["left", "right"],
+        })
     }
 
     fn seed(&self) -> Option<u64> {
@@ -118,6 +144,7 @@ impl Stage for Turn {
     }
 
     fn run(&self, ctx: &Context<'_>) -> anyhow::Result<Outcome> {
+        ask_for(ctx, self)?;
         let generator = load_generator(ctx, &self.model, self.weights)?;
         let sampler = sampler(ctx, &generator, self.statistics, self.seed)?;
         let drawn = DrawnBy { model: &self.model, weights: self.weights, statistics: self.statistics };
@@ -150,9 +177,10 @@ impl Stage for Turn {
         };
         write_figures(ctx, &[figure])?;
         let length = turn.iter().map(|v| f64::from(*v).powi(2)).sum::<f64>().sqrt();
-        Ok(Outcome {
-            metrics: json!({"n_pictures": z.nrows(), "turn_length": length}),
-            differences: Vec::new(),
-        })
+        let mut differences = lineage::of_generator(ctx.input(&self.model))?.drawn(FACES);
+        for list in [&self.left, &self.right] {
+            differences.count("samples of an end", list.len(), Count::Exactly(4));
+        }
+        Ok(Outcome { metrics: json!({"n_pictures": z.nrows(), "turn_length": length}), differences })
     }
 }

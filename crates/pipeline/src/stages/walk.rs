@@ -9,6 +9,8 @@ use super::drawing::{
     DrawnBy, inferred, listed, load_generator, out_of_range, picked_z, sampler, write_figures,
 };
 use super::info::{KeyInfo, KindInfo, optional};
+use super::lineage::{self, LSUN};
+use super::paper::{Count, Stated, by_stage, no_bearing, says, unstated};
 use super::{Artifact, ConfigProblem, Input, InputRef, Outcome, Stage};
 use crate::context::Context;
 use crate::report::figure::Figure;
@@ -66,7 +68,21 @@ pub(super) const INFO: KindInfo = KindInfo {
     is_resumable: false,
     reads_records: false,
     uses_device: true,
+    paper: &PAPER,
 };
+
+/// What the paper says of the keys.
+const PAPER: [Stated; 9] = [
+    no_bearing("model"),
+    says("weights", "\"trained\"", "released code"),
+    says("statistics", "\"batch\"", "released code"),
+    no_bearing("samples"),
+    says("picks", "[]", "random points, section 6.1"),
+    by_stage("n_points"),
+    unstated("n_steps"),
+    unstated("interpolation"),
+    no_bearing("seed"),
+];
 
 const KEYS: [KeyInfo; 9] = [
     MODEL_KEY,
@@ -159,6 +175,8 @@ impl Stage for Walk {
         };
         write_figures(ctx, &[figure])?;
         let metrics = json!({"n_points": n_points, "n_pictures": z.nrows()});
-        Ok(Outcome { metrics, differences: Vec::new() })
+        let mut differences = lineage::of_generator(ctx.input(&self.model))?.drawn(LSUN);
+        differences.count("points", n_points, Count::Exactly(9));
+        Ok(Outcome { metrics, differences })
     }
 }
