@@ -66,3 +66,28 @@ fn real_photos_become_faces_without_near_duplicates_and_train_a_network() {
     let report = std::fs::read_to_string(place.path("runs/faces/report/report.md")).unwrap();
     assert!(report.contains("Faces that were found"), "{report}");
 }
+
+/// In copies that lack files the discriminator's first layers are there, and the generator is not.
+#[test]
+fn what_a_copy_of_the_released_imagenet_networks_lacks_is_named() {
+    let Some(data) = data() else { return };
+    let folder = data.join("authors/imagenet_gan_pretrain_128f_relu_lrelu_7l_3x3_256z");
+    if folder.join("30_gen_params.jl_01.npy").exists() {
+        eprintln!("skipped: the copy is complete");
+        return;
+    }
+    let place = Place::new("");
+    let manifest = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../pipelines/imagenet-released.toml");
+    let set = format!("data={}", data.display());
+    place.stdout(&["check", manifest.to_str().unwrap(), "--set", &set]);
+    let said = place.fails(1, &["run", manifest.to_str().unwrap(), "--set", &set]);
+    assert!(
+        said.contains("missing 30_discrim_params.jl_11.npy, 30_discrim_params.jl_14.npy, 30_gen"),
+        "{said}"
+    );
+    let why = "the imported generator is not whole: missing 30_gen_params.jl_01.npy";
+    assert!(said.contains(why), "{said}");
+    let record = std::fs::read(place.path("runs/imagenet-released/weights/stage.json")).unwrap();
+    let record: Value = serde_json::from_slice(&record).unwrap();
+    assert_eq!(record["metrics"]["n_features"], 12_288);
+}

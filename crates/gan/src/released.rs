@@ -2,10 +2,13 @@
 //!
 //! One `.npy` file a parameter, `<f4`, named `{epoch}_{discrim|gen}_params.jl_{NN}.npy`. D's order is `w, (w, g, b)…, wy`, G's
 //! is `w, g, b, (w, g, b)…, wx`. Theano's convolution flips its kernels, so every convolution kernel is turned by 180
-//! degrees on the way in. Of the ImageNet network only D was released, and the copies in circulation lack the kernels
-//! of layers 5 and 6: what is complete, layers 1 to 4, is imported as a network without a head.
+//! degrees on the way in. Some copies of the ImageNet networks lack their largest files; of these what is there is imported:
+//! D's layers up to the first that lacks an array, without a head, and G only where it is whole.
 
-use std::path::{Path, PathBuf};
+use std::{
+    ops::RangeInclusive,
+    path::{Path, PathBuf},
+};
 
 use candle_core::{Device, Tensor};
 use dcgan_images::{NpyMismatch, check_npy_head};
@@ -14,15 +17,18 @@ use ndarray::{ArrayD, Axis, Slice};
 use ndarray_npy::ReadNpyExt;
 use serde::{Deserialize, Serialize};
 
-use crate::{Architecture, ArchitectureName, BASE_SIZE, Discriminator, GanError, Generator, Result};
+use crate::{
+    Architecture, ArchitectureName, BASE_SIZE, Discriminator, GanError, Generator, GeneratorConfig, Result,
+};
 
 /// A released set of weights.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ReleasedSet {
-    /// `svhn_unsup_all_conv_dcgan_100z_gaussian_lr_0.0005_64mb`: G and D of Table 2, after 200 epochs on SVHN's extra set.
+    /// `svhn_unsup_all_conv_dcgan_100z_gaussian_lr_0.0005_64mb`: G and D of Table 2, after 200 epochs on SVHN. On which of
+    /// its sets is nowhere said.
     Svhn,
-    /// `imagenet_gan_pretrain_128f_relu_lrelu_7l_3x3_256z`: D of Table 1, after 30 epochs on ImageNet-1k.
+    /// `imagenet_gan_pretrain_128f_relu_lrelu_7l_3x3_256z`: G and D of Table 1, after 30 epochs on ImageNet-1k.
     Imagenet,
 }
 
@@ -45,33 +51,41 @@ impl ReleasedSet {
 /// What was found in a released folder.
 #[derive(Debug)]
 pub struct Imported {
-    /// The discriminator; of `imagenet` as many first layers as the folder has, without a head if layers are missing.
+    /// The discriminator; of `imagenet` as many first layers as the folder has, with a head if it has all of them.
     pub discriminator: Discriminator,
-    /// The generator, of `svhn` only.
+    /// The generator; none if an array of it is missing.
     pub generator: Option<Generator>,
     /// Convolutions of the full discriminator.
     pub n_layers_full: usize,
+    /// The names of the files that are missing, of D, then of G; only of `imagenet`.
+    pub missing: Vec<String>,
 }
 
-/// Reads a folder of released weights.
+/// Reads a folder of released weights: all of `svhn`, and of `imagenet` what is there, at least D's first layer.
 ///
 /// # Errors
-/// Where a file is missing (but for the last layers of `imagenet`), is no f32 `.npy` file, or has another shape.
+/// Where a file that is needed is missing, or one that is there is no f32 `.npy` file or has another shape.
 pub fn import(set: ReleasedSet, folder: &Path, device: &Device) -> Result<Imported> {
-    let mut config = set.architecture().discriminator();
+    let architecture = set.architecture();
+    let (mut config, g_config) = (architecture.discriminator(), architecture.generator());
     let files =
         |network: &str| Files { folder, stem: format!("{}_{network}_params.jl", set.epoch()), device };
-    let d_files = files("discrim");
+    let (d_files, g_files) = (files("discrim"), files("gen"));
     let n_layers_full = config.layers.len();
-    let complete = (0..n_layers_full).take_while(|&i| d_files.path(Files::conv_number(i)).exists()).count();
-    if set == ReleasedSet::Imagenet && (1..n_layers_full).contains(&complete) {
-        config.layers.truncate(complete);
-        config.head = false;
+    let head = 3 * n_layers_full - 1;
+    let missing_of_g = g_files.missing(1..=3 * g_config.layers.len() + 1);
+    let mut missing = d_files.missing(1..=head);
+    missing.extend_from_slice(&missing_of_g);
+    if set == ReleasedSet::Imagenet {
+        let is_whole = |i: &usize| d_files.missing(Files::layer_numbers(*i)).is_empty();
+        let n_whole = (0..n_layers_full).take_while(is_whole).count();
+        config.layers.truncate(n_whole.max(1));
+        config.head = n_whole == n_layers_full && d_files.path(head).exists();
     }
 
     let mut checkpoint = Checkpoint::default();
     for i in 0..config.layers.len() {
-        let number = Files::conv_number(i);
+        let number = *Files::layer_numbers(i).start();
         checkpoint.insert(format!("conv{i}.kernel"), &d_files.kernel(number)?);
         if i > 0 {
             checkpoint.insert(format!("conv{i}.gain"), &d_files.tensor(number + 1)?);
@@ -79,19 +93,18 @@ pub fn import(set: ReleasedSet, folder: &Path, device: &Device) -> Result<Import
         }
     }
     if config.head {
-        let weight = d_files.tensor(3 * config.layers.len() - 1)?;
+        let weight = d_files.tensor(head)?;
         checkpoint.insert("head.weight", &channels_last(&weight, config.last_size(), 0)?);
     }
     let discriminator = Discriminator::from_checkpoint(config, &checkpoint, folder, "")?;
     let generator = match set {
-        ReleasedSet::Svhn => Some(import_generator(set, folder, &files("gen"))?),
-        ReleasedSet::Imagenet => None,
+        ReleasedSet::Imagenet if !missing_of_g.is_empty() => None,
+        _ => Some(import_generator(g_config, folder, &g_files)?),
     };
-    Ok(Imported { discriminator, generator, n_layers_full })
+    Ok(Imported { discriminator, generator, n_layers_full, missing })
 }
 
-fn import_generator(set: ReleasedSet, folder: &Path, files: &Files) -> Result<Generator> {
-    let config = set.architecture().generator();
+fn import_generator(config: GeneratorConfig, folder: &Path, files: &Files) -> Result<Generator> {
     let mut checkpoint = Checkpoint::default();
     for (number, name) in ["project.weight", "project.gain", "project.bias"].into_iter().enumerate() {
         let tensor = files.tensor(number + 1)?;
@@ -124,13 +137,22 @@ struct Files<'a> {
 }
 
 impl Files<'_> {
-    /// The number of D's file with the kernel of convolution `i`: 1, 2, 5, 8, …
-    fn conv_number(i: usize) -> usize {
-        if i == 0 { 1 } else { 3 * i - 1 }
+    /// The numbers of D's files of convolution `i`: 1, 2 to 4, 5 to 7, …
+    fn layer_numbers(i: usize) -> RangeInclusive<usize> {
+        if i == 0 { 1..=1 } else { 3 * i - 1..=3 * i + 1 }
+    }
+
+    fn name(&self, number: usize) -> String {
+        format!("{}_{number:02}.npy", self.stem)
     }
 
     fn path(&self, number: usize) -> PathBuf {
-        self.folder.join(format!("{}_{number:02}.npy", self.stem))
+        self.folder.join(self.name(number))
+    }
+
+    /// The names of those that are not there.
+    fn missing(&self, numbers: RangeInclusive<usize>) -> Vec<String> {
+        numbers.filter(|&number| !self.path(number).exists()).map(|number| self.name(number)).collect()
     }
 
     fn read(&self, number: usize) -> Result<ArrayD<f32>> {
@@ -167,3 +189,6 @@ impl Files<'_> {
         Ok(Tensor::from_vec(values, array.shape(), self.device)?)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -9,6 +9,7 @@ use dcgan_images::Sheet;
 use ndarray::Array2;
 use serde::{Deserialize, Serialize};
 
+use super::import_weights::why_no_generator;
 use super::info::{KeyInfo, optional, required};
 use super::{ConfigProblem, Input, Stage};
 use crate::context::Context;
@@ -62,14 +63,15 @@ pub(super) fn load_generator(
 ) -> anyhow::Result<Generator> {
     let folder = ctx.input(model);
     let (file, needs) = match weights {
-        Weights::Trained => (GENERATOR, None),
+        Weights::Trained => (GENERATOR, why_no_generator(&folder)?),
         Weights::Ema => {
-            (GENERATOR_EMA, Some("`weights` is \"ema\", which needs a training that kept a moving average"))
+            let needs = "`weights` is \"ema\", which needs a training that kept a moving average";
+            (GENERATOR_EMA, Some(needs.to_owned()))
         }
-        Weights::Best => (
-            GENERATOR_BEST,
-            Some("`weights` is \"best\", which needs a training that kept its best generator"),
-        ),
+        Weights::Best => {
+            let needs = "`weights` is \"best\", which needs a training that kept its best generator";
+            (GENERATOR_BEST, Some(needs.to_owned()))
+        }
     };
     let generator = Generator::load(&folder.join(file), ctx.device()?);
     match needs {

@@ -1,13 +1,13 @@
 //! `import_weights`: the weights that the paper's authors released.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use dcgan_gan::ArchitectureName;
 use dcgan_gan::released::{ReleasedSet, import};
 use dcgan_gan::train::files::{DISCRIMINATOR, GENERATOR};
 use dcgan_nn::candle::Device;
 use serde::{Deserialize, Serialize};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::info::{KindInfo, required};
 use super::lineage::{IMAGENET, SVHN};
@@ -15,6 +15,7 @@ use super::paper::{Comparison, Stated, no_bearing};
 use super::{Artifact, External, Form, Outcome, Stage};
 use crate::context::Context;
 use crate::known::{Known, KnownOf};
+use crate::record::Record;
 
 /// Which released weights, and where they are.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -29,11 +30,12 @@ pub struct ImportWeights {
 /// The kind.
 pub(super) const INFO: KindInfo = KindInfo {
     name: "import_weights",
-    version: 1,
+    version: 2,
     summary: "read the weights that the paper's authors released",
-    details: "Writes discriminator.safetensors, and generator.safetensors for `svhn`. Of the ImageNet network only \
-              the discriminator was released, and the copies in circulation lack layers 5 and 6; what is there is \
-              imported and gives features, but no generator.",
+    details: "Writes discriminator.safetensors and generator.safetensors. Of `imagenet` (17 arrays of the discriminator, 19 of \
+              the generator) some copies lack the largest files: what is there is imported, the discriminator's layers \
+              up to the first that lacks an array, without its last, linear, layer, and the generator only where it is \
+              whole. Missing files are named, here and in stage.json under `missing`.",
     keys: &[
         required("set", "\"svhn\" or \"imagenet\"", "Which of the released networks."),
         required("path", "folder", "The folder with one .npy file for each parameter."),
@@ -50,10 +52,7 @@ const PAPER: [Stated; 1] = [no_bearing("*")];
 
 impl Stage for ImportWeights {
     fn yields(&self) -> Vec<Artifact> {
-        match self.set {
-            ReleasedSet::Svhn => vec![Artifact::Generator, Artifact::Discriminator],
-            ReleasedSet::Imagenet => vec![Artifact::Discriminator],
-        }
+        vec![Artifact::Generator, Artifact::Discriminator]
     }
 
     fn known(&self, _of: &KnownOf<'_>) -> Known {
@@ -75,14 +74,21 @@ impl Stage for ImportWeights {
         if let Some(generator) = &imported.generator {
             generator.save(&ctx.out.join(GENERATOR))?;
         }
+        if !imported.missing.is_empty() {
+            let (path, missing) = (self.path.display(), imported.missing.join(", "));
+            ctx.progress().warn(format_args!("{path}: missing {missing}; what is there is imported"));
+        }
         let config = imported.discriminator.config();
         let mut differences = Vec::new();
         if config.layers.len() < imported.n_layers_full {
+            let names = imported.missing.iter().map(String::as_str);
+            let of_discriminator: Vec<&str> = names.filter(|name| name.contains("_discrim_")).collect();
             differences.push(format!(
-                "the authors' discriminator cut to conv layers 1 to {} of {}, as the others are not among the \
-                 released weights: {} features",
+                "the authors' discriminator cut to conv layers 1 to {} of {}, as files of the others are missing here \
+                 ({}): {} features",
                 config.layers.len(),
                 imported.n_layers_full,
+                of_discriminator.join(", "),
                 config.n_features()
             ));
         }
@@ -91,7 +97,21 @@ impl Stage for ImportWeights {
             "trained_on": trained_on,
             "n_layers": config.layers.len(),
             "n_features": config.n_features(),
+            MISSING: imported.missing,
         });
         Ok(Outcome { metrics, differences: Comparison::found(differences) })
     }
+}
+
+/// The metric that lists the files that were not there.
+const MISSING: &str = "missing";
+
+/// Why a stage's folder has no generator, where it is of imported weights that lack arrays of it.
+pub(super) fn why_no_generator(folder: &Path) -> anyhow::Result<Option<String>> {
+    let Some(record) = Record::read(folder)? else { return Ok(None) };
+    let missing = record.metrics.get(MISSING).and_then(Value::as_array);
+    let names: Vec<&str> = missing.into_iter().flatten().filter_map(Value::as_str).collect();
+    let names: Vec<&str> = names.into_iter().filter(|name| name.contains("_gen_")).collect();
+    let why = || format!("the imported generator is not whole: missing {}", names.join(", "));
+    Ok((!names.is_empty() && !folder.join(GENERATOR).exists()).then(why))
 }
