@@ -1,6 +1,6 @@
 //! Choosing C by k-fold cross-validation on training rows alone.
 
-use dcgan_svm::LinearSvc;
+use dcgan_svm::{FitProgress, LinearSvc};
 use linfa::ParamGuard;
 use ndarray::{ArrayView2, Axis};
 
@@ -15,6 +15,7 @@ use crate::selection::{Chosen, SearchPoint};
 pub(crate) struct CrossValidation<'a> {
     pub(crate) cs: &'a [f64],
     pub(crate) n_folds: usize,
+    pub(crate) patience: usize,
     pub(crate) relative_gap: f64,
     pub(crate) seed: u64,
 }
@@ -40,11 +41,10 @@ impl CrossValidation<'_> {
             part.view()
         };
         let n_folds = self.n_folds as u64;
-        let found = params.cross_validate(features, &labels, self.cs, &folds, &mut |fit| {
-            progress.ask_within(n_folds, fit)
-        })?;
+        let mut observe = |fit: &FitProgress| progress.ask_within(n_folds, fit);
+        let found = params.cross_validate(features, &labels, self.cs, &folds, self.patience, &mut observe)?;
         progress.advance(n_folds)?;
-        let points = self.cs.iter().zip(found.error_rates.axis_iter(Axis(1)));
+        let points = found.cs.iter().zip(found.error_rates.axis_iter(Axis(1)));
         let points = points.map(|(&c, errors)| SearchPoint::new(c, errors.to_vec())).collect();
         Ok((Chosen::lowest(points)?, found.largest_gap))
     }

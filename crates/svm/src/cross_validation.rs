@@ -2,12 +2,13 @@
 
 use std::ops::ControlFlow;
 
-use ndarray::{Array1, Array2, ArrayView2, Axis};
+use ndarray::{Array1, Array2, ArrayView2, Axis, aview1};
 use rand::SeedableRng;
 use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
 
-use crate::labels::{OneVsRest, argmax};
+use crate::dual::ascending;
+use crate::labels::OneVsRest;
 use crate::params::{FitProgress, ObserveFit};
 use crate::storage::{Feature, widened};
 use crate::{LinearSvcValidParams, Result, SharedGram, SvmError, rows};
@@ -15,7 +16,7 @@ use crate::{LinearSvcValidParams, Result, SharedGram, SvmError, rows};
 /// What cross-validation found for each value of C.
 #[derive(Clone, Debug, PartialEq)]
 pub struct CrossValidation {
-    /// The values of C, as given.
+    /// The values of C that were tried, in the order given.
     pub cs: Vec<f64>,
     /// Share of held-out rows labelled wrongly, in 0..=1: (n_folds, n_cs).
     pub error_rates: Array2<f64>,
@@ -120,6 +121,9 @@ impl LinearSvcValidParams {
     /// each pass over the features, and what a pass gives for the rows that a fold leaves out is its test. Either way no row
     /// of `features` is copied for a fold. The setting `c` is not used.
     ///
+    /// As passes multiply with C, beyond `max_gram_rows` the search goes up through C and ends where the mean error was above
+    /// the lowest for `patience` values in a row; larger ones are then not tried.
+    ///
     /// # Errors
     /// [`SvmError::FoldCount`], [`SvmError::RowCount`] as [`SharedGram::cross_validate`]; else as
     /// [`fit_path`](Self::fit_path).
@@ -129,6 +133,7 @@ impl LinearSvcValidParams {
         labels: &[usize],
         cs: &[f64],
         fold_of_row: &[usize],
+        patience: usize,
         observe: ObserveFit<'_>,
     ) -> Result<CrossValidation> {
         let n_rows = features.nrows();
@@ -139,21 +144,27 @@ impl LinearSvcValidParams {
             let gram = SharedGram::new_observed(widened(features).view(), &mut ask)?;
             return gram.cross_validate_with(labels, cs, fold_of_row, self, observe);
         }
-        let (values, largest_gap) =
-            rows::held_out_values(features, &targets, cs, fold_of_row, self, observe)?;
-        let mut error_rates = Array2::zeros((n_folds, cs.len()));
-        for (c_idx, values) in values.iter().enumerate() {
-            for ((values, label), fold) in values.outer_iter().zip(labels).zip(fold_of_row) {
-                let is_wrong = targets.classes[argmax(values.iter().copied())] != *label;
-                error_rates[[*fold, c_idx]] += f64::from(u8::from(is_wrong));
-            }
+        let order = ascending(cs)?;
+        let grid: Vec<f64> = order.iter().map(|&position| cs[position]).collect();
+        let is_enough = |error_rates: &[Vec<f64>]| rises(error_rates, patience);
+        let with = (self, observe);
+        let found = rows::held_out(features, &targets, &grid, fold_of_row, with, &is_enough)?;
+        let mut tried: Vec<usize> = (0..found.error_rates.len()).collect();
+        tried.sort_by_key(|&c_idx| order[c_idx]);
+        let mut error_rates = Array2::zeros((n_folds, tried.len()));
+        for (mut column, &c_idx) in error_rates.axis_iter_mut(Axis(1)).zip(&tried) {
+            column.assign(&aview1(&found.error_rates[c_idx]));
         }
-        for (fold, mut errors) in error_rates.outer_iter_mut().enumerate() {
-            let n_held_out = fold_of_row.iter().filter(|other| **other == fold).count();
-            errors /= n_held_out as f64;
-        }
-        Ok(CrossValidation { cs: cs.to_vec(), error_rates, largest_gap })
+        let cs = tried.iter().map(|&c_idx| grid[c_idx]).collect();
+        Ok(CrossValidation { cs, error_rates, largest_gap: found.largest_gap })
     }
+}
+
+/// Whether the mean error of the last `patience` values of C was above the lowest.
+fn rises(error_rates: &[Vec<f64>], patience: usize) -> bool {
+    let means: Vec<f64> = error_rates.iter().map(|errors| errors.iter().sum()).collect();
+    let lowest = means.iter().copied().fold(f64::INFINITY, f64::min);
+    means.iter().rev().take_while(|mean| **mean > lowest).count() >= patience
 }
 
 /// The number of folds, if each has a row.
@@ -230,12 +241,44 @@ mod tests {
             let params = crate::LinearSvc::params().relative_gap(1e-8).max_gram_rows(max_gram_rows).check();
             let cs = [1.0, 1e-2, 1e-1];
             let mut observe = |_: &FitProgress| ControlFlow::Continue(());
-            params.unwrap().cross_validate(features.view(), &labels, &cs, &folds, &mut observe).unwrap()
+            params.unwrap().cross_validate(features.view(), &labels, &cs, &folds, 9, &mut observe).unwrap()
         };
         let (by_gram, by_rows) = (on(100), on(10));
         assert_eq!(by_gram.error_rates, by_rows.error_rates);
         assert!(by_gram.error_rates.iter().any(|&error| error > 0.0 && error < 0.6), "{by_gram:?}");
         assert!(by_gram.largest_gap <= 1e-8 && by_rows.largest_gap <= 1e-8);
+    }
+
+    /// Rows of noise with some labels turned, over fewer rows than columns: the larger C, the worse.
+    #[test]
+    fn the_search_over_rows_ends_where_the_error_has_risen() {
+        let features = Array2::from_shape_fn((120, 200), |(row, column)| {
+            let noise = ((row * 31 + column * 17 + row * column) % 23) as f32 / 23.0;
+            if column < 20 && (row % 2 == 0) == (column % 2 == 0) { noise + 0.3 } else { noise }
+        });
+        let labels: Vec<usize> =
+            (0..120).map(|row| if row % 7 == 0 { 1 - row % 2 } else { row % 2 }).collect();
+        let folds = stratified_folds(&labels, 4, 3).unwrap();
+        let cs = [10.0, 1e-4, 1.0, 1e-3, 1e-1, 1e-2];
+        let on = |patience| {
+            let params = crate::LinearSvc::params().relative_gap(1e-8).max_gram_rows(10).check().unwrap();
+            let mut observe = |_: &FitProgress| ControlFlow::Continue(());
+            params.cross_validate(features.view(), &labels, &cs, &folds, patience, &mut observe).unwrap()
+        };
+        let (whole, ended) = (on(6), on(2));
+        assert_eq!(whole.cs, cs);
+        // What was tried are the smallest values, in the order given, with the same errors.
+        let mut grid = cs.to_vec();
+        grid.sort_by(f64::total_cmp);
+        let tried = &grid[..ended.cs.len()];
+        let positions: Vec<usize> = (0..6).filter(|&position| tried.contains(&cs[position])).collect();
+        assert_eq!(ended.cs, positions.iter().map(|&position| cs[position]).collect::<Vec<_>>());
+        assert_eq!(ended.error_rates, whole.error_rates.select(Axis(1), &positions));
+        let means = whole.mean_error_rates();
+        let mean_at = |c: &f64| means[cs.iter().position(|other| other == c).unwrap()];
+        let [.., lowest, first, second] = tried else { panic!("{tried:?}") };
+        assert!(tried.len() < 6 && ended.best_c() == *lowest, "{tried:?} {means}");
+        assert!(mean_at(lowest) < mean_at(first) && mean_at(lowest) < mean_at(second));
     }
 
     #[test]

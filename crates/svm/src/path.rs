@@ -84,6 +84,11 @@ impl<'a> Path<'a> {
         self.solved
     }
 
+    /// Those so far.
+    pub(crate) fn solved(&self) -> &[Solution] {
+        &self.solved
+    }
+
     /// The smallest relative gap at the present C.
     pub(crate) fn smallest_gap(&self) -> f64 {
         self.gaps.smallest

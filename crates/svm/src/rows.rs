@@ -4,7 +4,7 @@ use ndarray::{Array1, Array2, ArrayView2, aview1};
 use rayon::prelude::*;
 
 use crate::dual::ascending;
-use crate::labels::OneVsRest;
+use crate::labels::{OneVsRest, argmax};
 use crate::params::{FitProgress, LinearSvcValidParams, ObserveFit};
 use crate::path::{Path, Solution};
 use crate::preconditioner::{Preconditioner, Request};
@@ -43,73 +43,153 @@ pub(crate) fn fit<T: Feature>(
             Path::new(class, targets.targets(class_idx), features.ncols(), &grid, params)
         })
         .collect();
-    let solutions = solve(features, paths, grid.len(), params, observe)?;
+    let mut solver = Solver { features, paths, lead: usize::MAX };
+    solver.solve(params, observe, grid.len(), &mut |_| false)?;
+    let solutions = solver.paths.into_iter().map(Path::solutions).collect();
     Ok(models(solutions, &order, &targets.classes, &grid))
 }
 
-/// Decision values of every row by machines that were trained without its fold: for each C one matrix
-/// (n_rows, n_classes), and the largest relative gap left.
+/// How machines that were trained without a fold label the rows of that fold.
+pub(crate) struct HeldOut {
+    /// Share labelled wrongly for each C that was tried, ascending: one vector a C, a number a fold.
+    pub(crate) error_rates: Vec<Vec<f64>>,
+    /// The largest relative gap left.
+    pub(crate) largest_gap: f64,
+}
+
+/// Cross-validates each C of `grid`, which ascends, until `is_enough`, given the error rates so far, says so.
 ///
-/// All folds, classes and values of C go together: a fold is a class's path with some of the rows left out.
+/// All folds, classes and values of C go together: a fold is a class's path with some of the rows left out. No path
+/// goes on to a C while another has not begun the one before, as it may not be wanted.
 ///
 /// # Errors
 /// As [`fit`].
-pub(crate) fn held_out_values<T: Feature>(
+pub(crate) fn held_out<T: Feature>(
     features: ArrayView2<'_, T>,
     targets: &OneVsRest,
-    cs: &[f64],
+    grid: &[f64],
     folds: &[usize],
-    params: &LinearSvcValidParams,
-    observe: ObserveFit<'_>,
-) -> Result<(Vec<Array2<f64>>, f64)> {
-    let order = ascending(cs)?;
-    let grid: Vec<f64> = order.iter().map(|&position| cs[position]).collect();
+    (params, observe): (&LinearSvcValidParams, ObserveFit<'_>),
+    is_enough: &dyn Fn(&[Vec<f64>]) -> bool,
+) -> Result<HeldOut> {
     let n_folds = folds.iter().max().map_or(0, |last| last + 1);
     let n_classes = targets.classes.len();
-    let paths = (0..n_folds * n_classes)
+    let paths: Vec<Path<'_>> = (0..n_folds * n_classes)
         .map(|path_idx| {
             let (fold, class_idx) = (path_idx / n_classes, path_idx % n_classes);
             let mut own = targets.targets(class_idx);
             own.iter_mut().zip(folds).filter(|(_, other)| **other == fold).for_each(|(y, _)| *y = 0.0);
-            Path::new(targets.classes[class_idx], own, features.ncols(), &grid, params)
+            Path::new(targets.classes[class_idx], own, features.ncols(), grid, params)
         })
         .collect();
-    let solutions = solve(features, paths, grid.len(), params, observe)?;
-    let mut values = vec![Array2::zeros((folds.len(), n_classes)); cs.len()];
-    let mut largest_gap = 0.0_f64;
-    for (path_idx, of_path) in solutions.iter().enumerate() {
-        let (fold, class_idx) = (path_idx / n_classes, path_idx % n_classes);
-        for (solution, &position) in of_path.iter().zip(&order) {
-            largest_gap = largest_gap.max(solution.certificate.relative_gap);
-            let held_out = (0..folds.len()).filter(|&row| folds[row] == fold);
-            for (row, value) in held_out.zip(&solution.held_out) {
-                values[position][[row, class_idx]] = *value;
-            }
+    let truths: Vec<Vec<usize>> = (0..n_folds)
+        .map(|fold| {
+            (0..folds.len()).filter(|&row| folds[row] == fold).map(|row| targets.class_of(row)).collect()
+        })
+        .collect();
+    let mut error_rates: Vec<Vec<f64>> = Vec::new();
+    let mut solver = Solver { features, paths, lead: 1 };
+    solver.solve(params, observe, grid.len(), &mut |paths| {
+        while error_rates.len() < n_solved_by_all(paths) && !is_enough(&error_rates) {
+            let c_idx = error_rates.len();
+            let of_fold = |(paths, truths): (&[Path<'_>], &Vec<usize>)| error_rate(paths, c_idx, truths);
+            error_rates.push(paths.chunks_exact(n_classes).zip(&truths).map(of_fold).collect());
         }
-    }
-    Ok((values, largest_gap))
+        is_enough(&error_rates)
+    })?;
+    let tried = solver.paths.iter().flat_map(|path| &path.solved()[..error_rates.len()]);
+    let largest_gap = tried.map(|solution| solution.certificate.relative_gap).fold(0.0, f64::max);
+    Ok(HeldOut { error_rates, largest_gap })
 }
 
-/// Takes all paths to their ends.
-fn solve<T: Feature>(
-    features: ArrayView2<'_, T>,
-    mut paths: Vec<Path<'_>>,
-    n_cs: usize,
-    params: &LinearSvcValidParams,
-    observe: ObserveFit<'_>,
-) -> Result<Vec<Vec<Solution>>> {
-    params.check_values()?;
-    let (n_rows, n_columns) = features.dim();
-    if n_rows == 0 || n_columns == 0 {
-        return Err(SvmError::Empty { n_rows, n_columns });
+/// Values of C that every path has a solution for.
+fn n_solved_by_all(paths: &[Path<'_>]) -> usize {
+    paths.iter().map(|path| path.solved().len()).min().unwrap_or(0)
+}
+
+/// Share of a fold's rows, of the classes `truths`, that its machines, one path a class, label wrongly.
+fn error_rate(paths: &[Path<'_>], c_idx: usize, truths: &[usize]) -> f64 {
+    let value = |path: &Path<'_>, row: usize| path.solved()[c_idx].held_out[row];
+    let is_wrong = |row: &usize| argmax(paths.iter().map(|path| value(path, *row))) != truths[*row];
+    (0..truths.len()).filter(is_wrong).count() as f64 / truths.len() as f64
+}
+
+/// Paths that share passes over the features.
+struct Solver<'f, 'p, T: Feature> {
+    features: ArrayView2<'f, T>,
+    paths: Vec<Path<'p>>,
+    /// How many values of C a path may be ahead of the slowest.
+    lead: usize,
+}
+
+impl<T: Feature> Solver<'_, '_, T> {
+    /// Takes all paths to their ends, or until `is_enough`.
+    fn solve(
+        &mut self,
+        params: &LinearSvcValidParams,
+        observe: ObserveFit<'_>,
+        n_cs: usize,
+        is_enough: &mut dyn FnMut(&[Path<'_>]) -> bool,
+    ) -> Result<()> {
+        params.check_values()?;
+        let (n_rows, n_columns) = self.features.dim();
+        if n_rows == 0 || n_columns == 0 {
+            return Err(SvmError::Empty { n_rows, n_columns });
+        }
+        let mut passes = Passes { n_passes: 0, n_solutions: self.paths.len() * n_cs, observe };
+        let preconditioner = Preconditioner::new(self.features)?;
+        while self.paths.iter().any(|path| path.c().is_some()) {
+            self.take_gradients(&mut passes)?;
+            if is_enough(&self.paths) {
+                break;
+            }
+            self.step(&preconditioner, &mut passes)?;
+        }
+        Ok(())
     }
-    let mut passes = Passes { n_passes: 0, n_solutions: paths.len() * n_cs, observe };
-    let preconditioner = Preconditioner::new(features)?;
-    while paths.iter().any(|path| path.c().is_some()) {
-        take_gradients(features, &mut paths, &mut passes)?;
-        step(features, &mut paths, &preconditioner, &mut passes)?;
+
+    /// The paths that go on.
+    fn live<'p, 'g>(paths: &'p mut [Path<'g>], lead: usize) -> Vec<&'p mut Path<'g>> {
+        let limit = n_solved_by_all(paths).saturating_add(lead);
+        paths.iter_mut().filter(|path| path.c().is_some() && path.solved().len() <= limit).collect()
     }
-    Ok(paths.into_iter().map(Path::solutions).collect())
+
+    /// The pass that gives each class its gradient and certificate.
+    fn take_gradients(&mut self, passes: &mut Passes<'_>) -> Result<()> {
+        passes.next(&self.paths)?;
+        let features = self.features;
+        let mut live = Self::live(&mut self.paths, self.lead);
+        let n_out = live.len();
+        let mut factors = vec![0.0; features.nrows() * n_out];
+        factors.par_chunks_mut(n_out).enumerate().for_each(|(row, factors)| {
+            factors.iter_mut().zip(&live).for_each(|(factor, path)| *factor = path.factor(row));
+        });
+        let combinations = sweep::combinations(features, &factors, n_out);
+        // At first every row has a factor, and then a sum without a finite value has a row without one.
+        if passes.n_passes == 1 && combinations.iter().flatten().any(|sum| !sum.is_finite()) {
+            features::check(features)?;
+        }
+        live.par_iter_mut().zip(combinations).try_for_each(|(path, combination)| path.receive(combination))
+    }
+
+    /// The pass that takes each class to the lowest point along a new direction.
+    fn step(&mut self, preconditioner: &Preconditioner, passes: &mut Passes<'_>) -> Result<()> {
+        if self.paths.iter().all(|path| path.c().is_none()) {
+            return Ok(());
+        }
+        passes.next(&self.paths)?;
+        let mut live = Self::live(&mut self.paths, self.lead);
+        let requests: Vec<Request<'_>> = live.iter().map(|path| path.request()).collect();
+        let preconditioned = preconditioner.apply(&requests);
+        live.par_iter_mut().zip(preconditioned).for_each(|(path, gradient)| path.turn(gradient));
+        let vectors: Vec<&[f64]> = live.iter().map(|path| path.vector()).collect();
+        let n_out = vectors.len();
+        let products = sweep::values(self.features, &vectors);
+        live.par_iter_mut().enumerate().for_each(|(idx, path)| {
+            path.advance(products.iter().skip(idx).step_by(n_out).copied().collect());
+        });
+        Ok(())
+    }
 }
 
 /// Tells the observer of each pass over the features.
@@ -141,51 +221,6 @@ impl Passes<'_> {
         self.n_passes += 1;
         if (self.observe)(&progress).is_break() { Err(SvmError::Interrupted) } else { Ok(()) }
     }
-}
-
-/// The pass that gives each class its gradient and certificate.
-fn take_gradients<T: Feature>(
-    features: ArrayView2<'_, T>,
-    paths: &mut [Path<'_>],
-    passes: &mut Passes<'_>,
-) -> Result<()> {
-    passes.next(paths)?;
-    let mut live: Vec<&mut Path<'_>> = paths.iter_mut().filter(|path| path.c().is_some()).collect();
-    let n_out = live.len();
-    let mut factors = vec![0.0; features.nrows() * n_out];
-    factors.par_chunks_mut(n_out).enumerate().for_each(|(row, factors)| {
-        factors.iter_mut().zip(&live).for_each(|(factor, path)| *factor = path.factor(row));
-    });
-    let combinations = sweep::combinations(features, &factors, n_out);
-    // At first every row has a factor, and then a sum without a finite value has a row without one.
-    if passes.n_passes == 1 && combinations.iter().flatten().any(|sum| !sum.is_finite()) {
-        features::check(features)?;
-    }
-    live.par_iter_mut().zip(combinations).try_for_each(|(path, combination)| path.receive(combination))
-}
-
-/// The pass that takes each class to the lowest point along a new direction.
-fn step<T: Feature>(
-    features: ArrayView2<'_, T>,
-    paths: &mut [Path<'_>],
-    preconditioner: &Preconditioner,
-    passes: &mut Passes<'_>,
-) -> Result<()> {
-    if paths.iter().all(|path| path.c().is_none()) {
-        return Ok(());
-    }
-    passes.next(paths)?;
-    let mut live: Vec<&mut Path<'_>> = paths.iter_mut().filter(|path| path.c().is_some()).collect();
-    let requests: Vec<Request<'_>> = live.iter().map(|path| path.request()).collect();
-    let preconditioned = preconditioner.apply(&requests);
-    live.par_iter_mut().zip(preconditioned).for_each(|(path, gradient)| path.turn(gradient));
-    let vectors: Vec<&[f64]> = live.iter().map(|path| path.vector()).collect();
-    let n_out = vectors.len();
-    let products = sweep::values(features, &vectors);
-    live.par_iter_mut().enumerate().for_each(|(idx, path)| {
-        path.advance(products.iter().skip(idx).step_by(n_out).copied().collect());
-    });
-    Ok(())
 }
 
 /// One model a C, in the order in which the values of C were given.

@@ -10,6 +10,10 @@ use crate::storage::Feature;
 const BLOCK: usize = 64;
 /// Columns over which inner products are summed in f32 before they go on in f64.
 const DOT_COLUMNS: usize = 4096;
+/// The same for more than [`FEW`] weight vectors: these few columns of a row stay in the nearest cache while all vectors pass.
+const DOT_COLUMNS_OF_MANY: usize = 1024;
+/// Weight vectors that pass so quickly that reading the rows is what takes the time.
+const FEW: usize = 10;
 /// Columns of which one task adds up rows.
 const SUM_COLUMNS: usize = 1024;
 /// Rows that one task adds up. Fixed, so that sums are taken in one order whatever the number of threads.
@@ -23,6 +27,7 @@ const PADDING: usize = 16;
 pub(crate) fn values<T: Feature>(features: ArrayView2<'_, T>, weights: &[&[f64]]) -> Vec<f64> {
     let (n_rows, n_columns) = features.dim();
     let n_out = weights.len();
+    let dot_columns = if n_out > FEW { DOT_COLUMNS_OF_MANY } else { DOT_COLUMNS };
     let narrow: Vec<f32> =
         weights.iter().flat_map(|weights| weights[..n_columns].iter().map(|&weight| weight as f32)).collect();
     let bias: Vec<f64> = weights.iter().map(|weights| f64::from(weights[n_columns] as f32)).collect();
@@ -32,8 +37,8 @@ pub(crate) fn values<T: Feature>(features: ArrayView2<'_, T>, weights: &[&[f64]]
         let rows = features.slice(s![start..(start + BLOCK).min(n_rows), ..]);
         match rows.to_slice().and_then(T::as_f32s) {
             Some(rows) => {
-                for start in (0..n_columns).step_by(DOT_COLUMNS) {
-                    let width = DOT_COLUMNS.min(n_columns - start);
+                for start in (0..n_columns).step_by(dot_columns) {
+                    let width = dot_columns.min(n_columns - start);
                     let weights = Panel { rows: &narrow, n_columns, start, width };
                     kernels::add_dots(Panel { rows, ..weights }, weights, values);
                 }
