@@ -64,12 +64,7 @@ impl Draws {
         if n_validation > limit {
             return Err(EvalError::Validation { limit, n_rows: labels.len(), n_labels, found: n_validation });
         }
-        let mut order: Vec<u32> = (0..labels.len() as u32).collect();
-        let mut rng = stream(seed, Purpose::Validation, 0);
-        let (held_out, _) = order.partial_shuffle(&mut rng, n_validation);
-        let mut validation = held_out.to_vec();
-        validation.sort_unstable();
-
+        let validation = validation_rows(labels.len(), n_validation, seed);
         let pools = pools(labels, n_classes, &validation);
         for (class, pool) in pools.iter().enumerate() {
             if pool.len() < n_per_class {
@@ -123,6 +118,17 @@ impl Draws {
         rows.sort_unstable();
         rows
     }
+}
+
+/// The rows that [`Draws`] holds out of `n_rows`, ascending: they depend on nothing else, so that whatever is learned before
+/// from the same rows can leave them out too.
+pub fn validation_rows(n_rows: usize, n_validation: usize, seed: u64) -> Vec<u32> {
+    let mut order: Vec<u32> = (0..n_rows as u32).collect();
+    let mut rng = stream(seed, Purpose::Validation, 0);
+    let (held_out, _) = order.partial_shuffle(&mut rng, n_validation);
+    let mut rows = held_out.to_vec();
+    rows.sort_unstable();
+    rows
 }
 
 /// The rows of each class, ascending, without those in `held_out` (ascending).
@@ -208,6 +214,7 @@ mod tests {
         assert_eq!(all.len(), 100);
         let again = Draws::new(&labels, 10, 300, 20, 5).unwrap();
         assert_eq!(again.validation(), draws.validation());
+        assert_eq!(again.validation(), validation_rows(1000, 300, 5));
         assert_eq!(again.fresh(17), draws.fresh(17));
         assert_ne!(Draws::new(&labels, 10, 300, 20, 6).unwrap().fresh(17), draws.fresh(17));
     }

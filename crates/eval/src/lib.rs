@@ -48,7 +48,7 @@ mod writer;
 
 pub use cifar10::{AllLabels, Cifar10Protocol, Cifar10Result, FewLabels, cifar10_protocol};
 pub use confusion::Confusion;
-pub use draws::{Draws, stratified_folds};
+pub use draws::{Draws, stratified_folds, validation_rows};
 pub use error::{EvalError, Result};
 pub use extract::{Extracted, Extractor, extract_features, pixel_features};
 pub use features::{FEATURES_FILE, FeatureSet, LABELS_FILE};

@@ -25,61 +25,60 @@ pub struct FeatureExtractor {
 }
 
 impl FeatureExtractor {
-    /// Infers the batch-norm statistics over `store`, as the released code does: batches of 128 in the
-    /// store's order, the batch's own statistics while propagating, and for each layer the unweighted mean over
-    /// batches of the batch mean and of the biased batch variance. Pictures beyond the last whole batch are left out
-    /// (unstated in the paper), unless there is no whole batch. `observe` is told the pictures seen.
+    /// Infers the batch-norm statistics over `store`, as the released code does: batches of 128 in the store's order, the
+    /// batch's own statistics while propagating, and for each layer the unweighted mean over batches of the batch mean and
+    /// of the biased batch variance. The last, smaller batch counts as one more. `observe` is told the pictures seen.
     ///
     /// # Errors
-    /// Where the store is empty or its pictures do not fit the network; [`GanError::Interrupted`] where `observe` breaks.
+    /// Where the store's pictures do not fit the network; [`GanError::Interrupted`] where `observe` breaks.
     pub fn infer(
         discriminator: &Discriminator,
         store: &ImageStore,
         device: &Device,
         observe: &mut dyn FnMut(u64, u64) -> ControlFlow<()>,
     ) -> Result<Self> {
+        let all: Vec<u32> = (0..store.len() as u32).collect();
+        Self::infer_over_rows(discriminator, store, &all, device, observe)
+    }
+
+    /// [`Self::infer`] over some of the pictures, those at `rows`.
+    ///
+    /// # Errors
+    /// As [`Self::infer`]; where `rows` is empty.
+    pub fn infer_over_rows(
+        discriminator: &Discriminator,
+        store: &ImageStore,
+        rows: &[u32],
+        device: &Device,
+        observe: &mut dyn FnMut(u64, u64) -> ControlFlow<()>,
+    ) -> Result<Self> {
         check_size(discriminator, store)?;
-        let batch = STATISTICS_BATCH.min(store.len());
-        if store.is_empty() {
-            let found = "an empty image store".to_string();
-            return Err(GanError::File {
-                path: "images.npy".into(),
-                expected: "at least one picture".into(),
-                found,
-            });
+        if rows.is_empty() {
+            let (expected, found) = ("at least one picture".to_string(), "none".to_string());
+            return Err(GanError::Setting { key: "statistics", expected, found });
         }
-        let len = batch * store.image(0).len();
-        Self::infer_over(discriminator, store.pixels().chunks_exact(len), batch, device, observe)
+        let (mut n_done, n_total) = (0, rows.len() as u64);
+        let mut pixels = Vec::new();
+        let mut statistics = Mean::of(discriminator, device);
+        for rows in rows.chunks(STATISTICS_BATCH) {
+            if observe(n_done, n_total).is_break() {
+                return Err(GanError::Interrupted);
+            }
+            store.gather(rows, &mut pixels);
+            statistics.add(&pixels, rows.len())?;
+            n_done += rows.len() as u64;
+        }
+        Ok(statistics.extractor())
     }
 
     /// [`Self::infer`] over uint8 NCHW pixels in memory, at least one picture of them.
     pub(crate) fn infer_on(discriminator: &Discriminator, pixels: &[u8], device: &Device) -> Result<Self> {
-        let batch = STATISTICS_BATCH.min(pixels.len() / image_len(discriminator));
-        let batches = pixels.chunks_exact(batch * image_len(discriminator));
-        Self::infer_over(discriminator, batches, batch, device, &mut |_, _| ControlFlow::Continue(()))
-    }
-
-    fn infer_over<'a>(
-        discriminator: &Discriminator,
-        batches: impl ExactSizeIterator<Item = &'a [u8]>,
-        batch: usize,
-        device: &Device,
-        observe: &mut dyn FnMut(u64, u64) -> ControlFlow<()>,
-    ) -> Result<Self> {
-        let mut extractor =
-            Self { discriminator: discriminator.clone(), statistics: Vec::new(), device: device.clone() };
-        let mut sums: Vec<Option<Statistics>> = Vec::new();
-        let n_batches = batches.len();
-        for (i, pixels) in batches.enumerate() {
-            if observe((i * batch) as u64, (n_batches * batch) as u64).is_break() {
-                return Err(GanError::Interrupted);
-            }
-            let own = extractor.discriminator.statistics(&extractor.activations(pixels, batch)?)?;
-            add(&mut sums, own);
+        let len = image_len(discriminator);
+        let mut statistics = Mean::of(discriminator, device);
+        for pixels in pixels.chunks(STATISTICS_BATCH * len) {
+            statistics.add(pixels, pixels.len() / len)?;
         }
-        divide(&mut sums, n_batches);
-        extractor.statistics = sums;
-        Ok(extractor)
+        Ok(statistics.extractor())
     }
 
     /// A discriminator with statistics inferred before, an entry a convolution.
@@ -137,6 +136,35 @@ impl FeatureExtractor {
     pub(crate) fn activations(&self, pixels: &[u8], n: usize) -> Result<Tensor> {
         let size = self.discriminator.config().image_size;
         Ok(to_activations(pixels, [n, IMAGE_CHANNELS, size, size], &self.device)?)
+    }
+}
+
+/// Statistics summed over batches.
+struct Mean {
+    extractor: FeatureExtractor,
+    sums: Vec<Option<Statistics>>,
+    n_batches: usize,
+}
+
+impl Mean {
+    fn of(discriminator: &Discriminator, device: &Device) -> Self {
+        let (discriminator, device) = (discriminator.clone(), device.clone());
+        let extractor = FeatureExtractor { discriminator, statistics: Vec::new(), device };
+        Self { extractor, sums: Vec::new(), n_batches: 0 }
+    }
+
+    /// Adds a batch's own statistics.
+    fn add(&mut self, pixels: &[u8], n: usize) -> Result<()> {
+        let activations = self.extractor.activations(pixels, n)?;
+        add(&mut self.sums, self.extractor.discriminator.statistics(&activations)?);
+        self.n_batches += 1;
+        Ok(())
+    }
+
+    fn extractor(mut self) -> FeatureExtractor {
+        divide(&mut self.sums, self.n_batches);
+        self.extractor.statistics = self.sums;
+        self.extractor
     }
 }
 

@@ -13,7 +13,7 @@ use candle_core::{Device, Tensor};
 use dcgan_images::{ImageStore, batches};
 
 use super::config::TrainSettings;
-use crate::{Discriminator, FeatureExtractor, Generator, Result, sample};
+use crate::{Discriminator, FeatureExtractor, Generator, Result, features::STATISTICS_BATCH, sample};
 
 /// Samples, and real pictures where there are so many.
 const N: usize = 512;
@@ -38,7 +38,10 @@ impl Scorer {
         let mut pixels = Vec::new();
         store.gather(&indices, &mut pixels);
         let discriminator = Discriminator::random(settings.architecture.discriminator(), SEED, device)?;
-        let extractor = FeatureExtractor::infer_on(&discriminator, &pixels, device)?;
+        // Over whole batches where there is one, so that the scores of trainings in progress stay comparable.
+        let batch = STATISTICS_BATCH * store.image(0).len();
+        let whole = if pixels.len() < batch { pixels.len() } else { pixels.len() / batch * batch };
+        let extractor = FeatureExtractor::infer_on(&discriminator, &pixels[..whole], device)?;
         let real = features(&extractor, &pixels)?;
         let real_kernel = mean_kernel(&real, &real, true)?;
         Ok(Self { extractor, real, real_kernel, z_seed: settings.seed })

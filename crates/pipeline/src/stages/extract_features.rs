@@ -1,7 +1,7 @@
 //! `extract_features`: pictures into rows of numbers.
 
 use candle_core::Device;
-use dcgan_eval::{extract_features, pixel_features};
+use dcgan_eval::{extract_features, pixel_features, validation_rows};
 use dcgan_gan::train::files::DISCRIMINATOR;
 use dcgan_gan::{Discriminator, FeatureExtractor};
 use dcgan_images::ImageStore;
@@ -27,6 +27,9 @@ pub struct ExtractFeatures {
     /// The pictures over which batch-norm statistics are inferred: the training set's.
     #[serde(default)]
     pub statistics: Option<Input>,
+    /// Which of these are left out.
+    #[serde(default)]
+    pub held_out: Option<HeldOut>,
     /// Pictures at a time.
     #[serde(default = "batch_size")]
     pub batch_size: usize,
@@ -38,6 +41,17 @@ pub struct ExtractFeatures {
     pub seed: u64,
 }
 
+/// The validation rows of `svhn_protocol`, which are drawn from all rows by their number and a seed alone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct HeldOut {
+    /// `protocol.n_validation` there.
+    pub n_validation: usize,
+    /// `protocol.seed` there.
+    #[serde(default)]
+    pub seed: u64,
+}
+
 fn batch_size() -> usize {
     128
 }
@@ -45,12 +59,13 @@ fn batch_size() -> usize {
 /// The kind.
 pub(super) const INFO: KindInfo = KindInfo {
     name: "extract_features",
-    version: 1,
+    version: 2,
     summary: "turn labelled pictures into features: a discriminator's maps, or raw pixels",
     details: "With `model`: every conv layer of the discriminator after its LeakyReLU, max-pooled to 4×4, flattened \
               and concatenated (section 5), with batch-norm statistics inferred over the pictures of `statistics`, \
-              which must be the training set's also when the features of the test set are extracted. Without \
-              `model`: raw pixels in [-1, 1], a baseline.\n\n\
+              which must be the training set's also when the features of the test set are extracted: batches of 128, \
+              the last, smaller one counts as the others. `held_out` leaves out the rows that svhn_protocol holds out \
+              to choose C. Without `model`: raw pixels in [-1, 1], a baseline.\n\n\
               Writes features.npy (f32, N×D), labels.npy and features.json.",
     keys: &[
         required("images", "stage", "The pictures, each with a label."),
@@ -61,6 +76,13 @@ pub(super) const INFO: KindInfo = KindInfo {
             "",
             "The pictures over which batch-norm statistics are inferred: the training set. Required with `model`.",
         ),
+        optional(
+            "held_out.n_validation",
+            "count",
+            "",
+            "Infer the statistics without the validation rows of svhn_protocol: its `protocol.n_validation` …",
+        ),
+        optional("held_out.seed", "whole number", "0", "… and its `protocol.seed`."),
         optional("batch_size", "count", "128", "Pictures at a time; features do not depend on it."),
         optional(
             "untrained",
@@ -82,10 +104,12 @@ pub(super) const INFO: KindInfo = KindInfo {
 };
 
 /// What the paper says of the keys.
-const PAPER: [Stated; 6] = [
+const PAPER: [Stated; 7] = [
     no_bearing("images"),
     by_stage("model"),
     by_stage("statistics"),
+    // svhn_protocol compares it with what it holds out.
+    by_stage("held_out*"),
     no_bearing("batch_size"),
     says("untrained", "false", "section 5"),
     no_bearing("seed"),
@@ -136,6 +160,9 @@ impl Stage for ExtractFeatures {
         if self.model.is_none() && self.statistics.is_some() {
             problems.push(problem("statistics", "is of use only with `model`"));
         }
+        if self.held_out.is_some() && self.statistics.is_none() {
+            problems.push(problem("held_out", "is of use only with `statistics`"));
+        }
         if self.untrained && self.model.is_none() {
             problems.push(problem("untrained", "needs `model`, whose sizes it takes"));
         }
@@ -179,6 +206,18 @@ impl Stage for ExtractFeatures {
 }
 
 impl ExtractFeatures {
+    /// The rows of the training set that statistics are inferred over.
+    fn statistics_rows(&self, training: &ImageStore) -> anyhow::Result<Vec<u32>> {
+        let n_rows = training.len();
+        let HeldOut { n_validation, seed } = self.held_out.unwrap_or(HeldOut { n_validation: 0, seed: 0 });
+        anyhow::ensure!(
+            n_validation < n_rows,
+            "`held_out.n_validation`: expected fewer than the {n_rows} pictures of `statistics`, found {n_validation}"
+        );
+        let held_out = validation_rows(n_rows, n_validation, seed);
+        Ok((0..n_rows as u32).filter(|row| held_out.binary_search(row).is_err()).collect())
+    }
+
     fn with_discriminator(
         &self,
         ctx: &Context<'_>,
@@ -193,9 +232,10 @@ impl ExtractFeatures {
         }
         let mut task = ctx.task("inferring statistics", "pictures");
         let training = ImageStore::open(&ctx.input(statistics))?;
-        let extractor = FeatureExtractor::infer(&discriminator, &training, device, &mut |done, total| {
-            task.observe(done, total)
-        })?;
+        let rows = self.statistics_rows(&training)?;
+        let mut observe = |done, total| task.observe(done, total);
+        let extractor =
+            FeatureExtractor::infer_over_rows(&discriminator, &training, &rows, device, &mut observe)?;
         drop(task);
 
         let mut task = ctx.task("extracting", "pictures");

@@ -47,7 +47,7 @@ fn six() -> usize {
 /// The kind.
 pub(super) const INFO: KindInfo = KindInfo {
     name: "guided_backprop",
-    version: 1,
+    version: 2,
     summary: "show what the discriminator's last conv features respond to, beside random ones (section 6.2)",
     details: "For each of the first features of the last conv layer, finds the pictures in which it responds most, and leads \
               the gradient of each response back to the picture, through ReLUs that pass only what is positive both ways. Writes \

@@ -52,8 +52,8 @@ pub(super) fn of_features(folder: PathBuf) -> anyhow::Result<Lineage> {
     Ok(lineage)
 }
 
-/// Refuses features of a training and a test set that were not made alike: by another discriminator, or with batch-norm
-/// statistics of other pictures. Features that no stage of ours made are taken as they are.
+/// Refuses features of a training and a test set that were not made alike: by another discriminator, trained or not, or with
+/// batch-norm statistics of other pictures. Features that no stage of ours made are taken as they are.
 pub(super) fn check_same_making(train: &Path, test: &Path) -> anyhow::Result<()> {
     let (Some(ours), Some(theirs)) = (Record::read(train)?, Record::read(test)?) else { return Ok(()) };
     let input = |record: &Record, key: &str| {
@@ -69,6 +69,21 @@ pub(super) fn check_same_making(train: &Path, test: &Path) -> anyhow::Result<()>
                 "the features of the training and the test set were made with different `{key}`: expected `{}`, found `{}` in {}",
                 name(&ours),
                 name(&theirs),
+                test.display()
+            );
+        }
+    }
+    let setting = |record: &Record, key: &str| record.config.get(&record.kind)?.get(key).cloned();
+    let is_untrained = setting(&ours, "untrained") == Some(Value::Bool(true));
+    let keys = ["untrained", "held_out", "seed"];
+    for key in keys.into_iter().filter(|key| *key != "seed" || is_untrained) {
+        let (ours, theirs) = (setting(&ours, key), setting(&theirs, key));
+        if ours != theirs {
+            let text = |value: Option<Value>| value.map_or("nothing".to_owned(), |value| value.to_string());
+            anyhow::bail!(
+                "the features of the training and the test set were made with different `{key}`: expected {}, found {} in {}",
+                text(ours),
+                text(theirs),
                 test.display()
             );
         }

@@ -34,6 +34,7 @@ mod published;
 mod remove_duplicates;
 mod report;
 mod sample;
+mod seen;
 mod svhn_protocol;
 mod synthesize;
 mod train_autoencoder;

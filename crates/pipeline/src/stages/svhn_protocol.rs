@@ -1,15 +1,19 @@
 //! `svhn_protocol`: a row of Table 2.
 
+use std::path::Path;
+
 use dcgan_eval::{FeatureSet, SvhnProtocol, SvhnResult, svhn_protocol};
 use serde::{Deserialize, Serialize};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::info::{KindInfo, optional, required};
 use super::lineage::{SVHN, check_same_making, data_of_features, of_features};
 use super::paper::{Stated, grouped, no_bearing, says};
+use super::seen::Seen;
 use super::{Artifact, ConfigProblem, Input, InputRef, Outcome, Stage};
 use crate::context::Context;
 use crate::known::KnownOf;
+use crate::record::Record;
 use crate::report::entry::{ByLabels, Cell, Entry, Search, Table};
 
 /// Digits in SVHN's training and test sets.
@@ -31,7 +35,7 @@ pub struct SvhnStage {
 /// The kind.
 pub(super) const INFO: KindInfo = KindInfo {
     name: "svhn_protocol",
-    version: 3,
+    version: 4,
     summary: "measure features on SVHN with 1000 labels (Table 2): L2-SVM, mean test error ± 1.96·std",
     details: "Chooses C on validation rows held out of the training set, then trains on fresh draws of a few labels \
               a class and measures them on the test set (section 5.2). Writes result.json (the row for the report), \
@@ -137,9 +141,15 @@ impl Stage for SvhnStage {
         let sizes = (result.n_train, result.n_test, train.n_classes());
         entry.data = data_of_features(&ctx.input(&self.train), sizes)?;
         entry.facts.extend(lineage.facts());
-        ctx.write_json(Entry::FILE, &entry)?;
         let mut differences = lineage.differences("svhn32", SVHN);
+        let (train_folder, test_folder) = (ctx.input(&self.train), ctx.input(&self.test));
+        let validation = Seen::of(&train_folder, "validation", Some(draws.validation()))?;
+        let tested = Seen::of(&test_folder, "test", None)?;
+        entry.facts.extend(validation.fact().into_iter().chain(tested.fact()));
+        ctx.write_json(Entry::FILE, &entry)?;
         differences.join(super::compare_sets((result.n_train, result.n_test), SVHN_SIZES, train.n_classes()));
+        differences.differences.extend(tested.difference());
+        differences.differences.extend(self.statistics_of_validation(&train_folder)?);
         let metrics = json!({
             "mean_error": result.mean_error,
             "deviation": result.deviation,
@@ -151,6 +161,26 @@ impl Stage for SvhnStage {
             "final_seconds": result.final_seconds,
         });
         Ok(Outcome { metrics, differences })
+    }
+}
+
+impl SvhnStage {
+    /// Says so where the features' batch-norm statistics are those of the validation pictures too.
+    fn statistics_of_validation(&self, train: &Path) -> anyhow::Result<Option<String>> {
+        let Some(record) = Record::read(train)? else { return Ok(None) };
+        let fingerprint = |key: &str| {
+            record.inputs.iter().find(|input| input.key == key).map(|input| input.fingerprint.as_str())
+        };
+        let Some(statistics) = fingerprint("statistics") else { return Ok(None) };
+        let held_out = record.config.pointer("/extract_features/held_out");
+        let of = |key: &str| held_out.and_then(|held_out| held_out.get(key)).and_then(Value::as_u64);
+        let is_left_out = of("n_validation") == Some(self.protocol.n_validation as u64)
+            && of("seed") == Some(self.protocol.seed);
+        Ok((fingerprint("images") != Some(statistics) || !is_left_out).then(|| {
+            "batch-norm statistics not known to be inferred without the validation pictures (`held_out` of \
+             extract_features leaves them out)"
+                .to_owned()
+        }))
     }
 }
 
