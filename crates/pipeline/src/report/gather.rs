@@ -211,17 +211,29 @@ fn mean_result(mean: &Mean, results: &[Result]) -> Option<Result> {
             differences.push(difference.clone());
         }
     }
+    let shared = |fact: &&String| members.iter().all(|member| member.row.facts.contains(fact));
     let row = Row {
         method: format!("{}, mean of {}{}", entry.method, members.len(), mean.shared),
         stage: Some(first.written.clone()),
         cells: entry.cells.clone(),
-        texts: texts(&entry),
-        facts: vec![mean.label.clone()],
+        texts: texts(&entry).into_iter().zip(&mean.within).map(with_spread).collect(),
+        facts: [mean.label.clone()]
+            .into_iter()
+            .chain(first.row.facts.iter().filter(shared).cloned())
+            .collect(),
         differences,
         by_labels: entry.by_labels.clone(),
         ..first.row.clone()
     };
     Some(Result { entry, row, written: first.written.clone(), cell: Vec::new() })
+}
+
+/// A mean's cell, and in brackets the spread over draws within what was averaged.
+fn with_spread((text, within): (String, &Option<f64>)) -> String {
+    match within {
+        Some(within) => format!("{text} (draws ± {within:.2})"),
+        None => text,
+    }
 }
 
 /// The devices that stages ran on, each once.

@@ -24,6 +24,8 @@ pub(super) struct Mean {
     pub(super) label: String,
     /// For each column the mean, and the standard deviation with n − 1.
     pub(super) cells: Vec<Option<Cell>>,
+    /// For each column the mean of the spreads that the results give themselves, over their own draws.
+    pub(super) within: Vec<Option<f64>>,
     /// The same for the error with each number of labels that all of them have.
     pub(super) by_labels: Vec<ByLabels>,
 }
@@ -58,6 +60,12 @@ fn mean(of: Vec<usize>, results: &[Measured<'_>], over: &[String]) -> Mean {
             members.iter().map(|member| member.entry.cells[column].map(|cell| cell.value)).collect();
         values.map(|values| mean_and_deviation(&values))
     };
+    let within = |column: usize| {
+        let of = |member: &&Measured<'_>| member.entry.cells[column].and_then(|cell| cell.deviation);
+        let spreads: Option<Vec<f64>> = members.iter().map(of).collect();
+        spreads.map(|spreads| spreads.iter().sum::<f64>() / spreads.len() as f64)
+    };
+    let within: Vec<Option<f64>> = (0..n_columns).map(within).collect();
     let values = |axis: &str| {
         let mut values: Vec<&str> = Vec::new();
         for (_, value) in
@@ -75,7 +83,10 @@ fn mean(of: Vec<usize>, results: &[Measured<'_>], over: &[String]) -> Mean {
     let part = |axis: &&str| format!("{axis}={}", values(axis));
     let averaged: Vec<String> = averaged.iter().map(part).collect();
     let shared = shared.iter().map(|axis| format!(", {}", part(axis))).collect::<Vec<_>>().concat();
-    let label = format!("mean ± standard deviation of {}{shared}", averaged.join("; "));
+    let mut label = format!("mean ± standard deviation of {}{shared}", averaged.join("; "));
+    if within.iter().flatten().next().is_some() {
+        label.push_str("; in brackets the spread over draws within each, on average");
+    }
     let by_labels = members[0].entry.by_labels.iter().filter_map(|first| {
         let of = |member: &&Measured<'_>| {
             let found = member.entry.by_labels.iter().find(|found| found.n_labels == first.n_labels);
@@ -85,7 +96,8 @@ fn mean(of: Vec<usize>, results: &[Measured<'_>], over: &[String]) -> Mean {
         let Cell { value, deviation } = mean_and_deviation(&errors);
         Some(ByLabels { n_labels: first.n_labels, error: value, deviation })
     });
-    Mean { label, shared, cells: (0..n_columns).map(column).collect(), by_labels: by_labels.collect(), of }
+    let cells = (0..n_columns).map(column).collect();
+    Mean { label, shared, cells, within, by_labels: by_labels.collect(), of }
 }
 
 fn mean_and_deviation(values: &[f64]) -> Cell {
@@ -134,6 +146,29 @@ mod tests {
         assert!((labels.error - 0.3).abs() < 1e-12 && labels.n_labels == 10);
         assert!((labels.deviation.unwrap() - 0.264_575_131).abs() < 1e-9);
         assert_eq!(found[1].cells[0].unwrap().deviation, Some(0.0));
+        assert_eq!(found[0].within, [None, None]);
         assert!(means(&measured[..1], &["seed".to_owned()]).is_empty());
+    }
+
+    #[test]
+    fn the_spread_over_seeds_stands_apart_from_that_over_draws() {
+        let of = |value, deviation| {
+            let mut entry = entry(value);
+            entry.cells = vec![Some(Cell { value, deviation: Some(deviation) })];
+            entry
+        };
+        let (entries, axis) =
+            ([of(20.0, 1.0), of(22.0, 2.0)], |seed: &str| vec![("seed".to_owned(), seed.to_owned())]);
+        let cells = [axis("0"), axis("1")];
+        let measured: Vec<Measured<'_>> =
+            cells.iter().zip(&entries).map(|(cell, entry)| Measured { written: "t", cell, entry }).collect();
+        let [mean] = &means(&measured, &["seed".to_owned()])[..] else { panic!() };
+        let cell = mean.cells[0].unwrap();
+        assert_eq!((cell.value, mean.within[0]), (21.0, Some(1.5)));
+        assert!((cell.deviation.unwrap() - 2_f64.sqrt()).abs() < 1e-12);
+        assert_eq!(
+            mean.label,
+            "mean ± standard deviation of seed=0, 1; in brackets the spread over draws within each, on average"
+        );
     }
 }
