@@ -112,7 +112,9 @@ fn what_is_there_of_the_imagenet_networks_is_imported_and_the_rest_named() {
     assert!(!found.discriminator.config().head && found.generator.is_some());
     assert_eq!(found.discriminator.config().n_features(), 28_672);
     // A gain of the sixth layer, the kernel of the fifth, and a bias of the generator.
-    ["30_discrim_params.jl_15.npy", "30_discrim_params.jl_11.npy", "30_gen_params.jl_18.npy"].map(remove);
+    for name in ["30_discrim_params.jl_15.npy", "30_discrim_params.jl_11.npy", "30_gen_params.jl_18.npy"] {
+        remove(name);
+    }
     let found = read().unwrap();
     assert_eq!(found.discriminator.config().n_features(), 12_288);
     assert!(found.generator.is_none());
