@@ -42,13 +42,12 @@ pub struct ExtractFeatures {
 }
 
 /// The validation rows of `svhn_protocol`, which are drawn from all rows by their number and a seed alone.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
 pub struct HeldOut {
-    /// `protocol.n_validation` there.
+    /// `protocol.n_validation` there; 0 for none.
     pub n_validation: usize,
     /// `protocol.seed` there.
-    #[serde(default)]
     pub seed: u64,
 }
 
@@ -79,7 +78,7 @@ pub(super) const INFO: KindInfo = KindInfo {
         optional(
             "held_out.n_validation",
             "count",
-            "",
+            "0",
             "Infer the statistics without the validation rows of svhn_protocol: its `protocol.n_validation` …",
         ),
         optional("held_out.seed", "whole number", "0", "… and its `protocol.seed`."),
@@ -209,7 +208,7 @@ impl ExtractFeatures {
     /// The rows of the training set that statistics are inferred over.
     fn statistics_rows(&self, training: &ImageStore) -> anyhow::Result<Vec<u32>> {
         let n_rows = training.len();
-        let HeldOut { n_validation, seed } = self.held_out.unwrap_or(HeldOut { n_validation: 0, seed: 0 });
+        let HeldOut { n_validation, seed } = self.held_out.unwrap_or_default();
         anyhow::ensure!(
             n_validation < n_rows,
             "`held_out.n_validation`: expected fewer than the {n_rows} pictures of `statistics`, found {n_validation}"
