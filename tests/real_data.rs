@@ -70,7 +70,7 @@ fn real_photos_become_faces_without_near_duplicates_and_train_a_network() {
 /// In copies that lack files the discriminator's first layers are there, and the generator is not.
 #[test]
 fn what_a_copy_of_the_released_imagenet_networks_lacks_is_named() {
-    let Some(data) = data() else { return };
+    let Some(data) = real_data() else { return };
     let folder = data.join("authors/imagenet_gan_pretrain_128f_relu_lrelu_7l_3x3_256z");
     if folder.join("30_gen_params.jl_01.npy").exists() {
         eprintln!("skipped: the copy is complete");
