@@ -72,7 +72,7 @@ fn a_bare_name_that_is_no_stage_is_the_folder_of_one() {
     }
     let bare = READER.replace("runs/small/t", "t");
     std::fs::write(place.path("reader.toml"), &bare).unwrap();
-    assert!(place.stderr(&["run", "reader.toml", "--only", "svm"]).contains("1 stages ran"));
+    assert!(place.stderr(&["run", "reader.toml", "--only", "svm"]).contains("1 stage ran"));
     let shown = place.stdout(&["status", "reader.toml"]);
     assert!(shown.contains("fresh    svm     fit_svm\n           reads ./train-pixels\n"), "{shown}");
     // A stage of that name goes before.

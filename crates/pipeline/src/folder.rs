@@ -81,7 +81,8 @@ impl Target {
         let shown = self.folder.display();
         match what_is_at(&self.folder) {
             "nothing" => Ok(()),
-            "a folder" if self.folder.join(record::FILE).exists() => Ok(()),
+            // A record that cannot be read, such as a link to itself, is one too.
+            "a folder" if what_is_at(&self.folder.join(record::FILE)) != "nothing" => Ok(()),
             "a folder" => match fs::read_dir(&self.folder)?.next() {
                 None => Ok(()),
                 Some(entry) => bail!(
