@@ -221,10 +221,18 @@ pub fn check_outside(config: &StageConfig, arguments: &[String]) -> anyhow::Resu
     if list.is_empty() { Ok(()) } else { Err(Problems { list, is_usage: false }.into()) }
 }
 
-/// The same without the check of ranges.
+/// The configuration in a kind's table of a manifest, without the check of ranges.
 #[cfg(test)]
-fn read_arguments(kind: &str, arguments: &[String]) -> anyhow::Result<StageConfig> {
-    Ok(parse::parse_arguments(kind, &sources_of(kind, arguments), arguments)?)
+fn read_table(kind: &str, text: &str) -> Result<StageConfig, Problems> {
+    let mut sources = sources::Sources::default();
+    sources.add_file("m.toml", text.to_owned());
+    let mut list = Vec::new();
+    let problem = |error: tree::SyntaxError| Problem::new(sources.locate(&error.span), error.message);
+    let table = match tree::parse_document(sources.part(0)) {
+        Ok(table) => toml::Spanned::new(0..text.len(), toml::de::DeValue::Table(table)),
+        Err(error) => return Err(Problems { list: vec![problem(error)], is_usage: false }),
+    };
+    config::deserialise(kind, 0..0, table, &sources, &mut list).ok_or(Problems { list, is_usage: false })
 }
 
 fn sources_of(kind: &str, arguments: &[String]) -> sources::Sources {

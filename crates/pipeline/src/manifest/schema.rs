@@ -246,7 +246,7 @@ mod tests {
     use jsonschema::Validator;
 
     use super::*;
-    use crate::manifest::{Manifest, read_arguments};
+    use crate::manifest::{Manifest, read_table};
 
     fn validator() -> Validator {
         jsonschema::validator_for(&schema()).unwrap()
@@ -322,7 +322,7 @@ mod tests {
                     let mut arguments = example.clone();
                     arguments.retain(|argument| !argument.starts_with(&format!("{}=", key.key)));
                     arguments.push(format!("{}={value}", key.key));
-                    let config = read_arguments(info.name, &arguments);
+                    let config = read_table(info.name, &lines(&arguments));
                     let errors: Vec<String> = validator
                         .iter_errors(&stage(info.name, &arguments))
                         .map(|error| format!("{}: {error}", error.instance_path()))
@@ -343,14 +343,20 @@ mod tests {
 
     /// A manifest of one stage with the arguments.
     fn stage(kind: &str, arguments: &[String]) -> Value {
-        let mut text = format!("name = \"m\"\n[[stage]]\nid = \"s\"\n[stage.{kind}]\n");
+        let head = format!("name = \"m\"\n[[stage]]\nid = \"s\"\n[stage.{kind}]\n");
+        as_json(&(head + &lines(arguments)))
+    }
+
+    /// The arguments as lines of the kind's table.
+    fn lines(arguments: &[String]) -> String {
+        let mut text = String::new();
         for argument in arguments {
             let (key, value) = argument.split_once('=').unwrap();
             let is_toml = format!("v = {value}").parse::<toml::Table>().is_ok();
             let value = if is_toml { value.to_owned() } else { format!("{value:?}") };
             text.push_str(&format!("{key} = {value}\n"));
         }
-        as_json(&text)
+        text
     }
 
     #[test]
