@@ -81,7 +81,7 @@ fn a_bare_name_that_is_no_stage_is_the_folder_of_one() {
     );
     std::fs::write(place.path("reader.toml"), own).unwrap();
     assert!(place.stdout(&["dag", "reader.toml"]).contains("    s2 -->|test| s0\n"));
-    let told = place.fails(1, &["check", "reader.toml", "--set", "test=test-pixel"]);
+    let told = place.fails(2, &["check", "reader.toml", "--set", "test=test-pixel"]);
     assert!(
         told.contains("there is no stage `test-pixel`; stages that yield features: `test-pixels`"),
         "{told}"

@@ -56,7 +56,7 @@ const KEYS: [KeyInfo; 7] = [
         "Whose discriminator; minibatch, learning rate, beta1 and l2 are those of its GAN.",
     ),
     optional("training.width", "number above 0", "0.25", "Scale of every channel count."),
-    required("training.positive", "list of labels", "Labels of the pictures that show the object."),
+    required("training.positive", "list of whole numbers", "Labels of the pictures that show the object."),
     optional("training.epochs", "count", "10", "Passes over the pictures."),
     optional("training.seed", "whole number", "0", "Seed of the weights and of the order of pictures."),
 ];
