@@ -20,6 +20,14 @@ pub enum EvalError {
         /// What was there.
         found: String,
     },
+    /// Memory that is asked for in one piece could not be had.
+    #[error("{}: expected {n_bytes} bytes of memory to be had, found too little", path.display())]
+    Memory {
+        /// The file for whose content it was.
+        path: PathBuf,
+        /// How much.
+        n_bytes: usize,
+    },
     /// Features and labels differ in their number of rows.
     #[error("{}: expected {expected} labels, one a row of features.npy, found {found}", path.display())]
     RowMismatch {

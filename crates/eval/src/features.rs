@@ -164,7 +164,7 @@ impl FeatureSet {
 
     /// Copies rows into a matrix, (`rows.len()`, D).
     pub(crate) fn gather(&self, rows: &[u32]) -> Result<Array2<f32>> {
-        let mut values = Vec::with_capacity(rows.len() * self.n_columns());
+        let mut values = npy::room(&self.path, rows.len() * self.n_columns())?;
         rows.iter().for_each(|&row| values.extend_from_slice(self.row(row as usize)));
         Ok(Array2::from_shape_vec((rows.len(), self.n_columns()), values)?)
     }

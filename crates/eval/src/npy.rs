@@ -51,7 +51,9 @@ impl Matrix {
             Err(ViewNpyError::WrongDescriptor(found)) if found.to_string().contains("<f8") => {
                 let view = ArrayView2::<f64>::view_npy(&map).map_err(|error| matrix_error(path, &error))?;
                 let (n_rows, n_columns) = c_order(path, &view)?;
-                Ok(Self::held(view.iter().map(|&value| value as f32).collect(), n_rows, n_columns))
+                let mut values = room(path, n_rows * n_columns)?;
+                values.extend(view.iter().map(|&value| value as f32));
+                Ok(Self::held(values, n_rows, n_columns))
             }
             Err(error) => Err(matrix_error(path, &error)),
         }
@@ -73,7 +75,8 @@ impl Matrix {
     /// All numbers rounded to bf16, row by row. `path` is the matrix's file, which is read rather than looked at through the
     /// map, whose pages would count against the memory that this is to spare.
     pub(crate) fn to_bf16(&self, path: &Path) -> Result<Vec<bf16>> {
-        let mut rounded = vec![bf16::ZERO; self.n_rows * self.n_columns];
+        let mut rounded = room(path, self.n_rows * self.n_columns)?;
+        rounded.resize(self.n_rows * self.n_columns, bf16::ZERO);
         let round = |(out, value): (&mut bf16, &f32)| *out = bf16::from_f32(*value);
         match &self.data {
             Data::Held(values) => rounded.par_iter_mut().zip(values).for_each(round),
@@ -89,6 +92,17 @@ impl Matrix {
             }
         }
         Ok(rounded)
+    }
+}
+
+/// An empty vector with room for what `path` holds.
+pub(crate) fn room<T>(path: &Path, n_values: usize) -> Result<Vec<T>> {
+    let mut values = Vec::new();
+    match values.try_reserve_exact(n_values) {
+        Ok(()) => Ok(values),
+        Err(_) => {
+            Err(EvalError::Memory { path: path.into(), n_bytes: n_values.saturating_mul(size_of::<T>()) })
+        }
     }
 }
 
@@ -235,5 +249,17 @@ impl RowWriter {
         file.seek(SeekFrom::Start(0))?;
         file.write_all(&header)?;
         Ok(file.sync_all()?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn memory_that_cannot_be_had_is_an_error() {
+        let told = room::<f32>(Path::new("features.npy"), usize::MAX / 8).unwrap_err().to_string();
+        assert!(told.starts_with("features.npy: expected "), "{told}");
+        assert!(told.ends_with("bytes of memory to be had, found too little"), "{told}");
     }
 }

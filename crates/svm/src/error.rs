@@ -34,6 +34,12 @@ pub enum SvmError {
         /// Columns found.
         n_columns: usize,
     },
+    /// The memory for the rows' inner products, which is asked for in one piece, could not be had.
+    #[error("expected {n_bytes} bytes of memory to be had for the rows' inner products, found too little")]
+    Memory {
+        /// How much.
+        n_bytes: usize,
+    },
     /// A feature is NaN or infinite.
     #[error("feature at row {row}, column {column} is not finite: {value}")]
     NonFinite {

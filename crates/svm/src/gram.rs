@@ -27,6 +27,17 @@ pub struct SharedGram {
     values: Vec<f64>,
 }
 
+/// A square matrix of one value.
+fn square(n_rows: usize, value: f64) -> Result<Vec<f64>> {
+    let n_values = n_rows.saturating_mul(n_rows);
+    let mut values = Vec::new();
+    values
+        .try_reserve_exact(n_values)
+        .map_err(|_| SvmError::Memory { n_bytes: n_values.saturating_mul(8) })?;
+    values.resize(n_values, value);
+    Ok(values)
+}
+
 impl SharedGram {
     /// Computes the matrix of `features` (n_rows, n_columns), in n²·n_columns multiplications shared by all threads.
     ///
@@ -46,7 +57,7 @@ impl SharedGram {
     ) -> Result<Self> {
         features::check(features)?;
         let (n_rows, n_columns) = features.dim();
-        let mut values = vec![1.0; n_rows * n_rows];
+        let mut values = square(n_rows, 1.0)?;
         let mut panel = vec![0.0; n_rows * PANEL.min(n_columns)];
         for start in (0..n_columns).step_by(PANEL) {
             if observe(start as u64, n_columns as u64).is_break() {
@@ -81,7 +92,7 @@ impl SharedGram {
             return Err(SvmError::Empty { n_rows: 0, n_columns: 0 });
         }
         let n_rows = rows.len();
-        let mut values = vec![0.0; n_rows * n_rows];
+        let mut values = square(n_rows, 0.0)?;
         values.par_chunks_mut(n_rows).zip(rows).for_each(|(out, &row)| {
             let row = self.row(row);
             for (out, &column) in out.iter_mut().zip(rows) {
@@ -158,6 +169,11 @@ mod tests {
 
     fn features(n_rows: usize, n_columns: usize) -> Array2<f32> {
         Array2::from_shape_fn((n_rows, n_columns), |(i, j)| ((i * 31 + j * 17) % 23) as f32 / 7.0 - 1.5)
+    }
+
+    #[test]
+    fn memory_that_cannot_be_had_is_an_error() {
+        assert!(matches!(square(1 << 31, 0.0), Err(SvmError::Memory { .. })));
     }
 
     #[test]
