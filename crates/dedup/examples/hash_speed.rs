@@ -10,7 +10,7 @@ use std::time::Instant;
 
 use dcgan_dedup::hash::{HashConfig, hash};
 use dcgan_dedup::{Autoencoder, SIDE};
-use dcgan_images::{Filter, Record, Source};
+use dcgan_images::{DecodeConfig, Filter, Record, Source};
 use rayon::prelude::*;
 
 fn main() {
@@ -49,7 +49,9 @@ fn decode_all(source: &Source) {
         }
         let n_bytes: usize = chunk
             .into_par_iter()
-            .map(|record| record.payload.into_thumbnail(SIDE, Filter::CatmullRom, 1 << 26).unwrap())
+            .map(|record| {
+                record.payload.into_thumbnail(SIDE, Filter::CatmullRom, DecodeConfig::default()).unwrap()
+            })
             .map(|thumbnail| thumbnail.picture.pixels.len())
             .sum();
         assert!(n_bytes > 0);

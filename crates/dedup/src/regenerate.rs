@@ -14,7 +14,8 @@ use std::path::{Component, Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use dcgan_images::{
-    Filter, ImagesError, ImportConfig, LmdbWriter, Payload, Record, Records, Resize, Source, import_records,
+    Damaged, Filter, ImagesError, ImportConfig, LmdbWriter, Payload, Record, Records, Resize, Source,
+    import_records,
 };
 use serde::{Deserialize, Serialize};
 
@@ -63,6 +64,8 @@ pub enum Target {
     Store {
         /// How every picture is brought to its size.
         resize: Resize,
+        /// What becomes of a JPEG of which a part is lost.
+        damaged: Damaged,
     },
 }
 
@@ -76,9 +79,6 @@ pub struct RegenerateSummary {
     /// Images that stay but could not be decoded for the image store.
     pub n_bad: u64,
 }
-
-/// Most bytes of an LMDB: address space that is reserved, not disk.
-const LMDB_BYTES: u64 = 1 << 40;
 
 /// Reads `source` once more and writes what stays of it into `dir`, which must exist.
 ///
@@ -98,8 +98,9 @@ pub fn regenerate(
     let lists = Arc::new(Mutex::new(Lists::create(dir, removed)?));
     let kept = Kept { records: source.records()?, lists: lists.clone() };
     let n_bad = match target {
-        Target::Store { resize } => {
-            let config = ImportConfig { resize, filter: Filter::default(), ..ImportConfig::default() };
+        Target::Store { resize, damaged } => {
+            let config =
+                ImportConfig { resize, damaged, filter: Filter::default(), ..ImportConfig::default() };
             let n_left = n_images.map(|n| n.saturating_sub(n_removed));
             let summary = import_records(source, Box::new(kept), n_left, &config, dir, observe);
             summary
@@ -197,7 +198,7 @@ impl Writer {
     fn create(target: Target, dir: &Path) -> Result<Self> {
         Ok(match target {
             Target::Lists | Target::Store { .. } => Self::Lists,
-            Target::Lmdb => Self::Lmdb(LmdbWriter::create(&dir.join(files::LMDB), LMDB_BYTES)?),
+            Target::Lmdb => Self::Lmdb(LmdbWriter::create(&dir.join(files::LMDB))?),
             Target::Folder { by } => {
                 let folder = dir.join(files::PICTURES);
                 fs_err::create_dir(&folder)?;

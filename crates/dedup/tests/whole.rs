@@ -97,7 +97,8 @@ fn planted_near_duplicates_are_found_and_removed() {
     assert!(evaluation.html().contains("<td>flip</td>"));
     assert_eq!(evaluation.markdown().lines().count(), 2 + 4 + 2);
 
-    let target = Target::Store { resize: "min_resize_centre_crop(32)".parse().unwrap() };
+    let target =
+        Target::Store { resize: "min_resize_centre_crop(32)".parse().unwrap(), damaged: Default::default() };
     let written = regenerate(&source, &groups, target, &at("clean"), &mut go).unwrap();
     assert_eq!(written.n_kept as usize, 160 - groups.len());
     assert_eq!(ImageStore::open(&at("clean")).unwrap().len(), 160 - groups.len());

@@ -13,10 +13,8 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use dcgan_faces::{CropConfig, DetectorConfig, DetectorScratch, Face, FaceDetector, Result};
-use dcgan_images::{Payload, Picture, ReducedPicture};
+use dcgan_images::{DecodeConfig, Payload, Picture, ReducedPicture};
 use rayon::prelude::*;
-
-const MAX_PIXELS: u64 = 1 << 26;
 
 fn main() -> std::result::Result<(), Box<dyn std::error::Error>> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -33,7 +31,8 @@ fn main() -> std::result::Result<(), Box<dyn std::error::Error>> {
         .collect::<std::io::Result<_>>()?;
     files.retain(|file| file.extension().is_some_and(|ending| ending == "jpg"));
     files.sort();
-    let decode = |file: &PathBuf| Payload::File(file.clone()).into_reduced(&|_, _| 1.0, MAX_PIXELS).ok();
+    let decode =
+        |file: &PathBuf| Payload::File(file.clone()).into_reduced(&|_, _| 1.0, DecodeConfig::default()).ok();
     let photos: Vec<Option<ReducedPicture>> = files.par_iter().map(decode).collect();
     let (files, photos): (Vec<PathBuf>, Vec<ReducedPicture>) =
         files.into_iter().zip(photos).filter_map(|(file, photo)| Some((file, photo?))).unzip();
@@ -82,7 +81,7 @@ fn look(
     let least_scale = |height: usize, width: usize| {
         detector.config().least_scale(height, width).max(crop.least_scale(detector.config(), height, width))
     };
-    let photo = Payload::File(file).into_reduced(&least_scale, MAX_PIXELS)?;
+    let photo = Payload::File(file).into_reduced(&least_scale, DecodeConfig::default())?;
     let decoded = start.elapsed();
     let faces = detector.detect(&photo, scratch)?;
     let detected = start.elapsed();

@@ -7,7 +7,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::time::{Duration, Instant};
 
-use dcgan_images::{ImagesError, Payload, Picture, Record, Records, ReducedPicture, Source};
+use dcgan_images::{
+    Damaged, DecodeConfig, ImagesError, Payload, Picture, Record, Records, ReducedPicture, Source,
+};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
@@ -35,6 +37,8 @@ pub struct CollectConfig {
     pub files: Files,
     /// A photo of more pixels than this is bad, and is not decoded.
     pub max_pixels: u64,
+    /// What becomes of a JPEG of which a part is lost.
+    pub damaged: Damaged,
     /// Stop after this many photos, bad ones included.
     pub limit: Option<usize>,
 }
@@ -54,11 +58,13 @@ pub enum Files {
 
 impl Default for CollectConfig {
     fn default() -> Self {
+        let DecodeConfig { max_pixels, damaged } = DecodeConfig::default();
         Self {
             detector: DetectorConfig::default(),
             crop: CropConfig::default(),
             files: Files::None,
-            max_pixels: 1 << 26,
+            max_pixels,
+            damaged,
             limit: None,
         }
     }
@@ -266,12 +272,13 @@ impl Looker<'_> {
         scratch: &mut DetectorScratch,
         times: &mut Times,
     ) -> Result<(Photo, Vec<u8>)> {
-        let CollectConfig { detector, crop, max_pixels, .. } = self.config;
+        let CollectConfig { detector, crop, max_pixels, damaged, .. } = self.config;
+        let decode = DecodeConfig { max_pixels: *max_pixels, damaged: *damaged };
         let start = Instant::now();
         let least_scale = |height: usize, width: usize| {
             detector.least_scale(height, width).max(crop.least_scale(detector, height, width))
         };
-        let decoded = payload.into_reduced(&least_scale, *max_pixels)?;
+        let decoded = payload.into_reduced(&least_scale, decode)?;
         let decode_end = Instant::now();
         times.decode = decode_end - start;
         let faces = self.detector.detect(&decoded, scratch)?;

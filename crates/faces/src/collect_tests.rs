@@ -85,7 +85,9 @@ fn every_photo_has_its_rows_and_every_face_its_crop() {
     assert!(
         page.contains("5 photos: 3 faces in 2 of them, 1 with too small ones only, 1 without a face, 1 bad.")
     );
-    assert!(page.contains("00004.png: neither JPEG, PNG nor WebP: it begins with &quot;text, no&quot;"));
+    assert!(
+        page.contains("00004.png: no JPEG, PNG, WebP, GIF, BMP or TIFF: it begins with &quot;text, no&quot;")
+    );
     assert_eq!(page.matches("<img").count(), 3 + 3 + 4);
 }
 
@@ -161,12 +163,12 @@ fn a_set_without_a_face_is_an_error_that_counts() {
 
     let empty = dir.path().join("empty");
     fs_err::create_dir(&empty).unwrap();
-    fs_err::write(empty.join("a.gif"), "GIF89a").unwrap();
+    fs_err::write(empty.join("a.heic"), "HEIC").unwrap();
     let source = Source::Folder { path: empty.clone(), classes: false };
     let error = run(&source, &CollectConfig::default(), &dir.path().join("out2"), u64::MAX).unwrap_err();
     assert_eq!(
         error.to_string(),
-        format!("{}: expected at least one JPEG, PNG or WebP, found none", empty.display())
+        format!("{}: expected at least one JPEG, PNG, WebP, GIF, BMP or TIFF, found none", empty.display())
     );
 }
 

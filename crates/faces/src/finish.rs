@@ -83,7 +83,11 @@ pub(crate) fn finish(
     }
     if counts.n_photos == 0 {
         let path = source.paths().first().map_or(dir, |path| path).to_path_buf();
-        return Err(ImagesError::NoImages { path, expected: "at least one JPEG, PNG or WebP".into() }.into());
+        return Err(ImagesError::NoImages {
+            path,
+            expected: "at least one JPEG, PNG, WebP, GIF, BMP or TIFF".into(),
+        }
+        .into());
     }
     // First, so that it is there to tell why no photo has a face.
     boxes.finish()?;

@@ -12,7 +12,9 @@ use dcgan_eval::FeatureSet;
 use dcgan_fetch::{ContentRange, Limits, check_ledger, unpack_tar_gz, unpack_zip};
 use dcgan_gan::released::{ReleasedSet, import};
 use dcgan_gan::{Discriminator, Generator, read_z};
-use dcgan_images::{Filter, ImageStore, Source, Split, decode, decode_thumbnail, read_boxes};
+use dcgan_images::{
+    Damaged, DecodeConfig, Filter, ImageStore, Source, Split, decode, decode_thumbnail, read_boxes,
+};
 use dcgan_nn::checkpoint::Checkpoint;
 use dcgan_pipeline::manifest::{Manifest, parse_arguments};
 use dcgan_pipeline::record::Record;
@@ -142,10 +144,11 @@ fn image_folder(data: &[u8]) {
 }
 
 fn picture(data: &[u8]) {
-    if let Ok(picture) = decode(data, MAX_PIXELS) {
+    let config = DecodeConfig { max_pixels: MAX_PIXELS, damaged: Damaged::Allow };
+    if let Ok(picture) = decode(data, config) {
         assert_eq!(picture.pixels.len(), picture.channels * picture.height * picture.width);
     }
-    let _ = decode_thumbnail(data, 32, Filter::CatmullRom, MAX_PIXELS);
+    let _ = decode_thumbnail(data, 32, Filter::CatmullRom, config);
 }
 
 /// A store of two pictures of 1×2×2, of which one file is another.

@@ -3,82 +3,184 @@
 use std::io::Cursor;
 
 use image::metadata::Orientation;
-use image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader, Limits};
+use image::{DynamicImage, GrayImage, ImageDecoder, ImageFormat, ImageReader, Limits, RgbImage};
+use serde::{Deserialize, Serialize};
 
-use crate::{ImagesError, Picture, Result};
+use crate::{ImagesError, Picture, Result, jpeg, webp};
 
-/// Decodes a JPEG, PNG or WebP file, recognised by its first bytes whatever its name.
+/// Which pictures are decoded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DecodeConfig {
+    /// A picture of more pixels than this is bad; it is refused by its header, before memory is taken for it.
+    pub max_pixels: u64,
+    /// What becomes of a JPEG of which a part is lost.
+    pub damaged: Damaged,
+}
+
+/// What becomes of a JPEG of which a part is lost. Other formats' decoders refuse such files by themselves.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Damaged {
+    /// It is bad.
+    #[default]
+    Refuse,
+    /// It is taken with what the decoder makes of it: grey, mostly, where data is lost.
+    Allow,
+}
+
+impl Default for DecodeConfig {
+    /// 2²⁶, 67 million pixels: above ImageNet's largest, and 0.2 GB a thread while one is decoded.
+    fn default() -> Self {
+        Self { max_pixels: 1 << 26, damaged: Damaged::default() }
+    }
+}
+
+impl DecodeConfig {
+    /// Refuses a picture of no or too many pixels.
+    pub(crate) fn check_size(self, height: usize, width: usize) -> Result<()> {
+        let (n_pixels, max_pixels) = (height as u64 * width as u64, self.max_pixels);
+        if n_pixels == 0 || n_pixels > max_pixels {
+            let found = format!("expected 1 to {max_pixels} pixels, found {width}×{height}");
+            return Err(ImagesError::bad(found));
+        }
+        Ok(())
+    }
+}
+
+/// A picture as decoders give it: `values[(y · width + x) · channels + channel]`.
+pub(crate) struct Interleaved {
+    pub(crate) values: Vec<u8>,
+    /// 1 or 3.
+    pub(crate) channels: usize,
+    pub(crate) height: usize,
+    pub(crate) width: usize,
+}
+
+/// Decodes a JPEG, PNG, WebP, GIF, BMP or TIFF file, recognised by its first bytes whatever its name.
 ///
 /// The picture is turned upright as its EXIF orientation says. Grey stays one channel; colour, palettes and CMYK become
 /// three. 16-bit values are rounded to 8. An alpha channel is dropped, not blended with a background, as by Pillow's
-/// `convert("RGB")`. Of an animation the first frame is taken.
+/// `convert("RGB")`. Of an animation the first frame is taken, of a TIFF the first page.
 ///
 /// # Errors
-/// [`ImagesError::BadPicture`] for anything else than such a file, for one that breaks off, and for one of more than
-/// `max_pixels` pixels, which is refused by its header, before memory is taken for it.
-pub fn decode(bytes: &[u8], max_pixels: u64) -> Result<Picture> {
+/// [`ImagesError::BadPicture`] for anything else than such a file, for one that breaks off or is damaged, and for one of more
+/// than `max_pixels` pixels. [`ImagesError::Memory`].
+pub fn decode(bytes: &[u8], config: DecodeConfig) -> Result<Picture> {
+    let Interleaved { values, channels, height, width } = decode_interleaved(bytes, config)?;
+    Picture::from_interleaved(channels, height, width, &values)
+}
+
+/// [`decode`], with the channels of a pixel beside one another.
+pub(crate) fn decode_interleaved(bytes: &[u8], config: DecodeConfig) -> Result<Interleaved> {
+    if jpeg::is_jpeg(bytes) {
+        let decoded = jpeg::decode(bytes, None, config)?;
+        return decoded.picture.upright(decoded.orientation);
+    }
+    if webp::is_still(bytes) {
+        let decoded = webp::decode(bytes, None, config)?;
+        return decoded.picture.upright(webp::orientation(bytes));
+    }
+    decode_other(bytes, config)
+}
+
+/// The formats that have no decoder of their own here.
+fn decode_other(bytes: &[u8], config: DecodeConfig) -> Result<Interleaved> {
     let reader = ImageReader::new(Cursor::new(bytes)).with_guessed_format()?;
     let format = match reader.format() {
-        Some(format @ (ImageFormat::Jpeg | ImageFormat::Png | ImageFormat::WebP)) => format,
-        _ => return Err(ImagesError::bad(format!("neither JPEG, PNG nor WebP: {}", first_bytes(bytes)))),
+        Some(
+            format @ (ImageFormat::Png
+            | ImageFormat::WebP
+            | ImageFormat::Gif
+            | ImageFormat::Bmp
+            | ImageFormat::Tiff),
+        ) => format,
+        _ => return Err(ImagesError::bad(other_content(bytes))),
     };
     let undecodable = |e: image::ImageError| ImagesError::bad(format!("cannot be decoded: {e}"));
     let mut decoder = reader.into_decoder().map_err(undecodable)?;
     let (width, height) = decoder.dimensions();
-    let n_pixels = u64::from(width) * u64::from(height);
-    if n_pixels == 0 || n_pixels > max_pixels {
-        return Err(ImagesError::bad(format!("expected 1 to {max_pixels} pixels, found {width}×{height}")));
-    }
-    if format == ImageFormat::Jpeg && !has_end_of_image(bytes) {
-        return Err(ImagesError::bad("breaks off: a JPEG without its end-of-image marker"));
-    }
+    config.check_size(height as usize, width as usize)?;
     // 16-bit RGBA, the widest pixel, and a working copy of it.
     let mut limits = Limits::no_limits();
-    limits.max_alloc = Some(n_pixels.saturating_mul(16).saturating_add(1 << 24));
+    limits.max_alloc =
+        Some((u64::from(width) * u64::from(height)).saturating_mul(16).saturating_add(1 << 24));
     decoder.set_limits(limits).map_err(undecodable)?;
-    let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);
+    let orientation = match format {
+        ImageFormat::WebP => webp::orientation(bytes),
+        ImageFormat::Png => {
+            decoder.exif_metadata().ok().flatten().map_or(Orientation::NoTransforms, |exif| of_exif(&exif))
+        }
+        _ => decoder.orientation().unwrap_or(Orientation::NoTransforms),
+    };
     let mut image = DynamicImage::from_decoder(decoder).map_err(undecodable)?;
     image.apply_orientation(orientation);
-    to_picture(image)
+    Ok(interleaved(image))
 }
 
-fn to_picture(image: DynamicImage) -> Result<Picture> {
+/// The orientation that EXIF data names. Some writers put the prefix that JPEG asks for before it elsewhere too.
+pub(crate) fn of_exif(exif: &[u8]) -> Orientation {
+    let exif = exif.strip_prefix(b"Exif\0\0").unwrap_or(exif);
+    Orientation::from_exif_chunk(exif).unwrap_or(Orientation::NoTransforms)
+}
+
+fn interleaved(image: DynamicImage) -> Interleaved {
     let (height, width) = (image.height() as usize, image.width() as usize);
-    match image {
+    let (values, channels) = match image {
         DynamicImage::ImageLuma8(_)
         | DynamicImage::ImageLumaA8(_)
         | DynamicImage::ImageLuma16(_)
-        | DynamicImage::ImageLumaA16(_) => {
-            Picture::from_interleaved(1, height, width, &image.into_luma8().into_raw())
+        | DynamicImage::ImageLumaA16(_) => (image.into_luma8().into_raw(), 1),
+        _ => (image.into_rgb8().into_raw(), 3),
+    };
+    Interleaved { values, channels, height, width }
+}
+
+impl Interleaved {
+    /// The picture turned as `orientation` says.
+    pub(crate) fn upright(self, orientation: Orientation) -> Result<Self> {
+        if orientation == Orientation::NoTransforms {
+            return Ok(self);
         }
-        _ => Picture::from_interleaved(3, height, width, &image.into_rgb8().into_raw()),
+        let Self { values, channels, height, width } = self;
+        let (rows, columns) = (height as u32, width as u32);
+        let image = match channels {
+            1 => GrayImage::from_raw(columns, rows, values).map(DynamicImage::ImageLuma8),
+            _ => RgbImage::from_raw(columns, rows, values).map(DynamicImage::ImageRgb8),
+        };
+        let mut image = image.ok_or_else(|| ImagesError::bad("cannot be turned upright"))?;
+        image.apply_orientation(orientation);
+        Ok(interleaved(image))
     }
 }
 
-/// Whether an end-of-image marker follows the last start of a scan. Both markers are impossible inside a scan, and the
-/// decoder fills what is missing of a broken-off file with grey instead of refusing it.
-pub(crate) fn has_end_of_image(jpeg: &[u8]) -> bool {
-    let last_marker = jpeg.windows(2).rev().find(|pair| pair[0] == 0xff && matches!(pair[1], 0xd9 | 0xda));
-    last_marker.is_some_and(|pair| pair[1] == 0xd9)
-}
-
-fn first_bytes(bytes: &[u8]) -> String {
-    match bytes.get(..bytes.len().min(8)) {
-        Some([]) | None => "the file is empty".into(),
-        Some(head) => format!("it begins with \"{}\"", head.escape_ascii()),
-    }
+/// What a file is that is none of the formats.
+fn other_content(bytes: &[u8]) -> String {
+    let what = match (bytes.get(4..8), bytes.get(8..12)) {
+        (Some(b"ftyp"), Some(b"avif" | b"avis")) => "it is an AVIF picture".to_owned(),
+        (Some(b"ftyp"), Some(b"heic" | b"heix" | b"heim" | b"heis" | b"hevc" | b"mif1" | b"msf1")) => {
+            "it is a HEIC picture".to_owned()
+        }
+        _ => match bytes.get(..bytes.len().min(8)) {
+            Some([]) | None => "the file is empty".to_owned(),
+            Some(head) => format!("it begins with \"{}\"", head.escape_ascii()),
+        },
+    };
+    format!("no JPEG, PNG, WebP, GIF, BMP or TIFF: {what}")
 }
 
 #[cfg(test)]
 mod tests {
+    use image::codecs::bmp::BmpEncoder;
+    use image::codecs::gif::GifEncoder;
     use image::codecs::jpeg::JpegEncoder;
     use image::codecs::png::PngEncoder;
+    use image::codecs::tiff::TiffEncoder;
     use image::codecs::webp::WebPEncoder;
     use image::{ExtendedColorType, ImageEncoder};
 
     use super::*;
 
-    const MAX_PIXELS: u64 = 1 << 20;
+    const CONFIG: DecodeConfig = DecodeConfig { max_pixels: 1 << 20, damaged: Damaged::Refuse };
 
     fn png(values: &[u8], width: u32, height: u32, colour: ExtendedColorType) -> Vec<u8> {
         let mut bytes = Vec::new();
@@ -100,7 +202,7 @@ mod tests {
     }
 
     fn refusal(bytes: &[u8]) -> String {
-        match decode(bytes, MAX_PIXELS) {
+        match decode(bytes, CONFIG) {
             Err(ImagesError::BadPicture { reason }) => reason,
             other => panic!("{other:?}"),
         }
@@ -108,19 +210,19 @@ mod tests {
 
     #[test]
     fn grey_stays_one_channel_and_alpha_is_dropped() {
-        let grey = decode(&png(&[1, 2, 3, 4], 2, 2, ExtendedColorType::L8), MAX_PIXELS).unwrap();
+        let grey = decode(&png(&[1, 2, 3, 4], 2, 2, ExtendedColorType::L8), CONFIG).unwrap();
         assert_eq!((grey.channels, grey.pixels.as_slice()), (1, &[1, 2, 3, 4][..]));
-        let grey = decode(&png(&[1, 0, 3, 255], 2, 1, ExtendedColorType::La8), MAX_PIXELS).unwrap();
+        let grey = decode(&png(&[1, 0, 3, 255], 2, 1, ExtendedColorType::La8), CONFIG).unwrap();
         assert_eq!((grey.channels, grey.pixels.as_slice()), (1, &[1, 3][..]));
         let colour =
-            decode(&png(&[1, 2, 3, 0, 4, 5, 6, 255], 2, 1, ExtendedColorType::Rgba8), MAX_PIXELS).unwrap();
+            decode(&png(&[1, 2, 3, 0, 4, 5, 6, 255], 2, 1, ExtendedColorType::Rgba8), CONFIG).unwrap();
         assert_eq!((colour.channels, colour.pixels.as_slice()), (3, &[1, 4, 2, 5, 3, 6][..]));
     }
 
     #[test]
     fn sixteen_bits_become_eight() {
         let values: Vec<u8> = [0u16, 0x8000, 0xffff].iter().flat_map(|v| v.to_ne_bytes()).collect();
-        let grey = decode(&png(&values, 3, 1, ExtendedColorType::L16), MAX_PIXELS).unwrap();
+        let grey = decode(&png(&values, 3, 1, ExtendedColorType::L16), CONFIG).unwrap();
         assert_eq!(grey.pixels, [0, 128, 255]);
     }
 
@@ -130,17 +232,39 @@ mod tests {
         WebPEncoder::new_lossless(&mut bytes)
             .write_image(&[9, 8, 7, 6, 5, 4], 2, 1, ExtendedColorType::Rgb8)
             .unwrap();
-        assert_eq!(decode(&bytes, MAX_PIXELS).unwrap().pixels, [9, 6, 8, 5, 7, 4]);
+        assert_eq!(decode(&bytes, CONFIG).unwrap().pixels, [9, 6, 8, 5, 7, 4]);
         assert!(refusal(&bytes[..bytes.len() - 6]).starts_with("cannot be decoded"));
     }
 
     #[test]
+    fn gif_bmp_and_tiff_are_read() {
+        let values = [9, 8, 7, 200, 100, 50];
+        let mut bytes = Vec::new();
+        BmpEncoder::new(&mut bytes).write_image(&values, 2, 1, ExtendedColorType::Rgb8).unwrap();
+        assert_eq!(decode(&bytes, CONFIG).unwrap().pixels, [9, 200, 8, 100, 7, 50]);
+        let mut bytes = Cursor::new(Vec::new());
+        TiffEncoder::new(&mut bytes).write_image(&values, 2, 1, ExtendedColorType::Rgb8).unwrap();
+        assert_eq!(decode(bytes.get_ref(), CONFIG).unwrap().pixels, [9, 200, 8, 100, 7, 50]);
+        let mut bytes = Vec::new();
+        // Two frames, of which the first counts.
+        let mut encoder = GifEncoder::new(&mut bytes);
+        for values in [values, [0; 6]] {
+            encoder.encode(&values, 2, 1, ExtendedColorType::Rgb8).unwrap();
+        }
+        drop(encoder);
+        assert_eq!(decode(&bytes, CONFIG).unwrap().pixels, [9, 200, 8, 100, 7, 50]);
+        for n_bytes in [8, 20] {
+            assert!(refusal(&bytes[..n_bytes]).starts_with("cannot be decoded"), "{n_bytes}");
+        }
+    }
+
+    #[test]
     fn a_jpeg_is_turned_upright() {
-        let flat = decode(&jpeg(1), MAX_PIXELS).unwrap();
+        let flat = decode(&jpeg(1), CONFIG).unwrap();
         assert_eq!((flat.height, flat.width), (8, 16));
         assert!(flat.pixels[0] < 60 && flat.pixels[15] > 180);
         // 6: the camera was turned so that the picture must turn a quarter clockwise; left becomes top.
-        let turned = decode(&jpeg(6), MAX_PIXELS).unwrap();
+        let turned = decode(&jpeg(6), CONFIG).unwrap();
         assert_eq!((turned.height, turned.width), (16, 8));
         assert!(turned.pixels[0] < 60 && turned.pixels[7] < 60 && turned.pixels[15 * 8] > 180);
     }
@@ -152,7 +276,7 @@ mod tests {
             assert!(refusal(&jpeg[..n_bytes]).starts_with("breaks off"), "{n_bytes}");
         }
         // Bytes after the end are no harm.
-        assert!(decode(&[jpeg.as_slice(), &[0; 9]].concat(), MAX_PIXELS).is_ok());
+        assert!(decode(&[jpeg.as_slice(), &[0; 9]].concat(), CONFIG).is_ok());
         let noise: Vec<u8> =
             (0u32..64 * 64).map(|i| (i.wrapping_mul(i).wrapping_mul(2_654_435_761) >> 13) as u8).collect();
         let png = png(&noise, 64, 64, ExtendedColorType::L8);
@@ -161,9 +285,13 @@ mod tests {
 
     #[test]
     fn other_files_are_refused() {
-        assert_eq!(refusal(b"hello, world"), "neither JPEG, PNG nor WebP: it begins with \"hello, w\"");
-        assert_eq!(refusal(b""), "neither JPEG, PNG nor WebP: the file is empty");
-        assert!(refusal(b"\xff\xd8\xff").starts_with("cannot be decoded"));
+        assert_eq!(
+            refusal(b"hello, world"),
+            "no JPEG, PNG, WebP, GIF, BMP or TIFF: it begins with \"hello, w\""
+        );
+        assert_eq!(refusal(b""), "no JPEG, PNG, WebP, GIF, BMP or TIFF: the file is empty");
+        let heic = refusal(b"\0\0\0\x18ftypheic\0\0\0\0mif1heic");
+        assert_eq!(heic, "no JPEG, PNG, WebP, GIF, BMP or TIFF: it is a HEIC picture");
     }
 
     /// 60,000 × 60,000 pixels of one value pack into a few megabytes; here the header alone says so.

@@ -62,6 +62,34 @@ pub enum ImagesError {
         reason: String,
     },
 
+    /// Memory that is asked for in one piece could not be had.
+    #[error("{what}: expected {} to be had, found too little", memory(*n_bytes))]
+    Memory {
+        /// What it was for.
+        what: String,
+        /// How much; 0 where that is unknown.
+        n_bytes: u64,
+    },
+
+    /// Pictures of different sizes where none are scaled.
+    #[error(
+        "{}: expected pictures of one size where they are not scaled, found {first} of {}×{} and {other} of {}×{} pixels; \
+         set `resize`, for one size of all: resize=min_resize_centre_crop(64), say",
+        path.display(), first_size[1], first_size[0], other_size[1], other_size[0]
+    )]
+    SizesDiffer {
+        /// The data set.
+        path: PathBuf,
+        /// The first picture's key.
+        first: String,
+        /// Its rows and columns.
+        first_size: [usize; 2],
+        /// The key of the first picture of another size.
+        other: String,
+        /// Its rows and columns.
+        other_size: [usize; 2],
+    },
+
     /// A setting, or an argument of a function, outside its range.
     #[error("{name}: expected {expected}, found {found}")]
     Setting {
@@ -73,8 +101,8 @@ pub enum ImagesError {
         found: String,
     },
 
-    /// An LMDB environment could not be read.
-    #[error("{}: not readable as LMDB", path.display())]
+    /// An LMDB environment could not be written.
+    #[error("{}: LMDB", path.display())]
     Lmdb {
         /// The folder.
         path: PathBuf,
@@ -126,6 +154,13 @@ pub enum ImagesError {
 /// A result with this crate's error.
 pub type Result<T> = std::result::Result<T, ImagesError>;
 
+fn memory(n_bytes: u64) -> String {
+    match n_bytes {
+        0 => "memory".to_owned(),
+        n => format!("{n} bytes of memory"),
+    }
+}
+
 impl ImagesError {
     pub(crate) fn malformed(
         path: &Path,
@@ -138,6 +173,11 @@ impl ImagesError {
 
     pub(crate) fn layout(path: &Path, expected: impl Into<String>, found: impl Into<String>) -> Self {
         Self::Layout { path: path.to_path_buf(), expected: expected.into(), found: found.into() }
+    }
+
+    /// `n_bytes` for what `path` holds could not be had.
+    pub(crate) fn no_memory(path: &Path, n_bytes: u64) -> Self {
+        Self::Memory { what: path.display().to_string(), n_bytes }
     }
 
     pub(crate) fn bad(reason: impl Into<String>) -> Self {

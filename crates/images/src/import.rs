@@ -9,7 +9,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::readers::Records;
 use crate::store::{StoreDescription, StoreWriter};
-use crate::{Filter, ImagesError, Payload, Picture, Record, Resize, Result, Source};
+use crate::{
+    Damaged, DecodeConfig, Filter, ImagesError, Payload, Picture, Record, Resize, Result, Source, in_words,
+};
 
 /// How a data set is brought into a store.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -26,16 +28,20 @@ pub struct ImportConfig {
     /// A picture of more pixels than this is bad, and is not decoded. The default is 2²⁶, 67 million: above ImageNet's
     /// largest, and 0.2 GB a thread while one is decoded.
     pub max_pixels: u64,
+    /// What becomes of a JPEG of which a part is lost.
+    pub damaged: Damaged,
 }
 
 impl Default for ImportConfig {
     fn default() -> Self {
+        let DecodeConfig { max_pixels, damaged } = DecodeConfig::default();
         Self {
             resize: Resize::Keep,
             filter: Filter::default(),
             channels: 3,
             limit: None,
-            max_pixels: 1 << 26,
+            max_pixels,
+            damaged,
         }
     }
 }
@@ -63,6 +69,12 @@ impl ImportConfig {
     }
 }
 
+impl ImportConfig {
+    fn decode(&self) -> DecodeConfig {
+        DecodeConfig { max_pixels: self.max_pixels, damaged: self.damaged }
+    }
+}
+
 /// What an import did.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ImportSummary {
@@ -85,13 +97,14 @@ const DECODED_BYTES: usize = 1 << 26;
 /// Reads `source`, decodes its images on all threads and writes them as an image store into `out`, which is created
 /// where it does not exist. The store is there whole or not at all, and is the same whatever the number of threads.
 ///
-/// An image that cannot be decoded, has more than `max_pixels` pixels, is smaller than its crop or differs from the first
-/// one in its final size is recorded in `bad.csv` and passed over. `observe` is told how many images are done and how
+/// An image that cannot be decoded, is damaged, has more than `max_pixels` pixels or is smaller than its crop is recorded in
+/// `bad.csv` and passed over. `observe` is told how many images are done and how
 /// many there are (0: unknown); when it says [`ControlFlow::Break`] the import stops and leaves nothing behind.
 ///
 /// # Errors
 /// Those of [`Source::records`] and of writing; [`ImagesError::Setting`]; [`ImagesError::NoImages`] for an empty data set,
-/// [`ImagesError::AllBad`] where no image can be used, [`ImagesError::Interrupted`].
+/// [`ImagesError::AllBad`] where no image can be used, [`ImagesError::SizesDiffer`] where images of more than one size are not
+/// scaled, [`ImagesError::Interrupted`].
 pub fn import(
     source: &Source,
     config: &ImportConfig,
@@ -117,7 +130,7 @@ pub fn import_records(
     config.validate()?;
     let n_total = n_images.map_or(0, |n| config.limit.map_or(n, |limit| n.min(limit as u64)));
     let class_names = source.class_names()?;
-    let mut importer = Importer::new(config, StoreWriter::create(out)?, n_total, observe);
+    let mut importer = Importer::new(config, source.path(), StoreWriter::create(out)?, n_total, observe);
     std::thread::scope(|scope| {
         // Reading overlaps decoding; without room in the channel the next chunk waits in the reader's hands.
         let (sender, receiver) = sync_channel(0);
@@ -130,7 +143,12 @@ pub fn import_records(
         (Some(shape), _) => shape,
         (None, Some((key, reason))) => return Err(ImagesError::AllBad { path, n_bad, key, reason }),
         (None, None) => {
-            return Err(ImagesError::NoImages { path, expected: format!("images ({source})") });
+            let passed_over = source.passed_over()?;
+            let beside = match passed_over.is_empty() {
+                true => String::new(),
+                false => format!(" beside files that are not read: {}", in_words(&passed_over)),
+            };
+            return Err(ImagesError::NoImages { path, expected: format!("images ({source}){beside}") });
         }
     };
     let is_scaled = matches!(config.resize, Resize::MinResizeCentreCrop(_));
@@ -182,16 +200,21 @@ struct Importer<'a> {
     n_images: u64,
     n_bad: u64,
     first_bad: Option<(String, String)>,
+    /// The data set.
+    path: &'a Path,
+    /// The first picture's key, rows and columns.
+    first: Option<(String, [usize; 2])>,
 }
 
 impl<'a> Importer<'a> {
     fn new(
         config: &'a ImportConfig,
+        path: &'a Path,
         writer: StoreWriter,
         n_total: u64,
         observe: &'a mut dyn FnMut(u64, u64) -> ControlFlow<()>,
     ) -> Self {
-        Self { config, writer, n_total, observe, n_images: 0, n_bad: 0, first_bad: None }
+        Self { config, writer, n_total, observe, n_images: 0, n_bad: 0, first_bad: None, path, first: None }
     }
 
     fn take_all(&mut self, chunks: Receiver<Result<Vec<Record>>>) -> Result<()> {
@@ -225,12 +248,13 @@ impl<'a> Importer<'a> {
 
     /// Decodes records in parallel and writes them in their order.
     fn take(&mut self, records: Vec<Record>) -> Result<()> {
-        let ImportConfig { resize, filter, channels, max_pixels, .. } = *self.config;
+        let ImportConfig { resize, filter, channels, .. } = *self.config;
+        let decode = self.config.decode();
         let decoded: Vec<(Record, Result<Picture>)> = records
             .into_par_iter()
             .map(|mut record| {
                 let payload = std::mem::replace(&mut record.payload, Payload::Encoded(Vec::new()));
-                (record, payload.into_picture(resize, filter, channels, max_pixels))
+                (record, payload.into_picture(resize, filter, channels, decode))
             })
             .collect();
         for (record, picture) in decoded {
@@ -238,7 +262,10 @@ impl<'a> Importer<'a> {
                 break;
             }
             let Record { key, label, source, .. } = record;
-            let written = picture.and_then(|picture| self.writer.append(&key, label, &source, &picture));
+            let written = picture.and_then(|picture| {
+                self.check_size(&key, &picture)?;
+                self.writer.append(&key, label, &source, &picture)
+            });
             match written {
                 Ok(()) => self.n_images += 1,
                 Err(ImagesError::BadPicture { reason }) => self.take_bad(key, reason)?,
@@ -246,6 +273,22 @@ impl<'a> Importer<'a> {
             }
         }
         Ok(())
+    }
+
+    /// Refuses a picture of another size than the first one's: not that picture is wrong, but that none are scaled.
+    fn check_size(&mut self, key: &str, picture: &Picture) -> Result<()> {
+        let size = [picture.height, picture.width];
+        let (first, first_size) = self.first.get_or_insert_with(|| (key.to_owned(), size));
+        if *first_size == size {
+            return Ok(());
+        }
+        Err(ImagesError::SizesDiffer {
+            path: self.path.to_path_buf(),
+            first: first.clone(),
+            first_size: *first_size,
+            other: key.to_owned(),
+            other_size: size,
+        })
     }
 
     fn take_bad(&mut self, key: String, reason: String) -> Result<()> {

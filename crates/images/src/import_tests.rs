@@ -62,7 +62,7 @@ fn bad_pictures_are_recorded_and_passed_over() {
     let bad = std::fs::read_to_string(out.join("bad.csv")).unwrap();
     let lines: Vec<&str> = bad.lines().collect();
     assert_eq!(lines.len(), 7);
-    assert_eq!(lines[1], "00a.jpg,\"neither JPEG, PNG nor WebP: it begins with \"\"this is \"\"\"");
+    assert_eq!(lines[1], "00a.jpg,\"no JPEG, PNG, WebP, GIF, BMP or TIFF: it begins with \"\"this is \"\"\"");
     assert_eq!(lines[2], "26.png,\"expected 1 to 1800 pixels, found 40×46\"");
     let store = ImageStore::open(&out).unwrap();
     assert_eq!(store.len(), 26);
@@ -70,13 +70,18 @@ fn bad_pictures_are_recorded_and_passed_over() {
 }
 
 #[test]
-fn pictures_unlike_the_first_are_bad() {
+fn pictures_of_many_sizes_are_not_imported_unscaled() {
     let folder = tempfile::tempdir().unwrap();
     let (photos, out) = (photos(folder.path()), folder.path().join("store"));
-    let summary = import(&flat(&photos), &ImportConfig::default(), &out, &mut go_on).unwrap();
-    assert_eq!((summary.n_images, summary.n_bad, summary.image_shape), (1, 29, [3, 20, 40]));
-    let bad = std::fs::read_to_string(out.join("bad.csv")).unwrap();
-    assert!(bad.contains("01.png,\"expected the first picture's shape [3, 20, 40]"), "{bad}");
+    std::fs::write(photos.join("00a.jpg"), "this is text").unwrap();
+    let complaint = import(&flat(&photos), &ImportConfig::default(), &out, &mut go_on).unwrap_err();
+    let expected = "photos: expected pictures of one size where they are not scaled, found 00.png of 40×20 and 01.png of \
+                    40×21 pixels; set `resize`, for one size of all: resize=min_resize_centre_crop(64), say";
+    assert!(complaint.to_string().ends_with(expected), "{complaint}");
+    assert!(!out.exists());
+    // One size is enough, even beside pictures that cannot be read.
+    let first = ImportConfig { limit: Some(1), ..Default::default() };
+    assert_eq!(import(&flat(&photos), &first, &out, &mut go_on).unwrap().image_shape, [3, 20, 40]);
 }
 
 #[test]
@@ -86,6 +91,12 @@ fn nothing_usable_is_an_error_and_leaves_nothing() {
     std::fs::create_dir(&empty).unwrap();
     let complaint = import(&flat(&empty), &to(16), &out, &mut go_on).unwrap_err().to_string();
     assert!(complaint.ends_with("empty: expected images (folder empty), found none"), "{complaint}");
+    std::fs::write(empty.join("a.heic"), "HEIC").unwrap();
+    std::fs::write(empty.join("b.heic"), "HEIC").unwrap();
+    let complaint = import(&flat(&empty), &to(16), &out, &mut go_on).unwrap_err().to_string();
+    let expected =
+        "empty: expected images (folder empty) beside files that are not read: 2 .heic, found none";
+    assert!(complaint.ends_with(expected), "{complaint}");
     std::fs::write(empty.join("text.jpg"), "text").unwrap();
     let complaint = import(&flat(&empty), &to(16), &out, &mut go_on).unwrap_err();
     assert!(matches!(complaint, ImagesError::AllBad { n_bad: 1, .. }), "{complaint}");

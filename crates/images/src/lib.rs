@@ -18,7 +18,7 @@
 //! #     let pixels = vec![i * 50; 3 * 48 * 64];
 //! #     grid::write_grid(&photos.join(format!("{i}.png")), &pixels, [1, 3, 48, 64], 1)?;
 //! # }
-//! // photos/ holds JPEG, PNG and WebP files
+//! // photos/ holds JPEG, PNG, WebP, GIF, BMP and TIFF files
 //! let source = Source::Folder { path: photos, classes: false };
 //! let config = ImportConfig { resize: "min_resize_centre_crop(32)".parse()?, ..Default::default() };
 //! let summary = dcgan_images::import(&source, &config, &out, &mut |_done, _total| ControlFlow::Continue(()))?;
@@ -40,6 +40,7 @@ mod decode;
 mod error;
 pub mod grid;
 mod import;
+mod jpeg;
 mod lmdb_writer;
 mod npy_head;
 pub mod page;
@@ -54,9 +55,10 @@ mod sheet;
 mod source;
 mod store;
 pub mod synthetic;
+mod webp;
 
 pub use csv_field::csv_field;
-pub use decode::decode;
+pub use decode::{Damaged, DecodeConfig, decode};
 pub use error::{ImagesError, Result};
 pub use import::{ImportConfig, ImportSummary, import, import_records};
 pub use lmdb_writer::LmdbWriter;
@@ -65,6 +67,7 @@ pub use parquet_guard::without_panic;
 pub use picture::Picture;
 pub use pixel_box::{PixelBox, SampleBox, read_boxes, write_boxes};
 pub use readers::Records;
+pub use readers::passed_over::{PassedOver, in_words};
 pub use record::{Payload, Record};
 pub use reduced::{ReducedPicture, Thumbnail, decode_reduced, decode_thumbnail};
 pub use resize::{Filter, Resize, Window};

@@ -91,7 +91,7 @@ mod tests {
     fn a_page_holds_its_pictures_and_escapes_its_words() {
         let picture = Picture { channels: 1, height: 8, width: 8, pixels: vec![90; 64] };
         let file = jpeg(&picture, 90).unwrap();
-        let decoded = crate::decode(&file, 100).unwrap();
+        let decoded = crate::decode(&file, crate::DecodeConfig::default()).unwrap();
         assert_eq!((decoded.height, decoded.width, decoded.pixels[0]), (8, 8, 90));
         let mut page = Page::new("a & b");
         page.row([("k<1>", "caption".to_owned(), Some(file.as_slice())), ("k2", String::new(), None)]);

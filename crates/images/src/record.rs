@@ -3,7 +3,7 @@
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
-use crate::decode::decode;
+use crate::decode::{DecodeConfig, decode_interleaved};
 use crate::reduced::{ReducedPicture, Thumbnail, decode_reduced, decode_thumbnail, thumbnail};
 use crate::resize::Filter;
 use crate::{ImagesError, Picture, Resize, Result};
@@ -26,9 +26,9 @@ pub struct Record {
 pub enum Payload {
     /// Already pixels.
     Pixels(Picture),
-    /// A JPEG, PNG or WebP file in memory.
+    /// An encoded picture file in memory.
     Encoded(Vec<u8>),
-    /// A JPEG, PNG or WebP file on disk, read when decoded.
+    /// An encoded picture file on disk, read when decoded.
     File(PathBuf),
 }
 
@@ -48,32 +48,32 @@ impl Payload {
     /// The picture, resized and with `channels` channels (1 or 3).
     ///
     /// # Errors
-    /// [`ImagesError::BadPicture`] with the reason, where it cannot be read or decoded, has more than `max_pixels`
-    /// pixels or is too small to be cropped.
+    /// [`ImagesError::BadPicture`] with the reason, where it cannot be read or decoded, is of more pixels than
+    /// `config` allows or is too small to be cropped.
     pub fn into_picture(
         self,
         resize: Resize,
         filter: Filter,
         channels: usize,
-        max_pixels: u64,
+        config: DecodeConfig,
     ) -> Result<Picture> {
         let picture = match self {
-            Self::Pixels(picture) => picture,
-            Self::Encoded(bytes) => decode(&bytes, max_pixels)?,
-            Self::File(path) => decode(&read_file(&path)?, max_pixels)?,
+            Self::Pixels(picture) => resize.apply(picture, filter)?,
+            Self::Encoded(bytes) => resize.apply_to(decode_interleaved(&bytes, config)?, filter)?,
+            Self::File(path) => resize.apply_to(decode_interleaved(&read_file(&path)?, config)?, filter)?,
         };
-        resize.apply(picture, filter)?.with_channels(channels)
+        picture.with_channels(channels)
     }
 
     /// The central square scaled to n×n in colour, decoded at reduced size where that can be: see [`decode_thumbnail`].
     ///
     /// # Errors
     /// As [`Payload::into_picture`].
-    pub fn into_thumbnail(self, n: usize, filter: Filter, max_pixels: u64) -> Result<Thumbnail> {
+    pub fn into_thumbnail(self, n: usize, filter: Filter, config: DecodeConfig) -> Result<Thumbnail> {
         let thumbnail = match self {
             Self::Pixels(picture) => thumbnail(picture, n, filter)?,
-            Self::Encoded(bytes) => decode_thumbnail(&bytes, n, filter, max_pixels)?,
-            Self::File(path) => decode_thumbnail(&read_file(&path)?, n, filter, max_pixels)?,
+            Self::Encoded(bytes) => decode_thumbnail(&bytes, n, filter, config)?,
+            Self::File(path) => decode_thumbnail(&read_file(&path)?, n, filter, config)?,
         };
         Ok(Thumbnail { picture: thumbnail.picture.with_channels(3)?, ..thumbnail })
     }
@@ -85,12 +85,12 @@ impl Payload {
     pub fn into_reduced(
         self,
         least_scale: &dyn Fn(usize, usize) -> f64,
-        max_pixels: u64,
+        config: DecodeConfig,
     ) -> Result<ReducedPicture> {
         match self {
             Self::Pixels(picture) => Ok(picture.into()),
-            Self::Encoded(bytes) => decode_reduced(&bytes, least_scale, max_pixels),
-            Self::File(path) => decode_reduced(&read_file(&path)?, least_scale, max_pixels),
+            Self::Encoded(bytes) => decode_reduced(&bytes, least_scale, config),
+            Self::File(path) => decode_reduced(&read_file(&path)?, least_scale, config),
         }
     }
 
@@ -115,7 +115,8 @@ fn read_file(path: &Path) -> Result<Vec<u8>> {
         return Err(ImagesError::bad(format!("expected at most {MAX_FILE_BYTES} bytes, found {n_bytes}")));
     }
     // One more, so that the end is seen without growing.
-    let mut bytes = Vec::with_capacity(n_bytes as usize + 1);
+    let mut bytes = Vec::new();
+    bytes.try_reserve_exact(n_bytes as usize + 1).map_err(|_| ImagesError::no_memory(path, n_bytes))?;
     file.read_to_end(&mut bytes).map_err(unreadable)?;
     Ok(bytes)
 }

@@ -7,6 +7,7 @@ use fast_image_resize::images::{Image, ImageRef};
 use fast_image_resize::{FilterType, PixelType, ResizeAlg, ResizeOptions, Resizer};
 use serde::{Deserialize, Serialize};
 
+use crate::decode::Interleaved;
 use crate::{ImagesError, Picture, Result};
 
 /// How a picture is brought to its final size; written `keep`, `centre_crop(64)`, `min_resize_centre_crop(32)`.
@@ -87,10 +88,28 @@ impl Resize {
     }
 }
 
+impl Resize {
+    /// [`Resize::apply`] to a picture as decoders give it.
+    pub(crate) fn apply_to(self, picture: Interleaved, filter: Filter) -> Result<Picture> {
+        let Interleaved { values, channels, height, width } = picture;
+        match self {
+            Self::MinResizeCentreCrop(n) if height != n || width != n => {
+                let window = central_square(height, width);
+                scale_interleaved(&values, [height, width], channels, window, n, filter)
+            }
+            _ => self.apply(Picture::from_interleaved(channels, height, width, &values)?, filter),
+        }
+    }
+}
+
 fn scale_central_square(picture: &Picture, n: usize, filter: Filter) -> Result<Picture> {
-    let side = picture.height.min(picture.width) as f64;
-    let [left, top] = [picture.width, picture.height].map(|length| (length as f64 - side) / 2.0);
-    picture.scaled(Window { left, top, width: side, height: side }, [n, n], filter)
+    picture.scaled(central_square(picture.height, picture.width), [n, n], filter)
+}
+
+fn central_square(height: usize, width: usize) -> Window {
+    let side = height.min(width) as f64;
+    let [left, top] = [width, height].map(|length| (length as f64 - side) / 2.0);
+    Window { left, top, width: side, height: side }
 }
 
 /// A part of a picture, in pixels.

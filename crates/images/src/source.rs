@@ -5,8 +5,10 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use crate::readers::{Records, cifar10, folder, imagenet, lsun, mnist, name_of, store, svhn, tar_shards};
-use crate::{ImageStore, Result};
+use crate::readers::{
+    Records, cifar10, folder, imagenet, lsun, mnist, name_of, packed, passed_over, store, svhn, tar_shards,
+};
+use crate::{ImageStore, ImagesError, PassedOver, Result, csv_field};
 
 /// A data set on disk, in the layout it is distributed in.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -32,7 +34,7 @@ pub enum Source {
         #[serde(default)]
         labels: Option<PathBuf>,
     },
-    /// JPEG, PNG and WebP files (by their endings), at any depth. Hidden files and other endings are passed over.
+    /// JPEG, PNG, WebP, GIF, BMP and TIFF files (by their endings), at any depth. Hidden files and other endings are passed over.
     Folder {
         /// The folder.
         path: PathBuf,
@@ -57,7 +59,7 @@ pub enum Source {
         /// The folder that holds `data.mdb`.
         path: PathBuf,
     },
-    /// JPEG, PNG and WebP files (by their endings) in tar archives, as WebDataset writes them; other files are passed over.
+    /// JPEG, PNG, WebP, GIF, BMP and TIFF files (by their endings) in tar archives, as WebDataset writes them; other files are passed over.
     Tar {
         /// An archive, or a folder of archives (`*.tar`), which are read in the order of their names.
         path: PathBuf,
@@ -87,6 +89,7 @@ impl Source {
     /// [`crate::ImagesError::Layout`] or [`crate::ImagesError::Lmdb`] where files are not what the format promises: they break
     /// off, have another magic number, or hold a label out of range. After an error the iterator ends.
     pub fn records(&self) -> Result<Records> {
+        packed::refuse(self)?;
         match self {
             Self::Cifar10 { path, split } => cifar10::records(path, *split),
             Self::Svhn { path } => svhn::records(path),
@@ -108,6 +111,7 @@ impl Source {
     /// # Errors
     /// As [`Source::records`].
     pub fn n_images(&self) -> Result<Option<u64>> {
+        packed::refuse(self)?;
         Ok(match self {
             Self::Cifar10 { path, split } => Some(cifar10::n_images(path, *split)?),
             Self::Svhn { path } => Some(svhn::n_images(path)?),
@@ -117,6 +121,29 @@ impl Source {
             Self::Lsun { path } => Some(lsun::n_images(path)?),
             Self::Store { path } => Some(store::n_images(path)?),
         })
+    }
+
+    /// How many files of each ending are not read, because they are not named as pictures.
+    ///
+    /// # Errors
+    /// Where a folder or a tar cannot be read.
+    pub fn passed_over(&self) -> Result<PassedOver> {
+        passed_over::visit(self, &mut |_, _| Ok(()))
+    }
+
+    /// As [`Source::passed_over`]; each of them becomes a line of `bad_csv`, a file that has columns `key` and `reason`.
+    ///
+    /// # Errors
+    /// As [`Source::passed_over`], and where the file cannot be written.
+    pub fn list_passed_over(&self, bad_csv: &Path) -> Result<PassedOver> {
+        let failed = |source| ImagesError::Csv { path: bad_csv.to_path_buf(), source };
+        let file = fs_err::OpenOptions::new().append(true).open(bad_csv)?;
+        let mut writer = csv::WriterBuilder::new().has_headers(false).from_writer(file);
+        let counts = passed_over::visit(self, &mut |key, why| {
+            writer.write_record([&*csv_field(key), why]).map_err(failed)
+        })?;
+        writer.flush()?;
+        Ok(counts)
     }
 
     /// The names of the classes in the order of their labels, where the data set has classes and names them.

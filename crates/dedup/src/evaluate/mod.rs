@@ -18,7 +18,7 @@ use std::collections::{HashMap, HashSet};
 use std::ops::ControlFlow;
 use std::path::Path;
 
-use dcgan_images::{Filter, ImagesError, Payload, Record, Resize, Source, batches};
+use dcgan_images::{Damaged, DecodeConfig, Filter, ImagesError, Payload, Record, Resize, Source, batches};
 use dcgan_nn::rng::{self, Purpose};
 use image::RgbImage;
 use rayon::prelude::*;
@@ -35,6 +35,9 @@ use crate::group::{GroupConfig, Member, pixel_distance};
 use crate::hash::{self, Codes, Pictures, read_keys};
 use crate::preprocess::{FILTER, PICTURE_BYTES, SIDE};
 use crate::{Autoencoder, Code, DedupError, Result};
+
+/// Pictures that have a code were judged when they were hashed.
+const AS_HASHED: DecodeConfig = DecodeConfig { max_pixels: u32::MAX as u64, damaged: Damaged::Allow };
 
 /// A method's row.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -183,8 +186,7 @@ impl Walk<'_> {
             .into_par_iter()
             .map(|(record, image, is_shown)| {
                 let Record { key, payload, .. } = record;
-                let picture =
-                    payload.into_picture(Resize::Keep, Filter::default(), 3, u64::from(u32::MAX))?;
+                let picture = payload.into_picture(Resize::Keep, Filter::default(), 3, AS_HASHED)?;
                 let Some(picture) = changes::to_image(&picture) else { return Ok(None) };
                 let words = [0, 1].map(|k| baselines::hash(&hashers[k], &picture));
                 let thumbnail = if is_shown { Some(sheet::thumbnail(&picture)?) } else { None };
@@ -225,7 +227,7 @@ impl Walk<'_> {
             for (words, hasher) in hashed.baselines.iter_mut().zip(&hashers) {
                 words.push(whole.as_ref().map_or(0, |picture| baselines::hash(hasher, picture)));
             }
-            let thumbnail = payload.into_thumbnail(SIDE, FILTER, u64::from(u32::MAX))?;
+            let thumbnail = payload.into_thumbnail(SIDE, FILTER, AS_HASHED)?;
             hashed.pixels.extend(thumbnail.picture.pixels);
         }
         hashed.codes = self.evaluated.model.codes(&hashed.pixels)?;

@@ -15,7 +15,7 @@ use std::ops::ControlFlow;
 use std::path::Path;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
-use dcgan_images::{ImagesError, Record, Records, Source, Thumbnail};
+use dcgan_images::{Damaged, DecodeConfig, ImagesError, Record, Records, Source, Thumbnail};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
@@ -49,13 +49,16 @@ const CHUNK: usize = 1024;
 pub struct HashConfig {
     /// A picture of more pixels than this is bad, and is not decoded.
     pub max_pixels: u64,
+    /// What becomes of a JPEG of which a part is lost.
+    pub damaged: Damaged,
     /// Stop after this many images, bad ones included.
     pub limit: Option<usize>,
 }
 
 impl Default for HashConfig {
     fn default() -> Self {
-        Self { max_pixels: 1 << 26, limit: None }
+        let DecodeConfig { max_pixels, damaged } = DecodeConfig::default();
+        Self { max_pixels, damaged, limit: None }
     }
 }
 
@@ -109,12 +112,13 @@ pub fn hash(
     let mut journal = Journal::resume(dir, CHUNK)?;
     let n_resumed = journal.n_rows();
     let records: Records = Box::new(source.records()?.take(limit).skip(n_resumed as usize));
+    let decode = DecodeConfig { max_pixels: config.max_pixels, damaged: config.damaged };
     std::thread::scope(|scope| {
         // Reading overlaps decoding and hashing, and those overlap writing.
         let (to_hash, chunks) = sync_channel(1);
         let (to_write, hashed) = sync_channel(1);
         scope.spawn(move || send_chunks(records, &to_hash));
-        scope.spawn(move || hash_chunks(chunks, model, config.max_pixels, &to_write));
+        scope.spawn(move || hash_chunks(chunks, model, decode, &to_write));
         write_all(hashed, &mut journal, &mut |done| observe(done, n_total))
     })?;
     let summary = journal.finish()?;
@@ -155,13 +159,13 @@ type Hashed = (Vec<Row>, Vec<u8>);
 fn hash_chunks(
     chunks: Receiver<Chunk>,
     model: &Autoencoder,
-    max_pixels: u64,
+    config: DecodeConfig,
     sender: &SyncSender<Result<Hashed>>,
 ) {
     for chunk in chunks {
         let records: std::result::Result<Vec<Record>, ImagesError> = chunk.into_iter().collect();
         let hashed = records.map_err(DedupError::from).and_then(|records| {
-            let parts = records.into_par_iter().chunks(BATCH).map(|part| hash_part(part, model, max_pixels));
+            let parts = records.into_par_iter().chunks(BATCH).map(|part| hash_part(part, model, config));
             let parts: Vec<Hashed> = parts.collect::<Result<_>>()?;
             let (rows, pictures): (Vec<_>, Vec<_>) = parts.into_iter().unzip();
             Ok((rows.concat(), pictures.concat()))
@@ -172,11 +176,11 @@ fn hash_chunks(
     }
 }
 
-fn hash_part(records: Vec<Record>, model: &Autoencoder, max_pixels: u64) -> Result<Hashed> {
+fn hash_part(records: Vec<Record>, model: &Autoencoder, config: DecodeConfig) -> Result<Hashed> {
     let mut pictures = Vec::with_capacity(records.len() * PICTURE_BYTES);
     let mut rows = Vec::with_capacity(records.len());
     for Record { key, payload, .. } in records {
-        match payload.into_thumbnail(SIDE, FILTER, max_pixels) {
+        match payload.into_thumbnail(SIDE, FILTER, config) {
             Ok(Thumbnail { picture, width, height }) => {
                 pictures.extend(picture.pixels);
                 rows.push(Row::good(key, [width, height]));

@@ -38,7 +38,10 @@ fn a_run_that_broke_off_anywhere_is_continued_to_the_same_bits() {
     let summary = run(&source, &whole, u64::MAX).unwrap();
     assert_eq!((summary.n_images, summary.n_bad, summary.n_resumed), (2 * CHUNK as u64 + 300, 3, 0));
     let bad = fs_err::read_to_string(whole.join(files::BAD)).unwrap();
-    assert!(bad.contains("\n00001x.jpg,\"neither JPEG, PNG nor WebP: the file is empty\"\n"), "{bad}");
+    assert!(
+        bad.contains("\n00001x.jpg,\"no JPEG, PNG, WebP, GIF, BMP or TIFF: the file is empty\"\n"),
+        "{bad}"
+    );
 
     assert!(matches!(run(&source, &parts, 2 * CHUNK as u64), Err(DedupError::Interrupted)));
     // As a kill may leave them: a line that breaks off, and pictures without lines.

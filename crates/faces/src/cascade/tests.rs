@@ -73,7 +73,7 @@ fn real_photos_give_what_rustface_gives() {
     files.sort();
     let [mut n_ours, mut n_theirs, mut ours_alike, mut theirs_alike] = [0; 4];
     for file in files.iter().step_by(5) {
-        let picture = decode(&std::fs::read(file).unwrap(), 1 << 24).unwrap();
+        let picture = decode(&std::fs::read(file).unwrap(), Default::default()).unwrap();
         let (grey, width) = (picture.luma(), picture.width);
         let (found, expected) =
             (ours(&cascade, &grey, width, &mut scratch), theirs(peer.as_mut(), &grey, width));

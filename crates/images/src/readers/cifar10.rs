@@ -22,7 +22,34 @@ fn batch_files(folder: &Path, split: Split) -> Vec<PathBuf> {
 
 /// The number of records, from the sizes of the files.
 pub(crate) fn n_images(folder: &Path, split: Split) -> Result<u64> {
+    check_version(folder, split)?;
     batch_files(folder, split).iter().map(|path| n_records(path)).sum()
+}
+
+/// What the folder holds instead of the binary version's files, and what to do.
+fn other_version(folder: &Path) -> Option<String> {
+    let has = |name: &str| folder.join(name).exists();
+    let binary = "take the binary version, cifar-10-binary.tar.gz";
+    if has("data_batch_1") || has("test_batch") || has("cifar-10-batches-py") {
+        Some(format!("the Python version's pickles; {binary}"))
+    } else if has("data_batch_1.mat") || has("cifar-10-batches-mat") {
+        Some(format!("the Matlab version; {binary}"))
+    } else if has("cifar-10-batches-bin") {
+        Some("it in the folder cifar-10-batches-bin; name that".to_owned())
+    } else {
+        None
+    }
+}
+
+/// Refuses a folder that holds CIFAR-10 in another form.
+fn check_version(folder: &Path, split: Split) -> Result<()> {
+    if batch_files(folder, split).iter().any(|file| file.exists()) {
+        return Ok(());
+    }
+    match other_version(folder) {
+        Some(found) => Err(ImagesError::layout(folder, "CIFAR-10's data_batch_1.bin and so on", found)),
+        None => Ok(()),
+    }
 }
 
 fn n_records(path: &Path) -> Result<u64> {
@@ -41,6 +68,7 @@ fn n_records(path: &Path) -> Result<u64> {
 
 /// All records of a split, in the order of the files. Every file's size is checked first.
 pub(crate) fn records(folder: &Path, split: Split) -> Result<Records> {
+    check_version(folder, split)?;
     let mut batches = Vec::new();
     for path in batch_files(folder, split) {
         batches.push((n_records(&path)?, path));
@@ -171,6 +199,23 @@ mod tests {
         let folder = folder(&batch(&[1]));
         let complaint = records(folder.path(), Split::Train).err().unwrap().to_string();
         assert!(complaint.contains("data_batch_1.bin"), "{complaint}");
+    }
+
+    #[test]
+    fn another_version_is_named_with_what_to_take() {
+        let folder = tempfile::tempdir().unwrap();
+        let complaint = || records(folder.path(), Split::Train).err().unwrap().to_string();
+        std::fs::create_dir(folder.path().join("cifar-10-batches-bin")).unwrap();
+        assert!(
+            complaint().ends_with("found it in the folder cifar-10-batches-bin; name that"),
+            "{}",
+            complaint()
+        );
+        std::fs::write(folder.path().join("data_batch_1"), b"\x80\x02}").unwrap();
+        let expected = "expected CIFAR-10's data_batch_1.bin and so on, found the Python version's pickles; take the binary \
+                        version, cifar-10-binary.tar.gz";
+        assert!(complaint().ends_with(expected), "{}", complaint());
+        assert!(n_images(folder.path(), Split::Test).unwrap_err().to_string().ends_with(expected));
     }
 
     #[test]

@@ -9,7 +9,7 @@ use super::{Records, name_of};
 use crate::{ImagesError, Payload, Record, Result};
 
 /// Endings, compared without regard to case, of the files that are taken for images.
-const ENDINGS: [&str; 4] = ["jpg", "jpeg", "png", "webp"];
+const ENDINGS: [&str; 11] = ["jpg", "jpeg", "jpe", "jfif", "mpo", "png", "webp", "gif", "bmp", "tif", "tiff"];
 
 /// The number of image files.
 pub(crate) fn n_images(folder: &Path) -> Result<u64> {

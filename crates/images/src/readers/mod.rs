@@ -8,6 +8,8 @@ pub(crate) mod lmdb;
 pub(crate) mod lsun;
 pub(crate) mod mat5;
 pub(crate) mod mnist;
+pub(crate) mod packed;
+pub(crate) mod passed_over;
 pub(crate) mod store;
 pub(crate) mod svhn;
 pub(crate) mod tar_shards;

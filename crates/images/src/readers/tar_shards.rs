@@ -34,7 +34,7 @@ pub(crate) fn records(path: &Path) -> Result<Records> {
     Ok(Box::new(receiver.into_iter()))
 }
 
-fn shards(path: &Path) -> Result<Vec<PathBuf>> {
+pub(crate) fn shards(path: &Path) -> Result<Vec<PathBuf>> {
     if !fs_err::metadata(path)?.is_dir() {
         return Ok(vec![path.to_path_buf()]);
     }

@@ -1,10 +1,11 @@
 //! Decoding at reduced size: what hashing needs, as decoding is nearly all of its time.
 
-mod jpeg;
-mod webp;
+use image::metadata::Orientation;
 
+use crate::decode::{DecodeConfig, Interleaved, decode_interleaved};
+use crate::jpeg::{self, LeastSide};
 use crate::resize::{Window, scale_interleaved};
-use crate::{Filter, Picture, Resize, Result, decode};
+use crate::{Filter, Picture, Resize, Result, webp};
 
 /// The middle of a picture, made small.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -32,12 +33,8 @@ pub struct ReducedPicture {
 
 /// A picture decoded at reduced size.
 struct Reduced {
-    /// Interleaved values of the picture at reduced size.
-    values: Vec<u8>,
-    /// 1 or 3.
-    channels: usize,
-    /// Rows and columns at reduced size.
-    size: [usize; 2],
+    /// At reduced size.
+    picture: Interleaved,
     /// Size of the picture in the file.
     height: usize,
     width: usize,
@@ -45,41 +42,47 @@ struct Reduced {
     scale: [f64; 2],
 }
 
-/// Decodes as [`decode`] does and scales the central square to n×n, as [`Resize::MinResizeCentreCrop`] does, but decodes no
-/// more than that takes: of a JPEG only the low frequencies of each block are transformed (to 1/8, 1/4 or 1/2 of the size,
-/// never to less than n), and a WebP is shrunk before it becomes RGB. PNG, and what neither can do (CMYK, pictures to be
-/// turned upright, animations), are decoded in full.
+/// Decodes as [`decode`](crate::decode()) does and scales the central square to n×n, as [`Resize::MinResizeCentreCrop`] does, but
+/// decodes no more than that takes: of a JPEG only the low frequencies of each block are transformed (to 1/8, 1/4 or 1/2 of
+/// the size, never to less than n), and a WebP is shrunk before it becomes RGB. Other formats, pictures to be turned upright
+/// and animations are decoded in full.
 ///
 /// # Errors
-/// As [`decode`].
-pub fn decode_thumbnail(bytes: &[u8], n: usize, filter: Filter, max_pixels: u64) -> Result<Thumbnail> {
-    match reduced(bytes, &|_, _| n, 2, max_pixels)? {
-        Some(reduced) => reduced.thumbnail(n, filter),
-        None => thumbnail(decode(bytes, max_pixels)?, n, filter),
-    }
+/// As [`decode`](crate::decode()).
+pub fn decode_thumbnail(bytes: &[u8], n: usize, filter: Filter, config: DecodeConfig) -> Result<Thumbnail> {
+    let Reduced { picture, height, width, scale } = reduced(bytes, &|_, _| n, 2, config)?;
+    let Interleaved { values, channels, height: rows, width: columns } = picture;
+    let side = height.min(width) as f64;
+    // A picture whose sides are no multiples of the blocks covers a little less than its last row and column.
+    let span = |length: usize, scale: f64, reduced: usize| {
+        let start = (length as f64 - side) / 2.0 * scale;
+        (start, (side * scale).min(reduced as f64 - start))
+    };
+    let (top, window_height) = span(height, scale[0], rows);
+    let (left, window_width) = span(width, scale[1], columns);
+    let window = Window { left, top, width: window_width, height: window_height };
+    let picture = scale_interleaved(&values, [rows, columns], channels, window, n, filter)?;
+    Ok(Thumbnail { picture, height, width })
 }
 
-/// Decodes as [`decode`] does, at reduced size where [`decode_thumbnail`] could, but all of the picture and no smaller than
-/// `least_scale` of (height, width) says: the share of the full size that suffices.
+/// Decodes as [`decode`](crate::decode()) does, at reduced size where [`decode_thumbnail`] could, but all of the picture and no
+/// smaller than `least_scale` of (height, width) says: the share of the full size that suffices.
 ///
 /// # Errors
-/// As [`decode`].
+/// As [`decode`](crate::decode()).
 pub fn decode_reduced(
     bytes: &[u8],
     least_scale: &dyn Fn(usize, usize) -> f64,
-    max_pixels: u64,
+    config: DecodeConfig,
 ) -> Result<ReducedPicture> {
     let least_side = |height: usize, width: usize| {
         let side = height.min(width) as f64;
         (least_scale(height, width) * side).ceil().min(side) as usize
     };
-    match reduced(bytes, &least_side, 1, max_pixels)? {
-        Some(Reduced { values, channels, size, height, width, scale }) => {
-            let picture = Picture::from_interleaved(channels, size[0], size[1], &values)?;
-            Ok(ReducedPicture { picture, height, width, scale })
-        }
-        None => Ok(decode(bytes, max_pixels)?.into()),
-    }
+    let Reduced { picture, height, width, scale } = reduced(bytes, &least_side, 1, config)?;
+    let Interleaved { values, channels, height: rows, width: columns } = picture;
+    let picture = Picture::from_interleaved(channels, rows, columns, &values)?;
+    Ok(ReducedPicture { picture, height, width, scale })
 }
 
 impl From<Picture> for ReducedPicture {
@@ -89,57 +92,39 @@ impl From<Picture> for ReducedPicture {
     }
 }
 
-/// The shorter side that a picture of (height, width) must have at least.
-type LeastSide<'a> = &'a dyn Fn(usize, usize) -> usize;
-
-/// The picture at reduced size, if it is of a kind that can be decoded so. WebP, which is shrunk by a coarse filter, is left
-/// `webp_margin` times as large.
+/// The picture at reduced size, or in full where it is of a kind that cannot be reduced or has to be turned. WebP, which is
+/// shrunk by a coarse filter, is left `webp_margin` times as large.
 fn reduced(
     bytes: &[u8],
     least_side: LeastSide<'_>,
     webp_margin: usize,
-    max_pixels: u64,
-) -> Result<Option<Reduced>> {
-    if bytes.starts_with(b"\xff\xd8\xff") {
-        jpeg::decode(bytes, least_side, max_pixels)
-    } else if webp::is_simple(bytes) {
-        webp::decode(bytes, &|height, width| webp_margin * least_side(height, width), max_pixels).map(Some)
-    } else {
-        Ok(None)
+    config: DecodeConfig,
+) -> Result<Reduced> {
+    if jpeg::is_jpeg(bytes) {
+        let decoded = jpeg::decode(bytes, Some(least_side), config)?;
+        let scale = [f64::from(decoded.eighths) / 8.0; 2];
+        let picture = decoded.picture.upright(decoded.orientation)?;
+        let [height, width] = match decoded.orientation {
+            Orientation::NoTransforms => [decoded.height, decoded.width],
+            _ => [picture.height, picture.width],
+        };
+        return Ok(Reduced { picture, height, width, scale });
     }
+    if webp::is_still(bytes) && webp::orientation(bytes) == Orientation::NoTransforms {
+        let least_side = |height, width| webp_margin * least_side(height, width);
+        let webp::WebP { picture, height, width } = webp::decode(bytes, Some(&least_side), config)?;
+        let scale = [picture.height as f64 / height as f64, picture.width as f64 / width as f64];
+        return Ok(Reduced { picture, height, width, scale });
+    }
+    let picture = decode_interleaved(bytes, config)?;
+    let (height, width) = (picture.height, picture.width);
+    Ok(Reduced { picture, height, width, scale: [1.0; 2] })
 }
 
 /// The thumbnail of a picture of full size.
 pub(crate) fn thumbnail(picture: Picture, n: usize, filter: Filter) -> Result<Thumbnail> {
     let (height, width) = (picture.height, picture.width);
     Ok(Thumbnail { picture: Resize::MinResizeCentreCrop(n).apply(picture, filter)?, height, width })
-}
-
-impl Reduced {
-    fn thumbnail(self, n: usize, filter: Filter) -> Result<Thumbnail> {
-        let Self { values, channels, size, height, width, scale } = self;
-        let side = height.min(width) as f64;
-        // A picture whose sides are no multiples of the blocks covers a little less than its last row and column.
-        let span = |length: usize, scale: f64, reduced: usize| {
-            let start = (length as f64 - side) / 2.0 * scale;
-            (start, (side * scale).min(reduced as f64 - start))
-        };
-        let (top, window_height) = span(height, scale[0], size[0]);
-        let (left, window_width) = span(width, scale[1], size[1]);
-        let window = Window { left, top, width: window_width, height: window_height };
-        let picture = scale_interleaved(&values, size, channels, window, n, filter)?;
-        Ok(Thumbnail { picture, height, width })
-    }
-}
-
-/// Refuses a picture of no or too many pixels.
-fn check_size(height: usize, width: usize, max_pixels: u64) -> Result<()> {
-    let n_pixels = height as u64 * width as u64;
-    if n_pixels == 0 || n_pixels > max_pixels {
-        let found = format!("expected 1 to {max_pixels} pixels, found {width}×{height}");
-        return Err(crate::ImagesError::bad(found));
-    }
-    Ok(())
 }
 
 #[cfg(test)]

@@ -81,9 +81,7 @@ pub fn write_rooms(dir: &Path, config: &RoomsConfig) -> Result<()> {
     let staging = Staging::start(dir)?;
     let originals = originals(config);
     let n_images = config.n_scenes + config.n_planted;
-    // Twice the pixels of the widest picture, and 16 KiB for the tree's pages: lossless WebP takes half at most.
-    let map_size = n_images * (8 * config.size * config.size + (1 << 14)) + (1 << 20);
-    let mut lmdb = LmdbWriter::create(&staging.path().join("rooms_lmdb"), map_size as u64)?;
+    let mut lmdb = LmdbWriter::create(&staging.path().join("rooms_lmdb"))?;
     for start in (0..n_images).step_by(CHUNK) {
         let chunk = start..(start + CHUNK).min(n_images);
         let entry = |idx: usize| match idx.checked_sub(config.n_scenes) {

@@ -1,7 +1,7 @@
 //! `crop_faces`: the faces of photos, as a training set.
 
 use dcgan_faces::{CollectConfig, CropConfig, DetectorConfig, Files, crop_faces, files};
-use dcgan_images::Source;
+use dcgan_images::{Damaged, Source};
 use serde::{Deserialize, Serialize};
 
 use super::info::{KeyInfo, KindInfo, optional};
@@ -37,6 +37,9 @@ pub struct CropFaces {
     /// Photos that claim more pixels are passed over.
     #[serde(default = "max_pixels")]
     pub max_pixels: u64,
+    /// What becomes of a JPEG of which a part is lost.
+    #[serde(default)]
+    pub damaged: Damaged,
 }
 
 fn max_pixels() -> u64 {
@@ -46,15 +49,15 @@ fn max_pixels() -> u64 {
 /// The kind.
 pub(super) const INFO: KindInfo = KindInfo {
     name: "crop_faces",
-    version: 2,
+    version: 3,
     summary: "find the faces of photos and cut them out: an image store to train on",
     details: "Writes an image store of the faces, boxes.parquet (a row a face and one for each photo without: key, outcome, \
               box in pixels of the upright photo, score, photo_width, photo_height, reason), contact_sheet.html (photos with \
               their boxes, faces, those of the lowest scores; look at it before you train) and faces.png. The outcomes are \
               cropped, too_small, not_largest, no_face and bad. The detector, SeetaFace's cascade, is built in; one of OpenCV's \
               needs a program built with `--features opencv`. JPEGs that are not turned by EXIF are decoded no larger \
-              than the smallest face asks for, on all cores; memory does not grow with their number. Files that are not named as JPEG, PNG or WebP \
-              (.gif, .tif, .heic and others) are passed over without a word. Interrupted or killed, it goes on where it stopped and ends \
+              than the smallest face asks for, on all cores; memory does not grow with their number. Files that are not named as JPEG, PNG, WebP, \
+              GIF, BMP or TIFF (.heic, .avif and others) are passed over. Interrupted or killed, it goes on where it stopped and ends \
               with the bits of an uninterrupted run.",
     keys: &KEYS,
     example: &["source.folder.path=photos", "detector.smallest=64", "crop.margin=0.1"],
@@ -65,7 +68,7 @@ pub(super) const INFO: KindInfo = KindInfo {
 };
 
 /// What the paper says of the keys.
-const PAPER: [Stated; 17] = [
+const PAPER: [Stated; 18] = [
     no_bearing("from"),
     no_bearing("source.*"),
     says("detector.engine", "\"opencv\"", "section 4.2"),
@@ -83,9 +86,10 @@ const PAPER: [Stated; 17] = [
     no_bearing("files"),
     says("limit", "null", "all photos of the set"),
     no_bearing("max_pixels"),
+    no_bearing("damaged"),
 ];
 
-const KEYS: [KeyInfo; 20] = [
+const KEYS: [KeyInfo; 21] = [
     data_source::FROM,
     data_source::FOLDER,
     data_source::TAR,
@@ -162,6 +166,7 @@ const KEYS: [KeyInfo; 20] = [
     ),
     optional("limit", "count", "", "Only so many photos, the first ones."),
     data_source::MAX_PIXELS,
+    data_source::DAMAGED,
 ];
 
 impl CropFaces {
@@ -171,6 +176,7 @@ impl CropFaces {
             crop: self.crop.clone(),
             files: self.files,
             max_pixels: self.max_pixels,
+            damaged: self.damaged,
             limit: self.limit,
         }
     }
@@ -244,6 +250,8 @@ impl Stage for CropFaces {
         let mut differences = Comparison::of_settings();
         differences.count("photos", summary.n_photos as usize, N_PHOTOS);
         differences.count("faces", summary.n_faces as usize, N_FACES);
-        Ok(Outcome { metrics: serde_json::to_value(&summary)?, differences })
+        let mut metrics = serde_json::to_value(&summary)?;
+        data_source::list_passed_over(&source, ctx, &mut metrics)?;
+        Ok(Outcome { metrics, differences })
     }
 }

@@ -2,7 +2,7 @@
 
 use std::path::{Component, Path, PathBuf};
 
-use dcgan_images::Source;
+use dcgan_images::{Source, in_words};
 
 use super::info::{KeyInfo, optional};
 use super::{Artifact, ConfigProblem, External, Form, Input, InputRef};
@@ -22,8 +22,12 @@ pub(super) const LSUN: KeyInfo =
     optional("source.lsun.path", "folder", "", "An LSUN LMDB, such as bedroom_train_lmdb.");
 
 /// A folder of pictures.
-pub(super) const FOLDER: KeyInfo =
-    optional("source.folder.path", "folder", "", "JPEG, PNG and WebP pictures, also in folders below.");
+pub(super) const FOLDER: KeyInfo = optional(
+    "source.folder.path",
+    "folder",
+    "",
+    "JPEG, PNG, WebP, GIF, BMP and TIFF pictures, also in folders below.",
+);
 
 /// Tars.
 pub(super) const TAR: KeyInfo =
@@ -39,6 +43,14 @@ pub(super) const MAX_PIXELS: KeyInfo = optional(
     "count",
     "67108864",
     "Pictures that claim more pixels are passed over before they are decoded.",
+);
+
+/// The key `damaged`.
+pub(super) const DAMAGED: KeyInfo = optional(
+    "damaged",
+    "\"refuse\" or \"allow\"",
+    "\"refuse\"",
+    "JPEGs of which a part is lost: bad pictures, or taken with grey where data is lost.",
 );
 
 /// The stage that made the data set, as an input.
@@ -94,6 +106,22 @@ pub(super) fn known(from: Option<&Input>, source: &Source, of: &KnownOf<'_>) -> 
 pub(super) fn n_read(source: &Source, limit: Option<usize>) -> anyhow::Result<Option<u64>> {
     let limit = limit.map_or(u64::MAX, |limit| limit as u64);
     Ok(source.n_images()?.map(|n_images| n_images.min(limit)))
+}
+
+/// Lists the files of a set that are not named as pictures in `bad.csv`, and says, also in the metrics, how many there
+/// are of each ending.
+pub(super) fn list_passed_over(
+    source: &Source,
+    ctx: &Context<'_>,
+    metrics: &mut serde_json::Value,
+) -> anyhow::Result<()> {
+    let passed_over = source.list_passed_over(&ctx.out.join("bad.csv"))?;
+    if !passed_over.is_empty() {
+        ctx.progress()
+            .warn(format_args!("files that are not read: {} (see bad.csv)", in_words(&passed_over)));
+        metrics["not_read"] = serde_json::to_value(passed_over)?;
+    }
+    Ok(())
 }
 
 fn within(source: &Source, folder: &Path) -> Source {

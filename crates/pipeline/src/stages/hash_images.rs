@@ -3,7 +3,7 @@
 use dcgan_dedup::Autoencoder;
 use dcgan_dedup::hash::{HashConfig, hash};
 use dcgan_dedup::train::files::AUTOENCODER;
-use dcgan_images::Source;
+use dcgan_images::{Damaged, Source};
 use serde::{Deserialize, Serialize};
 
 use super::info::{KindInfo, optional, required};
@@ -29,6 +29,9 @@ pub struct HashImages {
     /// Pictures that claim more pixels are passed over.
     #[serde(default = "max_pixels")]
     pub max_pixels: u64,
+    /// What becomes of a JPEG of which a part is lost.
+    #[serde(default)]
+    pub damaged: Damaged,
 }
 
 fn max_pixels() -> u64 {
@@ -38,7 +41,7 @@ fn max_pixels() -> u64 {
 /// The kind.
 pub(super) const INFO: KindInfo = KindInfo {
     name: "hash_images",
-    version: 2,
+    version: 3,
     summary: "hash every picture of a set to 128 bits, from an LMDB, a folder, tars or an image store",
     details: "Writes codes.parquet (key, word0, word1, width, height), pictures.npy (the 32×32 pictures that were hashed), \
               bad.csv (what could not be hashed, with the reason) and a copy of the autoencoder. Pictures are streamed and \
@@ -53,6 +56,7 @@ pub(super) const INFO: KindInfo = KindInfo {
         required("autoencoder", "stage", "The autoencoder that `train_autoencoder` made."),
         optional("limit", "count", "", "Only so many pictures, the first ones."),
         data_source::MAX_PIXELS,
+        data_source::DAMAGED,
     ],
     example: &["source.lsun.path=data/lsun/bedroom_train_lmdb", "autoencoder=runs/lsun/autoencoder"],
     is_resumable: true,
@@ -62,17 +66,18 @@ pub(super) const INFO: KindInfo = KindInfo {
 };
 
 /// What the paper says of the keys.
-const PAPER: [Stated; 5] = [
+const PAPER: [Stated; 6] = [
     no_bearing("from"),
     no_bearing("source.*"),
     no_bearing("autoencoder"),
     says("limit", "null", "all pictures of the set"),
     no_bearing("max_pixels"),
+    no_bearing("damaged"),
 ];
 
 impl HashImages {
     fn config(&self) -> HashConfig {
-        HashConfig { max_pixels: self.max_pixels, limit: self.limit }
+        HashConfig { max_pixels: self.max_pixels, damaged: self.damaged, limit: self.limit }
     }
 }
 
@@ -132,6 +137,8 @@ impl Stage for HashImages {
             ));
         }
         let differences = published::compare(&self.source, summary.n_images, self.from.is_some());
-        Ok(Outcome { metrics: serde_json::to_value(&summary)?, differences })
+        let mut metrics = serde_json::to_value(&summary)?;
+        data_source::list_passed_over(&source, ctx, &mut metrics)?;
+        Ok(Outcome { metrics, differences })
     }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use dcgan_images::{Filter, ImageStore, ImportConfig, Resize, Source, import};
+use dcgan_images::{Damaged, Filter, ImageStore, ImportConfig, Resize, Source, import};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
@@ -37,6 +37,9 @@ pub struct ImportImages {
     /// Pictures that claim more pixels are passed over.
     #[serde(default = "max_pixels")]
     pub max_pixels: u64,
+    /// What becomes of a JPEG of which a part is lost.
+    #[serde(default)]
+    pub damaged: Damaged,
 }
 
 fn keep() -> Resize {
@@ -54,13 +57,13 @@ fn max_pixels() -> u64 {
 /// The kind.
 pub(super) const INFO: KindInfo = KindInfo {
     name: "import_images",
-    version: 2,
+    version: 3,
     summary: "read a data set into an image store (CIFAR-10, SVHN, MNIST, LSUN, ImageNet, a folder of pictures)",
     details: "Writes images.npy (uint8, N×C×H×W), index.parquet (key, label, source), meta.json, and bad.csv: the \
               pictures that could not be read, each with the reason (a field that begins with = + - @ or ' has a ' before \
               it, so that no spreadsheet runs it). Exactly one table under `source` says what is \
               read. Pictures are streamed; memory does not grow with their number. In folders and tars, files that \
-              are not named as JPEG, PNG or WebP (.gif, .tif, .heic and others) are passed over without a word.",
+              are not named as JPEG, PNG, WebP, GIF, BMP or TIFF (.heic, .avif and others) are passed over.",
     keys: &[
         data_source::FROM,
         optional("source.cifar10.path", "folder", "", "CIFAR-10's binary version, cifar-10-batches-bin."),
@@ -105,6 +108,7 @@ pub(super) const INFO: KindInfo = KindInfo {
         optional("channels", "1 or 3", "3", "Grey or colour."),
         optional("limit", "count", "", "Only so many pictures, the first ones."),
         data_source::MAX_PIXELS,
+        data_source::DAMAGED,
     ],
     example: &["source.svhn.path=data/svhn/train_32x32.mat"],
     is_resumable: false,
@@ -114,7 +118,7 @@ pub(super) const INFO: KindInfo = KindInfo {
 };
 
 /// What the paper says of the keys.
-const PAPER: [Stated; 7] = [
+const PAPER: [Stated; 8] = [
     no_bearing("from"),
     no_bearing("source.*"),
     depends("resize", "section 4, released code"),
@@ -122,6 +126,7 @@ const PAPER: [Stated; 7] = [
     depends("channels", "section 4, released code"),
     says("limit", "null", "all pictures of the set"),
     no_bearing("max_pixels"),
+    no_bearing("damaged"),
 ];
 
 impl ImportImages {
@@ -132,6 +137,7 @@ impl ImportImages {
             channels: self.channels,
             limit: self.limit,
             max_pixels: self.max_pixels,
+            damaged: self.damaged,
         }
     }
 }
@@ -212,7 +218,8 @@ impl Stage for ImportImages {
             let classes: BTreeSet<u32> = labels.into_iter().flatten().collect();
             differences.count("classes among the labels", classes.len(), Count::Exactly(10));
         }
-        let metrics = json!({"n_images": summary.n_images, "n_bad": summary.n_bad});
+        let mut metrics = json!({"n_images": summary.n_images, "n_bad": summary.n_bad});
+        data_source::list_passed_over(&source, ctx, &mut metrics)?;
         Ok(Outcome { metrics, differences })
     }
 }

@@ -2,7 +2,7 @@
 
 use dcgan_dedup::group::{GROUPS, read_groups, removed_keys};
 use dcgan_dedup::regenerate::{Target, Way, regenerate};
-use dcgan_images::{ImageStore, Resize, Source};
+use dcgan_images::{Damaged, ImageStore, Resize, Source};
 use serde::{Deserialize, Serialize};
 
 use super::info::{KindInfo, optional, required};
@@ -31,6 +31,9 @@ pub struct RemoveDuplicates {
     /// How pictures of an image store are made one size.
     #[serde(default)]
     pub resize: Resize,
+    /// What becomes of a JPEG of which a part is lost, where an image store is written.
+    #[serde(default)]
+    pub damaged: Damaged,
 }
 
 fn copy() -> Way {
@@ -55,7 +58,7 @@ pub enum TargetKind {
 /// The kind.
 pub(super) const INFO: KindInfo = KindInfo {
     name: "remove_duplicates",
-    version: 2,
+    version: 3,
     summary: "write a set again without its near-duplicates: an LMDB, a folder, an image store, or lists of keys",
     details: "Writes keep.txt and remove.txt, a key a line, and, by `target`, lmdb/ (an LSUN LMDB), pictures/ (the files) or \
               an image store. Of each group one picture stays. Nothing is deleted from the set itself.",
@@ -84,6 +87,7 @@ pub(super) const INFO: KindInfo = KindInfo {
             "\"keep\"",
             "How pictures of an image store are made one size.",
         ),
+        data_source::DAMAGED,
     ],
     example: &["source.folder.path=photos", "groups=out/groups", "target=folder", "by=hard_link"],
     is_resumable: false,
@@ -93,13 +97,14 @@ pub(super) const INFO: KindInfo = KindInfo {
 };
 
 /// What the paper says of the keys.
-const PAPER: [Stated; 6] = [
+const PAPER: [Stated; 7] = [
     no_bearing("from"),
     no_bearing("source.*"),
     no_bearing("groups"),
     no_bearing("target"),
     no_bearing("by"),
     unstated("resize"),
+    no_bearing("damaged"),
 ];
 
 impl RemoveDuplicates {
@@ -108,7 +113,7 @@ impl RemoveDuplicates {
             TargetKind::Lists => Target::Lists,
             TargetKind::Lmdb => Target::Lmdb,
             TargetKind::Folder => Target::Folder { by: self.by },
-            TargetKind::Store => Target::Store { resize: self.resize },
+            TargetKind::Store => Target::Store { resize: self.resize, damaged: self.damaged },
         }
     }
 }
