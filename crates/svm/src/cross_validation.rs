@@ -259,25 +259,25 @@ mod tests {
         let labels: Vec<usize> =
             (0..120).map(|row| if row % 7 == 0 { 1 - row % 2 } else { row % 2 }).collect();
         let folds = stratified_folds(&labels, 4, 3).unwrap();
-        let cs = [10.0, 1e-4, 1.0, 1e-3, 1e-1, 1e-2];
+        let cs = [10.0, 1e-4, 1.0, 1e-3, 1e-1, 1e-2, 100.0];
         let on = |patience| {
             let params = crate::LinearSvc::params().relative_gap(1e-8).max_gram_rows(10).check().unwrap();
             let mut observe = |_: &FitProgress| ControlFlow::Continue(());
             params.cross_validate(features.view(), &labels, &cs, &folds, patience, &mut observe).unwrap()
         };
-        let (whole, ended) = (on(6), on(2));
+        let (whole, ended) = (on(7), on(2));
         assert_eq!(whole.cs, cs);
         // What was tried are the smallest values, in the order given, with the same errors.
         let mut grid = cs.to_vec();
         grid.sort_by(f64::total_cmp);
         let tried = &grid[..ended.cs.len()];
-        let positions: Vec<usize> = (0..6).filter(|&position| tried.contains(&cs[position])).collect();
+        let positions: Vec<usize> = (0..7).filter(|&position| tried.contains(&cs[position])).collect();
         assert_eq!(ended.cs, positions.iter().map(|&position| cs[position]).collect::<Vec<_>>());
         assert_eq!(ended.error_rates, whole.error_rates.select(Axis(1), &positions));
         let means = whole.mean_error_rates();
         let mean_at = |c: &f64| means[cs.iter().position(|other| other == c).unwrap()];
         let [.., lowest, first, second] = tried else { panic!("{tried:?}") };
-        assert!(tried.len() < 6 && ended.best_c() == *lowest, "{tried:?} {means}");
+        assert!(tried.len() < 7 && ended.best_c() == *lowest, "{tried:?} {means}");
         assert!(mean_at(lowest) < mean_at(first) && mean_at(lowest) < mean_at(second));
     }
 

@@ -23,7 +23,8 @@ fn squares(folder: &Path, n: usize, seed: usize) -> ImageStore {
     let mut writer = StoreWriter::create(folder).unwrap();
     for i in 0..n {
         let shows = i % 2 == 0;
-        let (x0, y0) = ((i * 7 + seed) % 24, (i * 11 + 3 * seed) % 24);
+        let k = i / 2 + seed;
+        let (x0, y0) = (k * 7 % 25, (k * 3 + k / 25 * 4) % 25);
         let value = |place: usize| {
             let (x, y) = (place % 32, place / 32 % 32);
             let inside = (x0..x0 + 8).contains(&x) && (y0..y0 + 8).contains(&y);
@@ -54,7 +55,7 @@ fn observe(_: u64, _: u64) -> ControlFlow<()> {
 #[test]
 fn it_learns_what_the_labels_say_and_comes_back_from_its_file() {
     let dir = tempfile::tempdir().unwrap();
-    let (seen, new) = (squares(&dir.path().join("a"), 256, 0), squares(&dir.path().join("b"), 100, 5));
+    let (seen, new) = (squares(&dir.path().join("a"), 1024, 0), squares(&dir.path().join("b"), 100, 5));
     let classifier = train(&seen, &config(), &Device::Cpu, &mut observe).unwrap();
     let targets = config().targets(&new).unwrap();
     let errors = classifier.errors(&new, &targets).unwrap();

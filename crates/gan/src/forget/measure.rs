@@ -48,12 +48,15 @@ pub struct Measured {
     pub colour: Vec<Figure>,
 }
 
+/// Where an object is in a picture (uint8, CHW).
+pub type Locate<'a> = dyn Fn(&[u8]) -> Vec<PixelBox> + 'a;
+
 /// Who looks, at what.
 pub struct Measure<'a> {
     /// Classifiers by name.
     pub judges: &'a [(String, Classifier)],
     /// Where the object is in a picture (uint8, CHW), only to look elsewhere.
-    pub locate: Option<&'a dyn Fn(&[u8]) -> Vec<PixelBox>>,
+    pub locate: Option<&'a Locate<'a>>,
     /// Draws of each kind of control.
     pub n_controls: usize,
     /// Their seed.

@@ -62,7 +62,7 @@ pub(super) const INFO: KindInfo = KindInfo {
               false-positive rate as the paper's authors estimated it, here with its 95 % interval. 0 of 400 pairs are needed \
               to say \"below 1 in 100\"; `evaluation.n_on_sheet` sets how many stand on the page.",
     keys: &KEYS,
-    example: &["source.lsun.path=data/lsun/bedroom_train_lmdb", "codes=runs/lsun/codes"],
+    example: &["source.lsun.path=data/lsun/bedroom_train_lmdb", "codes=runs/lsun/codes-robust"],
     is_resumable: false,
     reads_records: false,
     uses_device: false,

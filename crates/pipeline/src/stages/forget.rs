@@ -288,7 +288,7 @@ impl Forget {
         let locate = self.rule.map(|rule| move |picture: &[u8]| rule.find(picture, side));
         let how = Measure {
             judges: &judges,
-            locate: locate.as_ref().map(|locate| locate as &dyn Fn(&[u8]) -> Vec<PixelBox>),
+            locate: locate.as_ref().map(|locate| locate as &measure::Locate<'_>),
             n_controls: self.n_controls,
             seed: self.forgetting.seed,
         };

@@ -36,7 +36,7 @@ pub(super) const INFO: KindInfo = KindInfo {
               lists the pairs nearest to the threshold of the second look. `exact` is the paper's rule and finds little more \
               than re-encodings; `near` also finds crops, other sizes and other brightness.",
     keys: &KEYS,
-    example: &["codes=runs/lsun/codes"],
+    example: &["codes=runs/lsun/codes-robust"],
     is_resumable: false,
     reads_records: false,
     uses_device: false,

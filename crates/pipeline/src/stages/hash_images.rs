@@ -58,7 +58,7 @@ pub(super) const INFO: KindInfo = KindInfo {
         data_source::MAX_PIXELS,
         data_source::DAMAGED,
     ],
-    example: &["source.lsun.path=data/lsun/bedroom_train_lmdb", "autoencoder=runs/lsun/autoencoder"],
+    example: &["source.lsun.path=data/lsun/bedroom_train_lmdb", "autoencoder=runs/lsun/autoencoder-robust"],
     is_resumable: true,
     reads_records: false,
     uses_device: true,
