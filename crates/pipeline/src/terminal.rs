@@ -56,7 +56,7 @@ pub fn print(text: &str) -> std::io::Result<()> {
 /// Prints a value as JSON, in which such characters are JSON's own escapes.
 ///
 /// # Errors
-/// As [`print`].
+/// As [`print()`].
 pub fn print_json(value: &impl Serialize) -> std::io::Result<()> {
     let text = serde_json::to_string_pretty(value)?;
     let mut escaped = String::with_capacity(text.len() + 1);
