@@ -29,26 +29,30 @@ fn main() -> ExitCode {
     let interrupt = Interrupt::default();
     listen(&interrupt);
     let progress = Progress::new(cli.verbosity(), interrupt.clone());
-    let done = match &cli.verb {
-        Verb::Run(args) => verbs::run(args, &progress),
-        Verb::Check(args) => verbs::check(args, &progress),
-        Verb::Status(args) => verbs::status(args, &progress),
-        Verb::Dag(args) => verbs::dag(args),
-        Verb::Gc(args) => verbs::gc(args, &progress),
-        Verb::Compare(args) => verbs::compare(args),
-        Verb::Stage(args) => verbs::stage(args, &progress),
-        Verb::Bench(args) => bench::bench(args, &progress),
-        Verb::Init(args) => door::init(args, &progress),
-        Verb::Schema => door::print_schema(),
-        Verb::Completions { shell } => door::completions(*shell),
-        Verb::Man => door::man(),
-    };
+    let done = dcgan_pipeline::start_threads().map_err(Into::into).and_then(|()| work(&cli.verb, &progress));
     match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             say(format_args!("error: {error:#}"));
             ExitCode::from(if interrupt.is_requested() { INTERRUPTED } else { code(&error) })
         }
+    }
+}
+
+fn work(verb: &Verb, progress: &Progress) -> anyhow::Result<()> {
+    match verb {
+        Verb::Run(args) => verbs::run(args, progress),
+        Verb::Check(args) => verbs::check(args, progress),
+        Verb::Status(args) => verbs::status(args, progress),
+        Verb::Dag(args) => verbs::dag(args),
+        Verb::Gc(args) => verbs::gc(args, progress),
+        Verb::Compare(args) => verbs::compare(args),
+        Verb::Stage(args) => verbs::stage(args, progress),
+        Verb::Bench(args) => bench::bench(args, progress),
+        Verb::Init(args) => door::init(args, progress),
+        Verb::Schema => door::print_schema(),
+        Verb::Completions { shell } => door::completions(*shell),
+        Verb::Man => door::man(),
     }
 }
 

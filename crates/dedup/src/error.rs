@@ -13,7 +13,7 @@ pub enum DedupError {
     Candle(#[from] candle_core::Error),
     /// The images could not be read or written.
     #[error(transparent)]
-    Images(#[from] dcgan_images::ImagesError),
+    Images(dcgan_images::ImagesError),
     /// A file could not be read or written; the message names it.
     #[error(transparent)]
     Io(#[from] std::io::Error),
@@ -52,6 +52,15 @@ pub enum DedupError {
 
 /// The crate's result.
 pub type Result<T> = std::result::Result<T, DedupError>;
+
+impl From<dcgan_images::ImagesError> for DedupError {
+    fn from(error: dcgan_images::ImagesError) -> Self {
+        match error {
+            dcgan_images::ImagesError::Interrupted => Self::Interrupted,
+            other => Self::Images(other),
+        }
+    }
+}
 
 impl DedupError {
     pub(crate) fn file(path: &Path, expected: impl Into<String>, found: impl Into<String>) -> Self {

@@ -7,7 +7,7 @@ use std::ops::ControlFlow;
 use std::path::Path;
 
 use dcgan_dedup::evaluate::{Change, EvaluateConfig, Evaluated, evaluate, found_pairs};
-use dcgan_dedup::group::{GROUPS, GroupConfig, Keep, Rule, group_images, read_groups};
+use dcgan_dedup::group::{GROUPS, GroupConfig, Keep, Readable, Rule, group_images, read_groups};
 use dcgan_dedup::hash::{HashConfig, hash};
 use dcgan_dedup::regenerate::{Target, regenerate};
 use dcgan_dedup::train::{TrainConfig, files::AUTOENCODER, train};
@@ -99,7 +99,8 @@ fn planted_near_duplicates_are_found_and_removed() {
 
     let target =
         Target::Store { resize: "min_resize_centre_crop(32)".parse().unwrap(), damaged: Default::default() };
-    let written = regenerate(&source, &groups, target, &at("clean"), &mut go).unwrap();
+    let readable = Readable::of_hashed(&at("codes")).unwrap();
+    let written = regenerate(&source, &groups, &readable, target, &at("clean"), &mut go).unwrap();
     assert_eq!(written.n_kept as usize, 160 - groups.len());
     assert_eq!(ImageStore::open(&at("clean")).unwrap().len(), 160 - groups.len());
 

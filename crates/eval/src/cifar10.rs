@@ -8,7 +8,7 @@ use crate::confusion::Confusion;
 use crate::cross_validation::{CrossValidation, fit_rows};
 use crate::draws::{Draws, stratified_share};
 use crate::error::Result;
-use crate::features::{FeatureSet, check_alike};
+use crate::features::FeatureSet;
 use crate::measure::{Trainer, largest_gap, measure};
 use crate::progress::{Observe, Progress};
 use crate::scorer::{ModelBank, Rows};
@@ -86,6 +86,7 @@ impl Cifar10Protocol {
     /// As [`Draws::new`].
     pub fn draws(&self, train: &FeatureSet) -> Result<Draws> {
         Draws::new(train.labels(), train.n_classes(), 0, self.n_per_class, self.seed)
+            .map_err(|error| error.named(train.class_names()))
     }
 
     fn cross_validation(&self) -> CrossValidation<'_> {
@@ -193,7 +194,7 @@ pub fn cifar10_protocol(
     observe: Observe<'_>,
 ) -> Result<Cifar10Result> {
     protocol.validate()?;
-    check_alike(train, test)?;
+    let test = &test.in_classes_of(train)?;
     let draws = if protocol.n_draws > 0 { Some(protocol.draws(train)?) } else { None };
     check_count("n_folds rows in the training set", train.n_rows(), protocol.n_folds)?;
     train.check_finite()?;
@@ -256,7 +257,7 @@ fn all_labels(
         n_search_rows: rows.len(),
         error_rate: confusion.error_rate(),
         accuracy: 1.0 - confusion.error_rate(),
-        confusion,
+        confusion: confusion.named(train.class_names()),
         largest_gap: worst_gap,
         search_seconds,
         final_seconds: start.elapsed().as_secs_f64(),
@@ -288,7 +289,7 @@ fn few_labels(
         mean_accuracy: 1.0 - mean_error,
         std: std_dev(&measured.errors),
         errors: measured.errors,
-        confusion: measured.confusion,
+        confusion: measured.confusion.named(train.class_names()),
         largest_gap: measured.largest_gap.max(search_gap),
         search_seconds,
         final_seconds: start.elapsed().as_secs_f64(),

@@ -10,12 +10,21 @@ use serde::{Deserialize, Serialize};
 pub struct Confusion {
     /// `counts[truth][prediction]`, a square of the number of classes.
     pub counts: Vec<Vec<u64>>,
+    /// The names of the classes, where they are known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub classes: Option<Vec<String>>,
 }
 
 impl Confusion {
     /// All counts 0, for classes 0..`n_classes`.
     pub fn new(n_classes: usize) -> Self {
-        Self { counts: vec![vec![0; n_classes]; n_classes] }
+        Self { counts: vec![vec![0; n_classes]; n_classes], classes: None }
+    }
+
+    /// The same counts with the names of the classes, of which there may be more than classes that were counted.
+    pub fn named(self, names: Option<&[String]>) -> Self {
+        let classes = names.map(|names| names.iter().take(self.counts.len()).cloned().collect());
+        Self { classes, ..self }
     }
 
     /// Counts one row of class `truth` that was predicted to be `prediction`.
@@ -111,5 +120,7 @@ mod tests {
         assert_eq!(twice.recalls(), [Some(0.5), None]);
         assert_eq!(twice.precisions(), [Some(1.0), Some(0.0)]);
         assert_eq!(Confusion::new(3).error_rate(), 0.0);
+        let names = ["ant", "bee", "cat"].map(str::to_owned);
+        assert_eq!(confusion.named(Some(&names)).classes.unwrap(), ["ant", "bee"]);
     }
 }

@@ -71,6 +71,7 @@ impl Draws {
                 let held_out = validation.iter().filter(|&&row| labels[row as usize] == class).count();
                 return Err(EvalError::TooFewRows {
                     class,
+                    name: None,
                     expected: n_per_class,
                     found: pool.len(),
                     held_out,

@@ -99,12 +99,15 @@ pub enum EvalError {
     },
     /// A class has too few rows to draw from.
     #[error(
-        "class {class}: expected at least {expected} training rows to draw from, found {found} \
-         ({held_out} more are held out for validation); set n_per_class or n_validation lower"
+        "class {}: expected at least {expected} training rows to draw from, found {found} \
+         ({held_out} more are held out for validation); set n_per_class or n_validation lower",
+        name.as_ref().map_or_else(|| class.to_string(), |name| format!("`{name}`"))
     )]
     TooFewRows {
         /// The class.
         class: usize,
+        /// Its name, where it is known.
+        name: Option<String>,
         /// Rows needed.
         expected: usize,
         /// Rows there are.
@@ -126,6 +129,49 @@ pub enum EvalError {
         /// What the training set has.
         expected: String,
         /// What the test set has.
+        found: String,
+    },
+    /// The class names are not what they should be.
+    #[error("{}: expected {expected}, found {found}", path.display())]
+    Classes {
+        /// The names' file, or where the names come from.
+        path: PathBuf,
+        /// What should have been there.
+        expected: String,
+        /// What was there.
+        found: String,
+    },
+    /// The test set has a class that the training set has not.
+    #[error(
+        "{}: {n_rows} rows of class `{class}`, of which {} has none to learn it from",
+        path.display(),
+        reference.display()
+    )]
+    UnknownClass {
+        /// The test set.
+        path: PathBuf,
+        /// The training set.
+        reference: PathBuf,
+        /// The class's name.
+        class: String,
+        /// Its rows in the test set.
+        n_rows: usize,
+    },
+    /// The labels differ, and there are no names by which the classes could be told.
+    #[error(
+        "{}: expected the labels {expected} as in {}, found {found}; labels are matched by number unless both sets name their \
+         classes (classes.json, a JSON list in the order of the labels, beside labels.npy)",
+        path.display(),
+        reference.display()
+    )]
+    OtherLabels {
+        /// The test set.
+        path: PathBuf,
+        /// The training set.
+        reference: PathBuf,
+        /// Labels of the training set.
+        expected: String,
+        /// Labels of the test set.
         found: String,
     },
     /// An image without a label cannot become a row of features.
@@ -174,6 +220,19 @@ pub enum EvalError {
 
 /// Shorthand for results of this crate.
 pub type Result<T> = std::result::Result<T, EvalError>;
+
+impl EvalError {
+    /// With the class's name, where the error is about one and `names` has it.
+    pub(crate) fn named(self, names: Option<&[String]>) -> Self {
+        match self {
+            Self::TooFewRows { class, expected, found, held_out, .. } => {
+                let name = names.and_then(|names| names.get(class)).cloned();
+                Self::TooFewRows { class, name, expected, found, held_out }
+            }
+            other => other,
+        }
+    }
+}
 
 impl From<dcgan_svm::SvmError> for EvalError {
     fn from(error: dcgan_svm::SvmError) -> Self {

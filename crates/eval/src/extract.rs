@@ -5,6 +5,7 @@ use std::path::Path;
 
 use dcgan_images::ImageStore;
 
+use crate::classes;
 use crate::error::{EvalError, Result};
 use crate::progress::{Observe, Progress};
 use crate::writer::FeatureWriter;
@@ -25,7 +26,7 @@ pub struct Extracted {
 }
 
 /// Passes all pictures of `store` through `extract`, `batch_size` at a time, and writes their features of `n_columns`
-/// numbers each, and their labels, into the folder `out` as a [`FeatureSet`](crate::FeatureSet). `observe` counts
+/// numbers each, their labels and the names of their classes into the folder `out` as a [`FeatureSet`](crate::FeatureSet). `observe` counts
 /// pictures.
 ///
 /// # Errors
@@ -41,7 +42,12 @@ pub fn extract_features(
     observe: Observe<'_>,
 ) -> Result<Extracted> {
     let labels = labels(store)?;
-    let mut writer = FeatureWriter::create(out, n_columns)?;
+    let class_names = store.meta().class_names.clone();
+    if let Some(names) = &class_names {
+        let n_classes = labels.iter().max().map_or(0, |largest| *largest as usize + 1);
+        classes::check(names, n_classes, Path::new(&store.meta().source))?;
+    }
+    let mut writer = FeatureWriter::create(out, n_columns)?.named(class_names);
     let mut progress = Progress::new(observe, labels.len() as u64);
     let mut pixels = Vec::new();
     let mut first = 0;

@@ -1,12 +1,14 @@
-//! Features on disk: `features.npy`, f32 (N, D), and `labels.npy` beside it.
+//! Features on disk: `features.npy`, f32 (N, D), and `labels.npy` beside it; `classes.json`, where the classes have names.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use half::bf16;
 use ndarray::{Array2, ArrayView2, aview2};
 use rayon::prelude::*;
 
+use crate::classes::{self, CLASSES_FILE};
 use crate::error::{EvalError, Result};
 use crate::npy::{self, Matrix};
 
@@ -20,9 +22,10 @@ pub const LABELS_FILE: &str = "labels.npy";
 /// Made by [`FeatureWriter`](crate::FeatureWriter) or by NumPy:
 /// `numpy.save("features.npy", x.astype("f4")); numpy.save("labels.npy", y)`.
 pub struct FeatureSet {
-    matrix: Matrix,
+    matrix: Arc<Matrix>,
     labels: Vec<usize>,
     n_classes: usize,
+    class_names: Option<Vec<String>>,
     path: PathBuf,
 }
 
@@ -39,7 +42,7 @@ impl fmt::Debug for FeatureSet {
 }
 
 impl FeatureSet {
-    /// Opens `features.npy` and `labels.npy` in the folder `dir`.
+    /// Opens `features.npy` and `labels.npy` in the folder `dir`, and `classes.json` where it is there.
     ///
     /// Features are f32 in C order and stay on disk; f64 is converted into memory. Anything else is refused.
     /// Labels are of any integer type. The files must not be changed while the set is in use. Whether the numbers are
@@ -47,7 +50,8 @@ impl FeatureSet {
     ///
     /// # Errors
     /// [`EvalError::Npy`] for another type, shape or order and for a truncated file, [`EvalError::RowMismatch`] where
-    /// the two files differ in their number of rows, [`EvalError::Label`] for a negative label.
+    /// the two files differ in their number of rows, [`EvalError::Label`] for a negative label, [`EvalError::Classes`] for names
+    /// that are not the labels'.
     pub fn open(dir: &Path) -> Result<Self> {
         let features = dir.join(FEATURES_FILE);
         let matrix = Matrix::open(&features)?;
@@ -60,7 +64,11 @@ impl FeatureSet {
                 found: format!("shape ({}, {})", matrix.n_rows, matrix.n_columns),
             });
         }
-        Self::new(matrix, labels, features, labels_path)
+        let set = Self::new(matrix, labels, features, labels_path)?;
+        let path = dir.join(CLASSES_FILE);
+        let class_names = classes::read(&path)?;
+        class_names.as_ref().map_or(Ok(()), |names| classes::check(names, set.n_classes, &path))?;
+        Ok(Self { class_names, ..set })
     }
 
     /// A set in memory, without files.
@@ -82,7 +90,40 @@ impl FeatureSet {
             });
         }
         let n_classes = labels.iter().max().map_or(0, |largest| largest + 1);
-        Ok(Self { matrix, labels, n_classes, path })
+        Ok(Self { matrix: Arc::new(matrix), labels, n_classes, class_names: None, path })
+    }
+
+    /// The set with names for its classes, in the order of the labels.
+    ///
+    /// # Errors
+    /// [`EvalError::Classes`] where a name is there twice or a label has none.
+    pub fn named(self, class_names: Vec<String>) -> Result<Self> {
+        classes::check(&class_names, self.n_classes, &self.path)?;
+        Ok(Self { class_names: Some(class_names), ..self })
+    }
+
+    /// This set, to be measured with what is learned on `train`: its rows with the labels that `train` gives their classes. Where both
+    /// sets name their classes, they are matched by name; else the numbers are taken as they are.
+    ///
+    /// # Errors
+    /// [`EvalError::Unlike`] for another number of columns, [`EvalError::UnknownClass`] for a class of which `train` has no row,
+    /// [`EvalError::OtherLabels`] where one of the sets has no names and the labels that occur are not the same.
+    pub fn in_classes_of(&self, train: &Self) -> Result<Self> {
+        if train.n_columns() != self.n_columns() {
+            return Err(EvalError::Unlike {
+                path: self.path.clone(),
+                reference: train.path.clone(),
+                expected: format!("{} columns", train.n_columns()),
+                found: self.n_columns().to_string(),
+            });
+        }
+        Ok(Self {
+            matrix: self.matrix.clone(),
+            labels: classes::matched(train, self)?,
+            n_classes: train.n_classes,
+            class_names: train.class_names.clone(),
+            path: self.path.clone(),
+        })
     }
 
     /// The features, (N, D).
@@ -124,6 +165,11 @@ impl FeatureSet {
     /// One more than the largest label.
     pub fn n_classes(&self) -> usize {
         self.n_classes
+    }
+
+    /// The names of the classes 0..`n_classes`, and maybe of more, where they are known.
+    pub fn class_names(&self) -> Option<&[String]> {
+        self.class_names.as_deref()
     }
 
     /// Number of rows of each class 0..`n_classes`.
@@ -173,16 +219,4 @@ impl FeatureSet {
     pub(crate) fn gather_labels(&self, rows: &[u32]) -> Vec<usize> {
         rows.iter().map(|&row| self.labels[row as usize]).collect()
     }
-}
-
-/// Checks that `test` can be measured with what is learned on `train`: as many columns, no class of its own.
-pub(crate) fn check_alike(train: &FeatureSet, test: &FeatureSet) -> Result<()> {
-    let (expected, found) = if train.n_columns() != test.n_columns() {
-        (format!("{} columns", train.n_columns()), format!("{}", test.n_columns()))
-    } else if test.n_classes() > train.n_classes() {
-        (format!("labels in 0..{}", train.n_classes()), format!("{}", test.n_classes() - 1))
-    } else {
-        return Ok(());
-    };
-    Err(EvalError::Unlike { path: test.path.clone(), reference: train.path.clone(), expected, found })
 }

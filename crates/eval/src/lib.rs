@@ -30,6 +30,7 @@
 //! ```
 
 mod cifar10;
+mod classes;
 mod confusion;
 mod cross_validation;
 mod draws;
@@ -47,6 +48,7 @@ mod svhn;
 mod writer;
 
 pub use cifar10::{AllLabels, Cifar10Protocol, Cifar10Result, FewLabels, cifar10_protocol};
+pub use classes::CLASSES_FILE;
 pub use confusion::Confusion;
 pub use draws::{Draws, stratified_folds, validation_rows};
 pub use error::{EvalError, Result};

@@ -4,7 +4,7 @@
 use std::io::{BufWriter, Read, Seek, SeekFrom, Write};
 use std::path::Path;
 
-use dcgan_images::{NpyMismatch, check_npy_head, split_npy_head};
+use dcgan_images::{NpyMismatch, check_npy_head, regular, split_npy_head};
 use fs_err::File;
 use half::bf16;
 use memmap2::Mmap;
@@ -107,7 +107,7 @@ pub(crate) fn room<T>(path: &Path, n_values: usize) -> Result<Vec<T>> {
 }
 
 fn map(path: &Path) -> Result<Mmap> {
-    let file = File::open(path)?;
+    let file = regular::open(path)?;
     let unusable = |found: String| EvalError::Npy {
         path: path.into(),
         expected: "a NumPy file with a matrix (N, D) of f32".into(),
@@ -164,6 +164,7 @@ type IntegerReader = fn(&[u8]) -> std::result::Result<Vec<i128>, ReadNpyError>;
 
 /// Reads `labels.npy`: one dimension, any integer type.
 pub(crate) fn read_labels(path: &Path) -> Result<Vec<usize>> {
+    regular::open(path)?;
     let bytes = fs_err::read(path)?;
     check_npy_head(&bytes).map_err(|mismatch| head_error(path, mismatch))?;
     let readers: [IntegerReader; 8] = [

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::confusion::Confusion;
 use crate::draws::Draws;
 use crate::error::Result;
-use crate::features::{FeatureSet, check_alike};
+use crate::features::FeatureSet;
 use crate::measure::{Trainer, largest_gap, measure};
 use crate::progress::{Observe, Progress};
 use crate::scorer::{ModelBank, Rows};
@@ -69,6 +69,7 @@ impl SvhnProtocol {
     /// As [`Draws::new`].
     pub fn draws(&self, train: &FeatureSet) -> Result<Draws> {
         Draws::new(train.labels(), train.n_classes(), self.n_validation, self.n_per_class, self.seed)
+            .map_err(|error| error.named(train.class_names()))
     }
 }
 
@@ -132,7 +133,7 @@ pub fn svhn_protocol(
     observe: Observe<'_>,
 ) -> Result<SvhnResult> {
     protocol.validate()?;
-    check_alike(train, test)?;
+    let test = &test.in_classes_of(train)?;
     let draws = protocol.draws(train)?;
     train.check_finite()?;
     test.check_finite()?;
@@ -156,7 +157,7 @@ pub fn svhn_protocol(
         std: std_dev(&measured.errors),
         deviation: INTERVAL_DEVIATIONS * std_dev(&measured.errors),
         errors: measured.errors,
-        confusion: measured.confusion,
+        confusion: measured.confusion.named(train.class_names()),
         n_train: train.n_rows(),
         n_labels: protocol.n_per_class * train.n_classes(),
         n_validation: protocol.n_validation,

@@ -5,13 +5,14 @@ use std::path::{Path, PathBuf};
 use ndarray::ArrayView1;
 use ndarray_npy::WriteNpyExt;
 
+use crate::classes::{self, CLASSES_FILE};
 use crate::error::{EvalError, Result};
 use crate::features::{FEATURES_FILE, LABELS_FILE};
 use crate::npy::RowWriter;
 
-/// Streams `features.npy` (f32, (N, D)) and `labels.npy` (u32, (N,)) into a folder.
+/// Streams `features.npy` (f32, (N, D)) and `labels.npy` (u32, (N,)) into a folder, with `classes.json` where the classes have names.
 ///
-/// Both files appear whole at [`finish`](Self::finish), or not at all: until then they carry other names, and are
+/// The files appear whole at [`finish`](Self::finish), or not at all: until then they carry other names, and are
 /// removed where the writer is dropped unfinished.
 ///
 /// ```
@@ -31,7 +32,9 @@ pub struct FeatureWriter {
     rows: Option<RowWriter>,
     partial_features: PathBuf,
     partial_labels: PathBuf,
+    partial_classes: PathBuf,
     labels: Vec<u32>,
+    class_names: Option<Vec<String>>,
     n_columns: usize,
 }
 
@@ -48,7 +51,22 @@ impl FeatureWriter {
         let partial_features = dir.join(format!("{FEATURES_FILE}.partial"));
         let partial_labels = dir.join(format!("{LABELS_FILE}.partial"));
         let rows = Some(RowWriter::create(&partial_features)?);
-        Ok(Self { dir: dir.into(), rows, partial_features, partial_labels, labels: Vec::new(), n_columns })
+        Ok(Self {
+            dir: dir.into(),
+            rows,
+            partial_features,
+            partial_labels,
+            partial_classes: dir.join(format!("{CLASSES_FILE}.partial")),
+            labels: Vec::new(),
+            class_names: None,
+            n_columns,
+        })
+    }
+
+    /// Has `classes.json` written too: the names of the classes, in the order of the labels.
+    pub fn named(mut self, class_names: Option<Vec<String>>) -> Self {
+        self.class_names = class_names;
+        self
     }
 
     /// Appends `labels.len()` rows; `values` holds their features row by row.
@@ -78,10 +96,11 @@ impl FeatureWriter {
         Ok(())
     }
 
-    /// Completes both files and returns the number of rows.
+    /// Completes the files and returns the number of rows.
     ///
     /// # Errors
-    /// [`EvalError::Rows`] where nothing was appended, [`EvalError::Io`].
+    /// [`EvalError::Rows`] where nothing was appended, [`EvalError::Classes`] where a label has no name among those given,
+    /// [`EvalError::Io`].
     pub fn finish(mut self) -> Result<usize> {
         let n_rows = self.labels.len();
         if n_rows == 0 {
@@ -93,6 +112,17 @@ impl FeatureWriter {
         if let Some(rows) = self.rows.take() {
             rows.finish(n_rows, self.n_columns)?;
         }
+        let classes_path = self.dir.join(CLASSES_FILE);
+        if let Some(names) = &self.class_names {
+            let n_classes = self.labels.iter().max().map_or(0, |largest| *largest as usize + 1);
+            classes::check(names, n_classes, &classes_path)?;
+            let text = serde_json::to_vec_pretty(names).map_err(std::io::Error::from)?;
+            fs_err::write(&self.partial_classes, text)?;
+            fs_err::rename(&self.partial_classes, &classes_path)?;
+        } else if classes_path.exists() {
+            // It belongs to the features and labels that are replaced.
+            fs_err::remove_file(&classes_path)?;
+        }
         fs_err::rename(&self.partial_labels, self.dir.join(LABELS_FILE))?;
         fs_err::rename(&self.partial_features, self.dir.join(FEATURES_FILE))?;
         Ok(n_rows)
@@ -101,9 +131,10 @@ impl FeatureWriter {
 
 impl Drop for FeatureWriter {
     fn drop(&mut self) {
-        // After `finish` neither file is there; before, nobody is left to tell of one that cannot be removed.
+        // After `finish` none of them is there; before, nobody is left to tell of one that cannot be removed.
         let _ = fs_err::remove_file(&self.partial_features);
         let _ = fs_err::remove_file(&self.partial_labels);
+        let _ = fs_err::remove_file(&self.partial_classes);
     }
 }
 

@@ -205,7 +205,7 @@ fn what_cannot_work_is_refused_before_work() {
         "features in memory: expected 40 columns as in features in memory, found 39"
     );
     let more_classes = FeatureSet::from_arrays(&Array2::zeros((2, 40)), vec![0, 4]).unwrap();
-    assert!(refused(&train, &more_classes, protocol()).contains("expected labels in 0..4"));
+    assert!(refused(&train, &more_classes, protocol()).contains("expected the labels 0 1 2 3 as in"));
     let mut features = test.features().to_owned();
     features[[17, 3]] = f32::NAN;
     let spoilt = FeatureSet::from_arrays(&features, test.labels().to_vec()).unwrap();

@@ -3,12 +3,12 @@
 use std::ops::ControlFlow;
 use std::path::Path;
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::time::{Duration, Instant};
 
+use dcgan_images::walk::Stop;
 use dcgan_images::{
-    Damaged, DecodeConfig, ImagesError, Payload, Picture, Record, Records, ReducedPicture, Source,
+    Damaged, DecodeConfig, ImagesError, Payload, Picture, Record, Records, ReducedPicture, Source, threads,
 };
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
@@ -126,25 +126,22 @@ pub fn crop_faces(
     config.crop.validate()?;
     let detector = FaceDetector::new(&config.detector)?;
     let limit = config.limit.unwrap_or(usize::MAX);
-    let n_total = source.n_images()?.map_or(0, |n| n.min(limit as u64));
+    let n_total = source.n_images_observed(observe)?.map_or(0, |n| n.min(limit as u64));
     let mut journal = Journal::resume(dir, 3 * config.crop.size * config.crop.size)?;
     let n_resumed = journal.n_rows();
-    let records: Records = Box::new(source.records()?.take(limit).skip(n_resumed as usize));
-    let looker =
-        Looker { detector, config, shown: Mutex::new(journal.shown()), is_stopped: AtomicBool::new(false) };
+    let stop = Stop::default();
+    let records: Records = Box::new(source.records_until(&stop)?.take(limit).skip(n_resumed as usize));
+    let looker = Looker { detector, config, shown: Mutex::new(journal.shown()), stop: stop.clone() };
     let mut times = Times::default();
     std::thread::scope(|scope| {
         // Reading overlaps looking, and that overlaps writing.
         let (to_look, chunks) = sync_channel(1);
         let (to_write, looked) = sync_channel(1);
-        scope.spawn(move || send_chunks(records, &to_look));
-        scope.spawn(|| {
-            let to_write = to_write;
-            looker.look_at_all(chunks, &to_write);
-        });
-        let written =
-            write_all(looked, &mut journal, &looker, &mut times, &mut |done| observe(done, n_total));
-        looker.is_stopped.store(true, Ordering::Relaxed);
+        threads::spawn(scope, "read", move || send_chunks(records, &to_look))?;
+        let looker = &looker;
+        threads::spawn(scope, "look", move || looker.look_at_all(chunks, &to_write))?;
+        let written = write_all(looked, &mut journal, looker, &mut times, &mut |done| observe(done, n_total));
+        stop.set();
         written
     })?;
     let counts = finish(journal, source, config, dir)?;
@@ -212,8 +209,8 @@ struct Looker<'a> {
     config: &'a CollectConfig,
     /// How many photos of each outcome have been written with a thumbnail.
     shown: Mutex<Shown>,
-    /// Whether no further photo is to be looked at.
-    is_stopped: AtomicBool,
+    /// Set where no further photo is to be looked at, or looked for.
+    stop: Stop,
 }
 
 impl Looker<'_> {
@@ -248,7 +245,7 @@ impl Looker<'_> {
     }
 
     fn is_stopped(&self) -> bool {
-        self.is_stopped.load(Ordering::Relaxed)
+        self.stop.is_set()
     }
 
     fn look(&self, record: Record, scratch: &mut DetectorScratch) -> Result<(Photo, Vec<u8>, Times)> {
@@ -352,7 +349,7 @@ fn write_all(
         }
         if !is_broken && observe(journal.n_rows()).is_break() {
             is_broken = true;
-            looker.is_stopped.store(true, Ordering::Relaxed);
+            looker.stop.set();
         }
     }
 }

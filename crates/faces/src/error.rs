@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 pub enum FacesError {
     /// The photos could not be read, or the store not written.
     #[error(transparent)]
-    Images(#[from] dcgan_images::ImagesError),
+    Images(dcgan_images::ImagesError),
     /// A file could not be read or written; the message names it.
     #[error(transparent)]
     Io(#[from] std::io::Error),
@@ -51,6 +51,15 @@ pub enum FacesError {
 
 /// The crate's result.
 pub type Result<T> = std::result::Result<T, FacesError>;
+
+impl From<dcgan_images::ImagesError> for FacesError {
+    fn from(error: dcgan_images::ImagesError) -> Self {
+        match error {
+            dcgan_images::ImagesError::Interrupted => Self::Interrupted,
+            other => Self::Images(other),
+        }
+    }
+}
 
 impl FacesError {
     pub(crate) fn file(path: &Path, expected: impl Into<String>, found: impl Into<String>) -> Self {

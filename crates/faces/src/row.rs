@@ -67,11 +67,15 @@ impl Photo {
         }
     }
 
-    /// The keys of its crops in the store, in the order of its faces: its own, then `key#2` and so on.
+    /// The keys of its crops in the store, in the order of its faces: its own, then `key#2` and so on. Where its own ends like
+    /// that, as that of a crop does, it is `key#1`, so that two photos' crops never share a key.
     pub(crate) fn crop_keys(&self) -> impl Iterator<Item = String> {
         let crops = self.faces.iter().filter(|(_, outcome)| *outcome == Outcome::Cropped);
-        crops.enumerate().map(|(k, _)| match k {
-            0 => self.key.clone(),
+        let is_numbered = self.key.rsplit_once('#').is_some_and(|(_, number)| {
+            !number.is_empty() && number.bytes().all(|digit| digit.is_ascii_digit())
+        });
+        crops.enumerate().map(move |(k, _)| match k {
+            0 if !is_numbered => self.key.clone(),
             k => format!("{}#{}", self.key, k + 1),
         })
     }
@@ -145,5 +149,35 @@ impl BoxesWriter {
             Column::MaybeStrings(rows.iter().map(|(photo, _)| photo.reason.clone()).collect()),
         ];
         Ok(self.file.write(&columns)?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::*;
+
+    #[test]
+    fn crops_of_different_photos_have_different_keys() {
+        let face = Face { x: 0.0, y: 0.0, width: 1.0, height: 1.0, score: 1.0 };
+        let keys_of = |key: &str| -> Vec<String> {
+            let photo = Photo {
+                key: key.to_owned(),
+                source: String::new(),
+                label: None,
+                size: None,
+                faces: vec![(face, Outcome::Cropped); 3],
+                reason: None,
+                thumbnail: Vec::new(),
+            };
+            photo.crop_keys().collect()
+        };
+        assert_eq!(keys_of("a.jpg"), ["a.jpg", "a.jpg#2", "a.jpg#3"]);
+        // A crop as a photo.
+        assert_eq!(keys_of("a.jpg#2"), ["a.jpg#2#1", "a.jpg#2#2", "a.jpg#2#3"]);
+        let photos = ["a", "a#", "a#1", "a#2", "a#2#1", "a#2#2", "a#2#2#1"];
+        let keys: HashSet<String> = photos.iter().flat_map(|key| keys_of(key)).collect();
+        assert_eq!(keys.len(), 3 * photos.len());
     }
 }

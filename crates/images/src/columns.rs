@@ -13,7 +13,7 @@ use parquet::file::reader::{FileReader, SerializedFileReader};
 use parquet::file::writer::{SerializedFileWriter, SerializedRowGroupWriter};
 use parquet::schema::parser::parse_message_type;
 
-use crate::{ImagesError, Result};
+use crate::{ImagesError, Result, regular};
 
 /// Rows in a row group.
 pub const ROW_GROUP: usize = 1 << 16;
@@ -140,7 +140,7 @@ fn write_column<T: DataType>(
 /// Where the file cannot be read, or a column is missing or of another type than text, 32- or 64-bit integers and floats, none of
 /// them nullable.
 pub fn read(path: &Path, names: &[&str], mut visit: impl FnMut(Vec<Column>)) -> Result<()> {
-    let (file, _) = fs_err::File::open(path)?.into_parts();
+    let (file, _) = regular::open(path)?.into_parts();
     let file = without_panic(|| SerializedFileReader::new(file)).map_err(|e| parquet_error(path, e))?;
     let schema = file.metadata().file_metadata().schema_descr();
     let index_of = |name: &&str| {

@@ -6,7 +6,7 @@ use std::borrow::Cow;
 ///
 /// A field that begins with `=`, `+`, `-`, `@`, a tabulator or a carriage return would be run as a formula. It gets a `'` before
 /// it, as one writes text into a spreadsheet by hand; so does one that begins with `'`. Whoever reads the file by a program takes
-/// one leading `'` away.
+/// one leading `'` away, as [`csv_text`] does.
 ///
 /// ```
 /// use dcgan_images::csv_field;
@@ -19,4 +19,15 @@ pub fn csv_field(text: &str) -> Cow<'_, str> {
         true => Cow::Owned(format!("'{text}")),
         false => Cow::Borrowed(text),
     }
+}
+
+/// The text of a field that [`csv_field`] wrote.
+///
+/// ```
+/// use dcgan_images::{csv_field, csv_text};
+/// assert_eq!(csv_text(&csv_field("'70s.jpg")), "'70s.jpg");
+/// assert_eq!(csv_text("a'b.jpg"), "a'b.jpg");
+/// ```
+pub fn csv_text(field: &str) -> &str {
+    field.strip_prefix('\'').unwrap_or(field)
 }

@@ -2,15 +2,18 @@
 
 use std::ops::ControlFlow;
 use std::path::Path;
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use crate::readers::Records;
+use crate::source::POLL;
 use crate::store::{StoreDescription, StoreWriter};
+use crate::walk::Stop;
 use crate::{
     Damaged, DecodeConfig, Filter, ImagesError, Payload, Picture, Record, Resize, Result, Source, in_words,
+    threads,
 };
 
 /// How a data set is brought into a store.
@@ -111,17 +114,21 @@ pub fn import(
     out: &Path,
     observe: &mut dyn FnMut(u64, u64) -> ControlFlow<()>,
 ) -> Result<ImportSummary> {
-    let n_images = source.n_images()?;
-    import_records(source, source.records()?, n_images, config, out, observe)
+    config.validate()?;
+    let n_images = source.n_images_observed(observe)?;
+    let stop = Stop::default();
+    import_records(source, source.records_until(&stop)?, &stop, n_images, config, out, observe)
 }
 
-/// [`import`] of some of a source's records: `records`, of which there are `n_images`, where that is known.
+/// [`import`] of some of a source's records: `records`, which end soon after `stop` is set and of which there are `n_images`, where
+/// that is known.
 ///
 /// # Errors
 /// As [`import`].
 pub fn import_records(
     source: &Source,
     records: Records,
+    stop: &Stop,
     n_images: Option<u64>,
     config: &ImportConfig,
     out: &Path,
@@ -134,8 +141,10 @@ pub fn import_records(
     std::thread::scope(|scope| {
         // Reading overlaps decoding; without room in the channel the next chunk waits in the reader's hands.
         let (sender, receiver) = sync_channel(0);
-        scope.spawn(move || send_chunks(records, &sender));
-        importer.take_all(receiver)
+        threads::spawn(scope, "read", move || send_chunks(records, &sender))?;
+        let taken = importer.take_all(receiver);
+        stop.set();
+        taken
     })?;
     let Importer { writer, n_images, n_bad, first_bad, .. } = importer;
     let path = source.path().to_path_buf();
@@ -218,12 +227,18 @@ impl<'a> Importer<'a> {
     }
 
     fn take_all(&mut self, chunks: Receiver<Result<Vec<Record>>>) -> Result<()> {
-        for chunk in chunks {
-            let mut records = chunk?.into_iter();
-            while records.len() > 0 {
-                if (self.observe)(self.n_images + self.n_bad, self.n_total).is_break() {
-                    return Err(ImagesError::Interrupted);
+        loop {
+            let chunk = match chunks.recv_timeout(POLL) {
+                Ok(chunk) => chunk?,
+                Err(RecvTimeoutError::Disconnected) => return Ok(()),
+                Err(RecvTimeoutError::Timeout) => {
+                    self.ask()?;
+                    continue;
                 }
+            };
+            let mut records = chunk.into_iter();
+            while records.len() > 0 {
+                self.ask()?;
                 let n = self.n_at_once();
                 self.take(records.by_ref().take(n).collect())?;
                 if self.is_full() {
@@ -231,7 +246,14 @@ impl<'a> Importer<'a> {
                 }
             }
         }
-        Ok(())
+    }
+
+    /// Tells how far it is, and asks whether to go on.
+    fn ask(&mut self) -> Result<()> {
+        match (self.observe)(self.n_images + self.n_bad, self.n_total) {
+            ControlFlow::Continue(()) => Ok(()),
+            ControlFlow::Break(()) => Err(ImagesError::Interrupted),
+        }
     }
 
     /// How many pictures are decoded before they are written: few enough to stop soon when asked to, and to fit in the

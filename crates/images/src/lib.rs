@@ -32,6 +32,7 @@
 //! # }
 //! ```
 
+mod bad;
 pub mod batches;
 pub mod columns;
 pub mod counting;
@@ -41,6 +42,7 @@ mod error;
 pub mod grid;
 mod import;
 mod jpeg;
+pub mod key;
 mod lmdb_writer;
 mod npy_head;
 pub mod page;
@@ -50,14 +52,18 @@ mod pixel_box;
 mod readers;
 mod record;
 mod reduced;
+pub mod regular;
 mod resize;
 mod sheet;
 mod source;
 mod store;
 pub mod synthetic;
+pub mod threads;
+pub mod walk;
 mod webp;
 
-pub use csv_field::csv_field;
+pub use bad::{BadWriter, read_bad};
+pub use csv_field::{csv_field, csv_text};
 pub use decode::{Damaged, DecodeConfig, decode};
 pub use error::{ImagesError, Result};
 pub use import::{ImportConfig, ImportSummary, import, import_records};

@@ -6,12 +6,14 @@ use std::path::{Path, PathBuf};
 use heed::types::Bytes;
 use heed::{CommitOrAbort, Database, Env, EnvOpenOptions, MdbError};
 
-use crate::{ImagesError, Result};
+use crate::{ImagesError, Result, key};
 
 /// Bytes that are put in one transaction, at most (one picture may be longer).
 const TRANSACTION_BYTES: usize = 1 << 25;
 /// Address space that is reserved at first. It is doubled as the LMDB fills, for where it is scarce.
 const FIRST_MAP_BYTES: usize = 1 << 28;
+/// LMDB's own limit on the bytes of a key.
+const MAX_KEY: usize = 511;
 
 /// An LMDB being filled: one unnamed database, as in LSUN.
 pub struct LmdbWriter {
@@ -46,10 +48,14 @@ impl LmdbWriter {
     /// Adds a picture; one of the same key is replaced.
     ///
     /// # Errors
-    /// As [`Self::create`].
-    pub fn put(&mut self, key: &str, bytes: Vec<u8>) -> Result<()> {
+    /// [`ImagesError::Layout`] for a key that LMDB cannot hold; else as [`Self::create`].
+    pub fn put(&mut self, key: &[u8], bytes: Vec<u8>) -> Result<()> {
+        if key.is_empty() || key.len() > MAX_KEY {
+            let found = format!("{} of {} bytes", key::of(key), key.len());
+            return Err(ImagesError::layout(&self.path, format!("keys of 1 to {MAX_KEY} bytes"), found));
+        }
         self.n_waiting_bytes += bytes.len();
-        self.waiting.push((key.as_bytes().to_vec(), bytes));
+        self.waiting.push((key.to_vec(), bytes));
         if self.n_waiting_bytes >= TRANSACTION_BYTES { self.write() } else { Ok(()) }
     }
 
@@ -122,9 +128,11 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("lmdb");
         let mut writer = LmdbWriter::create(&path).unwrap();
-        for (key, byte) in [("b", 2), ("a", 1), ("c", 3)] {
+        for (key, byte) in [(b"b", 2), (b"a", 1), (b"c", 3)] {
             writer.put(key, vec![byte; 5_000]).unwrap();
         }
+        let message = writer.put(&[b'k'; 512], Vec::new()).unwrap_err().to_string();
+        assert!(message.contains("lmdb: expected keys of 1 to 511 bytes, found kkk"), "{message}");
         writer.finish().unwrap();
         let found: Vec<_> = Source::Lsun { path }.records().unwrap().map(|r| r.unwrap()).collect();
         let keys: Vec<&str> = found.iter().map(|record| record.key.as_str()).collect();
@@ -139,7 +147,7 @@ mod tests {
         let mut writer = LmdbWriter::create_with(&path, 1 << 20).unwrap();
         // More than one transaction, and more than one doubling in the first.
         for i in 0..9u8 {
-            writer.put(&i.to_string(), vec![i; 5_000_000]).unwrap();
+            writer.put(i.to_string().as_bytes(), vec![i; 5_000_000]).unwrap();
         }
         writer.finish().unwrap();
         let found: Vec<_> = Source::Lsun { path }.records().unwrap().map(|r| r.unwrap()).collect();

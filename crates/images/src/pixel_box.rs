@@ -4,7 +4,7 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{ImagesError, Result};
+use crate::{ImagesError, Result, regular};
 
 /// A rectangle of whole pixels: columns `x0..x1`, rows `y0..y1`, counted from the upper left corner.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -43,7 +43,7 @@ const HEADER: [&str; 5] = ["sample", "x0", "y0", "x1", "y1"];
 /// [`ImagesError::Csv`] where it is no CSV; [`ImagesError::Layout`], naming file and line, where the header is another, a
 /// value is no whole number, a sample does not exist, or a box is empty or reaches beyond its picture.
 pub fn read_boxes(path: &Path, n_samples: usize, [height, width]: [usize; 2]) -> Result<Vec<SampleBox>> {
-    let file = fs_err::File::open(path)?;
+    let file = regular::open(path)?;
     let csv_error = |source| ImagesError::Csv { path: path.to_path_buf(), source };
     let mut reader = csv::ReaderBuilder::new().trim(csv::Trim::All).from_reader(file);
     let header: Vec<String> = reader.headers().map_err(csv_error)?.iter().map(str::to_owned).collect();

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use crate::decode::{DecodeConfig, decode_interleaved};
 use crate::reduced::{ReducedPicture, Thumbnail, decode_reduced, decode_thumbnail, thumbnail};
 use crate::resize::Filter;
-use crate::{ImagesError, Picture, Resize, Result};
+use crate::{ImagesError, Picture, Resize, Result, regular};
 
 /// One image of a data set, not yet decoded, so that decoding can run in parallel.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -30,6 +30,8 @@ pub enum Payload {
     Encoded(Vec<u8>),
     /// An encoded picture file on disk, read when decoded.
     File(PathBuf),
+    /// Nowhere: it is known that it cannot be used, and why.
+    Bad(String),
 }
 
 /// The longest image file that is read: 256 MiB.
@@ -41,7 +43,7 @@ impl Payload {
         match self {
             Self::Pixels(picture) => picture.pixels.len(),
             Self::Encoded(bytes) => bytes.len(),
-            Self::File(_) => 0,
+            Self::File(_) | Self::Bad(_) => 0,
         }
     }
 
@@ -61,6 +63,7 @@ impl Payload {
             Self::Pixels(picture) => resize.apply(picture, filter)?,
             Self::Encoded(bytes) => resize.apply_to(decode_interleaved(&bytes, config)?, filter)?,
             Self::File(path) => resize.apply_to(decode_interleaved(&read_file(&path)?, config)?, filter)?,
+            Self::Bad(reason) => return Err(ImagesError::bad(reason)),
         };
         picture.with_channels(channels)
     }
@@ -74,6 +77,7 @@ impl Payload {
             Self::Pixels(picture) => thumbnail(picture, n, filter)?,
             Self::Encoded(bytes) => decode_thumbnail(&bytes, n, filter, config)?,
             Self::File(path) => decode_thumbnail(&read_file(&path)?, n, filter, config)?,
+            Self::Bad(reason) => return Err(ImagesError::bad(reason)),
         };
         Ok(Thumbnail { picture: thumbnail.picture.with_channels(3)?, ..thumbnail })
     }
@@ -91,6 +95,7 @@ impl Payload {
             Self::Pixels(picture) => Ok(picture.into()),
             Self::Encoded(bytes) => decode_reduced(&bytes, least_scale, config),
             Self::File(path) => decode_reduced(&read_file(&path)?, least_scale, config),
+            Self::Bad(reason) => Err(ImagesError::bad(reason)),
         }
     }
 
@@ -103,13 +108,14 @@ impl Payload {
             Self::Pixels(_) => Ok(None),
             Self::Encoded(bytes) => Ok(Some(bytes)),
             Self::File(path) => Ok(Some(read_file(&path)?)),
+            Self::Bad(reason) => Err(ImagesError::bad(reason)),
         }
     }
 }
 
 fn read_file(path: &Path) -> Result<Vec<u8>> {
     let unreadable = |e: std::io::Error| ImagesError::bad(format!("cannot be read: {e}"));
-    let mut file = fs_err::File::open(path).map_err(unreadable)?;
+    let mut file = regular::open(path).map_err(unreadable)?;
     let n_bytes = file.metadata().map_err(unreadable)?.len();
     if n_bytes > MAX_FILE_BYTES {
         return Err(ImagesError::bad(format!("expected at most {MAX_FILE_BYTES} bytes, found {n_bytes}")));

@@ -1,14 +1,23 @@
 //! The data sets that can be read.
 
 use std::fmt;
+use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
+use std::sync::mpsc::{RecvTimeoutError, sync_channel};
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
 use crate::readers::{
     Records, cifar10, folder, imagenet, lsun, mnist, name_of, packed, passed_over, store, svhn, tar_shards,
 };
-use crate::{ImageStore, ImagesError, PassedOver, Result, csv_field};
+use crate::walk::{LeftOut, Stop};
+use crate::{BadWriter, ImageStore, ImagesError, PassedOver, Record, Result, threads};
+
+/// Records that are read before they are asked for, at most.
+const N_AHEAD: usize = 64;
+/// How long an observer waits, at most, to be asked whether to stop.
+pub(crate) const POLL: Duration = Duration::from_millis(100);
 
 /// A data set on disk, in the layout it is distributed in.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -89,16 +98,26 @@ impl Source {
     /// [`crate::ImagesError::Layout`] or [`crate::ImagesError::Lmdb`] where files are not what the format promises: they break
     /// off, have another magic number, or hold a label out of range. After an error the iterator ends.
     pub fn records(&self) -> Result<Records> {
+        self.records_until(&Stop::default())
+    }
+
+    /// [`Source::records`] that end with [`ImagesError::Interrupted`] soon after `stop` is set, also while a folder is searched.
+    ///
+    /// # Errors
+    /// As [`Source::records`].
+    pub fn records_until(&self, stop: &Stop) -> Result<Records> {
         packed::refuse(self)?;
         match self {
             Self::Cifar10 { path, split } => cifar10::records(path, *split),
             Self::Svhn { path } => svhn::records(path),
             Self::Mnist { images, labels } => mnist::records(images, labels.as_deref()),
-            Self::Folder { path, classes: false } => folder::records(path),
-            Self::Folder { path, classes: true } => folder::records_of_classes(path, folder::classes(path)?),
+            Self::Folder { path, classes: false } => folder::records(path, stop),
+            Self::Folder { path, classes: true } => {
+                folder::records_of_classes(path, &folder::classes(path)?, stop)
+            }
             Self::ImageNetTar { path } => imagenet::tar_records(path),
             Self::ImageNetFolder { path } => {
-                folder::records_of_classes(path, imagenet::folder_classes(path)?)
+                folder::records_of_classes(path, &imagenet::folder_classes(path)?, stop)
             }
             Self::Lsun { path } => lsun::records(path),
             Self::Tar { path } => tar_shards::records(path),
@@ -111,12 +130,88 @@ impl Source {
     /// # Errors
     /// As [`Source::records`].
     pub fn n_images(&self) -> Result<Option<u64>> {
+        self.n_images_until(&Stop::default())
+    }
+
+    /// [`Source::n_images`], with `observe` asked all the while whether to go on.
+    ///
+    /// # Errors
+    /// As [`Source::records`]; [`ImagesError::Interrupted`] where `observe` breaks.
+    pub fn n_images_observed(
+        &self,
+        observe: &mut dyn FnMut(u64, u64) -> ControlFlow<()>,
+    ) -> Result<Option<u64>> {
+        let stop = &Stop::default();
+        std::thread::scope(|scope| {
+            let (sender, receiver) = sync_channel(1);
+            let count = move || {
+                // Whoever does not wait for it any more was interrupted.
+                let _ = sender.send(self.n_images_until(stop));
+            };
+            threads::spawn(scope, "count", count)?;
+            loop {
+                match receiver.recv_timeout(POLL) {
+                    Ok(n_images) => return n_images,
+                    Err(RecvTimeoutError::Timeout) if observe(0, 0).is_break() => stop.set(),
+                    Err(RecvTimeoutError::Timeout) => {}
+                    Err(RecvTimeoutError::Disconnected) => return Err(ImagesError::Interrupted),
+                }
+            }
+        })
+    }
+
+    /// Gives each record to `take`, which breaks where it has enough; `observe` is told how many were given and asked all the while
+    /// whether to go on. Reading is a little ahead, on a thread of its own.
+    ///
+    /// # Errors
+    /// As [`Source::records`], and those of `take`; [`ImagesError::Interrupted`] where `observe` breaks.
+    pub fn for_each_record<E: From<ImagesError>>(
+        &self,
+        observe: &mut dyn FnMut(u64) -> ControlFlow<()>,
+        take: &mut dyn FnMut(Record) -> std::result::Result<ControlFlow<()>, E>,
+    ) -> std::result::Result<(), E> {
+        let stop = Stop::default();
+        let mut records = self.records_until(&stop)?;
+        std::thread::scope(|scope| {
+            let (sender, receiver) = sync_channel(N_AHEAD);
+            // What it cannot send, nobody wants.
+            let read = move || {
+                let _ = records.try_for_each(|record| sender.send(record));
+            };
+            threads::spawn(scope, "read", read).map_err(ImagesError::from)?;
+            let mut n_given = 0;
+            let done = loop {
+                match receiver.recv_timeout(POLL) {
+                    Ok(Ok(record)) => match take(record) {
+                        Ok(ControlFlow::Continue(())) => n_given += 1,
+                        Ok(ControlFlow::Break(())) => break Ok(()),
+                        Err(error) => break Err(error),
+                    },
+                    Ok(Err(error)) => break Err(error.into()),
+                    Err(RecvTimeoutError::Timeout) => {}
+                    Err(RecvTimeoutError::Disconnected) => break Ok(()),
+                }
+                if observe(n_given).is_break() {
+                    break Err(ImagesError::Interrupted.into());
+                }
+            };
+            stop.set();
+            drop(receiver);
+            done
+        })
+    }
+
+    /// [`Source::n_images`], which ends with [`ImagesError::Interrupted`] soon after `stop` is set.
+    ///
+    /// # Errors
+    /// As [`Source::records`].
+    pub fn n_images_until(&self, stop: &Stop) -> Result<Option<u64>> {
         packed::refuse(self)?;
         Ok(match self {
             Self::Cifar10 { path, split } => Some(cifar10::n_images(path, *split)?),
             Self::Svhn { path } => Some(svhn::n_images(path)?),
             Self::Mnist { images, .. } => Some(mnist::n_images(images)?),
-            Self::Folder { path, .. } | Self::ImageNetFolder { path } => Some(folder::n_images(path)?),
+            Self::Folder { path, .. } | Self::ImageNetFolder { path } => Some(folder::n_images(path, stop)?),
             Self::ImageNetTar { .. } | Self::Tar { .. } => None,
             Self::Lsun { path } => Some(lsun::n_images(path)?),
             Self::Store { path } => Some(store::n_images(path)?),
@@ -136,13 +231,9 @@ impl Source {
     /// # Errors
     /// As [`Source::passed_over`], and where the file cannot be written.
     pub fn list_passed_over(&self, bad_csv: &Path) -> Result<PassedOver> {
-        let failed = |source| ImagesError::Csv { path: bad_csv.to_path_buf(), source };
-        let file = fs_err::OpenOptions::new().append(true).open(bad_csv)?;
-        let mut writer = csv::WriterBuilder::new().has_headers(false).from_writer(file);
-        let counts = passed_over::visit(self, &mut |key, why| {
-            writer.write_record([&*csv_field(key), why]).map_err(failed)
-        })?;
-        writer.flush()?;
+        let mut writer = BadWriter::append_to(bad_csv)?;
+        let counts = passed_over::visit(self, &mut |key, why| writer.append(key, why))?;
+        writer.finish()?;
         Ok(counts)
     }
 
@@ -155,12 +246,23 @@ impl Source {
             Self::Cifar10 { path, .. } => cifar10::class_names(path)?,
             Self::Svhn { .. } => Some(svhn::class_names()),
             Self::Mnist { labels, .. } => labels.is_some().then(mnist::class_names),
-            Self::Folder { path, classes: true } => Some(folder::classes(path)?),
+            Self::Folder { path, classes: true } => Some(folder::names(folder::classes(path)?)),
             Self::Folder { classes: false, .. } | Self::Lsun { .. } | Self::Tar { .. } => None,
             Self::Store { path } => ImageStore::open(path)?.meta().class_names.clone(),
             Self::ImageNetTar { path } => Some(imagenet::tar_classes(path)?),
-            Self::ImageNetFolder { path } => Some(imagenet::folder_classes(path)?),
+            Self::ImageNetFolder { path } => Some(folder::names(imagenet::folder_classes(path)?)),
         })
+    }
+
+    /// Of a folder of pictures: the folders in it that are not read and that somebody may have expected to be.
+    ///
+    /// # Errors
+    /// As [`Source::records`].
+    pub fn left_out(&self, stop: &Stop) -> Result<Vec<LeftOut>> {
+        match self {
+            Self::Folder { path, .. } | Self::ImageNetFolder { path } => folder::left_out(path, stop),
+            _ => Ok(Vec::new()),
+        }
     }
 
     /// The files and folders it is made of.

@@ -1,7 +1,7 @@
 //! Checks of a whole manifest, made before the first stage starts.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
+use std::path::{Component, Path, PathBuf};
 
 use crate::finished;
 use crate::graph::Graph;
@@ -83,14 +83,6 @@ fn wrong_paths(config: &StageConfig) -> Vec<(&'static str, Wrong)> {
 /// Folders outside the pipeline in which its own results would lie, to be read with the rest the next time, and its own stages
 /// named by path, which would not be run first.
 pub fn runs_among_inputs(manifest: &Manifest, runs: &Path) -> Vec<Problem> {
-    // What does not exist yet has the path of its nearest ancestor that does.
-    let whole = |path: &Path| {
-        let path = std::path::absolute(path).ok()?;
-        path.ancestors().find_map(|above| {
-            let found = above.canonicalize().ok()?;
-            Some(path.strip_prefix(above).map_or(found.clone(), |rest| found.join(rest)))
-        })
-    };
     let Some(runs_at) = whole(&runs.join(&manifest.name)) else { return Vec::new() };
     let mut problems = Vec::new();
     for stage in Graph::new(manifest).wanted(manifest).iter().map(|idx| &manifest.stages[*idx]) {
@@ -124,6 +116,58 @@ pub fn runs_among_inputs(manifest: &Manifest, runs: &Path) -> Vec<Problem> {
         }
     }
     without_repetition(problems)
+}
+
+/// Refuses a stage's folder that lies in what the stage reads, where it would be read as data the next time, or that holds what
+/// it reads, which it would replace. `inputs` are the keys and paths.
+///
+/// # Errors
+/// With the first such input.
+pub fn out_among_inputs(out: &Path, inputs: &[(&str, PathBuf)]) -> anyhow::Result<()> {
+    let Some(out_at) = whole(out) else { return Ok(()) };
+    for (key, input) in inputs {
+        let Some(input_at) = whole(input) else { continue };
+        let (out, input) = (out.display(), input.display());
+        if input_at.is_dir() && out_at.starts_with(&input_at) {
+            anyhow::bail!(
+                "{out} lies in {input}, which the stage reads (`{key}`): what comes out would be read as data the next time; \
+                 give an `--out` elsewhere"
+            );
+        }
+        if input_at.starts_with(&out_at) {
+            anyhow::bail!(
+                "{out} holds {input}, which the stage reads (`{key}`) and which would be replaced; give another `--out`"
+            );
+        }
+    }
+    Ok(())
+}
+
+/// The path without links and `..`. What does not exist yet lies in its nearest ancestor that does, also where a link leads to it.
+fn whole(path: &Path) -> Option<PathBuf> {
+    /// Links to what does not exist that are followed, one after the other.
+    const MOST_LINKS: usize = 40;
+    let mut path = std::path::absolute(path).ok()?;
+    for _ in 0..MOST_LINKS {
+        let (above, found) = path.ancestors().find_map(|above| {
+            let link = above.is_symlink().then(|| std::fs::read_link(above).ok()).flatten();
+            let found = above.canonicalize().ok().map(|found| (true, found));
+            let beside = above.parent().unwrap_or(above);
+            found.or(link.map(|to| (false, beside.join(to)))).map(|found| (above.to_path_buf(), found))
+        })?;
+        let (exists, mut found) = found;
+        for part in path.strip_prefix(&above).ok()?.components() {
+            match part {
+                Component::ParentDir => _ = found.pop(),
+                part => found.push(part),
+            }
+        }
+        if exists {
+            return Some(found);
+        }
+        path = found;
+    }
+    None
 }
 
 /// True for a name that is also a good folder name on every system: a letter or digit, then letters, digits, `-`, `_`.

@@ -5,7 +5,9 @@ use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::time::UNIX_EPOCH;
 
-use anyhow::{anyhow, bail};
+use anyhow::anyhow;
+use dcgan_images::walk::{self, Stop, Walk};
+use dcgan_images::{key, regular};
 use fs_err as fs;
 
 /// Bytes read at a time; large enough for BLAKE3 to use all cores on it.
@@ -38,11 +40,11 @@ fn settled(time_ns: u128) -> u128 {
 /// The stamp of a file, or of all files under a folder.
 ///
 /// # Errors
-/// If the path cannot be looked at, or a folder not be listed.
-pub fn stamp(path: &Path) -> anyhow::Result<Stamp> {
+/// If the path cannot be looked at, is neither a file nor a folder, or a folder cannot be listed; if `stop` is set meanwhile.
+pub fn stamp(path: &Path, stop: &Stop) -> anyhow::Result<Stamp> {
     let mut hasher = blake3::Hasher::new();
     let (mut n_bytes, mut modified_ns, mut settled_ns) = (0, 0, 0);
-    for Found { name, path } in found_under(path)? {
+    for Found { name, path } in found_under(path, stop)? {
         // A link to nothing has no stamp.
         let Ok(metadata) = fs::metadata(&path) else {
             hasher.update(format!("{name}\0nothing\n").as_bytes());
@@ -84,64 +86,64 @@ impl Inode {
     }
 }
 
-/// The files under a folder as sorted relative paths with `/`; for a file, the one empty path.
+/// The files under a folder as the sorted keys of their relative paths (see [`key`]); for a file, the one empty key. It is meant
+/// for what stages wrote: hidden files are among them, and of links to folders only those are passed over that lead upwards.
 ///
 /// # Errors
-/// If a folder cannot be listed, or a name is not UTF-8.
+/// If a folder cannot be listed.
 pub fn files_under(path: &Path) -> anyhow::Result<Vec<String>> {
-    let mut files = Vec::new();
-    walk(path, &mut |name, entry| {
-        let is_utf8 = entry.file_name().is_none_or(|name| name.to_str().is_some());
-        if !is_utf8 {
-            bail!("{}: expected a file name in UTF-8", entry.display());
-        }
-        files.push(name);
-        Ok(())
-    })?;
-    files.sort_unstable();
-    Ok(files)
-}
-
-/// A file, or a link to nothing, under a folder.
-struct Found {
-    /// Its path below the folder; bytes that are not UTF-8 are replaced.
-    name: String,
-    path: PathBuf,
-}
-
-/// What a reader of a data set may see under a folder: all files but hidden ones and those in hidden folders, sorted.
-fn found_under(path: &Path) -> anyhow::Result<Vec<Found>> {
-    let mut found = Vec::new();
-    walk(path, &mut |name, path| {
-        if !name.split('/').any(|part| part.starts_with('.')) {
-            found.push(Found { name, path: path.to_path_buf() });
-        }
-        Ok(())
-    })?;
-    found.sort_unstable_by(|a, b| (&a.name, &a.path).cmp(&(&b.name, &b.path)));
-    Ok(found)
-}
-
-/// Visits what is under a folder that is no folder, with its relative path; of a file the file itself, with an empty one. A link
-/// to a folder above it is passed over.
-fn walk(path: &Path, visit: &mut dyn FnMut(String, &Path) -> anyhow::Result<()>) -> anyhow::Result<()> {
     if !fs::metadata(path)?.is_dir() {
-        return visit(String::new(), path);
+        return Ok(vec![String::new()]);
     }
+    let mut files = Vec::new();
     let mut open = vec![(String::new(), path.to_path_buf())];
     while let Some((below, folder)) = open.pop() {
         for entry in fs::read_dir(&folder)? {
             let path = entry?.path();
-            let name = path.file_name().unwrap_or_default().to_string_lossy();
-            let relative = if below.is_empty() { name.into_owned() } else { format!("{below}/{name}") };
+            let name = key::of(path.file_name().unwrap_or_default().as_encoded_bytes());
+            let relative = if below.is_empty() { name } else { format!("{below}/{name}") };
             if !path.is_dir() {
-                visit(relative, &path)?;
+                files.push(relative);
             } else if !leads_upwards(&path) {
                 open.push((relative, path));
             }
         }
     }
-    Ok(())
+    files.sort_unstable();
+    Ok(files)
+}
+
+/// The path of a file that [`files_under`] found under `folder`.
+pub fn path_of(folder: &Path, file: &str) -> PathBuf {
+    // What is no key, as in a record that was tampered with, names no file of ours.
+    key::path_of(file).map_or_else(|| folder.join(file), |path| folder.join(path))
+}
+
+/// A file, or a link to nothing, under a folder.
+struct Found {
+    /// The key of its path below the folder.
+    name: String,
+    path: PathBuf,
+}
+
+/// What a reader of a data set sees under a folder, sorted; of a file the file itself, without a name.
+fn found_under(path: &Path, stop: &Stop) -> anyhow::Result<Vec<Found>> {
+    regular::check(path)?;
+    if !fs::metadata(path)?.is_dir() {
+        return Ok(vec![Found { name: String::new(), path: path.to_path_buf() }]);
+    }
+    let mut found = Vec::new();
+    let mut walk = Walk::new(path, stop.clone())?;
+    while let Some(next) = walk.next() {
+        match next? {
+            walk::Found::File(path) | walk::Found::Lost(path) => {
+                found.push(Found { name: walk.key(&path), path });
+            }
+            walk::Found::Folder(_) | walk::Found::LeftOut(_) => {}
+        }
+    }
+    found.sort_unstable_by(|a, b| a.name.cmp(&b.name));
+    Ok(found)
 }
 
 /// True for a link to a folder that it lies in.
@@ -153,23 +155,26 @@ fn leads_upwards(folder: &Path) -> bool {
         }
 }
 
-/// The fingerprint of a file's content, or of all files under a folder with their relative paths; hidden files in it do not count.
+/// The fingerprint of a file's content, or of all files under a folder with their relative paths, as far as a reader of a data set
+/// sees them: see [`dcgan_images::walk`].
 ///
 /// `known` may tell a large file's hash, or remember it. `observe` is told the bytes read so far, and may break.
 ///
 /// # Errors
-/// If something cannot be read, or on a break.
+/// If something cannot be read or is neither a file nor a folder, on a break, or if `stop` is set while a folder is searched.
 pub fn content(
     path: &Path,
     known: &mut dyn Known,
+    stop: &Stop,
     observe: &mut dyn FnMut(u64) -> ControlFlow<()>,
 ) -> anyhow::Result<String> {
     let mut n_read = 0;
+    regular::check(path)?;
     if !fs::metadata(path)?.is_dir() {
         return hash_file(path, &mut n_read, observe);
     }
     let mut hasher = blake3::Hasher::new();
-    for Found { name, path } in found_under(path)? {
+    for Found { name, path } in found_under(path, stop)? {
         let hash = match fs::metadata(&path) {
             Ok(metadata) if !metadata.is_file() => "no file".to_owned(),
             Ok(metadata) => match known.recall(&path) {
@@ -256,7 +261,7 @@ mod tests {
     use super::*;
 
     fn of(path: &Path) -> String {
-        content(path, &mut (), &mut |_| ControlFlow::Continue(())).unwrap()
+        content(path, &mut (), &Stop::default(), &mut |_| ControlFlow::Continue(())).unwrap()
     }
 
     #[test]
@@ -303,6 +308,46 @@ mod tests {
         assert_ne!(noted, lost);
         fs::write(at(b"notes\xff.txt"), "2").unwrap();
         assert_ne!(of(dir.path()), noted);
-        assert_ne!(stamp(dir.path()).unwrap(), stamp(at(b"sub").as_path()).unwrap());
+        let stamp = |path: &Path| stamp(path, &Stop::default()).unwrap();
+        assert_ne!(stamp(dir.path()), stamp(&at(b"sub")));
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn files_of_any_name_are_found_again() {
+        use std::os::unix::ffi::OsStrExt as _;
+
+        let dir = tempfile::tempdir().unwrap();
+        for name in [&b"caf\xe8.jpg"[..], b"caf\xe9.jpg", b"a\nb.jpg"] {
+            fs::write(dir.path().join(std::ffi::OsStr::from_bytes(name)), name).unwrap();
+        }
+        let files = files_under(dir.path()).unwrap();
+        assert_eq!(files, [r"a\x0ab.jpg", r"caf\xe8.jpg", r"caf\xe9.jpg"]);
+        assert_eq!(fs::read(path_of(dir.path(), &files[1])).unwrap(), b"caf\xe8.jpg");
+    }
+
+    #[test]
+    fn stages_folders_among_the_data_do_not_count() {
+        let dir = tempfile::tempdir().unwrap();
+        fs::write(dir.path().join("a.jpg"), "1").unwrap();
+        let before = of(dir.path());
+        fs::create_dir_all(dir.path().join("clean/pictures")).unwrap();
+        fs::write(dir.path().join("clean/pictures/a.jpg"), "1").unwrap();
+        assert_ne!(of(dir.path()), before);
+        fs::write(dir.path().join("clean").join(crate::record::FILE), "{}").unwrap();
+        assert_eq!(of(dir.path()), before);
+        assert!(walk::MARKS.contains(&crate::record::FILE));
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn what_is_neither_file_nor_folder_is_refused_at_once() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("socket");
+        let _listener = std::os::unix::net::UnixListener::bind(&path).unwrap();
+        let expected = "expected a file or a folder, found a socket";
+        assert!(stamp(&path, &Stop::default()).unwrap_err().to_string().ends_with(expected));
+        let read = content(&path, &mut (), &Stop::default(), &mut |_| ControlFlow::Continue(()));
+        assert!(read.unwrap_err().to_string().ends_with(expected));
     }
 }

@@ -9,7 +9,7 @@ use anyhow::{Context as _, bail};
 use fs_err as fs;
 use rayon::prelude::*;
 
-use crate::fingerprint::files_under;
+use crate::fingerprint::{files_under, path_of};
 use crate::hidden::{self, Hidden, what_is_at};
 use crate::record::{self, Record};
 use crate::version::Version;
@@ -146,7 +146,7 @@ impl Target {
     pub fn link(&self, from: &Path, version: &Version) -> anyhow::Result<PathBuf> {
         let work = self.new_work(version)?;
         for file in files_under(from)?.iter().filter(|file| *file != record::FILE) {
-            let (here, there) = (from.join(file), work.join(file));
+            let (here, there) = (path_of(from, file), path_of(&work, file));
             fs::create_dir_all(there.parent().unwrap_or(&work))?;
             if std::fs::hard_link(&here, &there).is_err() {
                 crate::space::check(&work, fs::metadata(&here)?.len())?;
@@ -189,7 +189,7 @@ impl Target {
         // Until it is complete again it must not look complete; other hidden files were being written by a run that was killed.
         for file in files_under(&partial)? {
             if file == record::FILE || file.split('/').any(|part| part.starts_with('.')) {
-                fs::remove_file(partial.join(file))?;
+                fs::remove_file(path_of(&partial, &file))?;
             }
         }
         Ok((partial, true))
@@ -217,9 +217,9 @@ impl Target {
         let work = self.new_work(version)?;
         crate::space::check(&work, size(from)?)?;
         for file in files_under(from)?.iter().filter(|file| *file != record::FILE) {
-            let copy = work.join(file);
+            let copy = path_of(&work, file);
             fs::create_dir_all(copy.parent().unwrap_or(&work))?;
-            fs::copy(from.join(file), copy)?;
+            fs::copy(path_of(from, file), copy)?;
         }
         let partial = self.partial(version);
         if partial.exists() {
@@ -295,7 +295,7 @@ impl Target {
 /// # Errors
 /// If one cannot be looked at.
 pub fn size(folder: &Path) -> anyhow::Result<u64> {
-    files_under(folder)?.iter().map(|file| Ok(fs::metadata(folder.join(file))?.len())).sum()
+    files_under(folder)?.iter().map(|file| Ok(fs::metadata(path_of(folder, file))?.len())).sum()
 }
 
 /// Brings a folder and all that is in it to the disk.
@@ -305,10 +305,12 @@ pub fn size(folder: &Path) -> anyhow::Result<u64> {
 pub fn sync(folder: &Path) -> anyhow::Result<()> {
     let files = files_under(folder)?;
     // At once: a file system writes its journal once for many that wait.
-    files.par_iter().try_for_each(|file| sync_file(&folder.join(file)))?;
+    let files: Vec<PathBuf> = files.iter().map(|file| path_of(folder, file)).collect();
+    files.par_iter().try_for_each(|file| sync_file(file))?;
+    let above = |file: &Path| file.starts_with(folder);
     let folders: BTreeSet<&Path> =
-        files.iter().flat_map(|file| Path::new(file).ancestors().skip(1)).collect();
-    folders.iter().try_for_each(|inner| sync_folder(&folder.join(inner)))
+        files.iter().flat_map(|file| file.ancestors().skip(1).take_while(|path| above(path))).collect();
+    folders.iter().try_for_each(|inner| sync_folder(inner))
 }
 
 fn sync_file(path: &Path) -> anyhow::Result<()> {

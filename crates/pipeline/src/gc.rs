@@ -8,6 +8,7 @@ use std::time::SystemTime;
 use fs_err as fs;
 use serde::Serialize;
 
+use crate::fingerprint::path_of;
 use crate::folder::{FINGERPRINT, Target, size};
 use crate::hidden::{self, Hidden};
 use crate::kept::{KeptVersion, Limits, in_folder};
@@ -297,7 +298,7 @@ fn delete_outputs(folder: &Path) -> anyhow::Result<()> {
     let Some(record) = Record::read(folder)? else { return Ok(()) };
     let root = fs::canonicalize(folder)?;
     for file in record.outputs.keys() {
-        let path = folder.join(file);
+        let path = path_of(folder, file);
         let is_plain = Path::new(file).components().all(|part| matches!(part, Component::Normal(_)));
         // A record can be tampered with, and a folder in it be a link to elsewhere.
         let parent = path.parent().and_then(|parent| fs::canonicalize(parent).ok());

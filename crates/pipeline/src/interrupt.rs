@@ -19,6 +19,11 @@ impl Interrupt {
         self.0.load(Ordering::SeqCst)
     }
 
+    /// The flag as walks through folders hear it.
+    pub fn stop(&self) -> dcgan_images::walk::Stop {
+        self.0.clone().into()
+    }
+
     /// What an observer returns.
     pub fn flow(&self) -> ControlFlow<()> {
         if self.is_requested() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }

@@ -9,7 +9,7 @@ use fs_err as fs;
 use serde::{Serialize, Serializer};
 
 use crate::clock::rfc3339;
-use crate::fingerprint::files_under;
+use crate::fingerprint::{files_under, path_of};
 use crate::folder::{Target, size};
 use crate::hidden::Hidden;
 use crate::record::Record;
@@ -85,7 +85,7 @@ fn moved(folder: &Path) -> Option<SystemTime> {
 }
 
 fn last_written(folder: &Path) -> Option<SystemTime> {
-    let files = files_under(folder).ok()?.into_iter().map(|file| folder.join(file));
+    let files = files_under(folder).ok()?.into_iter().map(|file| path_of(folder, &file));
     let times = files.chain([folder.to_owned()]).filter_map(|path| fs::metadata(path).ok()?.modified().ok());
     times.max()
 }

@@ -14,6 +14,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use anyhow::Context as _;
+use dcgan_images::walk::Stop;
 use fs_err as fs;
 use serde::{Deserialize, Serialize};
 
@@ -92,7 +93,8 @@ impl Memo {
     /// If it cannot be read, or the run was interrupted meanwhile.
     pub fn fingerprint(&self, path: &Path, progress: &Progress) -> anyhow::Result<String> {
         let key = std::path::absolute(path).with_context(|| path.display().to_string())?;
-        let stamp = fingerprint::stamp(path)?;
+        let stop = progress.interrupt().stop();
+        let stamp = fingerprint::stamp(path, &stop)?;
         let known = self.known().entries.get(&key).filter(|entry| entry.stamp == stamp.digest).cloned();
         if let Some(entry) = known {
             return Ok(entry.content);
@@ -204,7 +206,8 @@ impl fingerprint::Known for LargeFiles<'_> {
         if !is_large {
             return None;
         }
-        let (stamp, key) = (fingerprint::stamp(file).ok()?, std::path::absolute(file).ok()?);
+        let (stamp, key) =
+            (fingerprint::stamp(file, &Stop::default()).ok()?, std::path::absolute(file).ok()?);
         let known = self.memo.known().entries.get(&key).filter(|entry| entry.stamp == stamp.digest).cloned();
         self.stamp = Some(stamp).filter(|stamp| self.memo.is_older_than_a_tick(stamp));
         known.map(|entry| entry.content)
@@ -228,7 +231,7 @@ fn read(
 ) -> anyhow::Result<String> {
     let what = format!("fingerprint of {}", path.display());
     let mut task = (stamp.n_bytes >= LARGE).then(|| progress.task(&what, "MiB"));
-    fingerprint::content(path, known, &mut |n_read| match &mut task {
+    fingerprint::content(path, known, &progress.interrupt().stop(), &mut |n_read| match &mut task {
         Some(task) => task.observe(n_read >> 20, stamp.n_bytes >> 20),
         None => progress.interrupt().flow(),
     })

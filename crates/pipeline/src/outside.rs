@@ -3,7 +3,7 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-use dcgan_images::Source;
+use dcgan_images::{Source, regular};
 
 use crate::manifest::suggestion;
 
@@ -54,7 +54,8 @@ impl External {
         } else if metadata.is_file() {
             Form::File
         } else {
-            return Some((format!("expected {}, found {shown}, a pipe or a device", self.is), None));
+            let found = regular::kind(metadata.file_type());
+            return Some((format!("expected {}, found {shown}, which is {found}", self.is), None));
         };
         let fits = self.is == Form::FileOrFolder || self.is == found;
         let help = source.and_then(|_| {

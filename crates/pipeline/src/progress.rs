@@ -103,10 +103,26 @@ impl Progress {
         };
         if self.shows_bars {
             bar.set_style(style(shown.clone()));
-            bar.enable_steady_tick(Duration::from_millis(250));
+            tick(&bar);
         }
         Task { bar, shown, prefix, interrupt: self.interrupt.clone() }
     }
+}
+
+/// How often a bar is drawn anew.
+const TICK: Duration = Duration::from_millis(250);
+
+/// Draws a bar anew as long as it lives. Where no thread can be started, it is drawn when it is told something.
+fn tick(bar: &ProgressBar) {
+    let bar = bar.downgrade();
+    let draw = move || {
+        while let Some(bar) = bar.upgrade() {
+            bar.tick();
+            drop(bar);
+            std::thread::sleep(TICK);
+        }
+    };
+    let _ = std::thread::Builder::new().name("progress".into()).spawn(draw);
 }
 
 /// One bar; it disappears when dropped.

@@ -9,7 +9,7 @@ use fs_err as fs;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::fingerprint::{combine, files_under};
+use crate::fingerprint::{combine, files_under, path_of};
 use crate::folder::{FINGERPRINT, write_whole};
 use crate::memo::Memo;
 use crate::progress::Progress;
@@ -227,8 +227,7 @@ pub fn outputs_at(
 ) -> anyhow::Result<BTreeMap<String, OutputRecord>> {
     let mut files = Vec::new();
     for path in paths.iter().filter(|path| folder.join(path).exists()) {
-        let parts: Vec<_> = path.iter().map(|part| part.to_string_lossy()).collect();
-        let top = parts.join("/");
+        let top = dcgan_images::key::of_path(path);
         let below = files_under(&folder.join(path))?;
         files.extend(
             below.into_iter().map(|file| if file.is_empty() { top.clone() } else { format!("{top}/{file}") }),
@@ -245,7 +244,7 @@ fn fingerprints(
 ) -> anyhow::Result<BTreeMap<String, OutputRecord>> {
     let mut outputs = BTreeMap::new();
     for file in files {
-        let path = folder.join(&file);
+        let path = path_of(folder, &file);
         let bytes = fs::metadata(&path)?.len();
         let blake3 = memo.fingerprint(&path, progress)?;
         outputs.insert(file, OutputRecord { bytes, blake3 });

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::bail;
 
-use crate::check::{outside, runs_among_inputs};
+use crate::check::{out_among_inputs, outside, runs_among_inputs};
 use crate::clock::duration;
 use crate::counting::{counted, figures};
 use crate::device::DeviceChoice;
@@ -303,7 +303,7 @@ fn run_one(
     for (file, output) in &record.outputs {
         progress.detail(format_args!(
             "  wrote {} ({})",
-            path.join(file).display(),
+            crate::fingerprint::path_of(&path, file).display(),
             counted(output.bytes, "byte")
         ));
     }
@@ -393,9 +393,15 @@ pub fn run_alone(
     force: bool,
     progress: &Progress,
 ) -> anyhow::Result<Alone> {
+    let shares = config.stage().shares_folder().is_some();
+    let mut read: Vec<(&str, PathBuf)> =
+        config.stage().external_paths().into_iter().map(|external| (external.key, external.path)).collect();
+    read.extend(config.stage().inputs().iter().map(|input| (input.key, input.name.as_path().to_owned())));
+    if !shares {
+        out_among_inputs(out, &read)?;
+    }
     let out = std::path::absolute(out)?;
     let target = Target::at(&out)?;
-    let shares = config.stage().shares_folder().is_some();
     if let Ok(Some(record)) = Record::read(target.folder())
         && record.kind != config.info().name
     {

@@ -9,7 +9,7 @@ use fs_err as fs;
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::fingerprint::short;
+use crate::fingerprint::{path_of, short};
 use crate::memo::Memo;
 use crate::progress::Progress;
 use crate::record::{InputRecord, Record};
@@ -262,7 +262,7 @@ pub fn damage(
         reasons.push(Reason::NoOutputs);
     }
     for (file, output) in &record.outputs {
-        let path = folder.join(file);
+        let path = path_of(folder, file);
         let found = match fs::metadata(&path) {
             Ok(metadata) if metadata.len() != output.bytes => Ok(false),
             Ok(_) => memo.fingerprint(&path, progress).map(|found| found == output.blake3),

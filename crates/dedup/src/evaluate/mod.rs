@@ -18,7 +18,7 @@ use std::collections::{HashMap, HashSet};
 use std::ops::ControlFlow;
 use std::path::Path;
 
-use dcgan_images::{Damaged, DecodeConfig, Filter, ImagesError, Payload, Record, Resize, Source, batches};
+use dcgan_images::{Damaged, DecodeConfig, Filter, Payload, Record, Resize, Source, batches};
 use dcgan_nn::rng::{self, Purpose};
 use image::RgbImage;
 use rayon::prelude::*;
@@ -82,6 +82,9 @@ pub struct Evaluated<'a> {
     pub grouping: &'a GroupConfig,
 }
 
+/// Pictures that are looked at together.
+const CHUNK: usize = 256;
+
 /// For each background picture in a group the images of the group.
 type Related = HashMap<usize, HashSet<usize>>;
 /// The background pictures that a method finds for a copy, of which the number of its change is given.
@@ -127,21 +130,19 @@ pub fn evaluate(
         copies: sample.iter().map(|_| None).collect(),
         originals: sample.iter().map(|&i| i as usize).collect(),
     };
-    let n_total = evaluated.source.n_images()?.unwrap_or(0);
-    let mut n_done = 0;
-    let mut records = evaluated.source.records()?;
-    loop {
-        let chunk: Vec<Record> =
-            records.by_ref().take(256).collect::<std::result::Result<_, ImagesError>>()?;
-        if chunk.is_empty() || (n_done > 0 && walk.is_complete(n_done, n) && sheet.is_complete()) {
-            break;
-        }
-        if observe(n_done, n_total).is_break() {
-            return Err(DedupError::Interrupted);
-        }
+    let n_total = evaluated.source.n_images_observed(observe)?.unwrap_or(0);
+    let (mut n_done, mut chunk) = (0, Vec::new());
+    let mut take = |chunk: Vec<Record>| {
         n_done += chunk.len() as u64;
         walk.take(chunk, &index_of, &is_changed, &mut sheet)?;
-    }
+        Ok::<_, DedupError>(walk.is_complete(n_done, n) && sheet.is_complete())
+    };
+    evaluated.source.for_each_record(&mut |n_done| observe(n_done, n_total), &mut |record| {
+        chunk.push(record);
+        let is_done = chunk.len() == CHUNK && take(std::mem::take(&mut chunk))?;
+        Ok::<_, DedupError>(if is_done { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
+    })?;
+    take(chunk)?;
     let evaluation = walk.result(&set.codes[..n], &keys)?;
     Ok((evaluation, sheet))
 }
@@ -222,7 +223,7 @@ impl Walk<'_> {
             let whole = match &payload {
                 Payload::Pixels(picture) => changes::to_image(picture),
                 Payload::Encoded(bytes) => image::load_from_memory(bytes).ok().map(|image| image.to_rgb8()),
-                Payload::File(_) => None,
+                Payload::File(_) | Payload::Bad(_) => None,
             };
             for (words, hasher) in hashed.baselines.iter_mut().zip(&hashers) {
                 words.push(whole.as_ref().map_or(0, |picture| baselines::hash(hasher, picture)));

@@ -7,6 +7,7 @@ mod exact;
 mod groups_file;
 mod images;
 mod near;
+mod readable;
 mod second_look;
 mod union_find;
 
@@ -16,5 +17,6 @@ pub use exact::equal_codes;
 pub use groups_file::{GROUPS, Member, read_groups, removed_keys};
 pub use images::{GroupSummary, LookedAt, RuleCounts, group_images};
 pub use near::{Pair, SearchReport, near_pairs};
+pub use readable::{READABLE, Readable};
 pub use second_look::pixel_distance;
 pub use union_find::UnionFind;

@@ -13,9 +13,11 @@ mod pictures;
 
 use std::ops::ControlFlow;
 use std::path::Path;
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
+use std::time::Duration;
 
-use dcgan_images::{Damaged, DecodeConfig, ImagesError, Record, Records, Source, Thumbnail};
+use dcgan_images::walk::Stop;
+use dcgan_images::{Damaged, DecodeConfig, ImagesError, Record, Records, Source, Thumbnail, threads};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
@@ -42,6 +44,8 @@ pub mod files {
 
 /// Images that are decoded and hashed together, and after which the journal is whole.
 const CHUNK: usize = 1024;
+/// How long an observer waits, at most, to be asked whether to stop.
+const POLL: Duration = Duration::from_millis(100);
 
 /// Settings of [`hash`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -108,18 +112,21 @@ pub fn hash(
 ) -> Result<HashSummary> {
     config.validate()?;
     let limit = config.limit.unwrap_or(usize::MAX);
-    let n_total = source.n_images()?.map_or(0, |n| n.min(limit as u64));
+    let n_total = source.n_images_observed(observe)?.map_or(0, |n| n.min(limit as u64));
     let mut journal = Journal::resume(dir, CHUNK)?;
     let n_resumed = journal.n_rows();
-    let records: Records = Box::new(source.records()?.take(limit).skip(n_resumed as usize));
+    let stop = Stop::default();
+    let records: Records = Box::new(source.records_until(&stop)?.take(limit).skip(n_resumed as usize));
     let decode = DecodeConfig { max_pixels: config.max_pixels, damaged: config.damaged };
     std::thread::scope(|scope| {
         // Reading overlaps decoding and hashing, and those overlap writing.
         let (to_hash, chunks) = sync_channel(1);
         let (to_write, hashed) = sync_channel(1);
-        scope.spawn(move || send_chunks(records, &to_hash));
-        scope.spawn(move || hash_chunks(chunks, model, decode, &to_write));
-        write_all(hashed, &mut journal, &mut |done| observe(done, n_total))
+        threads::spawn(scope, "read", move || send_chunks(records, &to_hash))?;
+        threads::spawn(scope, "hash", move || hash_chunks(chunks, model, decode, &to_write))?;
+        let written = write_all(hashed, &mut journal, &mut |done| observe(done, n_total));
+        stop.set();
+        written
     })?;
     let summary = journal.finish()?;
     if summary.n_images == 0 {
@@ -201,15 +208,20 @@ fn write_all(
     journal: &mut Journal,
     observe: &mut dyn FnMut(u64) -> ControlFlow<()>,
 ) -> Result<()> {
-    for chunk in chunks {
-        if observe(journal.n_rows()).is_break() {
+    loop {
+        let chunk = chunks.recv_timeout(POLL);
+        if observe(journal.n_rows()).is_break() && !matches!(chunk, Err(RecvTimeoutError::Disconnected)) {
             return Err(DedupError::Interrupted);
         }
-        let (rows, pictures) = chunk?;
-        journal.append(&rows, &pictures)?;
+        match chunk {
+            Ok(chunk) => {
+                let (rows, pictures) = chunk?;
+                journal.append(&rows, &pictures)?;
+            }
+            Err(RecvTimeoutError::Timeout) => {}
+            Err(RecvTimeoutError::Disconnected) => return Ok(()),
+        }
     }
-    let _ = observe(journal.n_rows());
-    Ok(())
 }
 
 #[cfg(test)]

@@ -121,7 +121,7 @@ pub fn train(
         prepare::Work { store, settings: &settings, steps_per_epoch, device, steps: run.step()..n_steps };
     // The receiver goes into the closure, so that the thread ends whenever the training does.
     let trained = std::thread::scope(|scope| {
-        let batches = prepare::start(scope, work);
+        let batches = prepare::start(scope, work)?;
         run.train(batches, observe)
     });
     match trained {

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
 use candle_core::{Device, Tensor};
-use dcgan_images::{ImageStore, batches};
+use dcgan_images::{ImageStore, batches, threads};
 use dcgan_nn::pixels::to_activations;
 
 use super::config::TrainSettings;
@@ -32,13 +32,16 @@ pub(super) struct Work<'a> {
 
 /// Starts the thread. What it sends are the pictures (n, h, w, 3) in [-1, 1], of the minibatches that update D,
 /// in their order. It ends with the last one, or when the receiver is dropped.
+///
+/// # Errors
+/// Those of [`threads::spawn`].
 pub(super) fn start<'scope>(
     scope: &'scope std::thread::Scope<'scope, '_>,
     work: Work<'scope>,
-) -> Receiver<Result<Tensor>> {
+) -> Result<Receiver<Result<Tensor>>> {
     let (sender, receiver) = sync_channel(READY);
-    scope.spawn(move || prepare(&work, &sender));
-    receiver
+    threads::spawn(scope, "minibatches", move || prepare(&work, &sender))?;
+    Ok(receiver)
 }
 
 fn prepare(work: &Work<'_>, sender: &SyncSender<Result<Tensor>>) {

@@ -397,7 +397,8 @@ fn pictures_are_prepared_in_the_order_of_the_epochs() {
         device: &Device::Cpu,
         steps: 4..10,
     };
-    let received: Vec<_> = std::thread::scope(|scope| prepare::start(scope, work).into_iter().collect());
+    let received: Vec<_> =
+        std::thread::scope(|scope| prepare::start(scope, work).unwrap().into_iter().collect());
     assert_eq!(received.len(), 3);
     for (batch, step) in received.into_iter().zip([5, 7, 9]) {
         let order = batches::shuffled(50, 0, step / 6);

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use super::{Records, name_of};
 use crate::source::Split;
-use crate::{ImagesError, Payload, Picture, Record, Result};
+use crate::{ImagesError, Payload, Picture, Record, Result, regular};
 
 const SIDE: usize = 32;
 const RECORD_LEN: u64 = 1 + 3 * (SIDE * SIDE) as u64;
@@ -85,7 +85,7 @@ pub(crate) fn class_names(folder: &Path) -> Result<Option<Vec<String>>> {
     if !path.exists() {
         return Ok(None);
     }
-    let text = fs_err::read_to_string(&path)?;
+    let text = regular::read_to_string(&path)?;
     let names: Vec<String> =
         text.lines().map(str::trim).filter(|line| !line.is_empty()).map(Into::into).collect();
     if names.len() != usize::from(N_CLASSES) {
@@ -104,7 +104,7 @@ struct Batch {
 
 impl Batch {
     fn open(path: PathBuf, n_records: u64) -> Result<Self> {
-        let file = BufReader::with_capacity(1 << 17, fs_err::File::open(&path)?);
+        let file = BufReader::with_capacity(1 << 17, regular::open(&path)?);
         Ok(Self { name: name_of(&path), path, file, n_records, record_idx: 0 })
     }
 

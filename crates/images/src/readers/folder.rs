@@ -1,72 +1,114 @@
 //! Folders of JPEG, PNG and WebP files: flat, or with a folder a class.
 
-use std::io::ErrorKind;
+use std::collections::HashMap;
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
-use walkdir::{DirEntry, WalkDir};
-
 use super::{Records, name_of};
-use crate::{ImagesError, Payload, Record, Result};
+use crate::walk::{Found, LeftOut, Stop, Walk, Why};
+use crate::{ImagesError, Payload, Record, Result, key};
 
 /// Endings, compared without regard to case, of the files that are taken for images.
 const ENDINGS: [&str; 11] = ["jpg", "jpeg", "jpe", "jfif", "mpo", "png", "webp", "gif", "bmp", "tif", "tiff"];
 
 /// The number of image files.
-pub(crate) fn n_images(folder: &Path) -> Result<u64> {
-    files(walk(folder), folder).try_fold(0, |n, file| file.map(|_| n + 1))
+pub(crate) fn n_images(folder: &Path, stop: &Stop) -> Result<u64> {
+    let mut images = Walk::new(folder, stop.clone())?.filter_map(|found| image(found).transpose());
+    images.try_fold(0, |n, image| image.map(|_| n + 1))
 }
 
-/// All image files below `folder`, at any depth, without labels, sorted by name folder by folder. Hidden files and
-/// folders and files of other endings are passed over; links are followed. Sorting keeps the names of one folder in
-/// memory: about 0.25 GB a million files.
-pub(crate) fn records(folder: &Path) -> Result<Records> {
-    let (root, source) = (folder.to_path_buf(), name_of(folder));
-    expect_folder(folder)?;
-    Ok(Box::new(
-        files(walk(folder).sort_by_file_name(), folder)
-            .map(move |file| Ok(record(&root, &source, file?, None))),
-    ))
+/// The folders that are not read, which somebody may have expected to be.
+pub(crate) fn left_out(folder: &Path, stop: &Stop) -> Result<Vec<LeftOut>> {
+    let mut all = Vec::new();
+    let mut walk = Walk::new(folder, stop.clone())?;
+    while let Some(found) = walk.next() {
+        match found? {
+            Found::LeftOut(left_out) => all.push(left_out),
+            Found::Lost(path) if !has_image_ending(&path) => {
+                all.push(LeftOut { key: walk.key(&path), why: Why::Lost });
+            }
+            Found::File(_) | Found::Folder(_) | Found::Lost(_) => {}
+        }
+    }
+    Ok(all)
+}
+
+/// All image files below `folder`, at any depth, without labels, sorted by name folder by folder; see [`Walk`]. A link to nothing
+/// is an image that cannot be read, if it is named as one.
+pub(crate) fn records(folder: &Path, stop: &Stop) -> Result<Records> {
+    let source = name_of(folder);
+    labelled(folder, stop, move |_| Some((source.clone(), None)))
 }
 
 /// All image files below the class folders, one class after the other.
-pub(crate) fn records_of_classes(folder: &Path, classes: Vec<String>) -> Result<Records> {
-    let (root, source) = (folder.to_path_buf(), name_of(folder));
-    Ok(Box::new(classes.into_iter().zip(0..).flat_map(move |(class, label)| {
-        let (root, source) = (root.clone(), source.clone());
-        let class = root.join(class);
-        files(walk(&class).sort_by_file_name(), &class)
-            .map(move |file| Ok(record(&root, &source, file?, Some(label))))
+pub(crate) fn records_of_classes(folder: &Path, classes: &[Class], stop: &Stop) -> Result<Records> {
+    let (source, root) = (name_of(folder), folder.to_path_buf());
+    let labels = classes.iter().zip(0..).map(|(class, label)| (class.folder.clone(), label));
+    let labels: HashMap<OsString, u32> = labels.collect();
+    labelled(folder, stop, move |path| {
+        let class = path.strip_prefix(&root).ok()?.iter().next()?;
+        Some((source.clone(), Some(*labels.get(class)?)))
+    })
+}
+
+/// The images for which `describe` knows source and label.
+fn labelled(
+    folder: &Path,
+    stop: &Stop,
+    describe: impl Fn(&Path) -> Option<(String, Option<u32>)> + Send + 'static,
+) -> Result<Records> {
+    let root = folder.to_path_buf();
+    Ok(Box::new(Walk::new(folder, stop.clone())?.filter_map(move |found| match image(found) {
+        Ok(None) => None,
+        Ok(Some(file)) => {
+            let (source, label) = describe(&file)?;
+            let key = key::of_path(file.strip_prefix(&root).unwrap_or(&file));
+            Some(Ok(Record { key, label, source, payload: Payload::File(file) }))
+        }
+        Err(error) => Some(Err(error)),
     })))
 }
 
-/// The names of the folders in `folder`, sorted: the classes, in the order of their labels.
+/// A class.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Class {
+    /// Its name: the key of its folder's.
+    pub(crate) name: String,
+    folder: OsString,
+}
+
+/// The folders in `folder`, sorted: the classes, in the order of their labels.
 ///
 /// Image files beside them would be lost in silence, so they are an error.
-pub(crate) fn classes(folder: &Path) -> Result<Vec<String>> {
-    let mut names = Vec::new();
-    for entry in walk(folder).sort_by_file_name().max_depth(1) {
-        let entry = entry.map_err(|e| walk_error(folder, &e))?;
-        if is_hidden(&entry) {
-            continue;
-        }
-        if entry.file_type().is_dir() {
-            let name = entry
-                .file_name()
-                .to_str()
-                .ok_or_else(|| ImagesError::layout(entry.path(), "a class name in UTF-8", "other bytes"))?;
-            names.push(name.to_owned());
-        } else if is_image(&entry) {
-            return Err(ImagesError::layout(
-                folder,
-                "class folders only",
-                format!("the image {}", name_of(entry.path())),
-            ));
+pub(crate) fn classes(folder: &Path) -> Result<Vec<Class>> {
+    let (mut classes, mut left_out) = (Vec::new(), Vec::new());
+    for found in Walk::shallow(folder)? {
+        match found? {
+            Found::Folder(path) => {
+                let folder = path.file_name().unwrap_or_default().to_owned();
+                classes.push(Class { name: key::of(folder.as_encoded_bytes()), folder });
+            }
+            Found::File(path) | Found::Lost(path) if has_image_ending(&path) => {
+                let found = format!("the image {}", name_of(&path));
+                return Err(ImagesError::layout(folder, "class folders only", found));
+            }
+            Found::LeftOut(folder) => left_out.push(folder.to_string()),
+            Found::File(_) | Found::Lost(_) => {}
         }
     }
-    if names.is_empty() {
-        return Err(ImagesError::NoImages { path: folder.to_path_buf(), expected: "class folders".into() });
+    if classes.is_empty() {
+        let expected = match left_out.as_slice() {
+            [] => "class folders".to_owned(),
+            left_out => format!("class folders beside {}", left_out.join(", ")),
+        };
+        return Err(ImagesError::NoImages { path: folder.to_path_buf(), expected });
     }
-    Ok(names)
+    Ok(classes)
+}
+
+/// Their names.
+pub(crate) fn names(classes: Vec<Class>) -> Vec<String> {
+    classes.into_iter().map(|class| class.name).collect()
 }
 
 /// Whether a file has an image's ending.
@@ -75,50 +117,12 @@ pub(crate) fn has_image_ending(path: &Path) -> bool {
     ENDINGS.iter().any(|known| ending.eq_ignore_ascii_case(known))
 }
 
-pub(crate) fn expect_folder(path: &Path) -> Result<()> {
-    if fs_err::metadata(path)?.is_dir() {
-        Ok(())
-    } else {
-        Err(ImagesError::layout(path, "a folder", "a file"))
-    }
-}
-
-fn record(root: &Path, source: &str, file: PathBuf, label: Option<u32>) -> Record {
-    let below = file.strip_prefix(root).unwrap_or(&file);
-    let parts: Vec<_> = below.components().map(|part| part.as_os_str().to_string_lossy()).collect();
-    let key = parts.join("/");
-    Record { key, label, source: source.to_owned(), payload: Payload::File(file) }
-}
-
-/// The image files that `walk` comes by below `folder`. A link to nothing is one that cannot be read, if its name is an image's;
-/// a link to a folder above it is passed over.
-fn files(walk: WalkDir, folder: &Path) -> impl Iterator<Item = Result<PathBuf>> + Send + use<> {
-    let root = folder.to_path_buf();
-    walk.into_iter().filter_entry(|entry| !is_hidden(entry)).filter_map(move |entry| match entry {
-        Ok(entry) => is_image(&entry).then(|| Ok(entry.into_path())),
-        Err(e) if e.loop_ancestor().is_some() => None,
-        Err(e) if e.depth() > 0 && e.io_error().is_some_and(|e| e.kind() == ErrorKind::NotFound) => {
-            let path = e.path().filter(|path| has_image_ending(path))?;
-            Some(Ok(path.to_path_buf()))
-        }
-        Err(e) => Some(Err(walk_error(&root, &e))),
+/// The path, if it is an image's.
+fn image(found: Result<Found>) -> Result<Option<PathBuf>> {
+    Ok(match found? {
+        Found::File(path) | Found::Lost(path) => has_image_ending(&path).then_some(path),
+        Found::Folder(_) | Found::LeftOut(_) => None,
     })
-}
-
-fn walk(folder: &Path) -> WalkDir {
-    WalkDir::new(folder).min_depth(1).follow_links(true)
-}
-
-fn is_hidden(entry: &DirEntry) -> bool {
-    entry.depth() > 0 && entry.file_name().as_encoded_bytes().starts_with(b".")
-}
-
-fn is_image(entry: &DirEntry) -> bool {
-    entry.file_type().is_file() && has_image_ending(entry.path())
-}
-
-fn walk_error(folder: &Path, error: &walkdir::Error) -> ImagesError {
-    ImagesError::layout(error.path().unwrap_or(folder), "a readable folder", error.to_string())
 }
 
 #[cfg(test)]
@@ -151,11 +155,11 @@ mod tests {
             ".git/x.png",
             "aa/1.jpg",
         ]);
-        let found = keys_and_labels(records(folder.path()).unwrap());
+        let found = keys_and_labels(records(folder.path(), &Stop::default()).unwrap());
         let expected = ["a.png", "aa/1.jpg", "b.JPG", "c/y.jpeg", "c/z.webp"];
         assert!(found.iter().map(|(key, _)| key.as_str()).eq(expected), "{found:?}");
         assert!(found.iter().all(|(_, label)| label.is_none()));
-        assert_eq!(n_images(folder.path()).unwrap(), 5);
+        assert_eq!(n_images(folder.path(), &Stop::default()).unwrap(), 5);
     }
 
     #[cfg(unix)]
@@ -167,7 +171,7 @@ mod tests {
         link("gone", "lost");
         link("..", "c/loop");
         link("a.png", "twin.png");
-        let found = keys_and_labels(records(folder.path()).unwrap());
+        let found = keys_and_labels(records(folder.path(), &Stop::default()).unwrap());
         assert!(
             found.iter().map(|(key, _)| key.as_str()).eq(["a.png", "c/b.png", "lost.png", "twin.png"]),
             "{found:?}"
@@ -178,8 +182,8 @@ mod tests {
     fn sorted_folders_are_the_classes() {
         let folder = folder(&["cat/1.png", "ant/deep/2.png", "ant/1.png", "bee/readme.txt"]);
         let classes = classes(folder.path()).unwrap();
-        assert_eq!(classes, ["ant", "bee", "cat"]);
-        let found = keys_and_labels(records_of_classes(folder.path(), classes).unwrap());
+        assert_eq!(names(classes.clone()), ["ant", "bee", "cat"]);
+        let found = keys_and_labels(records_of_classes(folder.path(), &classes, &Stop::default()).unwrap());
         let expected = [("ant/1.png", Some(0)), ("ant/deep/2.png", Some(0)), ("cat/1.png", Some(2))];
         assert!(found.iter().map(|(key, label)| (key.as_str(), *label)).eq(expected), "{found:?}");
     }
@@ -196,10 +200,14 @@ mod tests {
         let folder = folder(&["file.txt"]);
         assert!(matches!(classes(folder.path()), Err(ImagesError::NoImages { .. })));
         let missing = folder.path().join("missing");
-        assert!(records(&missing).err().unwrap().to_string().contains("missing"));
-        assert!(n_images(&missing).unwrap_err().to_string().contains("missing"));
+        assert!(records(&missing, &Stop::default()).err().unwrap().to_string().contains("missing"));
+        assert!(n_images(&missing, &Stop::default()).unwrap_err().to_string().contains("missing"));
         assert!(
-            records(&folder.path().join("file.txt")).err().unwrap().to_string().ends_with("found a file")
+            records(&folder.path().join("file.txt"), &Stop::default())
+                .err()
+                .unwrap()
+                .to_string()
+                .ends_with("found a file")
         );
     }
 }

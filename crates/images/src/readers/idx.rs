@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use flate2::read::MultiGzDecoder;
 
 use super::read_up_to;
-use crate::{ImagesError, Result};
+use crate::{ImagesError, Result, regular};
 
 /// An IDX file of bytes, plain or gzip-compressed (recognised by its first bytes), read from its beginning.
 pub(crate) struct IdxReader {
@@ -23,7 +23,7 @@ pub(crate) struct IdxReader {
 impl IdxReader {
     /// Opens a file of unsigned bytes with `n_dims` dimensions.
     pub(crate) fn open(path: &Path, n_dims: u8) -> Result<Self> {
-        let mut file = fs_err::File::open(path)?;
+        let mut file = regular::open(path)?;
         let mut magic = [0; 2];
         let is_gzip = read_up_to(&mut file, &mut magic)? == 2 && magic == [0x1f, 0x8b];
         file.rewind()?;

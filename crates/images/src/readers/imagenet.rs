@@ -5,40 +5,44 @@ use std::io::{BufReader, Read};
 use std::path::Path;
 use std::sync::mpsc::{SyncSender, sync_channel};
 
+use super::members::Members;
 use super::{Records, folder, name_of};
 use crate::record::MAX_FILE_BYTES;
-use crate::{ImagesError, Payload, Record, Result};
+use crate::{ImagesError, Payload, Record, Result, regular};
 
 /// Records that the reading thread is ahead, at most.
 const N_AHEAD: usize = 64;
 
 /// The synsets of the unpacked folder: its folders named `n` and eight digits.
-pub(crate) fn folder_classes(path: &Path) -> Result<Vec<String>> {
+pub(crate) fn folder_classes(path: &Path) -> Result<Vec<folder::Class>> {
     let classes = folder::classes(path)?;
-    match classes.iter().find(|name| !is_synset(name)) {
+    match classes.iter().find(|class| !is_synset(&class.name)) {
         None => Ok(classes),
-        Some(name) => {
-            Err(ImagesError::layout(path, "folders named as synsets (n01440764)", format!("{name:?}")))
-        }
+        Some(class) => Err(ImagesError::layout(
+            path,
+            "folders named as synsets (n01440764)",
+            format!("{:?}", class.name),
+        )),
     }
 }
 
 /// The synsets of the tar of tars, by its headers alone, sorted.
 pub(crate) fn tar_classes(path: &Path) -> Result<Vec<String>> {
     let broken = |e: std::io::Error| unreadable(path, &e);
-    let mut archive = tar::Archive::new(fs_err::File::open(path)?);
-    let mut classes = Vec::new();
+    let mut archive = tar::Archive::new(regular::open(path)?);
+    let (mut classes, mut members) = (Vec::new(), Members::default());
     for entry in archive.entries_with_seek().map_err(broken)? {
         let entry = entry.map_err(broken)?;
         if entry.header().entry_type().is_file() {
-            classes.push(synset_of(path, &entry.path().map_err(broken)?)?);
+            let class = synset_of(path, &entry.path().map_err(broken)?)?;
+            members.note(path, class.as_bytes(), entry.raw_header_position())?;
+            classes.push(class);
         }
     }
     if classes.is_empty() {
         return Err(ImagesError::NoImages { path: path.to_path_buf(), expected: "one tar a synset".into() });
     }
     classes.sort();
-    classes.dedup();
     Ok(classes)
 }
 
@@ -59,7 +63,7 @@ pub(crate) fn tar_records(path: &Path) -> Result<Records> {
 /// Sends every image until the archive ends or nobody listens any more.
 fn send_all(path: &Path, classes: &[String], sender: &SyncSender<Result<Record>>) -> Result<()> {
     let broken = |e: std::io::Error| unreadable(path, &e);
-    let file = BufReader::with_capacity(1 << 20, fs_err::File::open(path)?);
+    let file = BufReader::with_capacity(1 << 20, regular::open(path)?);
     let source = name_of(path);
     for synset in tar::Archive::new(file).entries().map_err(broken)? {
         let synset = synset.map_err(broken)?;
@@ -68,6 +72,7 @@ fn send_all(path: &Path, classes: &[String], sender: &SyncSender<Result<Record>>
         }
         let class = synset_of(path, &synset.path().map_err(broken)?)?;
         let label = classes.binary_search(&class).ok().map(|label| label as u32);
+        let mut members = Members::default();
         for image in tar::Archive::new(synset).entries().map_err(broken)? {
             let mut image = image.map_err(broken)?;
             let name = image.path().map_err(broken)?.into_owned();
@@ -75,6 +80,8 @@ fn send_all(path: &Path, classes: &[String], sender: &SyncSender<Result<Record>>
                 continue;
             }
             let (key, n_bytes) = (format!("{class}/{}", name_of(&name)), image.size());
+            // By the key: the folders that an image is in within its synset's archive are no part of that.
+            members.note(path, key.as_bytes(), image.raw_header_position())?;
             let payload = Payload::Encoded(read_image(path, &mut image, n_bytes, &key)?);
             if sender.send(Ok(Record { key, label, source: source.clone(), payload })).is_err() {
                 return Ok(());
@@ -163,6 +170,22 @@ mod tests {
     }
 
     #[test]
+    fn a_synset_or_an_image_that_is_there_twice_is_an_error() {
+        let tench = tar_of(&[("n01440764_18.JPEG", b"one"), ("again/n01440764_18.JPEG", b"two")]);
+        let (_folder, path) = written(&tar_of(&[("n01440764.tar", &tench)]));
+        let all: Result<Vec<Record>> = tar_records(&path).unwrap().collect();
+        let message = all.unwrap_err().to_string();
+        let expected = "each member once, found n01440764/n01440764_18.JPEG at byte 0 and at byte 1024";
+        assert!(message.ends_with(expected), "{message}");
+        let (_folder, path) = written(&tar_of(&[("a/n01440764.tar", b""), ("b/n01440764.tar", b"")]));
+        let message = tar_classes(&path).unwrap_err().to_string();
+        assert!(
+            message.ends_with("each member once, found n01440764 at byte 0 and at byte 512"),
+            "{message}"
+        );
+    }
+
+    #[test]
     fn a_reader_that_is_given_up_ends_its_thread() {
         let many: Vec<(String, Vec<u8>)> =
             (0..300).map(|i| (format!("n01440764_{i}.JPEG"), vec![0; 100])).collect();
@@ -197,7 +220,8 @@ mod tests {
         for name in ["n01484850", "n01440764"] {
             std::fs::create_dir(folder.path().join(name)).unwrap();
         }
-        assert_eq!(folder_classes(folder.path()).unwrap(), ["n01440764", "n01484850"]);
+        let classes = folder::names(folder_classes(folder.path()).unwrap());
+        assert_eq!(classes, ["n01440764", "n01484850"]);
         std::fs::create_dir(folder.path().join("val")).unwrap();
         assert!(folder_classes(folder.path()).unwrap_err().to_string().ends_with("found \"val\""));
     }

@@ -10,7 +10,7 @@ use std::io::{Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 
 use crate::record::MAX_FILE_BYTES;
-use crate::{ImagesError, Result};
+use crate::{ImagesError, Result, regular};
 
 const PAGE_HEADER: usize = 16;
 const NODE_HEADER: usize = 8;
@@ -55,7 +55,7 @@ impl Lmdb {
     /// Opens the file `data.mdb` in the folder `path`.
     pub(crate) fn open(path: &Path) -> Result<Self> {
         let path = path.join("data.mdb");
-        let mut file = fs_err::File::open(&path)?;
+        let mut file = regular::open(&path)?;
         let n_bytes = file.metadata()?.len();
         let first = read_meta(&path, &mut file, n_bytes, 0)?;
         let second = read_meta(&path, &mut file, n_bytes, first.page_size)?;

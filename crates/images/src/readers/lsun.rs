@@ -6,7 +6,7 @@ use std::path::Path;
 
 use super::lmdb::Lmdb;
 use super::{Records, name_of};
-use crate::{Payload, Record, Result};
+use crate::{Payload, Record, Result, key};
 
 /// The number of entries, as the database has it.
 pub(crate) fn n_images(path: &Path) -> Result<u64> {
@@ -20,9 +20,9 @@ pub(crate) fn n_images(path: &Path) -> Result<u64> {
 pub(crate) fn records(path: &Path) -> Result<Records> {
     let source = name_of(path);
     Ok(Box::new(Lmdb::open(path)?.entries().map(move |entry| {
-        let (key, value) = entry?;
+        let (name, value) = entry?;
         Ok(Record {
-            key: String::from_utf8(key).unwrap_or_else(|e| e.as_bytes().escape_ascii().to_string()),
+            key: key::of(&name),
             label: None,
             source: source.clone(),
             payload: Payload::Encoded(value),

@@ -13,7 +13,7 @@ use flate2::read::ZlibDecoder;
 use matfile::{MatFile, NumericData};
 
 use super::read_up_to;
-use crate::{ImagesError, Result};
+use crate::{ImagesError, Result, regular};
 
 const HEADER_LEN: usize = 128;
 /// `miMATRIX` and `miCOMPRESSED`.
@@ -48,7 +48,7 @@ pub(crate) struct MatArray {
 
 /// All arrays of a file, in their order. Elements of other kinds are passed over.
 pub(crate) fn arrays(path: &Path) -> Result<Vec<MatArray>> {
-    let mut file = fs_err::File::open(path)?;
+    let mut file = regular::open(path)?;
     let n_file_bytes = file.metadata()?.len();
     check_header(path, &mut file)?;
     let mut arrays = Vec::new();
@@ -195,7 +195,7 @@ pub(crate) enum Contents {
 
 impl Contents {
     fn open(path: &Path, offset: u64, n_bytes: u64, is_compressed: bool) -> Result<Self> {
-        let mut file = fs_err::File::open(path)?;
+        let mut file = regular::open(path)?;
         file.seek(SeekFrom::Start(offset))?;
         let file = BufReader::with_capacity(1 << 16, file.take(n_bytes));
         Ok(if is_compressed { Self::Compressed(ZlibDecoder::new(file), offset) } else { Self::Plain(file) })

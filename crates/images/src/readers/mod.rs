@@ -7,6 +7,7 @@ pub(crate) mod imagenet;
 pub(crate) mod lmdb;
 pub(crate) mod lsun;
 pub(crate) mod mat5;
+pub(crate) mod members;
 pub(crate) mod mnist;
 pub(crate) mod packed;
 pub(crate) mod passed_over;
@@ -17,7 +18,7 @@ pub(crate) mod tar_shards;
 use std::io::Read;
 use std::path::Path;
 
-use crate::{Record, Result};
+use crate::{Record, Result, key};
 
 /// A data set's records, one after the other.
 pub type Records = Box<dyn Iterator<Item = Result<Record>> + Send>;
@@ -36,7 +37,7 @@ pub(crate) fn read_up_to(stream: &mut dyn Read, buffer: &mut [u8]) -> std::io::R
     Ok(n_read)
 }
 
-/// A path's last component, as text.
+/// The key of a path's last component.
 pub(crate) fn name_of(path: &Path) -> String {
-    path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned()
+    key::of(path.file_name().unwrap_or(path.as_os_str()).as_encoded_bytes())
 }

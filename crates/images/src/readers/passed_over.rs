@@ -6,7 +6,8 @@ use std::path::Path;
 use super::folder::has_image_ending;
 use super::tar_shards::shards;
 use crate::source::Source;
-use crate::{ImagesError, Result};
+use crate::walk::{Found, Stop, Walk};
+use crate::{ImagesError, Result, key, regular};
 
 /// How many files of each ending (in lower case, with its full stop; empty for none) are not read.
 pub type PassedOver = BTreeMap<String, u64>;
@@ -35,7 +36,7 @@ pub(crate) fn visit(source: &Source, each: &mut dyn FnMut(&str, &str) -> Result<
         each(&key, &why)
     };
     match source {
-        Source::Folder { path, .. } | Source::ImageNetFolder { path } => in_folder(path, path, &mut note)?,
+        Source::Folder { path, .. } | Source::ImageNetFolder { path } => in_folder(path, &mut note)?,
         Source::Tar { path } => {
             for shard in shards(path)? {
                 in_tar(&shard, &mut note)?;
@@ -59,19 +60,13 @@ fn why(ending: &str) -> String {
     format!("not read: {named}, not as a JPEG, PNG, WebP, GIF, BMP or TIFF does{advice}")
 }
 
-/// Files below `folder`, sorted; neither hidden ones nor what links lead to.
-fn in_folder(root: &Path, folder: &Path, note: &mut dyn FnMut(&Path, String) -> Result<()>) -> Result<()> {
-    let mut entries = fs_err::read_dir(folder)?.collect::<std::io::Result<Vec<_>>>()?;
-    entries.retain(|entry| !entry.file_name().as_encoded_bytes().starts_with(b"."));
-    entries.sort_by_key(fs_err::DirEntry::file_name);
-    for entry in entries {
-        let (path, kind) = (entry.path(), entry.file_type()?);
-        if kind.is_dir() && !path.join("stage.json").exists() {
-            in_folder(root, &path, note)?;
-        } else if kind.is_file() {
-            let below = path.strip_prefix(root).unwrap_or(&path);
-            let parts: Vec<_> = below.iter().map(|part| part.to_string_lossy()).collect();
-            note(&path, parts.join("/"))?;
+/// Files below `folder`, as the readers come by them.
+fn in_folder(folder: &Path, note: &mut dyn FnMut(&Path, String) -> Result<()>) -> Result<()> {
+    let mut walk = Walk::new(folder, Stop::default())?;
+    while let Some(found) = walk.next() {
+        if let Found::File(path) = found? {
+            let key = walk.key(&path);
+            note(&path, key)?;
         }
     }
     Ok(())
@@ -81,12 +76,12 @@ fn in_folder(root: &Path, folder: &Path, note: &mut dyn FnMut(&Path, String) -> 
 fn in_tar(shard: &Path, note: &mut dyn FnMut(&Path, String) -> Result<()>) -> Result<()> {
     let broken = |e: std::io::Error| ImagesError::layout(shard, "a tar archive", e.to_string());
     let name = super::name_of(shard);
-    let mut archive = tar::Archive::new(fs_err::File::open(shard)?);
+    let mut archive = tar::Archive::new(regular::open(shard)?);
     for entry in archive.entries_with_seek().map_err(broken)? {
         let entry = entry.map_err(broken)?;
         let path = entry.path().map_err(broken)?.into_owned();
         if entry.header().entry_type().is_file() {
-            note(&path, format!("{name}/{}", path.to_string_lossy()))?;
+            note(&path, format!("{name}/{}", key::of(&entry.path_bytes())))?;
         }
     }
     Ok(())

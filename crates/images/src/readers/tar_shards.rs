@@ -6,15 +6,16 @@ use std::io::{BufReader, Read};
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{SyncSender, sync_channel};
 
+use super::members::Members;
 use super::{Records, folder, name_of};
 use crate::record::MAX_FILE_BYTES;
-use crate::{ImagesError, Payload, Record, Result};
+use crate::{ImagesError, Payload, Record, Result, key, regular};
 
 /// Records that the reading thread is ahead, at most.
 const N_AHEAD: usize = 64;
 
 /// All images, archive by archive in the order of their names, each read once from front to back on a thread of its own.
-/// The key is `shard.tar/path/in/it.jpg`.
+/// The key is `shard.tar/path/in/it.jpg`. A member that is there twice is an error.
 pub(crate) fn records(path: &Path) -> Result<Records> {
     let shards = shards(path)?;
     let (sender, receiver) = sync_channel(N_AHEAD);
@@ -41,7 +42,8 @@ pub(crate) fn shards(path: &Path) -> Result<Vec<PathBuf>> {
     let mut shards = Vec::new();
     for entry in fs_err::read_dir(path)? {
         let file = entry?.path();
-        if file.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("tar")) {
+        let is_hidden = file.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"."));
+        if !is_hidden && file.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("tar")) {
             shards.push(file);
         }
     }
@@ -56,14 +58,16 @@ pub(crate) fn shards(path: &Path) -> Result<Vec<PathBuf>> {
 fn send_all(path: &Path, sender: &SyncSender<Result<Record>>) -> Result<bool> {
     let broken = |e: std::io::Error| ImagesError::layout(path, "a tar archive", e.to_string());
     let source = name_of(path);
-    let file = BufReader::with_capacity(1 << 20, fs_err::File::open(path)?);
+    let file = BufReader::with_capacity(1 << 20, regular::open(path)?);
+    let mut members = Members::default();
     for entry in tar::Archive::new(file).entries().map_err(broken)? {
         let mut entry = entry.map_err(broken)?;
         let name = entry.path().map_err(broken)?.into_owned();
         if !entry.header().entry_type().is_file() || !folder::has_image_ending(&name) {
             continue;
         }
-        let key = format!("{source}/{}", name.to_string_lossy());
+        members.note(path, &entry.path_bytes(), entry.raw_header_position())?;
+        let key = format!("{source}/{}", key::of(&entry.path_bytes()));
         let n_bytes = entry.size();
         if n_bytes > MAX_FILE_BYTES {
             let expected = format!("an image {key} of at most {MAX_FILE_BYTES} bytes");
@@ -110,6 +114,44 @@ mod tests {
         assert_eq!(keys, ["a.tar/1.jpg", "a.tar/x/2.PNG", "b.tar/3.webp"]);
         assert_eq!(found[1].1, Payload::Encoded(b"x/2.PNG".to_vec()));
         assert_eq!(records(&folder.path().join("b.tar")).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn a_member_that_is_there_twice_is_an_error_that_names_both_places() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.tar");
+        let mut archive = tar::Builder::new(fs_err::File::create(&path).unwrap());
+        for name in ["1.jpg", "b/1.jpg", "1.txt", "1.txt", "./b//1.jpg"] {
+            // As it stands: `append_data` would write the last one as `b/1.jpg`.
+            let mut header = tar::Header::new_gnu();
+            header.as_mut_bytes()[..name.len()].copy_from_slice(name.as_bytes());
+            header.set_size(name.len() as u64);
+            header.set_cksum();
+            archive.append(&header, name.as_bytes()).unwrap();
+        }
+        archive.finish().unwrap();
+        let found: Vec<Result<Record>> = records(&path).unwrap().collect();
+        assert_eq!(found.len(), 3);
+        let message = found[2].as_ref().unwrap_err().to_string();
+        let expected = "a.tar: expected each member once, found ./b//1.jpg at byte 1024 and at byte 4096";
+        assert!(message.ends_with(expected), "{message}");
+    }
+
+    #[test]
+    fn names_that_are_not_utf8_have_keys_of_their_own() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.tar");
+        let mut archive = tar::Builder::new(fs_err::File::create(&path).unwrap());
+        for name in [b"caf\xe8.jpg", b"caf\xe9.jpg", b"caf\n.jpg"] {
+            let mut header = tar::Header::new_gnu();
+            header.as_mut_bytes()[..name.len()].copy_from_slice(name);
+            header.set_size(0);
+            header.set_cksum();
+            archive.append(&header, &[][..]).unwrap();
+        }
+        archive.finish().unwrap();
+        let keys: Vec<String> = records(&path).unwrap().map(|record| record.unwrap().key).collect();
+        assert_eq!(keys, [r"a.tar/caf\xe8.jpg", r"a.tar/caf\xe9.jpg", r"a.tar/caf\x0a.jpg"]);
     }
 
     #[test]

@@ -12,7 +12,7 @@ use parquet::file::reader::{FileReader, SerializedFileReader};
 use parquet::file::writer::{SerializedFileWriter, SerializedRowGroupWriter};
 use parquet::schema::parser::parse_message_type;
 
-use crate::{ImagesError, Result, without_panic};
+use crate::{ImagesError, Result, regular, without_panic};
 
 const SCHEMA: &str = "message index {
     REQUIRED BYTE_ARRAY key (STRING);
@@ -167,7 +167,7 @@ fn read_all<T: DataType>(
 }
 
 fn open(path: &Path) -> Result<SerializedFileReader<std::fs::File>> {
-    let (file, _) = fs_err::File::open(path)?.into_parts();
+    let (file, _) = regular::open(path)?.into_parts();
     without_panic(|| SerializedFileReader::new(file)).map_err(|e| parquet_error(path, e))
 }
 

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Filter, ImagesError, Result};
+use crate::{Filter, ImagesError, Result, regular};
 
 /// What a store says of itself.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -32,7 +32,7 @@ pub struct StoreMeta {
 
 impl StoreMeta {
     pub(crate) fn read(path: &Path) -> Result<Self> {
-        let text = fs_err::read_to_string(path)?;
+        let text = regular::read_to_string(path)?;
         let meta: Self = serde_json::from_str(&text)
             .map_err(|source| ImagesError::Json { path: path.to_path_buf(), source })?;
         let n_values = [meta.channels, meta.height, meta.width]

@@ -7,7 +7,7 @@ use memmap2::Mmap;
 use ndarray::ArrayView4;
 use ndarray_npy::{ViewNpyError, ViewNpyExt};
 
-use crate::{ImagesError, NpyMismatch, Result, split_npy_head};
+use crate::{ImagesError, NpyMismatch, Result, regular, split_npy_head};
 
 /// The header is padded to this many bytes, whatever the shape, so that it can be written again in place.
 const HEADER_LEN: usize = 128;
@@ -64,7 +64,7 @@ fn header(n_images: u64, [channels, height, width]: [usize; 3]) -> Vec<u8> {
 
 /// Maps the file into memory, read-only.
 pub(crate) fn map(path: &Path) -> Result<Mmap> {
-    let file = fs_err::File::open(path)?;
+    let file = regular::open(path)?;
     if file.metadata()?.len() == 0 {
         return Err(ImagesError::malformed(path, 0, "the magic string of a .npy file", "an empty file"));
     }

@@ -6,7 +6,7 @@ use super::index::IndexWriter;
 use super::meta::StoreMeta;
 use super::npy::NpyWriter;
 use super::{BAD, IMAGES, INDEX, META};
-use crate::{Filter, ImagesError, Picture, Result, csv_field};
+use crate::{BadWriter, Filter, ImagesError, Picture, Result};
 
 /// What [`StoreMeta`] holds beside the counts and the shape.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -45,9 +45,8 @@ pub struct StoreWriter {
     folder: PathBuf,
     images: Option<NpyWriter>,
     index: IndexWriter,
-    bad: csv::Writer<fs_err::File>,
+    bad: BadWriter,
     shape: Option<[usize; 3]>,
-    n_bad: u64,
     partial: PartialFolder,
 }
 
@@ -59,10 +58,8 @@ impl StoreWriter {
     pub fn create(folder: &Path) -> Result<Self> {
         let partial = PartialFolder::create(folder)?;
         let index = IndexWriter::create(&partial.path.join(INDEX))?;
-        let bad_path = partial.path.join(BAD);
-        let mut bad = csv::Writer::from_writer(fs_err::File::create(&bad_path)?);
-        bad.write_record(["key", "reason"]).map_err(|source| ImagesError::Csv { path: bad_path, source })?;
-        Ok(Self { folder: folder.to_path_buf(), images: None, index, bad, shape: None, n_bad: 0, partial })
+        let bad = BadWriter::create(&partial.path.join(BAD))?;
+        Ok(Self { folder: folder.to_path_buf(), images: None, index, bad, shape: None, partial })
     }
 
     /// The shape (C, H, W) of the store's images, which is that of the first one.
@@ -98,10 +95,7 @@ impl StoreWriter {
     /// # Errors
     /// [`ImagesError::Csv`].
     pub fn append_bad(&mut self, key: &str, reason: &str) -> Result<()> {
-        self.n_bad += 1;
-        self.bad
-            .write_record([&*csv_field(key), &*csv_field(reason)])
-            .map_err(|source| ImagesError::Csv { path: self.partial.path.join(BAD), source })
+        self.bad.append(key, reason)
     }
 
     /// Completes the store and puts it in its place.
@@ -109,14 +103,14 @@ impl StoreWriter {
     /// # Errors
     /// [`ImagesError::NoImages`] for a store without an image, and those of writing.
     pub fn finish(self, description: StoreDescription) -> Result<StoreMeta> {
-        let Self { folder, images, index, mut bad, shape, n_bad, mut partial } = self;
+        let Self { folder, images, index, bad, shape, mut partial } = self;
         let (Some(images), Some([channels, height, width])) = (images, shape) else {
             return Err(ImagesError::NoImages { path: folder, expected: "at least one image".into() });
         };
         let n_images = images.finish()?;
         index.finish()?;
-        bad.flush()?;
-        drop(bad);
+        let n_bad = bad.n_bad();
+        bad.finish()?;
         let StoreDescription { source, resize, filter, class_names } = description;
         let meta =
             StoreMeta { n_images, channels, height, width, class_names, source, resize, filter, n_bad };

@@ -93,7 +93,7 @@ pub fn write_rooms(dir: &Path, config: &RoomsConfig) -> Result<()> {
             }
         };
         for (key, picture) in chunk.into_par_iter().map(entry).collect::<Result<Vec<_>>>()? {
-            lmdb.put(&key, picture)?;
+            lmdb.put(key.as_bytes(), picture)?;
         }
     }
     lmdb.finish()?;

@@ -151,7 +151,8 @@ fn read(path: &Path) -> anyhow::Result<String> {
         bail!("{shown} is a folder; expected a manifest, which is a TOML file. {init}");
     }
     if !metadata.is_file() {
-        bail!("{shown} is a pipe or a device; expected a manifest, which is a TOML file");
+        let found = dcgan_images::regular::kind(metadata.file_type());
+        bail!("{shown} is {found}; expected a manifest, which is a TOML file");
     }
     let bytes = fs_err::read(path).context("cannot read the manifest")?;
     let text = String::from_utf8(bytes).map_err(|error| error.utf8_error());

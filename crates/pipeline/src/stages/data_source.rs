@@ -103,9 +103,36 @@ pub(super) fn known(from: Option<&Input>, source: &Source, of: &KnownOf<'_>) -> 
 }
 
 /// How many pictures of a data set are read, where that can be told beforehand.
-pub(super) fn n_read(source: &Source, limit: Option<usize>) -> anyhow::Result<Option<u64>> {
+pub(super) fn n_read(
+    source: &Source,
+    limit: Option<usize>,
+    ctx: &Context<'_>,
+) -> anyhow::Result<Option<u64>> {
     let limit = limit.map_or(u64::MAX, |limit| limit as u64);
-    Ok(source.n_images()?.map(|n_images| n_images.min(limit)))
+    Ok(source.n_images_until(&ctx.progress().interrupt().stop())?.map(|n_images| n_images.min(limit)))
+}
+
+/// Folders on a warning.
+const N_TOLD: usize = 5;
+
+/// Notes among the metrics, and warns of, folders in the data set that are not read.
+pub(super) fn tell_left_out(
+    source: &Source,
+    ctx: &Context<'_>,
+    metrics: &mut serde_json::Value,
+) -> anyhow::Result<()> {
+    let left_out = source.left_out(&ctx.progress().interrupt().stop())?;
+    let names: Vec<String> = left_out.iter().map(ToString::to_string).collect();
+    if names.is_empty() {
+        return Ok(());
+    }
+    let told = names.iter().take(N_TOLD).map(String::as_str).collect::<Vec<_>>().join(", ");
+    let more = names.len().saturating_sub(N_TOLD);
+    let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+    let folders = if names.len() == 1 { "folder" } else { "folders" };
+    ctx.progress().warn(format_args!("{} {folders} in {source} left out: {told}{more}", names.len()));
+    metrics["left_out"] = names.into();
+    Ok(())
 }
 
 /// Lists the files of a set that are not named as pictures in `bad.csv`, and says, also in the metrics, how many there

@@ -58,14 +58,15 @@ fn batch_size() -> usize {
 /// The kind.
 pub(super) const INFO: KindInfo = KindInfo {
     name: "extract_features",
-    version: 2,
+    version: 3,
     summary: "turn labelled pictures into features: a discriminator's maps, or raw pixels",
     details: "With `model`: every conv layer of the discriminator after its LeakyReLU, max-pooled to 4×4, flattened \
               and concatenated (section 5), with batch-norm statistics inferred over the pictures of `statistics`, \
               which must be the training set's also when the features of the test set are extracted: batches of 128, \
               the last, smaller one counts as the others. `held_out` leaves out the rows that svhn_protocol holds out \
               to choose C. Without `model`: raw pixels in [-1, 1], a baseline.\n\n\
-              Writes features.npy (f32, N×D), labels.npy and features.json.",
+              Writes features.npy (f32, N×D), labels.npy, classes.json (the names of the classes, where they are known, by which a \
+              test set's are matched to the training set's) and features.json.",
     keys: &[
         required("images", "stage", "The pictures, each with a label."),
         optional("model", "stage", "", "The stage with the discriminator; leave it out for raw pixels."),

@@ -65,7 +65,7 @@ fn relative_gap() -> f64 {
 /// The kind.
 pub(super) const INFO: KindInfo = KindInfo {
     name: "fit_svm",
-    version: 2,
+    version: 3,
     summary: "train one linear SVM on features with a given C and measure it on others",
     details: "One-vs-rest over all rows of `train`, with no search over C. Writes model.safetensors (`weights`: \
               classes × features; `bias`; `classes`: the label of each row), predictions.json (the confusion matrix) \
@@ -136,7 +136,7 @@ impl Stage for FitSvm {
 
     fn run(&self, ctx: &Context<'_>) -> anyhow::Result<Outcome> {
         let train = FeatureSet::open(&ctx.input(&self.train))?;
-        let test = FeatureSet::open(&ctx.input(&self.test))?;
+        let test = FeatureSet::open(&ctx.input(&self.test))?.in_classes_of(&train)?;
         test.check_finite()?;
         let params = self.params().check()?;
         let (n_rows, n_columns, n_classes) = (train.n_rows(), train.n_columns(), train.n_classes());
@@ -162,10 +162,11 @@ impl Stage for FitSvm {
         let model = models.into_iter().next().ok_or_else(|| anyhow::anyhow!("no model was trained"))?;
         save(&model, &ctx.out.join("model.safetensors"))?;
 
-        let mut confusion = Confusion::new(n_classes.max(test.n_classes()));
+        let mut confusion = Confusion::new(n_classes);
         for (truth, prediction) in test.labels().iter().zip(model.predict_labels(test.features())?) {
             confusion.add(*truth, prediction);
         }
+        let confusion = confusion.named(test.class_names());
         ctx.write_json("predictions.json", &json!({"confusion": confusion}))?;
         let accuracy = 1.0 - confusion.error_rate();
         let gap = model.certificates().iter().map(|c| c.relative_gap).fold(0.0, f64::max);

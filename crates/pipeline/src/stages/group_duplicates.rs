@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 use std::path::Path;
 
 use dcgan_dedup::evaluate::PairToJudge;
-use dcgan_dedup::group::{GroupConfig, GroupSummary, Rule, group_images};
+use dcgan_dedup::group::{GroupConfig, GroupSummary, READABLE, Readable, Rule, group_images};
 use dcgan_dedup::hash::{files::CODES, read_keys};
 use serde::{Deserialize, Serialize};
 
@@ -28,12 +28,13 @@ pub struct GroupDuplicates {
 /// The kind.
 pub(super) const INFO: KindInfo = KindInfo {
     name: "group_duplicates",
-    version: 2,
+    version: 3,
     summary: "find groups of near-duplicates by their codes: equal ones, or near ones that a second look confirms",
     details: "Writes groups.parquet (group, key, representative, distance, pixel_distance) by the rule that is set, and \
               groups.json with the counts of both rules side by side, what the search met (hot buckets), and in how many bits \
               near-duplicates and random pairs differ. borderline.json \
-              lists the pairs nearest to the threshold of the second look. `exact` is the paper's rule and finds little more \
+              lists the pairs nearest to the threshold of the second look; readable.json hands on which pictures could not be \
+              hashed. `exact` is the paper's rule and finds little more \
               than re-encodings; `near` also finds crops, other sizes and other brightness.",
     keys: &KEYS,
     example: &["codes=runs/lsun/codes-robust"],
@@ -114,6 +115,7 @@ impl Stage for GroupDuplicates {
             ));
         }
         ctx.write_json("groups.json", &summary)?;
+        ctx.write_json(READABLE, &Readable::of_hashed(&hashed)?)?;
         ctx.write_json(BORDERLINE, &pairs_to_judge(&hashed, &summary)?)?;
         let found = match self.grouping.rule {
             Rule::Exact => &summary.exact,

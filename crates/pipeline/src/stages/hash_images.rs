@@ -110,7 +110,7 @@ impl Stage for HashImages {
         let source = data_source::resolve(self.from.as_ref(), &self.source, ctx);
         // A code of 128 bits, and the picture it is of.
         let picture_bytes = 16 + 3 * 32 * 32;
-        Ok(data_source::n_read(&source, self.limit)?.map(|n_images| n_images * picture_bytes))
+        Ok(data_source::n_read(&source, self.limit, ctx)?.map(|n_images| n_images * picture_bytes))
     }
 
     fn run(&self, ctx: &Context<'_>) -> anyhow::Result<Outcome> {
@@ -139,6 +139,7 @@ impl Stage for HashImages {
         let differences = published::compare(&self.source, summary.n_images, self.from.is_some());
         let mut metrics = serde_json::to_value(&summary)?;
         data_source::list_passed_over(&source, ctx, &mut metrics)?;
+        data_source::tell_left_out(&source, ctx, &mut metrics)?;
         Ok(Outcome { metrics, differences })
     }
 }

@@ -180,7 +180,7 @@ impl Stage for ImportImages {
             (Resize::Keep, _) => return Ok(None),
         };
         let image_bytes = (self.channels * side * side) as u64;
-        Ok(data_source::n_read(&source, self.limit)?.map(|n_images| n_images * image_bytes))
+        Ok(data_source::n_read(&source, self.limit, ctx)?.map(|n_images| n_images * image_bytes))
     }
 
     fn papers(&self) -> anyhow::Result<serde_json::Value> {
@@ -220,6 +220,7 @@ impl Stage for ImportImages {
         }
         let mut metrics = json!({"n_images": summary.n_images, "n_bad": summary.n_bad});
         data_source::list_passed_over(&source, ctx, &mut metrics)?;
+        data_source::tell_left_out(&source, ctx, &mut metrics)?;
         Ok(Outcome { metrics, differences })
     }
 }

@@ -1,6 +1,6 @@
 //! `remove_duplicates`: a set written again without its near-duplicates.
 
-use dcgan_dedup::group::{GROUPS, read_groups, removed_keys};
+use dcgan_dedup::group::{GROUPS, Readable, read_groups, removed_keys};
 use dcgan_dedup::regenerate::{Target, Way, regenerate};
 use dcgan_images::{Damaged, ImageStore, Resize, Source};
 use serde::{Deserialize, Serialize};
@@ -9,6 +9,7 @@ use super::info::{KindInfo, optional, required};
 use super::paper::{Stated, no_bearing, unstated};
 use super::{Artifact, ConfigProblem, External, Input, InputRef, Outcome, Stage, data_source, published};
 use crate::context::Context;
+use crate::counting::counted;
 use crate::known::{Known, KnownOf};
 
 /// Which set, and as what it is written.
@@ -60,8 +61,9 @@ pub(super) const INFO: KindInfo = KindInfo {
     name: "remove_duplicates",
     version: 3,
     summary: "write a set again without its near-duplicates: an LMDB, a folder, an image store, or lists of keys",
-    details: "Writes keep.txt and remove.txt, a key a line, and, by `target`, lmdb/ (an LSUN LMDB), pictures/ (the files) or \
-              an image store. Of each group one picture stays. Nothing is deleted from the set itself.",
+    details: "Writes keep.txt and remove.txt, a key a line, bad.csv (what cannot be read, with the reason: it is in neither) and, \
+              by `target`, lmdb/ (an LSUN LMDB), pictures/ (the files) or an image store of what is in keep.txt. Of each group one \
+              picture stays. Nothing is deleted from the set itself.",
     keys: &[
         data_source::FROM,
         data_source::LSUN,
@@ -176,7 +178,7 @@ impl Stage for RemoveDuplicates {
             _ => return Ok(None),
         };
         let n_removed = removed_keys(&read_groups(&ctx.input(&self.groups).join(GROUPS))?).len() as u64;
-        let Some(n_images) = data_source::n_read(&source, None)? else { return Ok(None) };
+        let Some(n_images) = data_source::n_read(&source, None, ctx)? else { return Ok(None) };
         let n_kept = n_images.saturating_sub(n_removed);
         Ok(match (picture_bytes, &source) {
             // Of pictures that are copied as they are, the share that stays; an LMDB may be half empty.
@@ -192,16 +194,22 @@ impl Stage for RemoveDuplicates {
     fn run(&self, ctx: &Context<'_>) -> anyhow::Result<Outcome> {
         let source = data_source::resolve(self.from.as_ref(), &self.source, ctx);
         let groups = read_groups(&ctx.input(&self.groups).join(GROUPS))?;
+        let readable = Readable::read(&ctx.input(&self.groups))?;
         let mut task = ctx.task("writing", "pictures");
-        let summary = regenerate(&source, &groups, self.target(), ctx.out, &mut |done, total| {
+        let summary = regenerate(&source, &groups, &readable, self.target(), ctx.out, &mut |done, total| {
             task.observe(done, total)
         })?;
+        drop(task);
         let n_images = summary.n_kept + summary.n_removed;
         let mut differences = published::compare_duplicates(summary.n_removed, n_images);
         if summary.n_bad > 0 {
-            let text = format!("{} pictures that could not be read were left out", summary.n_bad);
-            differences.differences.push(text);
+            let left_out =
+                format!("{} that could not be read were left out", counted(summary.n_bad, "picture"));
+            ctx.progress().warn(format_args!("{left_out}; bad.csv in the stage's folder says why"));
+            differences.differences.push(left_out);
         }
-        Ok(Outcome { metrics: serde_json::to_value(&summary)?, differences })
+        let mut metrics = serde_json::to_value(&summary)?;
+        data_source::tell_left_out(&source, ctx, &mut metrics)?;
+        Ok(Outcome { metrics, differences })
     }
 }

@@ -35,7 +35,7 @@ pub struct SvhnStage {
 /// The kind.
 pub(super) const INFO: KindInfo = KindInfo {
     name: "svhn_protocol",
-    version: 4,
+    version: 5,
     summary: "measure features on SVHN with 1000 labels (Table 2): L2-SVM, mean test error ± 1.96·std",
     details: "Chooses C on validation rows held out of the training set, then trains on fresh draws of a few labels \
               a class and measures them on the test set (section 5.2). Writes result.json (the row for the report), \

@@ -1,0 +1,82 @@
+//! Files that are files. Opening a FIFO waits for somebody to write into it, and a device may never end.
+
+use std::fs::FileType;
+use std::io::{Error, ErrorKind, Result};
+use std::path::Path;
+
+/// What something in a file system is, in words.
+pub fn kind(kind: FileType) -> &'static str {
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::FileTypeExt as _;
+        if kind.is_fifo() {
+            return "a FIFO";
+        } else if kind.is_socket() {
+            return "a socket";
+        } else if kind.is_char_device() || kind.is_block_device() {
+            return "a device";
+        }
+    }
+    match (kind.is_file(), kind.is_dir(), kind.is_symlink()) {
+        (true, _, _) => "a file",
+        (_, true, _) => "a folder",
+        (_, _, true) => "a link",
+        _ => "something else",
+    }
+}
+
+/// Refuses what is neither a file nor a folder, links followed.
+///
+/// # Errors
+/// With the path and what was found there; where nothing is there.
+pub fn check(path: &Path) -> Result<()> {
+    let found = fs_err::metadata(path)?.file_type();
+    match found.is_file() || found.is_dir() {
+        true => Ok(()),
+        false => Err(refusal(path, "a file or a folder", kind(found))),
+    }
+}
+
+/// Opens a file for reading.
+///
+/// # Errors
+/// Where there is none, it cannot be opened, or it is a folder, a FIFO, a socket or a device.
+pub fn open(path: &Path) -> Result<fs_err::File> {
+    let found = fs_err::metadata(path)?.file_type();
+    match found.is_file() {
+        true => fs_err::File::open(path),
+        false => Err(refusal(path, "a file", kind(found))),
+    }
+}
+
+/// Reads a file as text.
+///
+/// # Errors
+/// As [`open`]; where it is not UTF-8.
+pub fn read_to_string(path: &Path) -> Result<String> {
+    open(path)?;
+    fs_err::read_to_string(path)
+}
+
+fn refusal(path: &Path, expected: &str, found: &str) -> Error {
+    Error::new(ErrorKind::InvalidInput, format!("{}: expected {expected}, found {found}", path.display()))
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_no_file_is_refused_with_its_kind() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("socket");
+        let _listener = std::os::unix::net::UnixListener::bind(&path).unwrap();
+        let message = open(&path).unwrap_err().to_string();
+        assert!(message.ends_with("socket: expected a file, found a socket"), "{message}");
+        let message = check(Path::new("/dev/null")).unwrap_err().to_string();
+        assert_eq!(message, "/dev/null: expected a file or a folder, found a device");
+        let message = open(dir.path()).unwrap_err().to_string();
+        assert!(message.ends_with("expected a file, found a folder"), "{message}");
+        assert!(check(dir.path()).is_ok());
+    }
+}
