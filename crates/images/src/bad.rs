@@ -87,10 +87,14 @@ mod tests {
             [("a,b\"c.jpg", "two\nlines"), (r"caf\xe8.jpg", ""), ("", "no name"), ("=1+1.jpg", "'quoted'")];
         let mut writer = BadWriter::create(&path).unwrap();
         rows.iter().try_for_each(|(key, reason)| writer.append(key, reason)).unwrap();
-        assert_eq!(writer.n_bad(), 3);
+        assert_eq!(writer.n_bad(), 4);
         writer.finish().unwrap();
+        let mut more = BadWriter::append_to(&path).unwrap();
+        more.append("-.txt", "not read").unwrap();
+        more.finish().unwrap();
         let found = read_bad(&path).unwrap();
-        assert!(found.iter().map(|(key, reason)| (key.as_str(), reason.as_str())).eq(rows), "{found:?}");
+        let written = rows.into_iter().chain([("-.txt", "not read")]);
+        assert!(found.iter().map(|(key, reason)| (key.as_str(), reason.as_str())).eq(written), "{found:?}");
         fs_err::write(&path, "name\na\n").unwrap();
         assert!(read_bad(&path).unwrap_err().to_string().contains("expected the columns key and reason"));
     }
