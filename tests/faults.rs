@@ -1,7 +1,8 @@
 //! What can go wrong around the program: it is killed, the disk is full or read-only, two run at once, the clock is turned
 //! back. After each, a plain `dcgan run` ends right, with the files of a run that nothing disturbed.
 //!
-//! `DCGAN_FAULT_KILLS` is the number of kills (5), `DCGAN_FAULT_SEED` the seed of their moments (1); with
+//! `DCGAN_FAULT_KILLS` is the number of kills (5), `DCGAN_FAULT_SEED` the seed of their moments (1), `DCGAN_FAULT_EVERY` at
+//! every how manieth call that changes a folder it is killed besides; with
 //! `DCGAN_FAULT_FULL` the quickstart is not made small. What needs root or `faketime` is skipped, saying so, where it
 //! cannot be had.
 #![cfg(target_os = "linux")]
@@ -14,7 +15,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant, SystemTime};
 
-use common::{Place, SMALL};
+use common::{Place, SMALL, calls};
 use serde_json::Value;
 
 /// The quickstart, made small.
@@ -156,6 +157,36 @@ fn killed_at_any_moment_the_next_run_ends_with_the_same_files() {
         assert_same(&outputs(&runs.join("quickstart")), &expected, &format!("kill {kill}"));
         std::fs::remove_dir_all(&runs).unwrap();
     }
+}
+
+/// Two stages at once, over the complete results of another seed. `DCGAN_FAULT_EVERY=1` kills at every call.
+#[test]
+fn killed_at_any_call_the_next_run_ends_with_the_same_files() {
+    let dir = tempfile::tempdir().unwrap();
+    let Some(library) = calls::library(dir.path()) else { return };
+    let [complete, undisturbed, killed] =
+        ["complete", "undisturbed", "killed"].map(|name| dir.path().join(name));
+    let other = ["--set", "seed=2"];
+    ends_well(quickstart(&complete, &other));
+    let expected_of_other = outputs(&complete.join("quickstart"));
+    calls::copy(&complete, &undisturbed);
+    let n_calls = calls::count(&mut quickstart(&undisturbed, &["--jobs", "2"]), &library);
+    let expected = outputs(&undisturbed.join("quickstart"));
+    let (mut n_kills, step) = (0, calls::step(n_calls / 3));
+    for call in (1..=n_calls).step_by(step) {
+        calls::copy(&complete, &killed);
+        let mut command = quickstart(&killed, &["--jobs", "2"]);
+        calls::kill_at(&mut command, &library, call, call % 2 == 0);
+        n_kills += usize::from(!command.output().unwrap().status.success());
+        ends_well(quickstart(&killed, &["--jobs", "2"]));
+        let when = format!("a kill at call {call} of {n_calls}");
+        assert_same(&outputs(&killed.join("quickstart")), &expected, &when);
+        ends_well(quickstart(&killed, &other));
+        assert_same(&outputs(&killed.join("quickstart")), &expected_of_other, &when);
+        std::fs::remove_dir_all(&killed).unwrap();
+    }
+    eprintln!("{n_kills} kills at {n_calls} calls");
+    assert!(n_kills > 0);
 }
 
 /// What lies in a folder.

@@ -1,6 +1,9 @@
 //! What the tests of the binary share.
 #![allow(dead_code)]
 
+#[cfg(target_os = "linux")]
+pub(crate) mod calls;
+
 use std::path::{Path, PathBuf};
 
 use assert_cmd::Command;
