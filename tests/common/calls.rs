@@ -48,7 +48,7 @@ __attribute__((destructor)) static void tell(void) {
 /// The library, built in a folder of its own; none without a C compiler.
 pub(crate) fn library(folder: &Path) -> Option<PathBuf> {
     let (source, library) = (folder.join("kill.c"), folder.join("kill.so"));
-    fs::write(&source, LIBRARY).unwrap();
+    std::fs::write(&source, LIBRARY).unwrap();
     let built =
         Command::new("cc").args(["-shared", "-fPIC", "-o"]).args([&library, &source]).arg("-ldl").status();
     if !built.is_ok_and(|status| status.success()) {

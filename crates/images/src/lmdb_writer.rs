@@ -12,6 +12,8 @@ use crate::{ImagesError, Result, key};
 const TRANSACTION_BYTES: usize = 1 << 25;
 /// Address space that is reserved at first. It is doubled as the LMDB fills, for where it is scarce.
 const FIRST_MAP_BYTES: usize = 1 << 28;
+/// The system's number for an error of input or output.
+const EIO: i32 = 5;
 /// LMDB's own limit on the bytes of a key.
 const MAX_KEY: usize = 511;
 
@@ -111,6 +113,10 @@ fn lmdb_error(path: &Path, map_bytes: usize, error: heed::Error) -> ImagesError 
             n_bytes: map_bytes as u64,
         },
         heed::Error::Io(error) => {
+            // What a full disk took a part of LMDB calls an error of input or output.
+            let is_full = error.raw_os_error() == Some(EIO)
+                && fs4::available_space(path).is_ok_and(|free| free < TRANSACTION_BYTES as u64);
+            let error = if is_full { std::io::Error::from(ErrorKind::StorageFull) } else { error };
             let message = format!("failed to write LMDB `{}`: {error}", path.display());
             ImagesError::Io(std::io::Error::new(error.kind(), message))
         }

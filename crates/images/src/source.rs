@@ -218,6 +218,14 @@ impl Source {
         })
     }
 
+    /// Refuses an archive that lies where the data set's own files are wanted.
+    ///
+    /// # Errors
+    /// [`ImagesError::Layout`] with the command that unpacks it.
+    pub fn refuse_archive(&self) -> Result<()> {
+        packed::refuse(self)
+    }
+
     /// How many files of each ending are not read, because they are not named as pictures.
     ///
     /// # Errors

@@ -28,6 +28,6 @@ pub fn start_all() -> io::Result<()> {
 /// Says what was wanted when no thread can be started.
 fn no_more(error: &dyn std::fmt::Display) -> io::Error {
     io::Error::other(format!(
-        "expected to start another thread, found {error}; `ulimit -u` is how many there may be"
+        "expected to start another thread, found {error}; `ulimit -u` limits how many, `ulimit -v` their memory"
     ))
 }

@@ -57,12 +57,17 @@ impl External {
             let found = regular::kind(metadata.file_type());
             return Some((format!("expected {}, found {shown}, which is {found}", self.is), None));
         };
-        let fits = self.is == Form::FileOrFolder || self.is == found;
+        if self.is == Form::FileOrFolder || self.is == found {
+            return None;
+        }
+        if let Some(Err(packed)) = source.map(Source::refuse_archive) {
+            return Some((packed.to_string(), None));
+        }
         let help = source.and_then(|_| {
             let key = key_for(&self.path)?;
             Some(format!("did you mean `{key}`?"))
         });
-        (!fits).then(|| (format!("expected {}, found {shown}, which is {found}", self.is), help))
+        Some((format!("expected {}, found {shown}, which is {found}", self.is), help))
     }
 
     /// For a path that does not exist.
