@@ -51,6 +51,7 @@ fn what_is_fetched_is_read_and_only_verified_the_next_time() {
     std::fs::write(place.path("data/imagenet/mine"), "mine").unwrap();
     place.stdout(&as_str(&arguments));
     assert_eq!(server.asked().len(), 4);
+    std::fs::write(place.path("data/mnist/notes"), "mine").unwrap();
     let again = place.stdout(&as_str(&arguments));
     assert!(again.contains("\"n_verified\": 4") && again.contains("\"n_downloaded\": 0"), "{again}");
     assert_eq!(server.asked().len(), 4);
@@ -58,6 +59,7 @@ fn what_is_fetched_is_read_and_only_verified_the_next_time() {
     assert_eq!(std::fs::read_to_string(place.path("data/imagenet/mine")).unwrap(), "mine");
     let record = std::fs::read_to_string(place.path("data/stage.json")).unwrap();
     assert!(record.contains("mnist/t10k-labels-idx1-ubyte.gz") && !record.contains("imagenet"), "{record}");
+    assert!(!record.contains("mnist/notes"), "{record}");
     let images = "source.mnist.images=mnist/train-images-idx3-ubyte.gz";
     let labels = "source.mnist.labels=mnist/train-labels-idx1-ubyte.gz";
     let import = ["stage", "import_images", "--out", "images", "from=data", images, labels, "channels=1"];

@@ -114,6 +114,14 @@ fn clear_temporary(path: &Path) -> Result<()> {
     Err(FetchError::content(path, "nothing", "what this program did not make; move it elsewhere"))
 }
 
+/// The paths within a folder of the files that are known to be a set's, sorted.
+///
+/// # Errors
+/// As for [`crate::fetch`], of the ledger.
+pub fn known_files(folder: &Path) -> Result<Vec<PathBuf>> {
+    Ok(Ledger::open(folder)?.under(Path::new("")))
+}
+
 /// Checks the text of a ledger.
 ///
 /// # Errors

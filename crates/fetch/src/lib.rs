@@ -66,7 +66,7 @@ pub use checksum::{Algorithm, Checksum};
 pub use error::{FetchError, Result};
 pub use event::{Action, Event, Observe};
 pub use install::{Summary, fetch};
-pub use ledger::{LEDGER, check_ledger};
+pub use ledger::{LEDGER, check_ledger, known_files};
 pub use options::Options;
 pub use range::ContentRange;
 pub use sets::{Install, RemoteFile, Set};

@@ -5,12 +5,12 @@
 //! read is told: see [`Why`].
 
 use std::collections::HashSet;
-use std::ffi::OsString;
 use std::fmt;
-use std::fs::FileType;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+
+use walkdir::{DirEntry, WalkDir};
 
 use crate::{ImagesError, Result, key, regular};
 
@@ -86,25 +86,20 @@ impl fmt::Display for LeftOut {
     }
 }
 
-/// A folder whose entries are being visited.
-struct Open {
-    path: PathBuf,
-    /// Whether there was a link on the way from the root.
-    is_linked: bool,
-    entries: std::vec::IntoIter<(OsString, FileType)>,
-}
-
 /// A walk, sorted by name folder by folder; after an error it ends. It keeps the names of the folders it is in in memory: about
 /// 0.1 GB a million files.
 pub struct Walk {
     root: PathBuf,
     /// Without links; where folders below it lie at their own places.
     real_root: PathBuf,
-    open: Vec<Open>,
+    entries: walkdir::IntoIter,
     visited: HashSet<Identity>,
+    /// How far below the root the link lies by which the walk came here.
+    link_depth: Option<usize>,
     /// Whether folders in the root are entered.
     is_deep: bool,
     stop: Stop,
+    has_ended: bool,
 }
 
 impl Walk {
@@ -117,13 +112,18 @@ impl Walk {
         if !found.is_dir() {
             return Err(ImagesError::layout(root, "a folder", regular::kind(found)));
         }
-        let real_root = fs_err::canonicalize(root)?;
-        let root = root.to_path_buf();
-        let mut walk =
-            Self { root, real_root, open: Vec::new(), visited: HashSet::new(), is_deep: true, stop };
-        walk.visited.insert(identity(&walk.root)?);
-        walk.enter(walk.root.clone(), false)?;
-        Ok(walk)
+        std::fs::read_dir(root).map_err(|e| unreadable(root, &e))?;
+        let entries = WalkDir::new(root).min_depth(1).follow_links(true).sort_by_file_name().into_iter();
+        Ok(Self {
+            root: root.to_path_buf(),
+            real_root: fs_err::canonicalize(root)?,
+            entries,
+            visited: HashSet::from([identity(root)?]),
+            link_depth: None,
+            is_deep: true,
+            stop,
+            has_ended: false,
+        })
     }
 
     /// A walk that enters no folder.
@@ -139,56 +139,52 @@ impl Walk {
         key::of_path(path.strip_prefix(&self.root).unwrap_or(path))
     }
 
-    fn enter(&mut self, folder: PathBuf, is_linked: bool) -> Result<()> {
-        let mut entries = Vec::new();
-        for entry in std::fs::read_dir(&folder).map_err(|e| unreadable(&folder, &e))? {
-            let entry = entry.map_err(|e| unreadable(&folder, &e))?;
-            let kind = entry.file_type().map_err(|e| unreadable(&entry.path(), &e))?;
-            entries.push((entry.file_name(), kind));
-            if self.stop.is_set() {
-                return Err(ImagesError::Interrupted);
-            }
-        }
-        entries.sort_unstable_by(|a, b| a.0.cmp(&b.0));
-        self.open.push(Open { path: folder, is_linked, entries: entries.into_iter() });
-        Ok(())
-    }
-
-    /// What is to be said of an entry, to which a link led if `is_linked`; none for one that is passed over.
-    fn visit(
-        &mut self,
-        path: PathBuf,
-        name: &OsString,
-        kind: FileType,
-        is_linked: bool,
-    ) -> Result<Option<Found>> {
-        let is_link = kind.is_symlink();
-        let target =
-            if is_link { std::fs::metadata(&path).ok().map(|found| found.file_type()) } else { Some(kind) };
-        let is_folder = target.is_some_and(|target| target.is_dir());
-        let left_out = |walk: &Self, why| Ok(Some(Found::LeftOut(LeftOut { key: walk.key(&path), why })));
+    /// What is to be said of an entry; none for one that is passed over.
+    fn visit(&mut self, entry: walkdir::Result<DirEntry>) -> Result<Option<Found>> {
+        let (path, depth, is_link, is_folder) = match &entry {
+            Ok(entry) => (entry.path(), entry.depth(), entry.path_is_symlink(), entry.file_type().is_dir()),
+            // Links only: to a folder on the way to them, or to nothing.
+            Err(error) => match error.path() {
+                Some(path) if error.loop_ancestor().is_some() || is_lost(path) => {
+                    (path, error.depth(), true, error.loop_ancestor().is_some())
+                }
+                path => return Err(unreadable(path.unwrap_or(&self.root), error)),
+            },
+        };
+        let path = path.to_path_buf();
+        self.link_depth = self.link_depth.filter(|link_depth| depth > *link_depth);
         if is_folder && is_stages(&path) {
-            return left_out(self, Why::Stage);
+            return Ok(Some(self.leave_out(&path, Why::Stage, &entry)));
         }
-        if name.as_encoded_bytes().starts_with(b".") {
+        if path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b".")) {
+            self.pass_by(is_folder, &entry);
             return Ok(None);
         }
-        if target.is_none() {
-            return Ok(Some(Found::Lost(path)));
-        }
         if !is_folder {
-            return Ok(Some(Found::File(path)));
+            return Ok(Some(if entry.is_ok() { Found::File(path) } else { Found::Lost(path) }));
         }
-        let is_linked = is_linked || is_link;
         let is_new = !(is_link && self.visits_at_its_place(&path)) && self.visited.insert(identity(&path)?);
         // What no link leads to is not there twice, whatever numbers a file system gives it.
-        if is_linked && !is_new {
-            return left_out(self, Why::Visited);
+        if (is_link || self.link_depth.is_some()) && !is_new {
+            return Ok(Some(self.leave_out(&path, Why::Visited, &entry)));
         }
-        if self.is_deep {
-            self.enter(path.clone(), is_linked)?;
+        if is_link {
+            self.link_depth.get_or_insert(depth);
         }
+        self.pass_by(!self.is_deep, &entry);
         Ok(Some(Found::Folder(path)))
+    }
+
+    fn leave_out(&mut self, folder: &Path, why: Why, entry: &walkdir::Result<DirEntry>) -> Found {
+        self.pass_by(true, entry);
+        Found::LeftOut(LeftOut { key: self.key(folder), why })
+    }
+
+    /// Does not enter a folder; one that is an error would not be entered anyway.
+    fn pass_by(&mut self, is_folder: bool, entry: &walkdir::Result<DirEntry>) {
+        if is_folder && entry.is_ok() {
+            self.entries.skip_current_dir();
+        }
     }
 
     /// Whether the folder that a link leads to is come by without that link: it lies below the root and nothing on the way to it
@@ -208,25 +204,21 @@ impl Iterator for Walk {
     type Item = Result<Found>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        loop {
-            let folder = self.open.last_mut()?;
-            let Some((name, kind)) = folder.entries.next() else {
-                self.open.pop();
-                continue;
-            };
-            let (path, is_linked) = (folder.path.join(&name), folder.is_linked);
-            let found = match self.stop.is_set() {
-                true => Err(ImagesError::Interrupted),
-                false => self.visit(path, &name, kind, is_linked),
-            };
-            if found.is_err() {
-                self.open.clear();
-            }
+        while !self.has_ended {
+            let entry = self.entries.next()?;
+            let found = if self.stop.is_set() { Err(ImagesError::Interrupted) } else { self.visit(entry) };
+            self.has_ended = found.is_err();
             if let Some(found) = found.transpose() {
                 return Some(found);
             }
         }
+        None
     }
+}
+
+/// True for a link to nothing, or to itself.
+fn is_lost(path: &Path) -> bool {
+    path.is_symlink() && std::fs::metadata(path).is_err()
 }
 
 fn is_stages(folder: &Path) -> bool {
@@ -254,7 +246,7 @@ fn identity(folder: &Path) -> Result<Identity> {
     folder.canonicalize().map_err(|e| unreadable(folder, &e))
 }
 
-fn unreadable(path: &Path, error: &std::io::Error) -> ImagesError {
+fn unreadable(path: &Path, error: &impl fmt::Display) -> ImagesError {
     ImagesError::layout(path, "a readable folder", error.to_string())
 }
 

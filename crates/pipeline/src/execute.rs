@@ -49,8 +49,8 @@ pub struct Job<'a> {
 /// # Errors
 /// Whatever went wrong; [`Interrupted`] if it was asked to stop. The stage's folder is then as it was before.
 pub fn execute(job: Job<'_>, memo: &Memo, progress: &Progress) -> anyhow::Result<Record> {
-    if let Some(own) = job.config.stage().shares_folder() {
-        return execute_in_place(&job, &own, memo, progress);
+    if job.config.stage().shares_folder() {
+        return execute_in_place(&job, memo, progress);
     }
     let target = Target::at(job.target)?;
     target.check_way()?;
@@ -229,16 +229,10 @@ fn has_room(job: &Job<'_>, context: &Context<'_>) -> anyhow::Result<()> {
     })
 }
 
-/// Runs a stage in its folder itself, of which only the paths `own` are its. Nothing is removed, so that a record from
-/// before stays true.
-fn execute_in_place(
-    job: &Job<'_>,
-    own: &[PathBuf],
-    memo: &Memo,
-    progress: &Progress,
-) -> anyhow::Result<Record> {
+/// Runs a stage in its folder itself, where not every file is its. Nothing is removed, so that a record from before stays true.
+fn execute_in_place(job: &Job<'_>, memo: &Memo, progress: &Progress) -> anyhow::Result<Record> {
     fs_err::create_dir_all(job.target)?;
-    let outputs = || outputs_at(job.target, own, memo, progress);
+    let outputs = || outputs_at(job.target, &job.config.stage().own_files(job.target)?, memo, progress);
     let record = run(job, job.target, outputs, progress);
     let record = record.map_err(|error| not_done(job, error, progress))?;
     record.write(job.target, Hidden::open(job.target)?.root())?;

@@ -177,7 +177,7 @@ impl<'a> Planner<'a> {
             }
         }
         // What reads records tells of stages by their ids.
-        let may_be_anothers = config.stage().shares_folder().is_none() && !config.info().reads_records;
+        let may_be_anothers = !config.stage().shares_folder() && !config.info().reads_records;
         for folder in self.made_alike(&version).iter().filter(|_| found.is_none() && may_be_anothers) {
             let Ok(Some(record)) = Record::read(folder) else { continue };
             let is_same_device =

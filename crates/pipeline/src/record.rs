@@ -215,7 +215,7 @@ pub fn outputs(
     fingerprints(folder, files.into_iter().filter(|file| file != FILE), memo, progress)
 }
 
-/// Fingerprints the files at and under some paths within a folder, as far as they are there.
+/// Fingerprints some files within a folder, as far as they are there.
 ///
 /// # Errors
 /// If a file cannot be read.
@@ -225,15 +225,8 @@ pub fn outputs_at(
     memo: &Memo,
     progress: &Progress,
 ) -> anyhow::Result<BTreeMap<String, OutputRecord>> {
-    let mut files = Vec::new();
-    for path in paths.iter().filter(|path| folder.join(path).exists()) {
-        let top = dcgan_images::key::of_path(path);
-        let below = files_under(&folder.join(path))?;
-        files.extend(
-            below.into_iter().map(|file| if file.is_empty() { top.clone() } else { format!("{top}/{file}") }),
-        );
-    }
-    fingerprints(folder, files.into_iter(), memo, progress)
+    let files = paths.iter().filter(|path| folder.join(path).is_file());
+    fingerprints(folder, files.map(|path| dcgan_images::key::of_path(path)), memo, progress)
 }
 
 fn fingerprints(

@@ -137,7 +137,7 @@ pub fn run(manifest: &Manifest, options: &RunOptions, progress: &Progress) -> an
 fn check_way(planner: &Planner<'_>, chosen: &BTreeSet<usize>) -> anyhow::Result<()> {
     let mut wrong = Vec::new();
     for idx in chosen {
-        let shares = planner.manifest.stages[*idx].config.stage().shares_folder().is_some();
+        let shares = planner.manifest.stages[*idx].config.stage().shares_folder();
         let path = planner.target(*idx);
         let checked = Target::at(&path).and_then(|target| if shares { Ok(()) } else { target.check_way() });
         wrong.extend(checked.err().map(|error| format!("{error:#}")));
@@ -264,10 +264,8 @@ fn run_one(
     }
     let path = planner.target(idx);
     let target = Target::at(&path)?;
-    let _lock = match stage.config.stage().shares_folder() {
-        Some(_) => Lock::of_folder(&path, progress)?,
-        None => Lock::of_stage(&target, progress)?,
-    };
+    let shares = stage.config.stage().shares_folder();
+    let _lock = if shares { Lock::of_folder(&path, progress)? } else { Lock::of_stage(&target, progress)? };
     let Some(inputs) = assessment.inputs.clone() else {
         say_why(progress, label, stage.config.info().name, &assessment);
         let reasons: Vec<String> = assessment.reasons.iter().map(ToString::to_string).collect();
@@ -393,7 +391,7 @@ pub fn run_alone(
     force: bool,
     progress: &Progress,
 ) -> anyhow::Result<Alone> {
-    let shares = config.stage().shares_folder().is_some();
+    let shares = config.stage().shares_folder();
     let mut read: Vec<(&str, PathBuf)> =
         config.stage().external_paths().into_iter().map(|external| (external.key, external.path)).collect();
     read.extend(config.stage().inputs().iter().map(|input| (input.key, input.name.as_path().to_owned())));

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use super::folder::has_image_ending;
-use super::tar_shards::shards;
+use super::tar_shards::{is_hidden, shards};
 use crate::source::Source;
 use crate::walk::{Found, Stop, Walk};
 use crate::{ImagesError, Result, key, regular};
@@ -80,7 +80,7 @@ fn in_tar(shard: &Path, note: &mut dyn FnMut(&Path, String) -> Result<()>) -> Re
     for entry in archive.entries_with_seek().map_err(broken)? {
         let entry = entry.map_err(broken)?;
         let path = entry.path().map_err(broken)?.into_owned();
-        if entry.header().entry_type().is_file() {
+        if entry.header().entry_type().is_file() && !is_hidden(&path) {
             note(&path, format!("{name}/{}", key::of(&entry.path_bytes())))?;
         }
     }

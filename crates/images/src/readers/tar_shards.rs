@@ -3,7 +3,7 @@
 //! Format: <https://github.com/webdataset/webdataset>.
 
 use std::io::{BufReader, Read};
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 use std::sync::mpsc::{SyncSender, sync_channel};
 
 use super::members::Members;
@@ -54,6 +54,13 @@ pub(crate) fn shards(path: &Path) -> Result<Vec<PathBuf>> {
     Ok(shards)
 }
 
+/// Whether a member would be passed over in a folder: macOS adds `._photo.jpg` to every `photo.jpg`.
+pub(crate) fn is_hidden(member: &Path) -> bool {
+    member
+        .components()
+        .any(|part| matches!(part, Component::Normal(name) if name.as_encoded_bytes().starts_with(b".")))
+}
+
 /// Sends every image of an archive; false if nobody listens any more.
 fn send_all(path: &Path, sender: &SyncSender<Result<Record>>) -> Result<bool> {
     let broken = |e: std::io::Error| ImagesError::layout(path, "a tar archive", e.to_string());
@@ -63,7 +70,7 @@ fn send_all(path: &Path, sender: &SyncSender<Result<Record>>) -> Result<bool> {
     for entry in tar::Archive::new(file).entries().map_err(broken)? {
         let mut entry = entry.map_err(broken)?;
         let name = entry.path().map_err(broken)?.into_owned();
-        if !entry.header().entry_type().is_file() || !folder::has_image_ending(&name) {
+        if !entry.header().entry_type().is_file() || !folder::has_image_ending(&name) || is_hidden(&name) {
             continue;
         }
         members.note(path, &entry.path_bytes(), entry.raw_header_position())?;
@@ -106,7 +113,7 @@ mod tests {
     fn images_of_all_shards_in_order() {
         let folder = tempfile::tempdir().unwrap();
         shard(&folder.path().join("b.tar"), &["3.webp"]);
-        shard(&folder.path().join("a.tar"), &["1.jpg", "1.json", "x/2.PNG"]);
+        shard(&folder.path().join("a.tar"), &["1.jpg", "1.json", "._1.jpg", ".trash/0.jpg", "x/2.PNG"]);
         fs_err::write(folder.path().join("readme.txt"), "").unwrap();
         let found: Vec<(String, Payload)> =
             records(folder.path()).unwrap().map(|r| r.unwrap()).map(|r| (r.key, r.payload)).collect();

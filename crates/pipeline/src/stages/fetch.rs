@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::bail;
@@ -161,10 +161,13 @@ impl Stage for Fetch {
         vec![Artifact::Dataset]
     }
 
-    fn shares_folder(&self) -> Option<Vec<PathBuf>> {
+    fn shares_folder(&self) -> bool {
+        true
+    }
+
+    fn own_files(&self, folder: &Path) -> anyhow::Result<Vec<PathBuf>> {
         // Also those of sets that were fetched into it before.
-        let files = Set::ALL.into_iter().flat_map(Set::files);
-        Some(files.map(|file| file.install.path().to_owned()).collect())
+        Ok(dcgan_fetch::known_files(folder)?)
     }
 
     fn problems(&self) -> Vec<ConfigProblem> {

@@ -218,11 +218,18 @@ pub trait Stage {
         Vec::new()
     }
 
-    /// For a stage that works in its folder itself, which it shares with what others put there: the files and folders in
-    /// it that are the stage's, whether they are there or not. They appear one by one, each whole, and nothing is removed.
-    /// None: the folder is all the stage's own, and appears as a whole.
-    fn shares_folder(&self) -> Option<Vec<PathBuf>> {
-        None
+    /// True for a stage that works in its folder itself, which it shares with what others put there: its files appear one by
+    /// one, each whole, and nothing is removed. Else the folder is all the stage's own, and appears as a whole.
+    fn shares_folder(&self) -> bool {
+        false
+    }
+
+    /// Of a folder that is shared, the files that are the stage's.
+    ///
+    /// # Errors
+    /// Where that cannot be told.
+    fn own_files(&self, _folder: &Path) -> anyhow::Result<Vec<PathBuf>> {
+        Ok(Vec::new())
     }
 
     /// The data set it reads, if it reads one from outside the pipeline or from `from`.
