@@ -6,6 +6,7 @@
 
 pub mod measure;
 
+use dcgan_images::counting::counted;
 use dcgan_images::{PixelBox, SampleBox};
 use dcgan_nn::rng;
 use linfa::{DatasetBase, traits::Fit};
@@ -212,7 +213,8 @@ pub fn learn(
     let n_inside = targets.iter().filter(|&&target| target).count();
     let n_places = [n_inside, targets.len() - n_inside];
     if n_places.contains(&0) {
-        let found = format!("{} places in {} boxes, {} beside them", n_places[0], boxes.len(), n_places[1]);
+        let found =
+            format!("{} places in {}, {} beside", n_places[0], counted(boxes.len(), "box"), n_places[1]);
         return Err(GanError::Boxes { size: width, found });
     }
     let features =

@@ -45,7 +45,7 @@ const HEADER: [&str; 5] = ["sample", "x0", "y0", "x1", "y1"];
 pub fn read_boxes(path: &Path, n_samples: usize, [height, width]: [usize; 2]) -> Result<Vec<SampleBox>> {
     let file = regular::open(path)?;
     let csv_error = |source| ImagesError::Csv { path: path.to_path_buf(), source };
-    let mut reader = csv::ReaderBuilder::new().trim(csv::Trim::All).from_reader(file);
+    let mut reader = csv::ReaderBuilder::new().trim(csv::Trim::All).flexible(true).from_reader(file);
     let header: Vec<String> = reader.headers().map_err(csv_error)?.iter().map(str::to_owned).collect();
     if header != HEADER {
         return Err(ImagesError::layout(path, format!("the header {}", HEADER.join(",")), header.join(",")));
@@ -57,6 +57,9 @@ pub fn read_boxes(path: &Path, n_samples: usize, [height, width]: [usize; 2]) ->
         let wrong = |expected: String, found: &str| {
             ImagesError::layout(path, format!("in line {line} {expected}"), format!("`{found}`"))
         };
+        if record.len() != HEADER.len() {
+            return Err(wrong("five values".to_owned(), &record.iter().collect::<Vec<_>>().join(",")));
+        }
         let mut values = [0; 5];
         for ((value, text), name) in values.iter_mut().zip(&record).zip(HEADER) {
             *value = text.parse().map_err(|_| wrong(format!("a whole number of pixels as {name}"), text))?;
@@ -114,7 +117,8 @@ mod tests {
             ("sample,x0,y0,x1,y1\n0,1,-1,5,5\n", "in line 2 a whole number of pixels as y0, found `-1`"),
             ("sample,x0,y0,x1,y1\n0,1,1,33,5\n", "in line 2 x0 < x1 up to 32"),
             ("sample,x0,y0,x1,y1\n0,5,1,5,5\n", "found `5,1,5,5`"),
-            ("sample,x0,y0,x1,y1\n0,5,1\n", "boxes.csv: CSV"),
+            ("sample,x0,y0,x1,y1\n0,5,1\n", "in line 2 five values, found `0,5,1`"),
+            ("sample,x0,y0,x1,y1\n0,5,1,6,6,9\n", "in line 2 five values, found `0,5,1,6,6,9`"),
         ] {
             fs_err::write(&path, text).unwrap();
             let message = read_boxes(&path, 8, [16, 32]).unwrap_err().to_string();

@@ -81,9 +81,9 @@ fn boxes_and_settings_that_do_not_fit_are_refused() {
     let config = ForgetConfig::default();
     assert_eq!(fails(&[], &config), "expected at least one box on 2 samples, found none");
     let told = fails(&[bounds(0, [0, 0, 1, 1])], &config);
-    assert!(told.contains("8x8 maps") && told.contains("0 places in 1 boxes, 0 beside"), "{told}");
+    assert!(told.contains("8x8 maps") && told.contains("0 places in 1 box, 0 beside"), "{told}");
     let told = fails(&[bounds(0, [0, 0, 32, 32])], &config);
-    assert!(told.contains("64 places in 1 boxes, 0 beside"), "{told}");
+    assert!(told.contains("64 places in 1 box, 0 beside"), "{told}");
     let told = fails(&[bounds(2, [0, 0, 9, 9])], &config);
     assert!(told.contains("below 2, the number of samples, found 2"), "{told}");
     let told = fails(&[bounds(0, [0, 0, 9, 9])], &ForgetConfig { layer: 3, ..config });

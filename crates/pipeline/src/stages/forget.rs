@@ -1,13 +1,13 @@
 //! `forget`: samples without an object (section 6.3.1).
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use dcgan_gan::classifier::{self, Classifier};
 use dcgan_gan::forget::measure::{self, Measure, Measured, measure};
 use dcgan_gan::forget::{ForgetConfig, ObjectMaps, learn};
 use dcgan_gan::{BatchStatistics, Sampler, sample};
 use dcgan_images::synthetic::find_windows;
-use dcgan_images::{PixelBox, SampleBox, Sheet, read_boxes, write_boxes};
+use dcgan_images::{PixelBox, SampleBox, Sheet, csv_field, read_boxes, write_boxes};
 use ndarray::Array2;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -90,12 +90,13 @@ fn sixteen() -> usize {
 /// The kind.
 pub(super) const INFO: KindInfo = KindInfo {
     name: "forget",
-    version: 2,
+    version: 3,
     summary: "drop the generator's feature maps that draw an object (section 6.3.1)",
     details: "Boxes say where the object is on some samples. A logistic regression on the generator's second highest feature maps \
               tells places in the boxes from random ones beside them, and every map with a positive weight is set to 0 at all \
               places. Writes forget.png, new samples before and after, side by side; maps.json, the weights and what was \
-              dropped; boxes.csv, the boxes that were used; measured.json, what came of it.\n\n\
+              dropped; boxes.csv, the boxes that were used; measured.json, what came of it; verdicts.csv, every judge's logit for every new \
+              sample before and after (above 0: it sees its object).\n\n\
               Boxes come from `boxes`, a CSV that the page boxes.html of `sample` saves, or from `rule`: the windows of the \
               synthetic set are found by their colour.\n\n\
               Whether the object is gone is judged by `judges`, stages `train_classifier`: they have seen neither boxes nor \
@@ -150,7 +151,8 @@ const KEYS: [KeyInfo; 14] = [
         "rule",
         "\"windows\"",
         "",
-        "Find the boxes by a rule: the windows of the synthetic set `windows`.",
+        "Find the boxes by a rule: the windows of the synthetic set `windows`. Beside `boxes` it only says which pixels lie \
+         beside the object, for measured.json.",
     ),
     optional(
         "judges",
@@ -238,6 +240,13 @@ impl Stage for Forget {
             "maps.json",
             &json!({"layer": maps.layer, "weights": maps.weights, "dropped": maps.positive()}),
         )?;
+        let [n_inside, n_maps] = [maps.n_places[0], maps.weights.len()];
+        if n_inside < n_maps {
+            ctx.progress().warn(format_args!(
+                "{n_inside} places in {} for {n_maps} maps: so few can be told from others by chance; draw more boxes",
+                counted(boxes.len(), "box")
+            ));
+        }
         let mut metrics = self.metrics(&boxes, &maps);
         let (shown, measured) = self.measured(ctx, &sampler, &maps)?;
         if let Some(measured) = &measured {
@@ -295,6 +304,7 @@ impl Forget {
         let mut task = ctx.task("dropping", "choices of maps");
         let (measured, pixels) =
             measure(sampler, &new, maps, &how, &mut |done, total| task.observe(done, total))?;
+        write_verdicts(&ctx.out.join("verdicts.csv"), &judges, &pixels)?;
         Ok((pixels.map(|pixels| Drawn::of(pixels, side)), Some(measured)))
     }
 
@@ -378,6 +388,20 @@ impl Forget {
     }
 }
 
+/// Writes the columns `sample`, `judge`, `before` and `after`: logits.
+fn write_verdicts(path: &Path, judges: &[(String, Classifier)], pixels: &[Vec<u8>; 2]) -> anyhow::Result<()> {
+    let mut table = csv::Writer::from_writer(fs_err::File::create(path)?);
+    table.write_record(["sample", "judge", "before", "after"])?;
+    for (name, judge) in judges {
+        let (before, after) = (judge.logits(&pixels[0])?, judge.logits(&pixels[1])?);
+        for (sample, (before, after)) in before.iter().zip(&after).enumerate() {
+            let [sample, before, after] = [sample.to_string(), before.to_string(), after.to_string()];
+            table.write_record([&*sample, &*csv_field(name), &*before, &*after])?;
+        }
+    }
+    Ok(table.flush()?)
+}
+
 /// Rows from one pair of rows to the next.
 const PAIR: f64 = 2.2;
 
@@ -409,10 +433,10 @@ fn sentence(measured: &Measured) -> String {
         )
     };
     let judged: Vec<String> =
-        measured.shares.iter().map(|share| format!("judged by {}, {}", share.name, percent(share))).collect();
+        measured.shares.iter().map(|share| format!("{}, {}", share.name, percent(share))).collect();
     let change = measured.change_beside.as_ref().unwrap_or(&measured.change);
     format!(
-        " Of {} new samples that show the object: {}. {} change by {:.1} of 255 ({:.1} ± {:.1} at random, {:.1} ± {:.1} of the \
+        " Shares of {} new samples in which a judge sees its object: {}. {} change by {:.1} of 255 ({:.1} ± {:.1} at random, {:.1} ± {:.1} of the \
          same norm); {} draws of each control.",
         measured.n_samples,
         judged.join("; "),
