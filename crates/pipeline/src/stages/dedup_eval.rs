@@ -20,6 +20,7 @@ use super::{
     Artifact, ConfigProblem, External, Form, Input, InputRef, Outcome, Stage, data_source, published,
 };
 use crate::context::Context;
+use crate::counting::counted;
 use crate::inputs::upstream;
 use crate::pages::judge_page;
 use crate::report::entry::{Cell, Entry, Table};
@@ -287,8 +288,11 @@ impl DedupEval {
         };
         let share = found.n_removed as f64 / (summary.n_images as f64).max(1.0);
         let rate = judged.map(|judged| judged.false_positives);
-        let mut facts =
-            vec![format!("{} groups, the largest of {} pictures", found.n_groups, found.largest_group)];
+        let mut facts = vec![format!(
+            "{}, the largest of {}",
+            counted(found.n_groups, "group"),
+            counted(found.largest_group, "picture")
+        )];
         if let Some(method) = method {
             let recall = evaluation.changes.iter().zip(&method.recall);
             let recall: Vec<String> =
