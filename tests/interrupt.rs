@@ -21,13 +21,13 @@ fn an_interrupted_training_is_resumed() {
     assert!(n_checkpoints(&place) > 0);
 
     let status = place.stdout(&["status", "m.toml"]);
-    assert!(status.contains("it was interrupted; it will be resumed"), "{status}");
+    assert!(status.contains("a run of it did not end; it will be resumed"), "{status}");
     let status = place.stdout(&["status", "m.toml", "--set", "train.training.seed=1"]);
-    assert!(status.contains("it was interrupted; it will start afresh"), "{status}");
+    assert!(status.contains("a run of it did not end; it will start afresh"), "{status}");
     // What does not decide the weights may change meanwhile.
     for free in ["train.training.log_every=5", "train.training.checkpoint_steps=50", "steps=700"] {
         let status = place.stdout(&["status", "m.toml", "--set", free]);
-        assert!(status.contains("it was interrupted; it will be resumed"), "{free}: {status}");
+        assert!(status.contains("a run of it did not end; it will be resumed"), "{free}: {status}");
     }
 
     let told = place.stderr(&["run", "m.toml"]);
@@ -55,6 +55,24 @@ fn a_killed_training_ends_with_the_same_bits_and_a_finished_one_can_be_extended(
     assert_same_networks(&place, "uninterrupted");
     let log = std::fs::read_to_string(place.path("runs/m/train/metrics.jsonl")).unwrap();
     assert!(log.contains("\"step\":500,") && log.lines().last().unwrap().contains("\"step\":600,"));
+}
+
+#[test]
+fn an_input_that_changes_while_it_is_read_is_an_error() {
+    let place = Place::new(TRAINING);
+    place.stdout(&["run", "m.toml", "--to", "images"]);
+    let child = place.command(&["run", "m.toml"]).stderr(Stdio::piped()).spawn().unwrap();
+    wait_for(|| half_done(&place).is_some_and(|folder| folder.join("metrics.jsonl").exists()));
+    let bad = place.path("runs/m/images/bad.csv");
+    let before = std::fs::read(&bad).unwrap();
+    std::fs::write(&bad, [&before[..], b"a,b\n"].concat()).unwrap();
+    let output = child.wait_with_output().unwrap();
+    let told = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{told}");
+    assert!(told.contains("its input `images` (images) changed while it was read"), "{told}");
+    std::fs::write(&bad, before).unwrap();
+    let told = place.stderr(&["run", "m.toml"]);
+    assert!(told.contains("1 stage ran, 2 were unchanged"), "{told}");
 }
 
 /// Starts the pipeline, and sends it a signal once so many minibatches are logged.

@@ -190,6 +190,14 @@ fn a_stage_alone_replaces_a_finished_one_only_when_forced() {
         files.into_iter().map(|(path, bytes)| (path.strip_prefix(root).unwrap().to_owned(), bytes)).collect()
     };
     assert_eq!(strip(files(kept), kept), strip(before, &place.path("a")));
+    // Back to the settings from before: it is put back, also where the folder was moved away.
+    let there = folders(&place, ".dcgan/kept/a");
+    let told = place.stderr(&with(&["--force"]));
+    assert!(told.contains("a: put back from the versions that are kept"), "{told}");
+    assert_ne!(folders(&place, ".dcgan/kept/a"), there);
+    fs::rename(place.path("a"), place.path("b")).unwrap();
+    let told = place.stderr(&with(&["shapes.seed=5"]));
+    assert!(told.contains("a: put back from the versions that are kept"), "{told}");
     // Damage is told too.
     fs::write(place.path("a/cifar-10-batches-bin/test_batch.bin"), "x").unwrap();
     let told = place.fails(1, &with(&["shapes.seed=5"]));

@@ -211,6 +211,6 @@ fn a_run_that_goes_on_is_told_by_its_process_and_what_waits_for_it() {
     assert_eq!(json[0]["now"], Value::Null);
     // Killed, it is at work no more.
     let shown = place.stdout(&["status", "m.toml"]);
-    assert!(shown.contains("missing  train    train_gan\n           it was interrupted"), "{shown}");
+    assert!(shown.contains("missing  train    train_gan\n           a run of it did not end"), "{shown}");
     assert!(shown.contains("missing  samples"), "{shown}");
 }

@@ -2,11 +2,14 @@
 
 use std::path::Path;
 
-use dcgan_images::{NpyMismatch, check_npy_head};
+use dcgan_images::{NpyMismatch, check_npy_head, regular};
 use ndarray::{Array2, ArrayD};
 use ndarray_npy::{ReadNpyError, ReadNpyExt, WriteNpyExt};
 
 use crate::{GanError, Result};
+
+/// The longest file that is read: 2.6 million z of 100 numbers.
+const MAX_BYTES: u64 = 1 << 30;
 
 /// Reads z from a `.npy` file: numbers of 4 or 8 bytes in either order of rows and columns, of shape (n, `nz`), (`nz`), or
 /// with dimensions of length 1 behind, as some programs keep z as (n, `nz`, 1, 1).
@@ -19,7 +22,7 @@ pub fn read_z(path: &Path, nz: usize) -> Result<Array2<f32>> {
         expected: expected.into(),
         found,
     };
-    let bytes = fs_err::read(path)?;
+    let bytes = regular::read(path, MAX_BYTES)?;
     check_npy_head(&bytes)
         .map_err(|NpyMismatch { expected, found }| wrong(&format!("a NumPy file of z: {expected}"), found))?;
     let array: ArrayD<f32> = match ArrayD::<f32>::read_npy(bytes.as_slice()) {

@@ -1,7 +1,7 @@
 //! Files that are files. Opening a FIFO waits for somebody to write into it, and a device may never end.
 
 use std::fs::FileType;
-use std::io::{Error, ErrorKind, Result};
+use std::io::{Error, ErrorKind, Read as _, Result};
 use std::path::Path;
 
 /// What something in a file system is, in words.
@@ -47,6 +47,21 @@ pub fn open(path: &Path) -> Result<fs_err::File> {
         true => fs_err::File::open(path),
         false => Err(refusal(path, "a file", kind(found))),
     }
+}
+
+/// Reads a file of at most `max_bytes`.
+///
+/// # Errors
+/// As [`open`]; where it is longer.
+pub fn read(path: &Path, max_bytes: u64) -> Result<Vec<u8>> {
+    let mut file = open(path)?;
+    let n_bytes = file.metadata()?.len();
+    if n_bytes > max_bytes {
+        return Err(refusal(path, &format!("at most {max_bytes} bytes"), &format!("a file of {n_bytes}")));
+    }
+    let mut bytes = Vec::with_capacity(n_bytes as usize);
+    file.read_to_end(&mut bytes)?;
+    Ok(bytes)
 }
 
 /// Reads a file as text.

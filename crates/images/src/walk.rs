@@ -16,6 +16,8 @@ use crate::{ImagesError, Result, key, regular};
 
 /// Names of files by which a folder is recognised as a stage's, finished or being made.
 pub const MARKS: [&str; 2] = ["stage.json", ".fingerprint"];
+/// A key that every stage's record has.
+const STAGE_VERSION: &[u8] = b"\"stage_version\"";
 /// Name of the hidden folder in which stages work.
 pub const WORK: &str = ".dcgan";
 
@@ -221,9 +223,18 @@ fn is_lost(path: &Path) -> bool {
     path.is_symlink() && std::fs::metadata(path).is_err()
 }
 
+/// Whether a file is a stage's record, as far as its beginning tells: others may have a `stage.json` too.
+fn is_record(path: &Path) -> bool {
+    let Ok(file) = regular::open(path) else { return false };
+    let mut head = Vec::new();
+    let read = std::io::Read::read_to_end(&mut std::io::Read::take(file, 1 << 16), &mut head);
+    read.is_ok() && head.windows(STAGE_VERSION.len()).any(|part| part == STAGE_VERSION)
+}
+
 fn is_stages(folder: &Path) -> bool {
     folder.file_name().is_some_and(|name| name == WORK)
-        || MARKS.iter().any(|mark| folder.join(mark).is_file())
+        || folder.join(MARKS[1]).is_file()
+        || is_record(&folder.join(MARKS[0]))
 }
 
 /// By what a folder is known to be the same.

@@ -37,11 +37,15 @@ fn stages_folders_are_left_out_and_told_and_hidden_ones_of_others_are_not() {
         ".git/config",
         "cats/1.jpg",
     ]);
+    // Others have files of that name too.
+    std::fs::write(folder.path().join("clean/stage.json"), r#"{"id": "clean", "stage_version": 1}"#).unwrap();
+    std::fs::write(folder.path().join("cats/stage.json"), r#"{"scene": "on stage"}"#).unwrap();
     let expected = [
         ".dcgan (made by a stage)",
         "a.jpg",
         "cats/",
         "cats/1.jpg",
+        "cats/stage.json",
         "clean (made by a stage)",
         "faces.partial (made by a stage)",
     ];

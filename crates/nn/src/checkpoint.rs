@@ -71,6 +71,14 @@ impl Checkpoint {
     /// # Errors
     /// Where the file cannot be read, is no `.safetensors` file, or its tensors are not those that were written.
     pub fn load(path: &Path, device: &Device) -> Result<Self> {
+        let kind = fs_err::metadata(path)?.file_type();
+        if !kind.is_file() {
+            return Err(NnError::Checkpoint {
+                path: path.to_path_buf(),
+                expected: "a safetensors file".into(),
+                found: if kind.is_dir() { "a folder" } else { "a FIFO, a socket or a device" }.into(),
+            });
+        }
         let bytes = fs_err::read(path)?;
         let wrong = |found: String| NnError::Checkpoint {
             path: path.to_path_buf(),

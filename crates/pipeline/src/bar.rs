@@ -75,6 +75,12 @@ impl Shown {
         }
     }
 
+    /// For a log: `train: training 1,200/3,900 minibatches (3.2/s, 14 min left)`.
+    pub(crate) fn words(&self, now: Instant) -> String {
+        let of_all = if self.total == 0 { String::new() } else { format!("/{}", grouped(self.total)) };
+        format!("{} {}{of_all} {}{}", self.what, grouped(self.done), self.unit, self.pace(now))
+    }
+
     /// The line, in less than `width` columns: the last one stays free, for some terminals begin a new line behind it.
     pub(crate) fn line(&self, width: usize, now: Instant) -> String {
         let room = width.saturating_sub(1);
@@ -113,6 +119,12 @@ mod tests {
         shown.observe(0, total, shown.began);
         shown.observe(done, total, now);
         (shown, now)
+    }
+
+    #[test]
+    fn a_log_gets_words() {
+        let (shown, now) = shown(1200, 3900, 100);
+        assert_eq!(shown.words(now), "train: training 1,200/3,900 minibatches (12.0/s, 3 min 45 s left)");
     }
 
     #[test]

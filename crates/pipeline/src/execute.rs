@@ -11,7 +11,7 @@ use crate::context::Context;
 use crate::device::DeviceChoice;
 use crate::folder::{self, Target};
 use crate::hidden::Hidden;
-use crate::inputs::Location;
+use crate::inputs::{Location, gather};
 use crate::interrupt::Interrupted;
 use crate::kept;
 use crate::memo::Memo;
@@ -63,6 +63,7 @@ pub fn execute(job: Job<'_>, memo: &Memo, progress: &Progress) -> anyhow::Result
     };
     let outputs = || outputs(&work, memo, progress);
     let made = run(&job, &work, outputs, progress).and_then(|record| {
+        inputs_are_as_before(&job, memo, progress)?;
         folder::sync(&work)?;
         record.write(&work, &work)?;
         Ok(record)
@@ -234,9 +235,28 @@ fn execute_in_place(job: &Job<'_>, memo: &Memo, progress: &Progress) -> anyhow::
     fs_err::create_dir_all(job.target)?;
     let outputs = || outputs_at(job.target, &job.config.stage().own_files(job.target)?, memo, progress);
     let record = run(job, job.target, outputs, progress);
+    let record = record.and_then(|record| inputs_are_as_before(job, memo, progress).map(|()| record));
     let record = record.map_err(|error| not_done(job, error, progress))?;
     record.write(job.target, Hidden::open(job.target)?.root())?;
     Ok(record)
+}
+
+/// Fails if an input is not what it was when the stage began: nobody knows then which of both was read.
+fn inputs_are_as_before(job: &Job<'_>, memo: &Memo, progress: &Progress) -> anyhow::Result<()> {
+    let now = gather(job.config, job.location, memo, progress)?;
+    let mut changed =
+        job.inputs.iter().zip(&now).filter(|(before, now)| before.fingerprint != now.fingerprint);
+    if let Some((input, _)) = changed.next() {
+        bail!("its input `{}` ({}) changed while it was read; run it again", input.key, input.name);
+    }
+    for input in job.config.stage().inputs() {
+        let folder = job.location.folder(input.name);
+        let Ok(Some(record)) = Record::read(&folder) else { continue };
+        if let Some(reason) = damage(&folder, &record, memo, progress)?.first() {
+            bail!("its input `{}` ({}) changed while it was read: {reason}", input.key, input.name.as_str());
+        }
+    }
+    Ok(())
 }
 
 /// Runs a stage into `folder`; `outputs` fingerprints what is then there.
@@ -303,7 +323,8 @@ fn record(
         seed: job.config.stage().seed(),
         environment: Environment::here(&device.to_string()),
         started: rfc3339(started),
-        seconds,
+        // A stage that went on where it had been interrupted tells its time in all.
+        seconds: outcome.metrics["training_seconds"].as_f64().map_or(seconds, |in_all| in_all.max(seconds)),
         peak_memory_bytes: None,
         metrics: outcome.metrics,
         differences,

@@ -53,7 +53,9 @@ impl Suited {
     /// What is wrong with the number, if something is.
     pub fn warning(&self) -> Option<String> {
         match self.n_pictures {
-            Some(0) => Some("holds no JPEG, PNG or WebP pictures".to_owned()),
+            Some(0) => Some(
+                "holds no picture that is read (JPEG, PNG, WebP, GIF, BMP or TIFF, not hidden)".to_owned(),
+            ),
             Some(n) if n < 150 => Some(format!(
                 "holds {} only: a generator learns so few by heart; some thousands serve better",
                 counted(n, "picture")

@@ -105,10 +105,13 @@ impl Progress {
             bar.set_style(style(shown.clone()));
             tick(&bar);
         }
-        Task { bar, shown, prefix, interrupt: self.interrupt.clone() }
+        let says = (!self.shows_bars && self.verbosity >= Verbosity::Normal).then(Instant::now);
+        Task { bar, shown, says, prefix, interrupt: self.interrupt.clone() }
     }
 }
 
+/// How often it is said how far a task is, where no bar shows it.
+const SAID_EVERY: Duration = Duration::from_secs(60);
 /// How often a bar is drawn anew.
 const TICK: Duration = Duration::from_millis(250);
 
@@ -130,6 +133,8 @@ fn tick(bar: &ProgressBar) {
 pub struct Task {
     bar: ProgressBar,
     shown: Arc<Mutex<Shown>>,
+    /// Without a terminal, when it was last said how far it is.
+    says: Option<Instant>,
     /// The stage's id, where several run at once.
     prefix: String,
     interrupt: Interrupt,
@@ -138,7 +143,15 @@ pub struct Task {
 impl Task {
     /// Notes that `done` of `total` are done (`total` 0: unknown); breaks if the run was interrupted.
     pub fn observe(&mut self, done: u64, total: u64) -> ControlFlow<()> {
-        locked(&self.shown).observe(done, total, Instant::now());
+        let now = Instant::now();
+        let mut shown = locked(&self.shown);
+        shown.observe(done, total, now);
+        if let Some(last) = self.says.filter(|last| now.duration_since(*last) >= SAID_EVERY) {
+            // Less and less often: a night's log stays short.
+            self.says = Some(now + now.duration_since(last).min(10 * SAID_EVERY) - SAID_EVERY);
+            say(format_args!("  {}", shown.words(now)));
+        }
+        drop(shown);
         self.interrupt.flow()
     }
 

@@ -9,6 +9,8 @@ use fs_err as fs;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use dcgan_images::regular;
+
 use crate::fingerprint::{combine, files_under, path_of};
 use crate::folder::{FINGERPRINT, write_whole};
 use crate::memo::Memo;
@@ -137,8 +139,10 @@ impl Record {
     /// # Errors
     /// If there is a record and it cannot be read; [`Edited`] if it is not as the stage wrote it.
     pub fn read(folder: &Path) -> anyhow::Result<Option<Self>> {
+        /// A record has some 150 bytes for each file of its stage.
+        const MAX_BYTES: u64 = 1 << 30;
         let path = folder.join(FILE);
-        let bytes = match fs::read(&path) {
+        let bytes = match regular::read(&path, MAX_BYTES) {
             Ok(bytes) => bytes,
             Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {
                 return Ok(None);

@@ -26,6 +26,7 @@ use crate::schedule::{self, Outcome, Policy};
 use crate::selection::{Selection, indices, selected};
 use crate::stages::{Artifact, StageConfig};
 use crate::staleness::{Current, Reason, damage, differences};
+use crate::version::Version;
 
 /// How a manifest is to be run.
 #[derive(Debug, Clone)]
@@ -427,9 +428,58 @@ pub fn run_alone(
         return Ok(Alone { record, has_run: false });
     }
     let id = target.name().to_string_lossy().into_owned();
+    // Forced over what is there made from the same, it is made anew.
+    let is_anew = match Record::read(target.folder()) {
+        Ok(Some(record)) => Version::of_record(&record).content == Version::of(config, &inputs)?.content,
+        _ => force,
+    };
+    let kept = match shares || is_anew {
+        true => None,
+        false => kept_alone(config, &target, &inputs, device, &memo, progress)?,
+    };
     let location = Location::Paths;
     let job = Job { id: &id, cell: &[], config, target: &out, location, inputs, device: chosen };
+    if let Some((folder, record)) = kept {
+        restore(&job, &folder, &memo)?;
+        progress.note(format_args!("{id}: put back from the versions that are kept, {}", folder.display()));
+        return Ok(Alone { record, has_run: false });
+    }
     Ok(Alone { record: execute(job, &memo, progress)?, has_run: true })
+}
+
+/// A version of a stage alone that is kept, is what a run would make, and that nobody has changed.
+fn kept_alone(
+    config: &StageConfig,
+    target: &Target,
+    inputs: &[InputRecord],
+    device: Option<DeviceChoice>,
+    memo: &Memo,
+    progress: &Progress,
+) -> anyhow::Result<Option<(PathBuf, Record)>> {
+    let now = current(config, inputs, device)?;
+    for folder in target.complete(&Version::of(config, inputs)?) {
+        if let Ok(Some(record)) = Record::read(&folder)
+            && differences(&record, &now).is_empty()
+            && damage(&folder, &record, memo, progress)?.is_empty()
+        {
+            return Ok(Some((folder, record)));
+        }
+    }
+    Ok(None)
+}
+
+/// What a stage alone would be made from.
+fn current(
+    config: &StageConfig,
+    inputs: &[InputRecord],
+    device: Option<DeviceChoice>,
+) -> anyhow::Result<Current> {
+    Ok(Current {
+        stage_version: config.info().version,
+        config: serde_json::to_value(config)?,
+        inputs: inputs.to_vec(),
+        device: device.filter(|_| config.info().uses_device).map(|device| device.to_string()),
+    })
 }
 
 /// The record of a stage's folder that is what a run would make; none if there is none.
@@ -443,18 +493,13 @@ fn unchanged(
 ) -> anyhow::Result<Option<Record>> {
     let shown = target.folder().display();
     let advice =
-        "give another `--out`, or `--force` to make it anew, which keeps what is there as an earlier version";
+        "give another `--out`, or `--force` to replace it: what is there is then kept as an earlier version";
     let record = match Record::read(target.folder()) {
         Ok(Some(record)) => record,
         Ok(None) => return Ok(None),
         Err(error) => bail!("{shown} is there, and its record cannot be read ({error:#}); {advice}"),
     };
-    let now = Current {
-        stage_version: config.info().version,
-        config: serde_json::to_value(config)?,
-        inputs: inputs.to_vec(),
-        device: device.filter(|_| config.info().uses_device).map(|device| device.to_string()),
-    };
+    let now = current(config, inputs, device)?;
     let mut reasons = differences(&record, &now);
     reasons.extend(damage(target.folder(), &record, memo, progress)?);
     match reasons.as_slice() {

@@ -135,10 +135,10 @@ impl fmt::Display for Reason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::NeverRan => write!(f, "it has not run yet"),
-            Self::Interrupted { resumes: true } => write!(f, "it was interrupted; it will be resumed"),
+            Self::Interrupted { resumes: true } => write!(f, "a run of it did not end; it will be resumed"),
             Self::Interrupted { resumes: false } => write!(
                 f,
-                "it was interrupted; it will start afresh, and what was done with other settings or inputs is kept"
+                "a run of it did not end; it will start afresh, and what was done with other settings or inputs is kept"
             ),
             Self::BadRecord { message } => write!(f, "its record cannot be read: {message}"),
             Self::RecordUnreadable { message } => write!(f, "its record cannot be opened: {message}"),

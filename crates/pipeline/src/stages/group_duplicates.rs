@@ -35,7 +35,8 @@ pub(super) const INFO: KindInfo = KindInfo {
               near-duplicates and random pairs differ. borderline.json \
               lists the pairs nearest to the threshold of the second look; readable.json hands on which pictures could not be \
               hashed. `exact` is the paper's rule and finds little more \
-              than re-encodings; `near` also finds crops, other sizes and other brightness.",
+              than re-encodings; `near` also finds crops, other sizes and other brightness. Both see the central square of a \
+              picture alone, as the paper's 32×32 crops do: pictures that differ beside it are duplicates to them.",
     keys: &KEYS,
     example: &["codes=runs/lsun/codes-robust"],
     is_resumable: false,

@@ -203,12 +203,12 @@ impl Stage for RemoveDuplicates {
         let n_images = summary.n_kept + summary.n_removed;
         let mut differences = published::compare_duplicates(summary.n_removed, n_images);
         if summary.n_bad > 0 {
-            let left_out =
-                format!("{} that could not be read were left out", counted(summary.n_bad, "picture"));
+            let left_out = format!("left out for being unreadable: {}", counted(summary.n_bad, "picture"));
             ctx.progress().warn(format_args!("{left_out}; bad.csv in the stage's folder says why"));
             differences.differences.push(left_out);
         }
         let mut metrics = serde_json::to_value(&summary)?;
+        data_source::list_passed_over(&source, ctx, &mut metrics)?;
         data_source::tell_left_out(&source, ctx, &mut metrics)?;
         Ok(Outcome { metrics, differences })
     }
