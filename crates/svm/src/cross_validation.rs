@@ -146,9 +146,9 @@ impl LinearSvcValidParams {
         }
         let order = ascending(cs)?;
         let grid: Vec<f64> = order.iter().map(|&position| cs[position]).collect();
-        let is_enough = |error_rates: &[Vec<f64>]| rises(error_rates, patience);
+        let n_wanted = |error_rates: &[Vec<f64>]| patience.saturating_sub(n_rises(error_rates));
         let with = (self, observe);
-        let found = rows::held_out(features, &targets, &grid, fold_of_row, with, &is_enough)?;
+        let found = rows::held_out(features, &targets, &grid, fold_of_row, with, &n_wanted)?;
         let mut tried: Vec<usize> = (0..found.error_rates.len()).collect();
         tried.sort_by_key(|&c_idx| order[c_idx]);
         let mut error_rates = Array2::zeros((n_folds, tried.len()));
@@ -160,11 +160,11 @@ impl LinearSvcValidParams {
     }
 }
 
-/// Whether the mean error of the last `patience` values of C was above the lowest.
-fn rises(error_rates: &[Vec<f64>], patience: usize) -> bool {
+/// The last values of C whose mean error was above the lowest.
+fn n_rises(error_rates: &[Vec<f64>]) -> usize {
     let means: Vec<f64> = error_rates.iter().map(|errors| errors.iter().sum()).collect();
     let lowest = means.iter().copied().fold(f64::INFINITY, f64::min);
-    means.iter().rev().take_while(|mean| **mean > lowest).count() >= patience
+    means.iter().rev().take_while(|mean| **mean > lowest).count()
 }
 
 /// The number of folds, if each has a row.

@@ -3,6 +3,8 @@
 //! General matrix products first copy their operands into an order of their own, which for ten columns costs as much as
 //! the multiplication. These read the features where they lie, and keep 20 sums in registers.
 
+use std::ops::Range;
+
 use ndarray::ArrayView1;
 use pulp::{Arch, Simd, WithSimd};
 
@@ -132,41 +134,50 @@ fn dot_tile<S: Simd>(
 
 /// Adds Σ r·x over the rows x of a panel to the same columns of `sums`, r being each row's factors.
 ///
-/// `factors` (height, n_out) and `sums` (n_out, n_columns) are row-major. Products are added in f32 within the panel.
-pub(crate) fn add_combination(panel: Panel<'_>, factors: &[f32], sums: &mut [f64]) {
-    let n_out = factors.len() / panel.height();
+/// `factors` (height, n_out) and `sums` (n_out, n_columns) are row-major. `groups` divides the n_out combinations, in their
+/// order, into runs of so many: rows that have no factor in a run are passed over there. Products are added in f32 within
+/// the panel.
+pub(crate) fn add_combination(panel: Panel<'_>, factors: &[f32], groups: &[usize], sums: &mut [f64]) {
     let arch = Arch::new();
-    let mut left = 0;
-    while left < n_out {
-        let sums = &mut sums[left * panel.n_columns..];
-        if n_out - left > 5 {
-            arch.dispatch(Combination::<10, 2>::new(panel, factors, left, sums));
-            left += 10;
-        } else {
-            arch.dispatch(Combination::<5, 4>::new(panel, factors, left, sums));
-            left += 5;
+    let mut start = 0;
+    for group in groups {
+        let (mut left, end) = (start, start + group);
+        while left < end {
+            let sums = &mut sums[left * panel.n_columns..];
+            if end - left > 5 {
+                arch.dispatch(Combination::<10, 2>::new(panel, factors, left..end.min(left + 10), sums));
+                left += 10;
+            } else {
+                arch.dispatch(Combination::<5, 4>::new(panel, factors, left..end, sums));
+                left += 5;
+            }
         }
+        start = end;
     }
 }
 
 /// Up to `K` combinations, `N` vectors of columns at a time.
 struct Combination<'a, const K: usize, const N: usize> {
     panel: Panel<'a>,
-    /// Factors of each row, zero where there are fewer than `K`.
-    factors: Vec<[f32; K]>,
+    /// The rows that have factors, and these; zero where there are fewer than `K`.
+    rows: Vec<(&'a [f32], [f32; K])>,
     n_out: usize,
     sums: &'a mut [f64],
 }
 
 impl<'a, const K: usize, const N: usize> Combination<'a, K, N> {
-    fn new(panel: Panel<'a>, factors: &[f32], left: usize, sums: &'a mut [f64]) -> Self {
+    fn new(panel: Panel<'a>, factors: &[f32], which: Range<usize>, sums: &'a mut [f64]) -> Self {
         let n_all = factors.len() / panel.height();
-        let n_out = K.min(n_all - left);
-        let mut padded = vec![[0.0; K]; panel.height()];
-        for (padded, factors) in padded.iter_mut().zip(factors.chunks_exact(n_all)) {
-            padded[..n_out].copy_from_slice(&factors[left..left + n_out]);
+        let mut rows = Vec::with_capacity(panel.height());
+        for (row, factors) in panel.rows.chunks_exact(panel.n_columns).zip(factors.chunks_exact(n_all)) {
+            let own = &factors[which.clone()];
+            if own.iter().any(|factor| *factor != 0.0) {
+                let mut padded = [0.0; K];
+                padded[..own.len()].copy_from_slice(own);
+                rows.push((row, padded));
+            }
         }
-        Self { panel, factors: padded, n_out, sums }
+        Self { panel, rows, n_out: which.len(), sums }
     }
 }
 
@@ -175,13 +186,13 @@ impl<const K: usize, const N: usize> WithSimd for Combination<'_, K, N> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
-        let Panel { rows, n_columns, start, width } = self.panel;
+        let Panel { n_columns, start, width, .. } = self.panel;
         let end = start + width;
         let tile_width = N * S::F32_LANES;
         let mut left = start;
         while left + tile_width <= end {
             let mut tile = [[simd.splat_f32s(0.0); N]; K];
-            for (row, factors) in rows.chunks_exact(n_columns).zip(&self.factors) {
+            for (row, factors) in &self.rows {
                 let xs = &S::as_simd_f32s(&row[left..left + tile_width]).0[..N];
                 for k in 0..K {
                     let factor = simd.splat_f32s(factors[k]);
@@ -199,7 +210,7 @@ impl<const K: usize, const N: usize> WithSimd for Combination<'_, K, N> {
         }
         for column in left..end {
             let mut tile = [0.0_f32; K];
-            for (row, factors) in rows.chunks_exact(n_columns).zip(&self.factors) {
+            for (row, factors) in &self.rows {
                 tile.iter_mut().zip(factors).for_each(|(sum, factor)| *sum += factor * row[column]);
             }
             for (k, value) in tile[..self.n_out].iter().enumerate() {

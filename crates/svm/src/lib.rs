@@ -65,6 +65,7 @@ mod labels;
 mod line_search;
 mod model;
 mod newton;
+mod panels;
 mod params;
 mod path;
 mod preconditioner;

@@ -7,6 +7,8 @@ use crate::{Certificate, LinearSvcValidParams, Result};
 
 /// Steps without a smaller gap after which a class will not get there.
 const PATIENCE: usize = 100;
+/// A thousand times what some hundred steps leave of rounding in the relative gap.
+const ROUNDING: f64 = 1e-3;
 
 /// One class against the rest: its weights (bias last) and what is known at them.
 pub(crate) struct Path<'a> {
@@ -20,11 +22,17 @@ pub(crate) struct Path<'a> {
     values: Vec<f64>,
     /// Whether the decision values were multiplied out at the weights as they are, rather than followed along steps.
     is_fresh: bool,
+    /// Whether a solution's have to be.
+    wants_fresh: bool,
     gradient: Vec<f64>,
     /// Where to go next; `None` for staying, to multiply out the decision values.
     direction: Option<Vec<f64>>,
     /// Gradient and preconditioned gradient one step before.
     previous: Option<(Vec<f64>, Vec<f64>)>,
+    /// Weights and decision values of the last solution; zero before the first.
+    before: (Vec<f64>, Vec<f64>),
+    /// Whether it went on along the last two solutions, and the gradient is that of another place.
+    has_moved: bool,
     n_steps: usize,
     gaps: Gaps,
     solved: Vec<Solution>,
@@ -58,6 +66,7 @@ impl<'a> Path<'a> {
         grid: &'a [f64],
         params: &'a LinearSvcValidParams,
     ) -> Self {
+        let n_rows = targets.len();
         Self {
             class,
             grid,
@@ -66,18 +75,36 @@ impl<'a> Path<'a> {
             targets,
             weights: vec![0.0; n_columns + 1],
             is_fresh: true,
+            wants_fresh: true,
             gradient: Vec::new(),
             direction: None,
             previous: None,
+            before: (vec![0.0; n_columns + 1], vec![0.0; n_rows]),
+            has_moved: false,
             n_steps: 0,
             gaps: Gaps { first: 1.0, latest: 1.0, smallest: 1.0, found_at: 0 },
             solved: Vec::new(),
         }
     }
 
+    /// The same, but the decision values of solutions may be those followed along the steps, where the gap asked for is so
+    /// wide that rounding does not show in it.
+    pub(crate) fn following(self) -> Self {
+        Self { wants_fresh: self.params.relative_gap < ROUNDING, ..self }
+    }
+
+    /// Whether it is to have a gradient before a direction.
+    pub(crate) fn has_moved(&self) -> bool {
+        self.has_moved
+    }
+
     /// The C it is at; `None` at the end.
     pub(crate) fn c(&self) -> Option<f64> {
         self.grid.get(self.solved.len()).copied()
+    }
+
+    pub(crate) fn class(&self) -> usize {
+        self.class
     }
 
     pub(crate) fn solutions(self) -> Vec<Solution> {
@@ -116,6 +143,7 @@ impl<'a> Path<'a> {
     /// # Errors
     /// [`SvmError::NotConverged`](crate::SvmError::NotConverged) where it takes too long.
     pub(crate) fn receive(&mut self, mut combination: Vec<f64>) -> Result<()> {
+        self.has_moved = false;
         while let Some(c) = self.c() {
             let certificate = self.certificate(&combination, c);
             let gap = certificate.relative_gap;
@@ -130,18 +158,38 @@ impl<'a> Path<'a> {
             if gap.is_nan() || is_stuck || self.n_steps >= self.params.max_steps {
                 certificate.require(self.class, c, self.params.relative_gap)?;
             }
-            if gap > self.params.relative_gap || !self.is_fresh {
+            if gap > self.params.relative_gap || (self.wants_fresh && !self.is_fresh) {
                 return Ok(());
             }
             let weights = self.weights.iter().map(|&weight| weight as f32).collect();
             let held_out = self.values.iter().zip(&self.targets).filter(|(_, y)| **y == 0.0).map(|(f, _)| *f);
             self.solved.push(Solution { weights, certificate, held_out: held_out.collect() });
             (self.n_steps, self.previous) = (0, None);
+            if self.extrapolate() {
+                return Ok(());
+            }
             // Decision values stay, and multipliers are proportional to C.
             let ratio = self.c().unwrap_or(c) / c;
             combination.iter_mut().for_each(|value| *value *= ratio);
         }
         Ok(())
+    }
+
+    /// Goes on along the way from the solution before the last to the last: the decision values follow without a pass.
+    ///
+    /// Whether that led anywhere.
+    fn extrapolate(&mut self) -> bool {
+        let Some(c) = self.c() else { return false };
+        let last = (self.weights.clone(), self.values.clone());
+        let (weights, values) = std::mem::replace(&mut self.before, last);
+        let subtract = |a: &[f64], b: &[f64]| -> Vec<f64> { a.iter().zip(b).map(|(a, b)| a - b).collect() };
+        let (direction, changes) = (subtract(&self.weights, &weights), subtract(&self.values, &values));
+        if self.go(&direction, &changes, c) == 0.0 {
+            return false;
+        }
+        (self.direction, self.has_moved) = (None, true);
+        self.gaps = Gaps { first: 1.0, latest: 1.0, smallest: 1.0, found_at: 0 };
+        true
     }
 
     fn certificate(&self, combination: &[f64], c: f64) -> Certificate {
@@ -207,21 +255,29 @@ impl<'a> Path<'a> {
     /// Takes in the products of the rows with [`vector`](Self::vector): goes to the lowest point along the direction.
     pub(crate) fn advance(&mut self, products: Vec<f64>) {
         self.n_steps += 1;
-        let Some(direction) = &self.direction else {
+        let Some(direction) = self.direction.take() else {
             (self.values, self.is_fresh) = (products, true);
             return;
         };
+        let c = self.c().unwrap_or(0.0);
+        self.go(&direction, &products, c);
+        self.direction = Some(direction);
+    }
+
+    /// Goes to the lowest point along the direction, `changes` being its products with the rows: how far.
+    fn go(&mut self, direction: &[f64], changes: &[f64], c: f64) -> f64 {
         let line = Line {
             targets: &self.targets,
             values: &self.values,
-            changes: &products,
+            changes,
             slope: dot(&self.weights, direction),
             curvature: dot(direction, direction),
-            c: self.c().unwrap_or(0.0),
+            c,
         };
         let t = line.minimum();
         self.weights.iter_mut().zip(direction).for_each(|(weight, d)| *weight += t * d);
-        self.values.iter_mut().zip(&products).for_each(|(value, change)| *value += t * change);
+        self.values.iter_mut().zip(changes).for_each(|(value, change)| *value += t * change);
         self.is_fresh = false;
+        t
     }
 }

@@ -87,7 +87,7 @@ impl Preconditioner {
                 *factor *= (1.0 + scale * last) / (1.0 + scale * eigenvalue) - 1.0;
             }
         }
-        let mut out = sweep::combinations(self.directions.view(), &factors, n_out);
+        let mut out = sweep::combinations(self.directions.view(), &factors, &[n_out]);
         for (out, request) in out.iter_mut().zip(requests) {
             out.pop();
             out.iter_mut().zip(request.gradient).for_each(|(out, value)| *out += value);

@@ -5,6 +5,7 @@ use rayon::prelude::*;
 
 use crate::dual::ascending;
 use crate::labels::{OneVsRest, argmax};
+use crate::panels::Panels;
 use crate::params::{FitProgress, LinearSvcValidParams, ObserveFit};
 use crate::path::{Path, Solution};
 use crate::preconditioner::{Preconditioner, Request};
@@ -14,14 +15,14 @@ use crate::{LinearSvc, Result, SvmError, features, sweep};
 /// Conjugate gradients on the primal objective with exact line search, preconditioned, all classes and several C in step.
 ///
 /// A step takes two passes over the features, one for the products with every class's direction, one for its gradient, and
-/// with that its certificate. Each class goes through the values of C, ascending, at its own pace, each solution starting where
-/// the one before ended: a pass serves classes at several values of C.
+/// with that its certificate. Each class goes through the values of C, ascending, at its own pace, each solution starting on the
+/// line through the two before: a pass serves classes at several values of C.
 ///
 /// Tried on 10,000 × 12,288 features of CIFAR-10 and left: Newton's method with conjugate gradients, preconditioned alike,
 /// took 2 to 3 times the products, as it begins each step afresh. Dual coordinate descent over blocks of 500 rows, in 3 to 10
 /// sweeps each, was left with gaps of 13 to 82 % after 20 to 40 passes: features that are mostly positive make all rows alike.
 ///
-/// Memory: the features' view, up to 2000 sampled rows for the preconditioner while it is made, a quarter of that later, and
+/// Memory: the features' view, for a cross-validation a copy of it as f32 ([`Panels`]), up to 2000 sampled rows for the preconditioner while it is made, a quarter of that later, and
 /// some tens of vectors a class. As products are f32, a gap below what their rounding leaves (it grows with C·‖X‖²) ends in
 /// [`SvmError::NotConverged`].
 ///
@@ -43,8 +44,8 @@ pub(crate) fn fit<T: Feature>(
             Path::new(class, targets.targets(class_idx), features.ncols(), &grid, params)
         })
         .collect();
-    let mut solver = Solver { features, paths, lead: usize::MAX };
-    solver.solve(params, observe, grid.len(), &mut |_| false)?;
+    let mut solver = Solver { features, panels: None, paths, n_wanted: usize::MAX };
+    solver.solve(params, observe, grid.len(), &mut |_| usize::MAX)?;
     let solutions = solver.paths.into_iter().map(Path::solutions).collect();
     Ok(models(solutions, &order, &targets.classes, &grid))
 }
@@ -57,10 +58,11 @@ pub(crate) struct HeldOut {
     pub(crate) largest_gap: f64,
 }
 
-/// Cross-validates each C of `grid`, which ascends, until `is_enough`, given the error rates so far, says so.
+/// Cross-validates each C of `grid`, which ascends, until `n_wanted`, given the error rates so far, is 0.
 ///
-/// All folds, classes and values of C go together: a fold is a class's path with some of the rows left out. No path
-/// goes on to a C while another has not begun the one before, as it may not be wanted.
+/// All folds, classes and values of C go together: a fold is a class's path with some of the rows left out. `n_wanted` says how
+/// many more values will be wanted whatever their errors are, and no path goes on to one beyond. Passes are over a copy of the
+/// features, and those for gradients pass over the rows that are outside a class's margin in all folds.
 ///
 /// # Errors
 /// As [`fit`].
@@ -70,16 +72,16 @@ pub(crate) fn held_out<T: Feature>(
     grid: &[f64],
     folds: &[usize],
     (params, observe): (&LinearSvcValidParams, ObserveFit<'_>),
-    is_enough: &dyn Fn(&[Vec<f64>]) -> bool,
+    n_wanted: &dyn Fn(&[Vec<f64>]) -> usize,
 ) -> Result<HeldOut> {
     let n_folds = folds.iter().max().map_or(0, |last| last + 1);
     let n_classes = targets.classes.len();
     let paths: Vec<Path<'_>> = (0..n_folds * n_classes)
         .map(|path_idx| {
-            let (fold, class_idx) = (path_idx / n_classes, path_idx % n_classes);
+            let (class_idx, fold) = (path_idx / n_folds, path_idx % n_folds);
             let mut own = targets.targets(class_idx);
             own.iter_mut().zip(folds).filter(|(_, other)| **other == fold).for_each(|(y, _)| *y = 0.0);
-            Path::new(targets.classes[class_idx], own, features.ncols(), grid, params)
+            Path::new(targets.classes[class_idx], own, features.ncols(), grid, params).following()
         })
         .collect();
     let truths: Vec<Vec<usize>> = (0..n_folds)
@@ -88,14 +90,18 @@ pub(crate) fn held_out<T: Feature>(
         })
         .collect();
     let mut error_rates: Vec<Vec<f64>> = Vec::new();
-    let mut solver = Solver { features, paths, lead: 1 };
+    let panels = Some(Panels::new(features)?);
+    let mut solver = Solver { features, panels, paths, n_wanted: 1 };
     solver.solve(params, observe, grid.len(), &mut |paths| {
-        while error_rates.len() < n_solved_by_all(paths) && !is_enough(&error_rates) {
+        while error_rates.len() < n_solved_by_all(paths) && n_wanted(&error_rates) > 0 {
             let c_idx = error_rates.len();
-            let of_fold = |(paths, truths): (&[Path<'_>], &Vec<usize>)| error_rate(paths, c_idx, truths);
-            error_rates.push(paths.chunks_exact(n_classes).zip(&truths).map(of_fold).collect());
+            let of_fold = |(fold, truths): (usize, &Vec<usize>)| {
+                let own: Vec<&Path<'_>> = paths.iter().skip(fold).step_by(n_folds).collect();
+                error_rate(&own, c_idx, truths)
+            };
+            error_rates.push(truths.iter().enumerate().map(of_fold).collect());
         }
-        is_enough(&error_rates)
+        n_wanted(&error_rates)
     })?;
     let tried = solver.paths.iter().flat_map(|path| &path.solved()[..error_rates.len()]);
     let largest_gap = tried.map(|solution| solution.certificate.relative_gap).fold(0.0, f64::max);
@@ -108,7 +114,7 @@ fn n_solved_by_all(paths: &[Path<'_>]) -> usize {
 }
 
 /// Share of a fold's rows, of the classes `truths`, that its machines, one path a class, label wrongly.
-fn error_rate(paths: &[Path<'_>], c_idx: usize, truths: &[usize]) -> f64 {
+fn error_rate(paths: &[&Path<'_>], c_idx: usize, truths: &[usize]) -> f64 {
     let value = |path: &Path<'_>, row: usize| path.solved()[c_idx].held_out[row];
     let is_wrong = |row: &usize| argmax(paths.iter().map(|path| value(path, *row))) != truths[*row];
     (0..truths.len()).filter(is_wrong).count() as f64 / truths.len() as f64
@@ -117,19 +123,21 @@ fn error_rate(paths: &[Path<'_>], c_idx: usize, truths: &[usize]) -> f64 {
 /// Paths that share passes over the features.
 struct Solver<'f, 'p, T: Feature> {
     features: ArrayView2<'f, T>,
+    /// A copy for the passes.
+    panels: Option<Panels>,
     paths: Vec<Path<'p>>,
-    /// How many values of C a path may be ahead of the slowest.
-    lead: usize,
+    /// How many values of C after those that all paths have solved are wanted.
+    n_wanted: usize,
 }
 
 impl<T: Feature> Solver<'_, '_, T> {
-    /// Takes all paths to their ends, or until `is_enough`.
+    /// Takes all paths to their ends, or until `n_wanted`, asked after each step, is 0.
     fn solve(
         &mut self,
         params: &LinearSvcValidParams,
         observe: ObserveFit<'_>,
         n_cs: usize,
-        is_enough: &mut dyn FnMut(&[Path<'_>]) -> bool,
+        n_wanted: &mut dyn FnMut(&[Path<'_>]) -> usize,
     ) -> Result<()> {
         params.check_values()?;
         let (n_rows, n_columns) = self.features.dim();
@@ -140,7 +148,8 @@ impl<T: Feature> Solver<'_, '_, T> {
         let preconditioner = Preconditioner::new(self.features)?;
         while self.paths.iter().any(|path| path.c().is_some()) {
             self.take_gradients(&mut passes)?;
-            if is_enough(&self.paths) {
+            self.n_wanted = n_wanted(&self.paths);
+            if self.n_wanted == 0 {
                 break;
             }
             self.step(&preconditioner, &mut passes)?;
@@ -149,22 +158,25 @@ impl<T: Feature> Solver<'_, '_, T> {
     }
 
     /// The paths that go on.
-    fn live<'p, 'g>(paths: &'p mut [Path<'g>], lead: usize) -> Vec<&'p mut Path<'g>> {
-        let limit = n_solved_by_all(paths).saturating_add(lead);
-        paths.iter_mut().filter(|path| path.c().is_some() && path.solved().len() <= limit).collect()
+    fn live<'p, 'g>(paths: &'p mut [Path<'g>], n_wanted: usize) -> Vec<&'p mut Path<'g>> {
+        let end = n_solved_by_all(paths).saturating_add(n_wanted);
+        paths.iter_mut().filter(|path| path.c().is_some() && path.solved().len() < end).collect()
     }
 
     /// The pass that gives each class its gradient and certificate.
     fn take_gradients(&mut self, passes: &mut Passes<'_>) -> Result<()> {
         passes.next(&self.paths)?;
         let features = self.features;
-        let mut live = Self::live(&mut self.paths, self.lead);
+        let mut live = Self::live(&mut self.paths, self.n_wanted);
         let n_out = live.len();
         let mut factors = vec![0.0; features.nrows() * n_out];
         factors.par_chunks_mut(n_out).enumerate().for_each(|(row, factors)| {
             factors.iter_mut().zip(&live).for_each(|(factor, path)| *factor = path.factor(row));
         });
-        let combinations = sweep::combinations(features, &factors, n_out);
+        let combinations = match &self.panels {
+            Some(panels) => panels.combinations(&factors, &groups(&live)),
+            None => sweep::combinations(features, &factors, &groups(&live)),
+        };
         // At first every row has a factor, and then a sum without a finite value has a row without one.
         if passes.n_passes == 1 && combinations.iter().flatten().any(|sum| !sum.is_finite()) {
             features::check(features)?;
@@ -172,24 +184,36 @@ impl<T: Feature> Solver<'_, '_, T> {
         live.par_iter_mut().zip(combinations).try_for_each(|(path, combination)| path.receive(combination))
     }
 
-    /// The pass that takes each class to the lowest point along a new direction.
+    /// The pass that takes each class to the lowest point along a new direction. Those that have just moved on sit it out.
     fn step(&mut self, preconditioner: &Preconditioner, passes: &mut Passes<'_>) -> Result<()> {
-        if self.paths.iter().all(|path| path.c().is_none()) {
+        if Self::live(&mut self.paths, self.n_wanted).iter().all(|path| path.has_moved()) {
             return Ok(());
         }
         passes.next(&self.paths)?;
-        let mut live = Self::live(&mut self.paths, self.lead);
+        let mut live = Self::live(&mut self.paths, self.n_wanted);
+        live.retain(|path| !path.has_moved());
         let requests: Vec<Request<'_>> = live.iter().map(|path| path.request()).collect();
         let preconditioned = preconditioner.apply(&requests);
         live.par_iter_mut().zip(preconditioned).for_each(|(path, gradient)| path.turn(gradient));
         let vectors: Vec<&[f64]> = live.iter().map(|path| path.vector()).collect();
         let n_out = vectors.len();
-        let products = sweep::values(self.features, &vectors);
+        let products = match &self.panels {
+            Some(panels) => panels.values(&vectors),
+            None => sweep::values(self.features, &vectors),
+        };
         live.par_iter_mut().enumerate().for_each(|(idx, path)| {
             path.advance(products.iter().skip(idx).step_by(n_out).copied().collect());
         });
         Ok(())
     }
+}
+
+/// The runs of paths of one class. They have few rows inside the margin, and much the same ones.
+///
+/// Classes with one path each make one run: most rows are inside the margin of some class.
+fn groups(live: &[&mut Path<'_>]) -> Vec<usize> {
+    let of_class: Vec<usize> = live.chunk_by(|a, b| a.class() == b.class()).map(<[_]>::len).collect();
+    if of_class.len() == live.len() { vec![live.len()] } else { of_class }
 }
 
 /// Tells the observer of each pass over the features.

@@ -19,7 +19,7 @@ const SUM_COLUMNS: usize = 1024;
 /// Rows that one task adds up. Fixed, so that sums are taken in one order whatever the number of threads.
 const SUM_ROWS: usize = 4096;
 /// Numbers left free after each row of a copied panel: without them every row would compete for the same cache lines.
-const PADDING: usize = 16;
+pub(crate) const PADDING: usize = 16;
 
 /// uᵢ = xᵢ·w + b for each weight vector (n_columns + 1 numbers, bias last) and each row: (n_rows, n_out), row-major.
 ///
@@ -75,30 +75,45 @@ impl Copy {
 /// Σᵢ rᵢ (xᵢ, 1) for each column r of `factors` (n_rows, n_out; row-major): n_out vectors of n_columns + 1 numbers, the
 /// bias's last.
 ///
+/// `groups` divides the n_out columns into runs of so many; rows all of whose factors in a run are zero are passed over there.
 /// Products, of factors rounded to f32, are added in f32 over [`BLOCK`] rows, and blocks in f64.
 pub(crate) fn combinations<T: Feature>(
     features: ArrayView2<'_, T>,
     factors: &[f64],
-    n_out: usize,
+    groups: &[usize],
 ) -> Vec<Vec<f64>> {
     let (n_rows, n_columns) = features.dim();
+    let n_out: usize = groups.iter().sum();
     let narrow: Vec<f32> = factors.iter().map(|&factor| factor as f32).collect();
     let tasks: Vec<(usize, usize)> = (0..n_columns)
         .step_by(SUM_COLUMNS)
         .flat_map(|left| (0..n_rows).step_by(SUM_ROWS).map(move |top| (top, left)))
         .collect();
-    let parts: Vec<Vec<f64>> = tasks
+    let parts: Vec<Part> = tasks
         .par_iter()
         .map(|&(top, left)| {
             let (bottom, right) = ((top + SUM_ROWS).min(n_rows), (left + SUM_COLUMNS).min(n_columns));
             let part = features.slice(s![top..bottom, left..right]);
-            add_up(part, &narrow[top * n_out..bottom * n_out], n_out)
+            Part { left, sums: add_up(part, &narrow[top * n_out..bottom * n_out], groups) }
         })
         .collect();
+    add_parts(&parts, factors, n_out, n_columns)
+}
+
+/// What one task has added up.
+pub(crate) struct Part {
+    /// Its first column.
+    pub(crate) left: usize,
+    /// The combinations of its columns: (n_out, n_columns), row-major.
+    pub(crate) sums: Vec<f64>,
+}
+
+/// All combinations from the parts, in their order, and from the factors, which add up to the bias's.
+pub(crate) fn add_parts(parts: &[Part], factors: &[f64], n_out: usize, n_columns: usize) -> Vec<Vec<f64>> {
     let mut sums = vec![vec![0.0; n_columns + 1]; n_out];
-    for (&(_, left), part) in tasks.iter().zip(&parts) {
+    for Part { left, sums: part } in parts {
         for (sums, part) in sums.iter_mut().zip(part.chunks_exact(part.len() / n_out)) {
-            sums[left..left + part.len()].iter_mut().zip(part).for_each(|(sum, value)| *sum += value);
+            sums[*left..left + part.len()].iter_mut().zip(part).for_each(|(sum, value)| *sum += value);
         }
     }
     for factors in factors.chunks_exact(n_out.max(1)) {
@@ -108,13 +123,14 @@ pub(crate) fn combinations<T: Feature>(
 }
 
 /// The combinations of one task's rows and columns: (n_out, n_columns), row-major.
-fn add_up<T: Feature>(part: ArrayView2<'_, T>, factors: &[f32], n_out: usize) -> Vec<f64> {
+fn add_up<T: Feature>(part: ArrayView2<'_, T>, factors: &[f32], groups: &[usize]) -> Vec<f64> {
+    let n_out: usize = groups.iter().sum();
     let width = part.ncols();
     let mut sums = vec![0.0; n_out * (width + PADDING)];
     let mut copy = Copy::default();
     for (start, factors) in (0..part.nrows()).step_by(BLOCK).zip(factors.chunks(BLOCK * n_out)) {
         let rows = part.slice(s![start..(start + BLOCK).min(part.nrows()), ..]);
-        kernels::add_combination(copy.panel(rows), factors, &mut sums);
+        kernels::add_combination(copy.panel(rows), factors, groups, &mut sums);
     }
     sums.chunks_exact(width + PADDING).flat_map(|sums| &sums[..width]).copied().collect()
 }
@@ -138,7 +154,7 @@ mod tests {
                 .collect();
             let views: Vec<&[f64]> = weights.iter().map(Vec::as_slice).collect();
             let found = values(features.view(), &views);
-            let combined = combinations(features.view(), &found, n_out);
+            let combined = combinations(features.view(), &found, &[n_out]);
             let transposed = features.t().as_standard_layout().into_owned();
             let copied = values(transposed.t(), &views);
             assert!(found.iter().zip(&copied).all(|(a, b)| (a - b).abs() < 1e-3));
@@ -161,7 +177,7 @@ mod tests {
         let found = values(features.view(), &[&weights]);
         let expected = values(wide.view(), &[&weights]);
         assert!(found.iter().zip(&expected).all(|(a, b)| (a - b).abs() < 1e-6 * b.abs()));
-        assert_eq!(combinations(features.view(), &found, 1), combinations(wide.view(), &found, 1));
+        assert_eq!(combinations(features.view(), &found, &[1]), combinations(wide.view(), &found, &[1]));
     }
 
     /// More rows and columns than one task takes.
@@ -173,7 +189,7 @@ mod tests {
             let pool = rayon::ThreadPoolBuilder::new().num_threads(n_threads).build().unwrap();
             pool.install(|| {
                 let found = values(features.view(), &[&weights, &weights[..]]);
-                let combined = combinations(features.view(), &found, 2);
+                let combined = combinations(features.view(), &found, &[2]);
                 (found, combined)
             })
         };
