@@ -38,7 +38,8 @@ pub struct Cifar10Protocol {
     pub n_per_class: usize,
     /// Draws of `n_per_class` labels a class that are measured on the test set; 0 for none. Unstated; 10.
     pub n_draws: u32,
-    /// Relative duality gap at which a support vector machine counts as solved. Unstated.
+    /// Relative duality gap at which a support vector machine counts as solved; those that choose C on more than 8000 rows do at
+    /// 1e-2, if that is larger. Unstated.
     pub relative_gap: f64,
     /// Seed of folds and draws.
     pub seed: u64,
@@ -136,8 +137,10 @@ pub struct AllLabels {
     pub accuracy: f64,
     /// Predictions on the test set.
     pub confusion: Confusion,
-    /// Largest relative duality gap that any machine was left with.
+    /// Largest relative duality gap that a machine trained with all labels was left with.
     pub largest_gap: f64,
+    /// The same of the machines that chose C.
+    pub search_gap: f64,
     /// Seconds spent choosing C; not among what is written, which the same seed makes the same.
     #[serde(skip)]
     pub search_seconds: f64,
@@ -239,7 +242,7 @@ fn all_labels(
 
     let start = Instant::now();
     let (features, labels) = (train.features(), train.labels());
-    let mut worst_gap = search_gap;
+    let mut worst_gap = 0.0_f64;
     let mut bank = ModelBank::default();
     for model in fit_rows(features, labels, &[chosen.c()], protocol.relative_gap, progress)? {
         worst_gap = largest_gap(model.certificates()).max(worst_gap);
@@ -259,6 +262,7 @@ fn all_labels(
         accuracy: 1.0 - confusion.error_rate(),
         confusion: confusion.named(train.class_names()),
         largest_gap: worst_gap,
+        search_gap,
         search_seconds,
         final_seconds: start.elapsed().as_secs_f64(),
     })

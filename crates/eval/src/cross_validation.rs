@@ -11,6 +11,12 @@ use crate::measure::GRAM_ROWS;
 use crate::progress::Progress;
 use crate::selection::{Chosen, SearchPoint};
 
+/// The relative gap to which machines over more than [`GRAM_ROWS`] rows are solved, unless less is asked of all machines.
+///
+/// They only have to rank the values of C. On 50,000 rows of 12,288 features it moves error rates by up to 0.0012, and by
+/// 0.0006 at the lowest, where √(error·(1 − error)/n_rows) is 0.0019; the C chosen stays.
+const SEARCH_GAP: f64 = 1e-2;
+
 /// What a cross-validation needs to know.
 pub(crate) struct CrossValidation<'a> {
     pub(crate) cs: &'a [f64],
@@ -32,7 +38,10 @@ impl CrossValidation<'_> {
     ) -> Result<(Chosen, f64)> {
         let labels = train.gather_labels(rows);
         let folds = stratified_folds(&labels, train.n_classes(), self.n_folds, self.seed);
-        let params = LinearSvc::params().relative_gap(self.relative_gap).max_gram_rows(GRAM_ROWS).check()?;
+        // Over a Gram matrix a small gap costs next to nothing.
+        let is_large = rows.len() > GRAM_ROWS;
+        let relative_gap = if is_large { self.relative_gap.max(SEARCH_GAP) } else { self.relative_gap };
+        let params = LinearSvc::params().relative_gap(relative_gap).max_gram_rows(GRAM_ROWS).check()?;
         let part;
         let features = if rows.len() == train.n_rows() {
             train.features()

@@ -74,7 +74,7 @@ fn agrees_with_scikit_learn_on_the_same_folds_and_draws() {
     assert_eq!((all.n_search_rows, few.n_labels), (400, 100));
     assert!((all.accuracy + all.error_rate - 1.0).abs() < 1e-15);
     assert!((few.mean_accuracy + few.errors.iter().sum::<f64>() / 4.0 - 1.0).abs() < 1e-12);
-    assert!(all.largest_gap <= 1e-10 && few.largest_gap <= 1e-10);
+    assert!(all.largest_gap <= 1e-10 && all.search_gap <= 1e-10 && few.largest_gap <= 1e-10);
     assert_eq!((all.confusion.n_rows(), few.confusion.n_rows()), (400, 1600));
 }
 

@@ -189,6 +189,7 @@ fn check_folds(fold_of_row: &[usize], n_rows: usize) -> Result<usize> {
 mod tests {
     use super::*;
     use linfa::ParamGuard;
+    use rand::Rng;
 
     #[test]
     fn folds_are_even_in_every_class() {
@@ -279,6 +280,56 @@ mod tests {
         let [.., lowest, first, second] = tried else { panic!("{tried:?}") };
         assert!(tried.len() < 7 && ended.best_c() == *lowest, "{tried:?} {means}");
         assert!(mean_at(lowest) < mean_at(first) && mean_at(lowest) < mean_at(second));
+    }
+
+    /// Ten classes of noise with some labels turned.
+    fn noisy() -> (Array2<f32>, Vec<usize>, Vec<usize>) {
+        let mut random = ChaCha8Rng::seed_from_u64(1);
+        let labels: Vec<usize> =
+            (0..600).map(|row| if row % 9 == 0 { random.random_range(0..10) } else { row % 10 }).collect();
+        let features = Array2::from_shape_fn((600, 150), |(row, column)| {
+            let shift = if column % 15 == row % 10 { 0.3 } else { 0.0 };
+            random.random::<f32>() + shift
+        });
+        let folds = stratified_folds(&labels, 5, 3).unwrap();
+        (features, labels, folds)
+    }
+
+    const GRID: [f64; 5] = [1e-5, 1e-3, 1e-2, 1e-1, 1.0];
+
+    fn search<T: Feature>(features: ArrayView2<'_, T>, relative_gap: f64, n_gram: usize) -> CrossValidation {
+        let (_, labels, folds) = noisy();
+        let params =
+            crate::LinearSvc::params().relative_gap(relative_gap).max_gram_rows(n_gram).check().unwrap();
+        let mut observe = |_: &FitProgress| ControlFlow::Continue(());
+        params.cross_validate(features, &labels, &GRID, &folds, 9, &mut observe).unwrap()
+    }
+
+    /// The optima by Newton's method on the Gram matrix, at each C; at 1e-2 decision values are those followed along the steps.
+    #[test]
+    fn a_loose_gap_chooses_the_same_c() {
+        let (features, ..) = noisy();
+        let exact = search(features.view(), 1e-10, 1000);
+        for (gap, tolerance) in [(1e-2, 0.02), (1e-8, 1e-9)] {
+            let found = search(features.view(), gap, 10);
+            assert!(found.largest_gap <= gap && (gap < 1e-3 || found.largest_gap > 1e-4), "{found:?}");
+            assert_eq!(found.best_c(), exact.best_c());
+            let difference = &found.mean_error_rates() - &exact.mean_error_rates();
+            assert!(difference.iter().all(|value| value.abs() <= tolerance), "{difference} {exact:?}");
+        }
+        assert!(exact.best_c() > GRID[0] && exact.best_c() < GRID[4], "{exact:?}");
+    }
+
+    #[test]
+    fn the_bits_of_a_search_over_rows_do_not_depend_on_threads_or_storage() {
+        let features = noisy().0.mapv(half::bf16::from_f32);
+        let wide = features.mapv(half::bf16::to_f32);
+        let on = |n_threads| {
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(n_threads).build().unwrap();
+            pool.install(|| search(wide.view(), 1e-2, 10))
+        };
+        assert_eq!(on(1), on(3));
+        assert_eq!(on(1), search(features.view(), 1e-2, 10));
     }
 
     #[test]
