@@ -62,13 +62,13 @@ impl Chosen {
     }
 }
 
-/// Checks a grid of C: at least one value, each positive and finite, none twice.
+/// Checks a grid of C: at least one value, each from 1e-30 to 1e30, none twice.
 pub(crate) fn check_cs(cs: &[f64]) -> Result<()> {
     if cs.is_empty() {
         return Err(no_cs("none"));
     }
     for (idx, c) in cs.iter().enumerate() {
-        if !(c.is_finite() && *c > 0.0) || cs[..idx].contains(c) {
+        if !(1e-30..=1e30).contains(c) || cs[..idx].contains(c) {
             return Err(no_cs(&c.to_string()));
         }
     }

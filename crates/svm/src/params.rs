@@ -111,7 +111,8 @@ impl ParamGuard for LinearSvcParams {
 
 impl LinearSvcValidParams {
     pub(crate) fn check_values(&self) -> Result<()> {
-        if !(self.c.is_finite() && self.c > 0.0) {
+        // Beyond, f32 features and f64 sums leave nothing of the loss or of ½‖w‖².
+        if !(1e-30..=1e30).contains(&self.c) {
             return Err(SvmError::InvalidC { found: self.c });
         }
         if !(self.relative_gap > 0.0 && self.relative_gap < 1.0) {

@@ -20,9 +20,19 @@ fn refused(params: LinearSvcParams, x: &Array2<f32>, labels: &[usize], cs: &[f64
 fn bad_settings() {
     let x = array![[0.0_f32, 1.0], [1.0, 0.0]];
     let params = LinearSvc::params;
-    assert_eq!(refused(params().c(0.0), &x, &[0, 1], &[1.0]), "C must be a positive finite number, found 0");
-    assert_eq!(refused(params(), &x, &[0, 1], &[1.0, -2.0]), "C must be a positive finite number, found -2");
-    assert_eq!(refused(params(), &x, &[0, 1], &[f64::NAN]), "C must be a positive finite number, found NaN");
+    assert_eq!(
+        refused(params().c(0.0), &x, &[0, 1], &[1.0]),
+        "C must be a number from 1e-30 to 1e30, found 0e0"
+    );
+    assert_eq!(
+        refused(params(), &x, &[0, 1], &[1.0, -2.0]),
+        "C must be a number from 1e-30 to 1e30, found -2e0"
+    );
+    assert!(refused(params(), &x, &[0, 1], &[1e-320]).contains("from 1e-30 to 1e30"));
+    assert_eq!(
+        refused(params(), &x, &[0, 1], &[f64::NAN]),
+        "C must be a number from 1e-30 to 1e30, found NaN"
+    );
     assert_eq!(refused(params(), &x, &[0, 1], &[]), "at least one value of C is needed, found none");
     assert_eq!(
         refused(params().relative_gap(1.0), &x, &[0, 1], &[1.0]),
