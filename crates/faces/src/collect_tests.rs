@@ -1,5 +1,5 @@
 use dcgan_images::ImageStore;
-use dcgan_images::columns::{self, Column};
+use dcgan_images::columns::{self, Column, Kind};
 use dcgan_images::grid::write_grid;
 
 use super::*;
@@ -41,7 +41,7 @@ fn run(source: &Source, config: &CollectConfig, out: &Path, stop: u64) -> Result
 
 fn strings(path: &Path, name: &str) -> Vec<String> {
     let mut all = Vec::new();
-    columns::read(path, &[name], |columns| {
+    columns::read(path, &[(name, Kind::Strings)], |columns| {
         for column in columns {
             let Column::Strings(values) = column else { panic!("{name}") };
             all.extend(values);

@@ -1,19 +1,19 @@
-//! Writing and reading Parquet columns, a row group at a time.
+//! Writing and reading Parquet columns, a row group at a time. Whatever this project writes or reads as Parquet goes through here.
+
+mod reader;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::without_panic;
 use parquet::basic::Compression;
-use parquet::column::reader::{ColumnReader, ColumnReaderImpl};
 use parquet::data_type::{ByteArray, ByteArrayType, DataType, FloatType, Int32Type, Int64Type};
 use parquet::errors::ParquetError;
 use parquet::file::properties::WriterProperties;
-use parquet::file::reader::{FileReader, SerializedFileReader};
 use parquet::file::writer::{SerializedFileWriter, SerializedRowGroupWriter};
 use parquet::schema::parser::parse_message_type;
 
-use crate::{ImagesError, Result, regular};
+pub use self::reader::{Kind, Reader, read};
+use crate::{ImagesError, Result};
 
 /// Rows in a row group.
 pub const ROW_GROUP: usize = 1 << 16;
@@ -29,11 +29,13 @@ pub enum Column {
     U64(Vec<u64>),
     /// 32-bit floats.
     F32(Vec<f32>),
-    /// Text that may be missing; written only.
+    /// Text that may be missing.
     MaybeStrings(Vec<Option<String>>),
-    /// 32-bit integers that may be missing; written only.
+    /// 32-bit integers that may be missing.
     MaybeU32(Vec<Option<u32>>),
-    /// 32-bit floats that may be missing; written only.
+    /// 64-bit integers that may be missing.
+    MaybeU64(Vec<Option<u64>>),
+    /// 32-bit floats that may be missing.
     MaybeF32(Vec<Option<f32>>),
 }
 
@@ -108,6 +110,10 @@ fn write_any(group: &mut Group<'_>, column: &Column) -> std::result::Result<(), 
             let present: Vec<i32> = values.iter().flatten().map(|&value| value as i32).collect();
             write_column::<Int32Type>(group, &present, Some(&levels(values)))
         }
+        Column::MaybeU64(values) => {
+            let present: Vec<i64> = values.iter().flatten().map(|&value| value as i64).collect();
+            write_column::<Int64Type>(group, &present, Some(&levels(values)))
+        }
         Column::MaybeF32(values) => {
             let present: Vec<f32> = values.iter().flatten().copied().collect();
             write_column::<FloatType>(group, &present, Some(&levels(values)))
@@ -134,65 +140,9 @@ fn write_column<T: DataType>(
     Ok(())
 }
 
-/// Calls `visit` with the named columns of each row group in turn.
-///
-/// # Errors
-/// Where the file cannot be read, or a column is missing or of another type than text, 32- or 64-bit integers and floats, none of
-/// them nullable.
-pub fn read(path: &Path, names: &[&str], mut visit: impl FnMut(Vec<Column>)) -> Result<()> {
-    let (file, _) = regular::open(path)?.into_parts();
-    let file = without_panic(|| SerializedFileReader::new(file)).map_err(|e| parquet_error(path, e))?;
-    let schema = file.metadata().file_metadata().schema_descr();
-    let index_of = |name: &&str| {
-        let found = schema.columns().iter().position(|column| column.name() == *name);
-        found.ok_or_else(|| ImagesError::layout(path, format!("a column `{name}`"), "none of that name"))
-    };
-    let indices = names.iter().map(index_of).collect::<Result<Vec<usize>>>()?;
-    for group_idx in 0..file.num_row_groups() {
-        let read_group = || {
-            let group = file.get_row_group(group_idx)?;
-            let n_rows = usize::try_from(group.metadata().num_rows()).unwrap_or(0);
-            indices.iter().map(|&idx| read_column(group.get_column_reader(idx)?, n_rows)).collect()
-        };
-        let columns: std::result::Result<Vec<Column>, ParquetError> = without_panic(read_group);
-        visit(columns.map_err(|e| parquet_error(path, e))?);
-    }
-    Ok(())
-}
-
-fn read_column(column: ColumnReader, n_rows: usize) -> std::result::Result<Column, ParquetError> {
-    Ok(match column {
-        ColumnReader::ByteArrayColumnReader(reader) => {
-            let strings = values(reader, n_rows)?;
-            let strings = strings.iter().map(|bytes| Ok(bytes.as_utf8()?.to_owned()));
-            Column::Strings(strings.collect::<std::result::Result<_, ParquetError>>()?)
-        }
-        ColumnReader::Int32ColumnReader(reader) => {
-            Column::U32(values(reader, n_rows)?.into_iter().map(|value| value as u32).collect())
-        }
-        ColumnReader::Int64ColumnReader(reader) => {
-            Column::U64(values(reader, n_rows)?.into_iter().map(|value| value as u64).collect())
-        }
-        ColumnReader::FloatColumnReader(reader) => Column::F32(values(reader, n_rows)?),
-        _ => return Err(ParquetError::General("expected text, integers or floats".into())),
-    })
-}
-
-fn values<T: DataType>(
-    mut column: ColumnReaderImpl<T>,
-    n_rows: usize,
-) -> std::result::Result<Vec<T::T>, ParquetError> {
-    // The number of rows is what the file claims: memory is taken as values come.
-    let mut values = Vec::new();
-    while values.len() < n_rows {
-        let (n, _, _) = column.read_records(n_rows - values.len(), None, None, &mut values)?;
-        if n == 0 {
-            return Err(ParquetError::EOF(format!("expected {n_rows} rows, found {}", values.len())));
-        }
-    }
-    Ok(values)
-}
-
 fn parquet_error(path: &Path, source: ParquetError) -> ImagesError {
     ImagesError::Parquet { path: path.to_path_buf(), source }
 }
+
+#[cfg(test)]
+mod tests;

@@ -21,11 +21,11 @@ pub(crate) fn records(path: &Path) -> Result<Records> {
     Ok(Box::new(records))
 }
 
-/// Refuses keys by which images could be taken for each other: two equal ones, and one of several lines.
+/// Refuses keys by which images could be taken for each other: two equal ones, an empty one, and one of several lines.
 fn check_keys(index: &Path, keys: &[String]) -> Result<()> {
     let mut seen = HashMap::new();
     for (row, key) in keys.iter().enumerate() {
-        if !key::is_one_line(key) {
+        if key.is_empty() || !key::is_one_line(key) {
             return Err(ImagesError::layout(index, "keys of one line", format!("{key:?} in row {row}")));
         }
         if let Some(first) = seen.insert(key.as_str(), row) {
@@ -46,10 +46,11 @@ mod tests {
     use crate::{StoreDescription, StoreWriter};
 
     #[test]
-    fn equal_keys_and_keys_of_two_lines_are_errors() {
+    fn equal_keys_and_keys_of_no_or_two_lines_are_errors() {
         for (second, expected) in [
             ("a", "index.parquet: expected each key once, found a in row 0 and in row 2"),
             ("b\nc", "index.parquet: expected keys of one line, found \"b\\nc\" in row 2"),
+            ("", "index.parquet: expected keys of one line, found \"\" in row 2"),
         ] {
             let folder = tempfile::tempdir().unwrap();
             let mut writer = StoreWriter::create(folder.path()).unwrap();
