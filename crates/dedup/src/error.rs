@@ -27,6 +27,16 @@ pub enum DedupError {
         /// What is there.
         found: String,
     },
+    /// The groups are not, or not any more, those of the set.
+    #[error("{}: {key} {problem}; hash the set and group it anew", path.display())]
+    Unfit {
+        /// The set.
+        path: PathBuf,
+        /// The picture.
+        key: String,
+        /// What is wrong with it.
+        problem: String,
+    },
     /// A setting is out of its range.
     #[error("`{key}`: expected {expected}, found {found}")]
     Setting {

@@ -43,6 +43,7 @@
 //! ```
 
 mod code;
+mod content;
 mod error;
 pub mod evaluate;
 pub mod group;

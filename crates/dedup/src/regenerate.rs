@@ -8,21 +8,24 @@
 //! | `pictures/` | with [`Target::Folder`]: the files |
 //! | `images.npy`, `index.parquet`, `meta.json` | with [`Target::Store`]: an image store |
 
-use std::collections::HashSet;
-use std::io::{BufWriter, Write as _};
+mod lists;
+mod plan;
+
+use std::io::Write as _;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use dcgan_images::walk::Stop;
 use dcgan_images::{
-    BadWriter, Damaged, DecodeConfig, Filter, ImageStore, ImagesError, ImportConfig, LmdbWriter, Payload,
-    Record, Records, Resize, Source, import_records, key,
+    BadWriter, Damaged, Filter, ImageStore, ImagesError, ImportConfig, LmdbWriter, Payload, Record, Records,
+    Resize, Source, import_records, key,
 };
 use serde::{Deserialize, Serialize};
 
-use crate::group::{Member, Readable, removed_keys};
-use crate::preprocess::{FILTER, SIDE};
+use self::lists::{Fate, Lists};
+use self::plan::Plan;
+use crate::group::{Member, Readable};
 use crate::{DedupError, Result};
 
 /// Names of what [`regenerate`] writes.
@@ -86,11 +89,13 @@ pub struct RegenerateSummary {
 }
 
 /// Reads `source` once more and writes what stays of it into `dir`, which must exist: every image that can be read, but of each
-/// group only one. `readable` tells which can be read; those that it does not cover are decoded to see.
+/// group only one. Keys that lead to one file by symbolic links stay or go together. `readable` tells which can be read; those that it does not cover are decoded to see.
 ///
 /// # Errors
-/// Those of [`Source::records`] and of writing; [`DedupError::File`] where `groups` names images that `source` does not hold, a
-/// key cannot be a path, or the pictures are no files and are wanted as such. [`DedupError::Interrupted`].
+/// [`DedupError::Unfit`] where an image that `groups` names is not in `source`, is not the one that was hashed, or stays for others
+/// and cannot be read or is itself removed: the lists are then not there. Those of [`Source::records`] and of writing;
+/// [`DedupError::File`] where a key cannot be a path, or the pictures are no files and are wanted as such.
+/// [`DedupError::Interrupted`].
 pub fn regenerate(
     source: &Source,
     groups: &[Vec<Member>],
@@ -99,43 +104,47 @@ pub fn regenerate(
     dir: &Path,
     observe: &mut dyn FnMut(u64, u64) -> ControlFlow<()>,
 ) -> Result<RegenerateSummary> {
-    let removed = removed_keys(groups);
-    let n_removed = removed.len() as u64;
+    let plan = Plan::new(source, groups)?;
     let n_images = source.n_images_observed(observe)?;
-    let lists = Lists::create(dir, removed, readable.clone())?;
-    let [n_kept, n_bad] = match target {
+    // An image store decodes every picture as it is.
+    let decodes = !matches!(target, Target::Store { .. });
+    let lists = Lists::create(source, plan, readable.clone(), decodes, dir)?;
+    match target {
         Target::Store { resize, damaged } => {
             let config =
                 ImportConfig { resize, damaged, filter: Filter::default(), ..ImportConfig::default() };
-            write_store(source, lists, n_images.map(|n| n.saturating_sub(n_removed)), &config, dir, observe)?
+            write_store(source, lists, n_images, &config, dir, observe)
         }
-        _ => write_files(source, lists, n_images.unwrap_or(0), target, dir, observe)?,
-    };
-    Ok(RegenerateSummary { n_kept, n_removed, n_bad })
+        _ => write_files(source, lists, n_images.unwrap_or(0), target, dir, observe),
+    }
 }
 
-/// Writes an image store; returns how many images are in it and how many could not be used.
+/// Writes an image store.
 fn write_store(
     source: &Source,
     lists: Lists,
-    n_left: Option<u64>,
+    n_images: Option<u64>,
     config: &ImportConfig,
     dir: &Path,
     observe: &mut dyn FnMut(u64, u64) -> ControlFlow<()>,
-) -> Result<[u64; 2]> {
+) -> Result<RegenerateSummary> {
+    let n_left = n_images.map(|n| n.saturating_sub(lists.n_to_remove()));
     let (lists, stop) = (Arc::new(Mutex::new(lists)), Stop::default());
     let left = Left { records: source.records_until(&stop)?, lists: lists.clone() };
-    let summary = import_records(source, Box::new(left), &stop, n_left, config, dir, observe)?;
+    let imported = import_records(source, Box::new(left), &stop, n_left, config, dir, observe);
     let mut lists = lists.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(failed) = lists.failed.take() {
+        return Err(failed);
+    }
+    let summary = imported?;
     // What the store could not take is not among what stays.
     for key in ImageStore::open(dir)?.keys()? {
-        writeln!(lists.keep, "{key}")?;
+        lists.keep(&key)?;
     }
-    lists.finish(source)?;
-    Ok([summary.n_images, summary.n_bad])
+    Ok(RegenerateSummary { n_kept: summary.n_images, n_removed: lists.finish()?, n_bad: summary.n_bad })
 }
 
-/// Writes lists, an LMDB or a folder; returns how many images stay and how many cannot be read.
+/// Writes lists, an LMDB or a folder.
 fn write_files(
     source: &Source,
     mut lists: Lists,
@@ -143,7 +152,7 @@ fn write_files(
     target: Target,
     dir: &Path,
     observe: &mut dyn FnMut(u64, u64) -> ControlFlow<()>,
-) -> Result<[u64; 2]> {
+) -> Result<RegenerateSummary> {
     let mut writer = Writer::create(target, dir)?;
     let mut bad = BadWriter::create(&dir.join(files::BAD))?;
     let mut n_kept = 0;
@@ -151,87 +160,19 @@ fn write_files(
         match lists.note(&record)? {
             Fate::Removed => {}
             Fate::Bad(reason) => bad.append(&record.key, &reason)?,
-            Fate::Left => match decodes(&record, lists.is_judged()) {
-                Err(reason) => bad.append(&record.key, &reason)?,
-                Ok(()) => {
-                    writeln!(lists.keep, "{}", record.key)?;
-                    n_kept += 1;
-                    writer.put(record)?;
-                }
-            },
+            Fate::Left => {
+                lists.keep(&record.key)?;
+                n_kept += 1;
+                writer.put(record)?;
+            }
         }
         Ok::<_, DedupError>(ControlFlow::Continue(()))
     })?;
+    lists.check_all_came()?;
     writer.finish()?;
-    lists.finish(source)?;
     let n_bad = bad.n_bad();
     bad.finish()?;
-    Ok([n_kept, n_bad])
-}
-
-/// Decodes a picture that was not looked at.
-fn decodes(record: &Record, is_judged: bool) -> std::result::Result<(), String> {
-    if is_judged {
-        return Ok(());
-    }
-    let decoded = record.payload.clone().into_thumbnail(SIDE, FILTER, DecodeConfig::default());
-    decoded.map(|_| ()).map_err(|reason| reason.to_string())
-}
-
-/// What becomes of an image.
-enum Fate {
-    Removed,
-    /// It is known that it cannot be read.
-    Bad(String),
-    /// It stays, if it can be read.
-    Left,
-}
-
-/// The two lists, as they are written.
-struct Lists {
-    /// Keys to be removed that have not come by yet.
-    missing: HashSet<String>,
-    readable: Readable,
-    /// Images that came by.
-    n_noted: u64,
-    keep: BufWriter<fs_err::File>,
-    remove: BufWriter<fs_err::File>,
-}
-
-impl Lists {
-    fn create(dir: &Path, removed: HashSet<String>, readable: Readable) -> Result<Self> {
-        let create = |name: &str| fs_err::File::create(dir.join(name)).map(BufWriter::new);
-        let (keep, remove) = (create(files::KEEP)?, create(files::REMOVE)?);
-        Ok(Self { missing: removed, readable, n_noted: 0, keep, remove })
-    }
-
-    /// Notes the next image.
-    fn note(&mut self, record: &Record) -> std::io::Result<Fate> {
-        self.n_noted += 1;
-        if self.missing.remove(&record.key) {
-            writeln!(self.remove, "{}", record.key)?;
-            return Ok(Fate::Removed);
-        }
-        Ok(self.readable.bad.get(&record.key).map_or(Fate::Left, |reason| Fate::Bad(reason.clone())))
-    }
-
-    /// Whether the image that was noted last was looked at before.
-    fn is_judged(&self) -> bool {
-        self.readable.covers(self.n_noted - 1)
-    }
-
-    fn finish(&mut self, source: &Source) -> Result<()> {
-        self.keep.flush()?;
-        self.remove.flush()?;
-        match self.missing.iter().min() {
-            None => Ok(()),
-            Some(key) => {
-                let path = source.paths().first().copied().unwrap_or(Path::new("")).to_path_buf();
-                let found = format!("{} that are not in it, among them {key}", self.missing.len());
-                Err(DedupError::File { path, expected: "the images that were grouped".into(), found })
-            }
-        }
-    }
+    Ok(RegenerateSummary { n_kept, n_removed: lists.finish()?, n_bad })
 }
 
 /// The records that are not removed; of those that are known to be bad, that they are.
@@ -245,17 +186,25 @@ impl Iterator for Left {
 
     fn next(&mut self) -> Option<Self::Item> {
         loop {
-            let record = match self.records.next()? {
-                Ok(record) => record,
-                Err(e) => return Some(Err(e)),
+            let record = self.records.next();
+            let mut lists = self.lists.lock().unwrap_or_else(PoisonError::into_inner);
+            let noted = match record {
+                Some(Err(e)) => return Some(Err(e)),
+                Some(Ok(record)) => lists.note(&record).map(|fate| Some((record, fate))),
+                None => lists.check_all_came().map(|()| None),
             };
-            match self.lists.lock().unwrap_or_else(PoisonError::into_inner).note(&record) {
-                Ok(Fate::Removed) => {}
-                Ok(Fate::Bad(reason)) => {
+            match noted {
+                Ok(None) => return None,
+                Ok(Some((_, Fate::Removed))) => {}
+                Ok(Some((record, Fate::Bad(reason)))) => {
                     return Some(Ok(Record { payload: Payload::Bad(reason), ..record }));
                 }
-                Ok(Fate::Left) => return Some(Ok(record)),
-                Err(e) => return Some(Err(e.into())),
+                Ok(Some((record, Fate::Left))) => return Some(Ok(record)),
+                Err(e) => {
+                    // Whoever reads on here knows no such error: it stops, and the writer of the store gives this one.
+                    lists.failed = Some(e);
+                    return Some(Err(ImagesError::Interrupted));
+                }
             }
         }
     }
@@ -364,181 +313,4 @@ fn ending(bytes: &[u8]) -> &'static str {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn member(key: &str, representative: &str) -> Member {
-        Member { key: key.into(), representative: representative.into(), distance: 0, pixel_distance: 0.0 }
-    }
-
-    fn groups() -> Vec<Vec<Member>> {
-        vec![vec![member("b/2.jpg", "b/2.jpg"), member("a.jpg", "b/2.jpg"), member("c.jpg", "b/2.jpg")]]
-    }
-
-    /// a.jpg, b/2.jpg, c.jpg and d.jpg, each holding its name.
-    fn set(dir: &Path) -> Source {
-        fs_err::create_dir_all(dir.join("b")).unwrap();
-        for name in ["a.jpg", "b/2.jpg", "c.jpg", "d.jpg"] {
-            fs_err::write(dir.join(name), name).unwrap();
-        }
-        Source::Folder { path: dir.to_path_buf(), classes: false }
-    }
-
-    fn run(source: &Source, target: Target, out: &Path) -> Result<RegenerateSummary> {
-        fs_err::create_dir_all(out).unwrap();
-        let readable = Readable { n_images: 4, bad: Default::default() };
-        regenerate(source, &groups(), &readable, target, out, &mut |_, _| ControlFlow::Continue(()))
-    }
-
-    #[test]
-    fn folders_and_lists_hold_what_stays() {
-        let dir = tempfile::tempdir().unwrap();
-        let source = set(&dir.path().join("set"));
-        for by in [Way::Copy, Way::HardLink, Way::SymbolicLink] {
-            let out = dir.path().join(format!("{by:?}"));
-            let summary = run(&source, Target::Folder { by }, &out).unwrap();
-            assert_eq!(summary, RegenerateSummary { n_kept: 2, n_removed: 2, n_bad: 0 });
-            assert_eq!(fs_err::read_to_string(out.join(files::KEEP)).unwrap(), "b/2.jpg\nd.jpg\n");
-            assert_eq!(fs_err::read_to_string(out.join(files::REMOVE)).unwrap(), "a.jpg\nc.jpg\n");
-            for name in ["b/2.jpg", "d.jpg"] {
-                assert_eq!(fs_err::read_to_string(out.join(files::PICTURES).join(name)).unwrap(), name);
-            }
-            assert!(!out.join(files::PICTURES).join("a.jpg").exists());
-        }
-        // Nothing was removed from the set itself.
-        assert!(dir.path().join("set/a.jpg").exists() && dir.path().join("set/c.jpg").exists());
-    }
-
-    #[test]
-    fn an_lmdb_holds_what_stays() {
-        let dir = tempfile::tempdir().unwrap();
-        let source = set(&dir.path().join("set"));
-        let out = dir.path().join("out");
-        run(&source, Target::Lmdb, &out).unwrap();
-        let records = Source::Lsun { path: out.join(files::LMDB) }.records().unwrap();
-        let found: Vec<(String, Payload)> = records.map(|r| r.unwrap()).map(|r| (r.key, r.payload)).collect();
-        let expected = ["b/2.jpg", "d.jpg"].map(|name| (name.to_owned(), Payload::Encoded(name.into())));
-        assert_eq!(found, expected);
-    }
-
-    /// Five pictures, of which a.png is a duplicate of b.png, c.png cannot be decoded and d.png is known to be too large.
-    fn set_with_bad_ones(dir: &Path) -> Source {
-        fs_err::create_dir_all(dir).unwrap();
-        for name in ["a.png", "b.png", "d.png", "e.png"] {
-            dcgan_images::grid::write_grid(&dir.join(name), &[7; 3 * 64], [1, 3, 8, 8], 1).unwrap();
-        }
-        fs_err::write(dir.join("c.png"), "no picture").unwrap();
-        Source::Folder { path: dir.to_path_buf(), classes: false }
-    }
-
-    #[test]
-    fn what_cannot_be_read_is_listed_and_neither_kept_nor_counted() {
-        let dir = tempfile::tempdir().unwrap();
-        let source = set_with_bad_ones(&dir.path().join("set"));
-        let groups = [vec![member("b.png", "b.png"), member("a.png", "b.png")]];
-        let bad = [("d.png".to_owned(), "too large".to_owned())];
-        // c.png lies behind what was looked at, or all was, or nothing.
-        let some = Readable { n_images: 1, bad: bad.clone().into() };
-        let all = Readable {
-            n_images: 3,
-            bad: bad.into_iter().chain([("c.png".to_owned(), "no picture".to_owned())]).collect(),
-        };
-        for (readable, kept) in [
-            (some, "b.png\ne.png\n"),
-            (all, "b.png\ne.png\n"),
-            (Readable::default(), "b.png\nd.png\ne.png\n"),
-        ] {
-            for target in [
-                Target::Lists,
-                Target::Lmdb,
-                Target::Folder { by: Way::Copy },
-                Target::Folder { by: Way::HardLink },
-                Target::Store { resize: Resize::Keep, damaged: Damaged::default() },
-            ] {
-                let out = tempfile::tempdir().unwrap();
-                let summary = regenerate(&source, &groups, &readable, target, out.path(), &mut |_, _| {
-                    ControlFlow::Continue(())
-                });
-                let n_kept = kept.lines().count() as u64;
-                let expected = RegenerateSummary { n_kept, n_removed: 1, n_bad: 4 - n_kept };
-                assert_eq!(summary.unwrap(), expected, "{target:?}");
-                let read = |name: &str| fs_err::read_to_string(out.path().join(name)).unwrap();
-                assert_eq!((read(files::KEEP).as_str(), read(files::REMOVE).as_str()), (kept, "a.png\n"));
-                let bad = dcgan_images::read_bad(&out.path().join(files::BAD)).unwrap();
-                let bad: Vec<&str> = bad.iter().map(|(key, _)| key.as_str()).collect();
-                let expected = ["c.png", "d.png"].into_iter().filter(|name| !kept.contains(name));
-                assert!(bad.iter().copied().eq(expected), "{bad:?}");
-                if let Target::Folder { .. } = target {
-                    let written = fs_err::read_dir(out.path().join(files::PICTURES)).unwrap();
-                    assert_eq!(written.count() as u64, n_kept);
-                }
-            }
-        }
-    }
-
-    #[cfg(unix)]
-    #[test]
-    fn names_of_any_bytes_are_listed_in_one_line_and_written_as_they_are() {
-        use std::os::unix::ffi::OsStrExt as _;
-
-        let dir = tempfile::tempdir().unwrap();
-        let names = [&b"caf\xe8.jpg"[..], b"caf\xe9.jpg", b"a\nb.jpg", b"c\rd\te.jpg"];
-        let at = |folder: &Path, name: &[u8]| folder.join(std::ffi::OsStr::from_bytes(name));
-        fs_err::create_dir(dir.path().join("set")).unwrap();
-        for name in names {
-            fs_err::write(at(&dir.path().join("set"), name), name).unwrap();
-        }
-        let source = Source::Folder { path: dir.path().join("set"), classes: false };
-        let groups = [vec![member(r"caf\xe8.jpg", r"caf\xe8.jpg"), member(r"caf\xe9.jpg", r"caf\xe8.jpg")]];
-        let readable = Readable { n_images: 4, bad: Default::default() };
-        for target in [Target::Folder { by: Way::Copy }, Target::Lmdb] {
-            let out = tempfile::tempdir().unwrap();
-            regenerate(
-                &source,
-                &groups,
-                &readable,
-                target,
-                out.path(),
-                &mut |_, _| ControlFlow::Continue(()),
-            )
-            .unwrap();
-            let read = |name: &str| fs_err::read_to_string(out.path().join(name)).unwrap();
-            assert_eq!(read(files::KEEP), "a\\x0ab.jpg\nc\\x0dd\\x09e.jpg\ncaf\\xe8.jpg\n");
-            assert_eq!(read(files::REMOVE), "caf\\xe9.jpg\n");
-            if target == Target::Lmdb {
-                let records = Source::Lsun { path: out.path().join(files::LMDB) }.records().unwrap();
-                let keys: Vec<String> = records.map(|record| record.unwrap().key).collect();
-                assert_eq!(keys.join("\n") + "\n", read(files::KEEP));
-            } else {
-                for name in [names[0], names[2], names[3]] {
-                    assert_eq!(fs_err::read(at(&out.path().join(files::PICTURES), name)).unwrap(), name);
-                }
-            }
-        }
-    }
-
-    #[test]
-    fn two_pictures_that_would_be_one_file_are_an_error() {
-        let dir = tempfile::tempdir().unwrap();
-        let lmdb = dir.path().join("lmdb");
-        let mut writer = LmdbWriter::create(&lmdb).unwrap();
-        writer.put(b"a", vec![0xff, 0xd8]).unwrap();
-        writer.put(b"a.jpg", vec![0xff, 0xd8, 0xff]).unwrap();
-        writer.finish().unwrap();
-        let readable = Readable { n_images: 2, bad: Default::default() };
-        let target = Target::Folder { by: Way::Copy };
-        let source = Source::Lsun { path: lmdb };
-        let go = &mut |_: u64, _: u64| ControlFlow::Continue(());
-        let message = regenerate(&source, &[], &readable, target, dir.path(), go).unwrap_err().to_string();
-        assert!(message.contains("pictures/a.jpg"), "{message}");
-    }
-
-    #[test]
-    fn groups_of_another_set_are_refused() {
-        let dir = tempfile::tempdir().unwrap();
-        let source = set(&dir.path().join("set"));
-        fs_err::remove_file(dir.path().join("set/c.jpg")).unwrap();
-        let message = run(&source, Target::Lists, &dir.path().join("out")).unwrap_err().to_string();
-        assert!(message.ends_with("found 1 that are not in it, among them c.jpg"), "{message}");
-    }
-}
+mod tests;

@@ -114,6 +114,7 @@ mod tests {
             representative: representative.to_owned(),
             distance: 0,
             pixel_distance: 0.0,
+            blake3: None,
         };
         vec![
             vec![member("a", "a"), member("b", "a"), member("c, \"d\"", "a")],

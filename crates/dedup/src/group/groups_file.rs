@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::path::Path;
 
 use crate::{DedupError, Result};
-use dcgan_images::columns::{self, Column, ROW_GROUP, Writer};
+use dcgan_images::columns::{Column, Kind, ROW_GROUP, Reader, Writer};
 
 /// Its name.
 pub const GROUPS: &str = "groups.parquet";
@@ -15,6 +15,7 @@ const SCHEMA: &str = "message groups {
     REQUIRED BYTE_ARRAY representative (STRING);
     REQUIRED INT32 distance (INTEGER(32, false));
     REQUIRED FLOAT pixel_distance;
+    OPTIONAL INT64 blake3 (INTEGER(64, false));
 }";
 
 /// An image of a group.
@@ -28,6 +29,9 @@ pub struct Member {
     pub distance: u32,
     /// [`pixel_distance`](super::pixel_distance) of the two.
     pub pixel_distance: f32,
+    /// What `codes.parquet` says of its content, by which it is seen whether it has changed since; files of earlier versions say
+    /// nothing.
+    pub blake3: Option<u64>,
 }
 
 /// Writes the groups, numbered from 0.
@@ -42,6 +46,7 @@ pub(super) fn write(path: &Path, groups: &[Vec<Member>]) -> Result<()> {
             Column::Strings(rows.iter().map(|(_, member)| member.representative.clone()).collect()),
             Column::U32(rows.iter().map(|(_, member)| member.distance).collect()),
             Column::F32(rows.iter().map(|(_, member)| member.pixel_distance).collect()),
+            Column::MaybeU64(rows.iter().map(|(_, member)| member.blake3).collect()),
         ])?;
     }
     Ok(writer.finish()?)
@@ -50,12 +55,27 @@ pub(super) fn write(path: &Path, groups: &[Vec<Member>]) -> Result<()> {
 /// Reads the groups, in the order of their numbers.
 ///
 /// # Errors
-/// Where the file cannot be read or a column is missing.
+/// Where the file cannot be read, a column is missing or of another type, or the groups are not in order.
 pub fn read_groups(path: &Path) -> Result<Vec<Vec<Member>>> {
     let mut groups: Vec<Vec<Member>> = Vec::new();
-    let mut is_ordered = true;
-    let names = ["group", "key", "representative", "distance", "pixel_distance"];
-    columns::read(path, &names, |columns| {
+    let (mut row, mut wrong) = (0_u64, None);
+    let reader = Reader::open(path)?;
+    let mut wanted = vec![
+        ("group", Kind::U32),
+        ("key", Kind::Strings),
+        ("representative", Kind::Strings),
+        ("distance", Kind::U32),
+        ("pixel_distance", Kind::F32),
+    ];
+    // Files of earlier versions have no such column.
+    if reader.has("blake3") {
+        wanted.push(("blake3", Kind::MaybeU64));
+    }
+    reader.read(&wanted, |mut columns| {
+        let contents = match columns.len() {
+            6 => columns.pop(),
+            _ => None,
+        };
         let Ok::<[Column; 5], _>(
             [
                 Column::U32(numbers),
@@ -66,24 +86,31 @@ pub fn read_groups(path: &Path) -> Result<Vec<Vec<Member>>> {
             ],
         ) = columns.try_into()
         else {
-            is_ordered = false;
             return;
         };
+        let contents = match contents {
+            Some(Column::MaybeU64(contents)) => contents,
+            _ => vec![None; numbers.len()],
+        };
         let rows = numbers.into_iter().zip(keys).zip(representatives).zip(distances).zip(pixel_distances);
-        for ((((number, key), representative), distance), pixel_distance) in rows {
-            let number = number as usize;
-            is_ordered &= number == groups.len() || number + 1 == groups.len();
-            if number >= groups.len() {
+        for (((((number, key), representative), distance), pixel_distance), blake3) in rows.zip(contents) {
+            if number as usize == groups.len() {
                 groups.push(Vec::new());
+            } else if number as usize + 1 != groups.len() {
+                wrong = wrong.or(Some((number, row)));
             }
             if let Some(group) = groups.last_mut() {
-                group.push(Member { key, representative, distance, pixel_distance });
+                group.push(Member { key, representative, distance, pixel_distance, blake3 });
             }
+            row += 1;
         }
     })?;
-    match is_ordered {
-        true => Ok(groups),
-        false => Err(DedupError::file(path, "groups numbered in order, with their columns' types", "others")),
+    match wrong {
+        None => Ok(groups),
+        Some((number, row)) => {
+            let expected = "groups numbered from 0, row after row";
+            Err(DedupError::file(path, expected, format!("group {number} in row {row}")))
+        }
     }
 }
 

@@ -13,7 +13,7 @@ use super::groups_file::{self, Member};
 use super::near::{Pair, SearchReport, near_pairs};
 use super::second_look::pixel_distance;
 use super::{UnionFind, equal_codes};
-use crate::hash::{self, Codes, Pictures, read_keys};
+use crate::hash::{self, Codes, Pictures, check_keys, read_contents, read_keys};
 use crate::preprocess::PICTURE_BYTES;
 use crate::{DedupError, Result};
 
@@ -74,7 +74,7 @@ pub struct GroupSummary {
 /// `config` names into `dir`.
 ///
 /// # Errors
-/// Where a setting is out of range or a file cannot be read or written; [`DedupError::Interrupted`] where `observe` (told the
+/// Where a setting is out of range, a key is not one line of its own, or a file cannot be read or written; [`DedupError::Interrupted`] where `observe` (told the
 /// candidate pairs so far; their number is not known before) breaks.
 pub fn group_images(
     hashed: &Path,
@@ -84,6 +84,7 @@ pub fn group_images(
 ) -> Result<GroupSummary> {
     config.validate()?;
     let codes_path = hashed.join(hash::files::CODES);
+    check_keys(&codes_path)?;
     let set = Codes::read(&codes_path)?;
     let pictures = Pictures::open(&hashed.join(hash::files::PICTURES), set.codes.len() as u64)?;
     let exact = equal_codes(&set.codes);
@@ -93,11 +94,12 @@ pub fn group_images(
         Rule::Near => &found.groups,
     };
     let is_grouped: HashMap<u32, ()> = groups.iter().flatten().map(|&image| (image, ())).collect();
-    let keys: HashMap<u32, String> =
-        read_keys(&codes_path, |image| is_grouped.contains_key(&image))?.into_iter().collect();
+    let keys = read_keys(&codes_path, |image| is_grouped.contains_key(&image))?.into_iter().collect();
+    let contents = read_contents(&codes_path, |image| is_grouped.contains_key(&image))?;
+    let names = Names { keys, contents };
     let mut members = Vec::with_capacity(groups.len());
     for group in groups {
-        members.push(members_of(group, &set, &pictures, &keys, config.keep)?);
+        members.push(members_of(group, &set, &pictures, &names, config.keep)?);
     }
     groups_file::write(&dir.join(groups_file::GROUPS), &members)?;
     Ok(GroupSummary {
@@ -193,15 +195,21 @@ fn counts(groups: &[Vec<u32>]) -> RuleCounts {
     }
 }
 
+/// What stands in the table of the images that are in groups.
+struct Names {
+    keys: HashMap<u32, String>,
+    contents: HashMap<u32, u64>,
+}
+
 /// The members of a group, the one that stays first, the others by their keys.
 fn members_of(
     group: &[u32],
     set: &Codes,
     pictures: &Pictures,
-    keys: &HashMap<u32, String>,
+    names: &Names,
     keep: Keep,
 ) -> Result<Vec<Member>> {
-    let key = |image: u32| keys.get(&image).map_or("", String::as_str);
+    let key = |image: u32| names.keys.get(&image).map_or("", String::as_str);
     let n_pixels =
         |image: u32| set.sizes[image as usize].iter().map(|&side| u64::from(side)).product::<u64>();
     let rank = |image: u32| match keep {
@@ -220,6 +228,7 @@ fn members_of(
         representative: key(kept).to_owned(),
         distance: set.codes[image as usize].distance(set.codes[kept as usize]),
         pixel_distance: pixel_distance(kept_pixels, picture),
+        blake3: names.contents.get(&image).copied(),
     };
     Ok(order.iter().zip(pixels.chunks_exact(PICTURE_BYTES)).map(member).collect())
 }

@@ -1,9 +1,15 @@
 //! `codes.parquet`, read.
 
+use std::collections::HashMap;
 use std::path::Path;
 
 use crate::{Code, DedupError, Result};
-use dcgan_images::columns::{self, Column};
+use dcgan_images::columns::{self, Column, Kind, Reader};
+use dcgan_images::key;
+
+const KEY: (&str, Kind) = ("key", Kind::Strings);
+/// Files of earlier versions have no such column.
+const CONTENT: (&str, Kind) = ("blake3", Kind::U64);
 
 /// All codes of a set, without their keys: 24 bytes an image.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -21,7 +27,9 @@ impl Codes {
     /// Where it cannot be read, a column is missing, or there are 2³² rows or more.
     pub fn read(path: &Path) -> Result<Self> {
         let mut all = Self::default();
-        columns::read(path, &["word0", "word1", "width", "height"], |columns| {
+        let wanted =
+            [("word0", Kind::U64), ("word1", Kind::U64), ("width", Kind::U32), ("height", Kind::U32)];
+        columns::read(path, &wanted, |columns| {
             if let [Column::U64(low), Column::U64(high), Column::U32(widths), Column::U32(heights)] =
                 &columns[..]
             {
@@ -41,17 +49,73 @@ impl Codes {
 /// # Errors
 /// Where the file cannot be read.
 pub fn read_keys(path: &Path, is_wanted: impl Fn(u32) -> bool) -> Result<Vec<(u32, String)>> {
-    let (mut keys, mut image) = (Vec::new(), 0);
-    columns::read(path, &["key"], |columns| {
+    let mut keys = Vec::new();
+    for_each_key(path, |image, key| {
+        if is_wanted(image) {
+            keys.push((image, key));
+        }
+    })?;
+    Ok(keys)
+}
+
+/// Refuses keys by which pictures could be taken for each other: two equal ones, an empty one, and one of several lines. 24 to 48
+/// bytes an image.
+///
+/// # Errors
+/// [`DedupError::File`] with the row.
+pub(crate) fn check_keys(path: &Path) -> Result<()> {
+    let mut rows: HashMap<[u8; 16], u32> = HashMap::new();
+    let mut wrong = None;
+    for_each_key(path, |row, key| {
+        if wrong.is_some() {
+            return;
+        }
+        if key.is_empty() || !key::is_one_line(&key) {
+            wrong = Some(("keys of one line", format!("{key:?} in row {row}")));
+            return;
+        }
+        let mut digest = [0; 16];
+        digest.copy_from_slice(&blake3::hash(key.as_bytes()).as_bytes()[..16]);
+        if let Some(first) = rows.insert(digest, row) {
+            wrong = Some(("each key once", format!("{key} in row {first} and in row {row}")));
+        }
+    })?;
+    wrong.map_or(Ok(()), |(expected, found)| Err(DedupError::file(path, expected, found)))
+}
+
+/// What is kept of the contents of the images for which `is_wanted`; empty where the file says nothing of contents.
+///
+/// # Errors
+/// Where the file cannot be read.
+pub(crate) fn read_contents(path: &Path, is_wanted: impl Fn(u32) -> bool) -> Result<HashMap<u32, u64>> {
+    let (mut contents, mut image) = (HashMap::new(), 0);
+    let reader = Reader::open(path)?;
+    if reader.has(CONTENT.0) {
+        reader.read(&[CONTENT], |columns| {
+            for column in columns {
+                let Column::U64(values) = column else { continue };
+                for content in values {
+                    if is_wanted(image) {
+                        contents.insert(image, content);
+                    }
+                    image += 1;
+                }
+            }
+        })?;
+    }
+    Ok(contents)
+}
+
+fn for_each_key(path: &Path, mut visit: impl FnMut(u32, String)) -> Result<()> {
+    let mut image = 0;
+    columns::read(path, &[KEY], |columns| {
         for column in columns {
             let Column::Strings(strings) = column else { continue };
             for key in strings {
-                if is_wanted(image) {
-                    keys.push((image, key));
-                }
+                visit(image, key);
                 image += 1;
             }
         }
     })?;
-    Ok(keys)
+    Ok(())
 }

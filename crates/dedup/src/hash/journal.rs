@@ -19,6 +19,9 @@ pub(super) struct Row {
     key: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     code: Option<[u64; 2]>,
+    /// [`content`](crate::content::content) of one that is hashed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    blake3: Option<u64>,
     /// Width and height.
     #[serde(default)]
     size: [usize; 2],
@@ -28,8 +31,13 @@ pub(super) struct Row {
 
 impl Row {
     /// One whose code is yet to be set.
-    pub(super) fn good(key: String, size: [usize; 2]) -> Self {
-        Self { key, code: None, size, reason: None }
+    pub(super) fn good(key: String, blake3: u64, size: [usize; 2]) -> Self {
+        Self { key, code: None, blake3: Some(blake3), size, reason: None }
+    }
+
+    /// Whether nothing is missing of a line of the journal.
+    fn is_whole(&self) -> bool {
+        self.reason.is_some() || self.code.is_some() && self.blake3.is_some()
     }
 
     pub(super) fn is_good(&self) -> bool {
@@ -41,7 +49,7 @@ impl Row {
     }
 
     pub(super) fn bad(key: String, reason: String) -> Self {
-        Self { key, code: None, size: [0; 2], reason: Some(reason) }
+        Self { key, code: None, blake3: None, size: [0; 2], reason: Some(reason) }
     }
 }
 
@@ -59,6 +67,7 @@ const SCHEMA: &str = "message codes {
     REQUIRED INT64 word1 (INTEGER(64, false));
     REQUIRED INT32 width (INTEGER(32, false));
     REQUIRED INT32 height (INTEGER(32, false));
+    REQUIRED INT64 blake3 (INTEGER(64, false));
 }";
 
 impl Journal {
@@ -80,7 +89,10 @@ impl Journal {
         let mut reader = BufReader::new(&journal.rows);
         let mut line = String::new();
         while reader.read_line(&mut line)? > 0 {
-            let Some(row) = line.strip_suffix('\n').and_then(|line| serde_json::from_str::<Row>(line).ok())
+            let Some(row) = line
+                .strip_suffix('\n')
+                .and_then(|line| serde_json::from_str::<Row>(line).ok())
+                .filter(Row::is_whole)
             else {
                 break;
             };
@@ -166,9 +178,11 @@ impl Journal {
 fn write_group(parquet: &mut Writer, rows: &mut Vec<Row>) -> Result<()> {
     let word = |k: usize| rows.iter().map(|row| row.code.unwrap_or_default()[k]).collect();
     let side = |k: usize| rows.iter().map(|row| row.size[k] as u32).collect();
-    let columns = [Column::U64(word(0)), Column::U64(word(1)), Column::U32(side(0)), Column::U32(side(1))];
+    let contents = rows.iter().map(|row| row.blake3.unwrap_or_default()).collect();
+    let words = [Column::U64(word(0)), Column::U64(word(1))];
+    let others = [Column::U32(side(0)), Column::U32(side(1)), Column::U64(contents)];
     let keys = Column::Strings(rows.drain(..).map(|row| row.key).collect());
-    let columns: Vec<Column> = std::iter::once(keys).chain(columns).collect();
+    let columns: Vec<Column> = std::iter::once(keys).chain(words).chain(others).collect();
     Ok(parquet.write(&columns)?)
 }
 

@@ -50,7 +50,10 @@ fn a_run_that_broke_off_anywhere_is_continued_to_the_same_bits() {
         let mut file = fs_err::OpenOptions::new().append(true).open(parts.join(name)).unwrap();
         file.write_all(bytes).unwrap();
     };
-    append(files::JOURNAL, b"{\"key\":\"a\",\"code\":[1,2],\"size\":[3,4]}\n{\"key\":\"b\",\"co");
+    append(
+        files::JOURNAL,
+        b"{\"key\":\"a\",\"code\":[1,2],\"blake3\":5,\"size\":[3,4]}\n{\"key\":\"b\",\"co",
+    );
     append(files::PICTURES, &[7; 5_000]);
     let resumed = run(&source, &parts, u64::MAX).unwrap();
     assert_eq!(resumed.n_resumed, 2 * CHUNK as u64);
@@ -89,4 +92,87 @@ fn a_set_without_a_usable_image_is_an_error() {
     let source = Source::Folder { path: pictures, classes: false };
     let message = run(&source, &dir.path().join("out"), u64::MAX).unwrap_err().to_string();
     assert!(message.ends_with("found 1 that cannot (bad.csv says why)"), "{message}");
+}
+
+/// Rewrites `codes.parquet` as pyarrow does, where every column may be null, with these keys.
+fn rewrite(codes: &Path, keys: [Option<&str>; 3], has_contents: bool) {
+    use dcgan_images::columns::{Column, Writer};
+    let content = if has_contents { "OPTIONAL INT64 blake3 (INTEGER(64, false));" } else { "" };
+    let schema = format!(
+        "message schema {{ OPTIONAL INT32 height (INTEGER(32, false)); OPTIONAL INT32 width (INTEGER(32, false));
+         OPTIONAL BYTE_ARRAY key (STRING); OPTIONAL INT64 word0 (INTEGER(64, false));
+         OPTIONAL INT64 word1 (INTEGER(64, false)); {content} }}"
+    );
+    let mut writer = Writer::create(codes, &schema).unwrap();
+    let word = Column::MaybeU64(vec![Some(u64::MAX); 3]);
+    let mut columns = vec![
+        Column::MaybeU32(vec![Some(3); 3]),
+        Column::MaybeU32(vec![Some(4); 3]),
+        Column::MaybeStrings(keys.iter().map(|key| key.map(str::to_owned)).collect()),
+        word.clone(),
+        word,
+    ];
+    if has_contents {
+        columns.push(Column::MaybeU64(vec![Some(1), Some(2), Some(u64::MAX)]));
+    }
+    writer.write(&columns).unwrap();
+    writer.finish().unwrap();
+}
+
+#[test]
+fn codes_of_other_making_are_read_and_grouped_and_keys_that_tell_no_pictures_apart_are_refused() {
+    use crate::group::{GROUPS, GroupConfig, group_images, read_groups};
+
+    let dir = tempfile::tempdir().unwrap();
+    let codes = dir.path().join(files::CODES);
+    let mut pictures_npy = pictures::header(3);
+    pictures_npy.extend([0; 3 * PICTURE_BYTES]);
+    fs_err::write(dir.path().join(files::PICTURES), pictures_npy).unwrap();
+    let group = || {
+        let go = &mut |_: u64, _: u64| ControlFlow::Continue(());
+        group_images(dir.path(), &GroupConfig::default(), dir.path(), go).map_err(|e| e.to_string())
+    };
+    for has_contents in [true, false] {
+        rewrite(&codes, [Some("a"), Some("b"), Some("c")], has_contents);
+        assert_eq!(Codes::read(&codes).unwrap().sizes, [[4, 3]; 3]);
+        assert_eq!(group().unwrap().exact.n_grouped, 3);
+        let groups = read_groups(&dir.path().join(GROUPS)).unwrap();
+        let contents: Vec<Option<u64>> = groups[0].iter().map(|member| member.blake3).collect();
+        let expected = [Some(1), Some(2), Some(u64::MAX)].map(|content| content.filter(|_| has_contents));
+        assert_eq!(contents, expected);
+    }
+    for (keys, expected) in [
+        ([Some("a"), Some("b"), Some("a")], "expected each key once, found a in row 0 and in row 2"),
+        ([Some("a"), Some(""), Some("c")], "expected keys of one line, found \"\" in row 1"),
+        ([Some("a"), Some("b\nc"), Some("c")], "expected keys of one line, found \"b\\nc\" in row 1"),
+        ([Some("a"), Some("b"), None], "column `key`: a value in every row, found null in row 2"),
+    ] {
+        rewrite(&codes, keys, true);
+        let message = group().unwrap_err();
+        assert!(message.contains("codes.parquet: ") && message.ends_with(expected), "{message}");
+    }
+}
+
+#[test]
+fn a_line_of_the_journal_without_a_content_is_hashed_again() {
+    let dir = tempfile::tempdir().unwrap();
+    let pictures = dir.path().join("pictures");
+    fs_err::create_dir(&pictures).unwrap();
+    let source = folder(&pictures, CHUNK + 300);
+    let (whole, parts) = (dir.path().join("whole"), dir.path().join("parts"));
+    run(&source, &whole, u64::MAX).unwrap();
+    assert!(matches!(run(&source, &parts, CHUNK as u64), Err(DedupError::Interrupted)));
+    // As an earlier version wrote it.
+    let journal = parts.join(files::JOURNAL);
+    let lines = fs_err::read_to_string(&journal).unwrap();
+    let line = |line: &str| {
+        let mut row: serde_json::Value = serde_json::from_str(line).unwrap();
+        row.as_object_mut().unwrap().remove("blake3");
+        row.to_string() + "\n"
+    };
+    fs_err::write(&journal, lines.lines().map(line).collect::<String>()).unwrap();
+    assert_eq!(run(&source, &parts, u64::MAX).unwrap().n_resumed, 0);
+    assert!(
+        fs_err::read(whole.join(files::CODES)).unwrap() == fs_err::read(parts.join(files::CODES)).unwrap()
+    );
 }

@@ -28,9 +28,9 @@ pub struct GroupDuplicates {
 /// The kind.
 pub(super) const INFO: KindInfo = KindInfo {
     name: "group_duplicates",
-    version: 3,
+    version: 4,
     summary: "find groups of near-duplicates by their codes: equal ones, or near ones that a second look confirms",
-    details: "Writes groups.parquet (group, key, representative, distance, pixel_distance) by the rule that is set, and \
+    details: "Writes groups.parquet (group, key, representative, distance, pixel_distance, blake3) by the rule that is set, and \
               groups.json with the counts of both rules side by side, what the search met (hot buckets), and in how many bits \
               near-duplicates and random pairs differ. borderline.json \
               lists the pairs nearest to the threshold of the second look; readable.json hands on which pictures could not be \
