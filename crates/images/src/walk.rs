@@ -1,6 +1,6 @@
 //! What lies below a folder, as readers of data sets see it and as fingerprints of it are made.
 //!
-//! Hidden files and folders are passed over. Links are followed, and each folder is visited once, whatever links lead to it: at
+//! Hidden files and folders are passed over, and folders that systems make for themselves. Links are followed, and each folder is visited once, whatever links lead to it: at
 //! its own place where that is below the root, else at the first link in order. What is left out and may have been meant to be
 //! read is told: see [`Why`].
 
@@ -20,6 +20,15 @@ pub const MARKS: [&str; 2] = ["stage.json", ".fingerprint"];
 const STAGE_VERSION: &[u8] = b"\"stage_version\"";
 /// Name of the hidden folder in which stages work.
 pub const WORK: &str = ".dcgan";
+
+/// Names of folders that systems make beside what belongs to somebody: archives of macOS, Synology's thumbnails, what a check of
+/// a file system found, and Windows's own.
+const OF_SYSTEMS: [&str; 4] = ["__MACOSX", "@eaDir", "lost+found", "System Volume Information"];
+
+/// Whether a file or folder of that name is passed over.
+pub(crate) fn is_hidden(name: &[u8], is_folder: bool) -> bool {
+    name.starts_with(b".") || is_folder && OF_SYSTEMS.iter().any(|of_system| of_system.as_bytes() == name)
+}
 
 /// Asks a walk to end; clones share the wish.
 #[derive(Clone, Debug, Default)]
@@ -158,7 +167,7 @@ impl Walk {
         if is_folder && is_stages(&path) {
             return Ok(Some(self.leave_out(&path, Why::Stage, &entry)));
         }
-        if path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b".")) {
+        if path.file_name().is_some_and(|name| is_hidden(name.as_encoded_bytes(), is_folder)) {
             self.pass_by(is_folder, &entry);
             return Ok(None);
         }
@@ -197,7 +206,7 @@ impl Walk {
         let mut folder = self.real_root.clone();
         below.iter().all(|part| {
             folder.push(part);
-            !part.as_encoded_bytes().starts_with(b".") && !is_stages(&folder)
+            !is_hidden(part.as_encoded_bytes(), true) && !is_stages(&folder)
         })
     }
 }

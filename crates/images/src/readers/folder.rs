@@ -154,6 +154,7 @@ mod tests {
             ".hidden.jpg",
             ".git/x.png",
             "aa/1.jpg",
+            "c/__MACOSX/y.jpeg",
         ]);
         let found = keys_and_labels(records(folder.path(), &Stop::default()).unwrap());
         let expected = ["a.png", "aa/1.jpg", "b.JPG", "c/y.jpeg", "c/z.webp"];
@@ -180,7 +181,17 @@ mod tests {
 
     #[test]
     fn sorted_folders_are_the_classes() {
-        let folder = folder(&["cat/1.png", "ant/deep/2.png", "ant/1.png", "bee/readme.txt"]);
+        let folder = folder(&[
+            "cat/1.png",
+            "ant/deep/2.png",
+            "ant/1.png",
+            "bee/readme.txt",
+            "__MACOSX/cat/1.png",
+            "@eaDir/1.png",
+            "ant/@eaDir/1.png",
+            "lost+found/1.png",
+            "System Volume Information/1.png",
+        ]);
         let classes = classes(folder.path()).unwrap();
         assert_eq!(names(classes.clone()), ["ant", "bee", "cat"]);
         let found = keys_and_labels(records_of_classes(folder.path(), &classes, &Stop::default()).unwrap());

@@ -1,14 +1,14 @@
 //! ImageNet-1k's training set: `ILSVRC2012_img_train.tar`, a tar of one tar a synset (`n01440764.tar`), or the folder it
 //! is unpacked to. The sorted synsets are the classes.
 
-use std::io::{BufReader, Read};
+use std::ops::ControlFlow;
 use std::path::Path;
 use std::sync::mpsc::{SyncSender, sync_channel};
 
 use super::members::Members;
+use super::tar_members::{self, Kind, Member, Place};
 use super::{Records, folder, name_of};
-use crate::record::MAX_FILE_BYTES;
-use crate::{ImagesError, Payload, Record, Result, regular};
+use crate::{ImagesError, Record, Result};
 
 /// Records that the reading thread is ahead, at most.
 const N_AHEAD: usize = 64;
@@ -28,17 +28,14 @@ pub(crate) fn folder_classes(path: &Path) -> Result<Vec<folder::Class>> {
 
 /// The synsets of the tar of tars, by its headers alone, sorted.
 pub(crate) fn tar_classes(path: &Path) -> Result<Vec<String>> {
-    let broken = |e: std::io::Error| unreadable(path, &e);
-    let mut archive = tar::Archive::new(regular::open(path)?);
     let (mut classes, mut members) = (Vec::new(), Members::default());
-    for entry in archive.entries_with_seek().map_err(broken)? {
-        let entry = entry.map_err(broken)?;
-        if entry.header().entry_type().is_file() {
-            let class = synset_of(path, &entry.path().map_err(broken)?)?;
-            members.note(path, class.as_bytes(), entry.raw_header_position())?;
+    tar_members::visit_headers(path, true, &mut |member| {
+        if let Some(class) = synset_of(path, &member)? {
+            members.note(path, class.as_bytes(), member.offset)?;
             classes.push(class);
         }
-    }
+        Ok(ControlFlow::Continue(()))
+    })?;
     if classes.is_empty() {
         return Err(ImagesError::NoImages { path: path.to_path_buf(), expected: "one tar a synset".into() });
     }
@@ -62,59 +59,53 @@ pub(crate) fn tar_records(path: &Path) -> Result<Records> {
 
 /// Sends every image until the archive ends or nobody listens any more.
 fn send_all(path: &Path, classes: &[String], sender: &SyncSender<Result<Record>>) -> Result<()> {
-    let broken = |e: std::io::Error| unreadable(path, &e);
-    let file = BufReader::with_capacity(1 << 20, regular::open(path)?);
-    let source = name_of(path);
-    for synset in tar::Archive::new(file).entries().map_err(broken)? {
-        let synset = synset.map_err(broken)?;
-        if !synset.header().entry_type().is_file() {
-            continue;
-        }
-        let class = synset_of(path, &synset.path().map_err(broken)?)?;
-        let label = classes.binary_search(&class).ok().map(|label| label as u32);
-        let mut members = Members::default();
-        for image in tar::Archive::new(synset).entries().map_err(broken)? {
-            let mut image = image.map_err(broken)?;
-            let name = image.path().map_err(broken)?.into_owned();
-            if !image.header().entry_type().is_file() || !folder::has_image_ending(&name) {
-                continue;
-            }
-            let (key, n_bytes) = (format!("{class}/{}", name_of(&name)), image.size());
-            // By the key: the folders that an image is in within its synset's archive are no part of that.
-            members.note(path, key.as_bytes(), image.raw_header_position())?;
-            let payload = Payload::Encoded(read_image(path, &mut image, n_bytes, &key)?);
-            if sender.send(Ok(Record { key, label, source: source.clone(), payload })).is_err() {
-                return Ok(());
-            }
-        }
-    }
+    let outer = &mut tar_members::open(path)?;
+    let _ = tar_members::visit(Place::file(path), outer, &mut |synset| match synset_of(path, &synset)? {
+        Some(class) => send_synset(path, &class, classes, synset, sender),
+        None => Ok(ControlFlow::Continue(())),
+    })?;
     Ok(())
 }
 
-fn read_image(path: &Path, image: &mut dyn Read, n_bytes: u64, key: &str) -> Result<Vec<u8>> {
-    if n_bytes > MAX_FILE_BYTES {
-        let expected = format!("an image {key} of at most {MAX_FILE_BYTES} bytes");
-        return Err(ImagesError::layout(path, expected, n_bytes.to_string()));
-    }
-    let mut bytes = Vec::with_capacity(n_bytes as usize);
-    image.read_to_end(&mut bytes).map_err(|e| unreadable(path, &e))?;
-    if bytes.len() as u64 != n_bytes {
-        let expected = format!("an image {key} of {n_bytes} bytes");
-        return Err(ImagesError::layout(
-            path,
-            expected,
-            format!("{} and the end of the archive", bytes.len()),
-        ));
-    }
-    Ok(bytes)
+/// Sends every image of a synset's archive; breaks if nobody listens any more.
+fn send_synset(
+    path: &Path,
+    class: &str,
+    classes: &[String],
+    synset: Member<'_>,
+    sender: &SyncSender<Result<Record>>,
+) -> Result<ControlFlow<()>> {
+    let source = name_of(path);
+    let label = classes.binary_search_by(|known| known.as_str().cmp(class)).ok().map(|label| label as u32);
+    let mut members = Members::default();
+    let place = Place { path, base: synset.contents_offset, within: &synset.key };
+    tar_members::visit(place, synset.contents, &mut |mut image| {
+        if image.kind == Kind::Folder || !folder::has_image_ending(image.path()) {
+            return Ok(ControlFlow::Continue(()));
+        }
+        let name = image.path().file_name().unwrap_or_default().to_string_lossy();
+        let key = format!("{class}/{name}");
+        // By the key: the folders that an image is in within its synset's archive are no part of that.
+        members.note(path, key.as_bytes(), image.offset)?;
+        let payload = image.payload(path, &key)?;
+        Ok(match sender.send(Ok(Record { key, label, source: source.clone(), payload })) {
+            Ok(()) => ControlFlow::Continue(()),
+            Err(_) => ControlFlow::Break(()),
+        })
+    })
 }
 
-/// `n01440764` of `n01440764.tar`, whatever folder it is in.
-fn synset_of(archive: &Path, entry: &Path) -> Result<String> {
-    let name = name_of(entry);
-    match name.strip_suffix(".tar") {
-        Some(synset) if is_synset(synset) => Ok(synset.to_owned()),
-        _ => Err(ImagesError::layout(archive, "tars named as synsets (n01440764.tar)", format!("{name:?}"))),
+/// `n01440764` of `n01440764.tar`, whatever folder it is in; none of a folder.
+fn synset_of(archive: &Path, member: &Member<'_>) -> Result<Option<String>> {
+    let name = member.path().file_name().unwrap_or_default().to_string_lossy();
+    let unexpected = |found| {
+        Err(ImagesError::malformed(archive, member.offset, "tars named as synsets (n01440764.tar)", found))
+    };
+    match (&member.kind, name.strip_suffix(".tar")) {
+        (Kind::Folder, _) => Ok(None),
+        (Kind::File, Some(synset)) if is_synset(synset) => Ok(Some(synset.to_owned())),
+        (Kind::File, _) => unexpected(format!("\"{name}\"")),
+        (Kind::Other(what), _) => unexpected(format!("\"{name}\", {what}")),
     }
 }
 
@@ -122,13 +113,10 @@ fn is_synset(name: &str) -> bool {
     name.len() == 9 && name.strip_prefix('n').is_some_and(|digits| digits.bytes().all(|b| b.is_ascii_digit()))
 }
 
-fn unreadable(path: &Path, error: &std::io::Error) -> ImagesError {
-    ImagesError::layout(path, "a tar of one tar a synset", error.to_string())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Payload;
 
     fn tar_of(files: &[(&str, &[u8])]) -> Vec<u8> {
         let mut builder = tar::Builder::new(Vec::new());
@@ -175,7 +163,7 @@ mod tests {
         let (_folder, path) = written(&tar_of(&[("n01440764.tar", &tench)]));
         let all: Result<Vec<Record>> = tar_records(&path).unwrap().collect();
         let message = all.unwrap_err().to_string();
-        let expected = "each member once, found n01440764/n01440764_18.JPEG at byte 0 and at byte 1024";
+        let expected = "each member once, found n01440764/n01440764_18.JPEG at byte 512 and at byte 1536";
         assert!(message.ends_with(expected), "{message}");
         let (_folder, path) = written(&tar_of(&[("a/n01440764.tar", b""), ("b/n01440764.tar", b"")]));
         let message = tar_classes(&path).unwrap_err().to_string();
@@ -206,6 +194,12 @@ mod tests {
             "{complaint}"
         );
         let (_folder, path) = written(b"");
+        let complaint = tar_classes(&path).unwrap_err().to_string();
+        assert!(
+            complaint.contains("at byte 0: expected a tar archive, found the end of the file"),
+            "{complaint}"
+        );
+        let (_folder, path) = written(&[0; 1024]);
         assert!(matches!(tar_classes(&path), Err(ImagesError::NoImages { .. })));
         let archive = train();
         // In the middle of an inner tar: the headers of the outer one still promise more.

@@ -13,12 +13,13 @@ pub(crate) mod packed;
 pub(crate) mod passed_over;
 pub(crate) mod store;
 pub(crate) mod svhn;
+pub(crate) mod tar_members;
 pub(crate) mod tar_shards;
 
 use std::io::Read;
 use std::path::Path;
 
-use crate::{Record, Result, key};
+use crate::{ImagesError, Record, Result, key};
 
 /// A data set's records, one after the other.
 pub type Records = Box<dyn Iterator<Item = Result<Record>> + Send>;
@@ -35,6 +36,20 @@ pub(crate) fn read_up_to(stream: &mut dyn Read, buffer: &mut [u8]) -> std::io::R
         }
     }
     Ok(n_read)
+}
+
+/// Fills `buffer`, which begins at byte `offset` of the file `path`.
+pub(crate) fn read_exact(path: &Path, stream: &mut dyn Read, offset: u64, buffer: &mut [u8]) -> Result<()> {
+    let n_read = read_up_to(stream, buffer)?;
+    if n_read < buffer.len() {
+        return Err(ImagesError::malformed(
+            path,
+            offset,
+            format!("{} bytes", buffer.len()),
+            format!("{n_read} and the end of the file"),
+        ));
+    }
+    Ok(())
 }
 
 /// The key of a path's last component.

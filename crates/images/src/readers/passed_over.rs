@@ -1,13 +1,15 @@
 //! Files in folders and tars that are not read because of their names: counted by ending and listed, lest they be missed.
 
 use std::collections::BTreeMap;
+use std::ops::ControlFlow;
 use std::path::Path;
 
 use super::folder::has_image_ending;
+use super::tar_members::{self, Kind};
 use super::tar_shards::{is_hidden, shards};
+use crate::Result;
 use crate::source::Source;
 use crate::walk::{Found, Stop, Walk};
-use crate::{ImagesError, Result, key, regular};
 
 /// How many files of each ending (in lower case, with its full stop; empty for none) are not read.
 pub type PassedOver = BTreeMap<String, u64>;
@@ -74,17 +76,14 @@ fn in_folder(folder: &Path, note: &mut dyn FnMut(&Path, String) -> Result<()>) -
 
 /// Files of a tar, by its headers alone.
 fn in_tar(shard: &Path, note: &mut dyn FnMut(&Path, String) -> Result<()>) -> Result<()> {
-    let broken = |e: std::io::Error| ImagesError::layout(shard, "a tar archive", e.to_string());
     let name = super::name_of(shard);
-    let mut archive = tar::Archive::new(regular::open(shard)?);
-    for entry in archive.entries_with_seek().map_err(broken)? {
-        let entry = entry.map_err(broken)?;
-        let path = entry.path().map_err(broken)?.into_owned();
-        if entry.header().entry_type().is_file() && !is_hidden(&path) {
-            note(&path, format!("{name}/{}", key::of(&entry.path_bytes())))?;
+    // Whether it is whole is for those who read its pictures.
+    tar_members::visit_headers(shard, false, &mut |member| {
+        if member.kind == Kind::File && !is_hidden(member.path()) {
+            note(member.path(), format!("{name}/{}", member.key))?;
         }
-    }
-    Ok(())
+        Ok(ControlFlow::Continue(()))
+    })
 }
 
 #[cfg(test)]

@@ -2,14 +2,14 @@
 //!
 //! Format: <https://github.com/webdataset/webdataset>.
 
-use std::io::{BufReader, Read};
+use std::ops::ControlFlow;
 use std::path::{Component, Path, PathBuf};
 use std::sync::mpsc::{SyncSender, sync_channel};
 
 use super::members::Members;
+use super::tar_members::{self, Kind, Place};
 use super::{Records, folder, name_of};
-use crate::record::MAX_FILE_BYTES;
-use crate::{ImagesError, Payload, Record, Result, key, regular};
+use crate::{ImagesError, Record, Result, walk};
 
 /// Records that the reading thread is ahead, at most.
 const N_AHEAD: usize = 64;
@@ -56,47 +56,36 @@ pub(crate) fn shards(path: &Path) -> Result<Vec<PathBuf>> {
 
 /// Whether a member would be passed over in a folder: macOS adds `._photo.jpg` to every `photo.jpg`.
 pub(crate) fn is_hidden(member: &Path) -> bool {
-    member
-        .components()
-        .any(|part| matches!(part, Component::Normal(name) if name.as_encoded_bytes().starts_with(b".")))
+    let mut parts = member.components().rev();
+    let is_hidden = |part: Component<'_>, is_folder| matches!(part, Component::Normal(name) if walk::is_hidden(name.as_encoded_bytes(), is_folder));
+    parts.next().is_some_and(|name| is_hidden(name, false)) || parts.any(|folder| is_hidden(folder, true))
 }
 
 /// Sends every image of an archive; false if nobody listens any more.
 fn send_all(path: &Path, sender: &SyncSender<Result<Record>>) -> Result<bool> {
-    let broken = |e: std::io::Error| ImagesError::layout(path, "a tar archive", e.to_string());
     let source = name_of(path);
-    let file = BufReader::with_capacity(1 << 20, regular::open(path)?);
     let mut members = Members::default();
-    for entry in tar::Archive::new(file).entries().map_err(broken)? {
-        let mut entry = entry.map_err(broken)?;
-        let name = entry.path().map_err(broken)?.into_owned();
-        if !entry.header().entry_type().is_file() || !folder::has_image_ending(&name) || is_hidden(&name) {
-            continue;
+    let done = tar_members::visit(Place::file(path), &mut tar_members::open(path)?, &mut |mut member| {
+        let is_image = folder::has_image_ending(member.path()) && !is_hidden(member.path());
+        if member.kind == Kind::Folder || !is_image {
+            return Ok(ControlFlow::Continue(()));
         }
-        members.note(path, &entry.path_bytes(), entry.raw_header_position())?;
-        let key = format!("{source}/{}", key::of(&entry.path_bytes()));
-        let n_bytes = entry.size();
-        if n_bytes > MAX_FILE_BYTES {
-            let expected = format!("an image {key} of at most {MAX_FILE_BYTES} bytes");
-            return Err(ImagesError::layout(path, expected, n_bytes.to_string()));
-        }
-        let mut bytes = Vec::with_capacity(n_bytes as usize);
-        entry.read_to_end(&mut bytes).map_err(broken)?;
-        if bytes.len() as u64 != n_bytes {
-            let found = format!("{} and the end of the archive", bytes.len());
-            return Err(ImagesError::layout(path, format!("an image {key} of {n_bytes} bytes"), found));
-        }
-        let record = Record { key, label: None, source: source.clone(), payload: Payload::Encoded(bytes) };
-        if sender.send(Ok(record)).is_err() {
-            return Ok(false);
-        }
-    }
-    Ok(true)
+        members.note(path, &member.name, member.offset)?;
+        let key = format!("{source}/{}", member.key);
+        let payload = member.payload(path, &key)?;
+        let record = Record { key, label: None, source: source.clone(), payload };
+        Ok(match sender.send(Ok(record)) {
+            Ok(()) => ControlFlow::Continue(()),
+            Err(_) => ControlFlow::Break(()),
+        })
+    })?;
+    Ok(done.is_continue())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Payload;
 
     fn shard(path: &Path, names: &[&str]) {
         let mut archive = tar::Builder::new(fs_err::File::create(path).unwrap());
@@ -113,7 +102,10 @@ mod tests {
     fn images_of_all_shards_in_order() {
         let folder = tempfile::tempdir().unwrap();
         shard(&folder.path().join("b.tar"), &["3.webp"]);
-        shard(&folder.path().join("a.tar"), &["1.jpg", "1.json", "._1.jpg", ".trash/0.jpg", "x/2.PNG"]);
+        shard(
+            &folder.path().join("a.tar"),
+            &["1.jpg", "1.json", "._1.jpg", ".trash/0.jpg", "x/@eaDir/2.jpg", "x/2.PNG"],
+        );
         fs_err::write(folder.path().join("readme.txt"), "").unwrap();
         let found: Vec<(String, Payload)> =
             records(folder.path()).unwrap().map(|r| r.unwrap()).map(|r| (r.key, r.payload)).collect();
