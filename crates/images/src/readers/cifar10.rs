@@ -2,10 +2,10 @@
 //!
 //! Format: <https://www.cs.toronto.edu/~kriz/cifar.html>.
 
-use std::io::{BufReader, Read};
+use std::io::BufReader;
 use std::path::{Path, PathBuf};
 
-use super::{Records, name_of};
+use super::{Records, name_of, read_exact};
 use crate::source::Split;
 use crate::{ImagesError, Payload, Picture, Record, Result, regular};
 
@@ -91,6 +91,10 @@ pub(crate) fn class_names(folder: &Path) -> Result<Option<Vec<String>>> {
     if names.len() != usize::from(N_CLASSES) {
         return Err(ImagesError::layout(&path, "10 class names, one a line", names.len().to_string()));
     }
+    let twice = (1..names.len()).find(|&i| names[..i].contains(&names[i]));
+    if let Some(i) = twice {
+        return Err(ImagesError::layout(&path, "10 different class names", format!("{:?} twice", names[i])));
+    }
     Ok(Some(names))
 }
 
@@ -109,14 +113,15 @@ impl Batch {
     }
 
     fn read(&mut self) -> Result<Record> {
+        let offset = self.record_idx * RECORD_LEN;
         let mut label = [0];
-        self.file.read_exact(&mut label)?;
+        read_exact(&self.path, &mut self.file, offset, &mut label)?;
         let mut pixels = vec![0; 3 * SIDE * SIDE];
-        self.file.read_exact(&mut pixels)?;
+        read_exact(&self.path, &mut self.file, offset + 1, &mut pixels)?;
         if label[0] >= N_CLASSES {
             return Err(ImagesError::malformed(
                 &self.path,
-                self.record_idx * RECORD_LEN,
+                offset,
                 "a label from 0 to 9",
                 label[0].to_string(),
             ));
@@ -185,6 +190,21 @@ mod tests {
     }
 
     #[test]
+    fn a_file_that_is_cut_while_it_is_read_is_named() {
+        let folder = folder(&batch(&[1, 2]));
+        let mut records = records(folder.path(), Split::Test).unwrap();
+        let file = std::fs::File::options().write(true).open(folder.path().join("test_batch.bin")).unwrap();
+        file.set_len(3000).unwrap();
+        let complaint = records.next().unwrap().unwrap_err().to_string();
+        assert!(
+            complaint.ends_with(
+                "test_batch.bin: at byte 1: expected 3072 bytes, found 2999 and the end of the file"
+            ),
+            "{complaint}"
+        );
+    }
+
+    #[test]
     fn a_label_of_10_is_an_error_and_the_end() {
         let folder = folder(&batch(&[1, 10, 2]));
         let mut records = records(folder.path(), Split::Test).unwrap();
@@ -227,5 +247,11 @@ mod tests {
         assert_eq!(class_names(folder.path()).unwrap().unwrap()[9], "j");
         std::fs::write(&path, "a\nb\n").unwrap();
         assert!(class_names(folder.path()).is_err());
+        std::fs::write(&path, "a\nb\nc\nd\ne\nf\ng\nh\nb\nj\n").unwrap();
+        let complaint = class_names(folder.path()).unwrap_err().to_string();
+        assert!(
+            complaint.ends_with("batches.meta.txt: expected 10 different class names, found \"b\" twice"),
+            "{complaint}"
+        );
     }
 }

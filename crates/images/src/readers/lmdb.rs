@@ -6,9 +6,10 @@
 //! higher transaction number counts; it names the root of a B-tree of branch and leaf pages. A value that is too long for
 //! a leaf has overflow pages of its own.
 
-use std::io::{Read, Seek, SeekFrom};
+use std::io::{Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 
+use super::read_exact;
 use crate::record::MAX_FILE_BYTES;
 use crate::{ImagesError, Result, regular};
 
@@ -81,7 +82,7 @@ impl Lmdb {
 
     /// All entries, key and value, in the order of their keys.
     pub(crate) fn entries(self) -> Entries {
-        Entries { database: self, open: Vec::new(), last_key: None, state: State::Before }
+        Entries { database: self, open: Vec::new(), last_key: None, n_read: 0, state: State::Before }
     }
 
     fn malformed(&self, offset: u64, expected: impl Into<String>, found: impl Into<String>) -> ImagesError {
@@ -92,7 +93,7 @@ impl Lmdb {
     fn read(&mut self, offset: u64, n_bytes: usize) -> Result<Vec<u8>> {
         let mut bytes = vec![0; n_bytes];
         self.file.seek(SeekFrom::Start(offset))?;
-        self.file.read_exact(&mut bytes)?;
+        read_exact(&self.path, &mut self.file, offset, &mut bytes)?;
         Ok(bytes)
     }
 
@@ -161,7 +162,7 @@ fn read_meta(path: &Path, file: &mut fs_err::File, n_bytes: u64, offset: u64) ->
     }
     let mut page = vec![0; META_LEN];
     file.seek(SeekFrom::Start(offset))?;
-    file.read_exact(&mut page)?;
+    read_exact(path, file, offset, &mut page)?;
     let body = &page[PAGE_HEADER..];
     if u16_at(&page, 10) & META == 0 || u32_at(body, 0) != MAGIC || u32_at(body, 4) != VERSION {
         let found = format!("magic {:#x}, version {}", u32_at(body, 0), u32_at(body, 4));
@@ -234,6 +235,7 @@ pub(crate) struct Entries {
     /// The pages from the root down to the leaf that is being read.
     open: Vec<Page>,
     last_key: Option<Vec<u8>>,
+    n_read: u64,
     state: State,
 }
 
@@ -262,9 +264,15 @@ impl Entries {
                 }
                 let value = self.database.value(offset, &node)?;
                 self.last_key = Some(node.key.clone());
+                self.n_read += 1;
                 return Ok(Some((node.key, value)));
             }
             self.descend(u64::from(node.size) | u64::from(node.flags) << 32)?;
+        }
+        let n_entries = self.database.n_entries;
+        if self.n_read != n_entries {
+            let expected = format!("{n_entries} entries, as its meta page says");
+            return Err(ImagesError::layout(&self.database.path, expected, self.n_read.to_string()));
         }
         Ok(None)
     }

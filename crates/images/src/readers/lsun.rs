@@ -104,6 +104,39 @@ mod tests {
     }
 
     #[test]
+    fn another_number_of_entries_than_the_meta_page_says_is_an_error_behind_the_last() {
+        let folder = database(3);
+        let data = folder.path().join("data.mdb");
+        let whole = std::fs::read(&data).unwrap();
+        for claimed in [2u64, 4] {
+            let mut bytes = whole.clone();
+            // The number of entries of the main database, in both meta pages.
+            for page in [0, 4096] {
+                bytes[page + 120..page + 128].copy_from_slice(&claimed.to_le_bytes());
+            }
+            std::fs::write(&data, bytes).unwrap();
+            let found: Vec<Result<Record>> = records(folder.path()).unwrap().collect();
+            assert!(found.len() == 4 && found[..3].iter().all(Result::is_ok));
+            let message = found[3].as_ref().unwrap_err().to_string();
+            let expected = format!("data.mdb: expected {claimed} entries, as its meta page says, found 3");
+            assert!(message.ends_with(&expected), "{message}");
+        }
+    }
+
+    #[test]
+    fn a_file_that_is_cut_while_it_is_read_is_named() {
+        let folder = database(500);
+        let mut records = records(folder.path()).unwrap();
+        let file = std::fs::File::options().write(true).open(folder.path().join("data.mdb")).unwrap();
+        file.set_len(8192).unwrap();
+        let message = records.next().unwrap().unwrap_err().to_string();
+        assert!(
+            message.contains("data.mdb: at byte ") && message.contains("the end of the file"),
+            "{message}"
+        );
+    }
+
+    #[test]
     fn what_is_missing_broken_off_or_no_lmdb_is_an_error() {
         let folder = database(500);
         let data = folder.path().join("data.mdb");
