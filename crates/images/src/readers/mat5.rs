@@ -25,6 +25,10 @@ const MAX_ARRAY_HEADER: usize = 256;
 /// `mxUINT8_CLASS`, and `miUINT8`, the type it is stored as.
 pub(crate) const UINT8_CLASS: u8 = 9;
 pub(crate) const UINT8_TYPE: u32 = 2;
+/// The values are true or false, whatever the class.
+pub(crate) const LOGICAL: u8 = 0x02;
+/// Imaginary parts follow the values.
+pub(crate) const COMPLEX: u8 = 0x08;
 
 /// One array of a file.
 #[derive(Clone, Debug)]
@@ -33,6 +37,8 @@ pub(crate) struct MatArray {
     pub(crate) name: String,
     /// `mxUINT8_CLASS` and so on.
     pub(crate) class: u8,
+    /// [`LOGICAL`], [`COMPLEX`] and others.
+    pub(crate) flags: u8,
     pub(crate) dims: Vec<u64>,
     /// `miUINT8` and so on: how the values are stored.
     pub(crate) data_type: u32,
@@ -122,6 +128,7 @@ fn array_at(path: &Path, offset: u64, n_bytes: u64, is_compressed: bool) -> Resu
         path: path.to_path_buf(),
         name: String::from_utf8_lossy(name).into_owned(),
         class: flags[0],
+        flags: flags[1],
         dims: dims.chunks_exact(4).map(|dim| u64::from(u32_at(dim, 0))).collect(),
         data_type,
         n_data_bytes: u64::from(n_data_bytes),

@@ -37,10 +37,22 @@ pub(crate) fn records(path: &Path) -> Result<Records> {
 }
 
 fn find<'a>(arrays: &'a [MatArray], name: &str, path: &Path) -> Result<&'a MatArray> {
-    arrays.iter().find(|array| array.name == name).ok_or_else(|| {
+    let mut all = arrays.iter().filter(|array| array.name == name);
+    let Some(array) = all.next() else {
         let names: Vec<&str> = arrays.iter().map(|array| array.name.as_str()).collect();
-        ImagesError::layout(path, format!("an array {name}"), format!("the arrays {names:?}"))
-    })
+        return Err(ImagesError::layout(path, format!("an array {name}"), format!("the arrays {names:?}")));
+    };
+    if let Some(second) = all.next() {
+        let (expected, found) = (format!("one array {name}"), "a second one");
+        return Err(ImagesError::malformed(path, second.offset, expected, found));
+    }
+    for (flag, found) in [(mat5::LOGICAL, "a logical one"), (mat5::COMPLEX, "a complex one")] {
+        if array.flags & flag != 0 {
+            let expected = format!("array {name} of real numbers");
+            return Err(ImagesError::malformed(path, array.offset, expected, found));
+        }
+    }
+    Ok(array)
 }
 
 /// `X` and its number of images.
@@ -245,7 +257,12 @@ mod tests {
         let hdf5 = [&b"MATLAB 7.3 MAT-file"[..], &whole].concat();
         let signed = matrix(b'X', 8, &[32, 32, 3, 2], 1, &pixels());
         let flat = matrix(b'X', 9, &[32, 32, 6], 2, &pixels());
-        let cases: [(&[u8], &str); 9] = [
+        let flagged = |mut array: Vec<u8>, flag: u8| {
+            // Behind the tags of the matrix and of its flags, and the class.
+            array[17] = flag;
+            array
+        };
+        let cases: [(&[u8], &str); 14] = [
             (&whole[..whole.len() - 10], "and the end of the file"),
             (&whole[..131], "at byte 128: expected 8 more bytes, found 3 and the end of the file"),
             (&whole[..100], "at byte 100: expected a MAT-file of level 5"),
@@ -254,6 +271,14 @@ mod tests {
             (&hdf5, "found version 7.3, which is HDF5"),
             (&mat(&[signed, y()]), "at byte 136: expected array X, uint8, of 32×32×3×N"),
             (&mat(&[flat, y()]), "found dimensions [32, 32, 6]"),
+            (
+                &mat(&[flagged(x(), 2), y()]),
+                "at byte 136: expected array X of real numbers, found a logical one",
+            ),
+            (&mat(&[flagged(x(), 8), y()]), "expected array X of real numbers, found a complex one"),
+            (&mat(&[x(), flagged(y(), 2)]), "expected array y of real numbers, found a logical one"),
+            (&mat(&[y(), x(), x()]), "at byte 6416: expected one array X, found a second one"),
+            (&mat(&[y(), x(), y()]), "expected one array y, found a second one"),
             (&mat(&[x()]), "expected an array y, found the arrays [\"X\"]"),
         ];
         for (file, expected) in cases {
