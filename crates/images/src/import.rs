@@ -1,5 +1,6 @@
 //! From a data set to an image store.
 
+use std::collections::HashSet;
 use std::ops::ControlFlow;
 use std::path::Path;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
@@ -89,6 +90,8 @@ pub struct ImportSummary {
     pub bad_share: f64,
     /// The shape of every image: channels, height, width.
     pub image_shape: [usize; 3],
+    /// Where each class is a folder or an archive and all of them were read: those without an image in the store.
+    pub empty_classes: Vec<String>,
 }
 
 /// Records and bytes in a chunk that is read ahead, at most (one record may be longer).
@@ -146,7 +149,7 @@ pub fn import_records(
         stop.set();
         taken
     })?;
-    let Importer { writer, n_images, n_bad, first_bad, .. } = importer;
+    let Importer { writer, n_images, n_bad, first_bad, labels, .. } = importer;
     let path = source.path().to_path_buf();
     let shape = match (writer.image_shape(), first_bad) {
         (Some(shape), _) => shape,
@@ -160,6 +163,12 @@ pub fn import_records(
             return Err(ImagesError::NoImages { path, expected: format!("images ({source}){beside}") });
         }
     };
+    let empty_classes = match (source, config.limit) {
+        (Source::Folder { .. } | Source::ImageNetFolder { .. } | Source::ImageNetTar { .. }, None) => {
+            without_image(class_names.as_deref().unwrap_or_default(), &labels)
+        }
+        _ => Vec::new(),
+    };
     let is_scaled = matches!(config.resize, Resize::MinResizeCentreCrop(_));
     writer.finish(StoreDescription {
         source: source.to_string(),
@@ -168,7 +177,12 @@ pub fn import_records(
         class_names,
     })?;
     let bad_share = n_bad as f64 / (n_images + n_bad) as f64;
-    Ok(ImportSummary { n_images, n_bad, bad_share, image_shape: shape })
+    Ok(ImportSummary { n_images, n_bad, bad_share, image_shape: shape, empty_classes })
+}
+
+fn without_image(class_names: &[String], labels: &HashSet<u32>) -> Vec<String> {
+    let empty = class_names.iter().zip(0..).filter(|(_, label)| !labels.contains(label));
+    empty.map(|(name, _)| name.clone()).collect()
 }
 
 /// Sends the records in chunks, until they end, one is an error, or nobody listens any more.
@@ -209,6 +223,8 @@ struct Importer<'a> {
     n_images: u64,
     n_bad: u64,
     first_bad: Option<(String, String)>,
+    /// Of the images in the store.
+    labels: HashSet<u32>,
     /// The data set.
     path: &'a Path,
     /// The first picture's key, rows and columns.
@@ -223,7 +239,18 @@ impl<'a> Importer<'a> {
         n_total: u64,
         observe: &'a mut dyn FnMut(u64, u64) -> ControlFlow<()>,
     ) -> Self {
-        Self { config, writer, n_total, observe, n_images: 0, n_bad: 0, first_bad: None, path, first: None }
+        Self {
+            config,
+            writer,
+            n_total,
+            observe,
+            n_images: 0,
+            n_bad: 0,
+            first_bad: None,
+            labels: HashSet::new(),
+            path,
+            first: None,
+        }
     }
 
     fn take_all(&mut self, chunks: Receiver<Result<Vec<Record>>>) -> Result<()> {
@@ -289,7 +316,10 @@ impl<'a> Importer<'a> {
                 self.writer.append(&key, label, &source, &picture)
             });
             match written {
-                Ok(()) => self.n_images += 1,
+                Ok(()) => {
+                    self.n_images += 1;
+                    self.labels.extend(label);
+                }
                 Err(ImagesError::BadPicture { reason }) => self.take_bad(key, reason)?,
                 Err(e) => return Err(e),
             }

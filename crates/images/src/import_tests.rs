@@ -38,7 +38,14 @@ fn pictures_of_any_size_and_colour_become_one_store() {
         ControlFlow::Continue(())
     })
     .unwrap();
-    assert_eq!(summary, ImportSummary { n_images: 30, n_bad: 0, bad_share: 0.0, image_shape: [3, 16, 16] });
+    let expected = ImportSummary {
+        n_images: 30,
+        n_bad: 0,
+        bad_share: 0.0,
+        image_shape: [3, 16, 16],
+        empty_classes: Vec::new(),
+    };
+    assert_eq!(summary, expected);
     assert!(seen.is_sorted() && seen[0] == (0, 30), "{seen:?}");
     let store = ImageStore::open(&out).unwrap();
     assert!((0..30).all(|i| store.image(i) == [i as u8; 3 * 16 * 16]));
@@ -164,4 +171,24 @@ fn labels_and_class_names_reach_the_store() {
         Err(ImagesError::Malformed { .. })
     ));
     assert_eq!(ImageStore::open(&out).unwrap().len(), 2);
+}
+
+#[test]
+fn classes_without_a_picture_are_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let photos = photos(folder.path());
+    let root = folder.path().join("classes");
+    for class in ["ant", "bee", "cat", "__MACOSX"] {
+        std::fs::create_dir_all(root.join(class)).unwrap();
+    }
+    std::fs::copy(photos.join("03.png"), root.join("bee/3.png")).unwrap();
+    std::fs::write(root.join("cat/bad.png"), "this is text").unwrap();
+    let source = Source::Folder { path: root, classes: true };
+    let summary = import(&source, &to(16), &folder.path().join("store"), &mut go_on).unwrap();
+    assert_eq!((summary.n_images, summary.empty_classes), (1, vec!["ant".to_owned(), "cat".to_owned()]));
+    let store = ImageStore::open(&folder.path().join("store")).unwrap();
+    assert_eq!(store.labels().unwrap(), [Some(1)]);
+    let some = ImportConfig { limit: Some(1), ..to(16) };
+    let summary = import(&source, &some, &folder.path().join("some"), &mut go_on).unwrap();
+    assert!(summary.empty_classes.is_empty());
 }
