@@ -334,7 +334,7 @@ mod tests {
         fs::create_dir_all(dir.path().join("clean/pictures")).unwrap();
         fs::write(dir.path().join("clean/pictures/a.jpg"), "1").unwrap();
         assert_ne!(of(dir.path()), before);
-        fs::write(dir.path().join("clean").join(crate::record::FILE), "{}").unwrap();
+        fs::write(dir.path().join("clean").join(crate::record::FILE), r#"{"stage_version": 1}"#).unwrap();
         assert_eq!(of(dir.path()), before);
         assert!(walk::MARKS.contains(&crate::record::FILE));
     }

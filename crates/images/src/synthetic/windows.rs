@@ -61,8 +61,18 @@ impl WindowsConfig {
 pub fn write_windows(dir: &Path, config: &WindowsConfig) -> Result<()> {
     config.validate()?;
     // The format has ten classes.
-    let mut names = ["unused"; 10];
-    names[..4].copy_from_slice(&["wall", "window", "painting", "window and painting"]);
+    let names = [
+        "wall",
+        "window",
+        "painting",
+        "window and painting",
+        "unused 4",
+        "unused 5",
+        "unused 6",
+        "unused 7",
+        "unused 8",
+        "unused 9",
+    ];
     write_cifar10(dir, [config.n_train, config.n_test], config.seed, names, |tenth, rng| {
         let has_window = tenth < 5;
         let (canvas, _, has_painting) = draw(has_window, rng);

@@ -31,7 +31,7 @@ pub struct Cifar10Stage {
 /// The kind.
 pub(super) const INFO: KindInfo = KindInfo {
     name: "cifar10_protocol",
-    version: 4,
+    version: 5,
     summary: "measure features on CIFAR-10 (Table 1): L2-SVM on all labels and on 400 a class",
     details: "Chooses C by cross-validation on the training set alone, then measures on the test set: trained on all \
               labels, and over draws of a few labels a class (section 5.1). Writes result.json (the row for the \

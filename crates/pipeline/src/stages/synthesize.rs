@@ -27,7 +27,7 @@ pub enum Synthesize {
 /// The kind.
 pub(super) const INFO: KindInfo = KindInfo {
     name: "synthesize",
-    version: 3,
+    version: 4,
     summary: "make a small synthetic data set, in the layout of CIFAR-10, SVHN or LSUN",
     details: "For trying things out with no download. Exactly one of the tables `shapes`, `digits`, `rooms` and \
               `windows` says what to make: `shapes` writes cifar-10-batches-bin/ (ten classes of 32×32 colour pictures), \
