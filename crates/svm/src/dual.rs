@@ -12,6 +12,7 @@ use crate::gram::SharedGram;
 use crate::labels::{OneVsRest, argmax};
 use crate::newton::{Point, Problem};
 use crate::params::LinearSvcValidParams;
+use crate::params::is_valid_c;
 use crate::{Certificate, LinearSvc, Result, SvmError, features};
 
 /// Columns of weights that one task computes.
@@ -267,7 +268,7 @@ pub(crate) fn ascending(cs: &[f64]) -> Result<Vec<usize>> {
     if cs.is_empty() {
         return Err(SvmError::NoC);
     }
-    if let Some(&found) = cs.iter().find(|c| !(c.is_finite() && **c > 0.0)) {
+    if let Some(&found) = cs.iter().find(|c| !is_valid_c(**c)) {
         return Err(SvmError::InvalidC { found });
     }
     let mut order: Vec<usize> = (0..cs.len()).collect();

@@ -7,6 +7,7 @@ use ndarray::{Array1, Array2, ArrayView2};
 use rayon::prelude::*;
 
 use crate::labels::OneVsRest;
+use crate::params::is_valid_c;
 use crate::{Certificate, LinearSvc, Result, SvmError, features};
 
 /// Rows up to which the hinge loss is offered: each class holds a dense kernel matrix of n² f64 (200 MB here).
@@ -25,7 +26,7 @@ pub fn fit_hinge(features: ArrayView2<'_, f32>, labels: &[usize], c: f64) -> Res
     if n_rows > MAX_HINGE_ROWS {
         return Err(SvmError::TooManyRows { n_rows, limit: MAX_HINGE_ROWS, solver: "the hinge loss" });
     }
-    if !(c.is_finite() && c > 0.0) {
+    if !is_valid_c(c) {
         return Err(SvmError::InvalidC { found: c });
     }
     features::check(features)?;

@@ -8,6 +8,7 @@ use rayon::prelude::*;
 
 use crate::labels::argmax;
 use crate::params::LinearSvcParams;
+use crate::params::is_valid_c;
 use crate::{Certificate, Result, SvmError};
 
 /// Rows of features that one task takes.
@@ -95,7 +96,7 @@ impl LinearSvc {
     /// [`SvmError::ColumnCount`], [`SvmError::LabelCount`], [`SvmError::UnknownLabel`], [`SvmError::InvalidC`].
     pub fn objective(&self, x: ArrayView2<'_, f32>, labels: &[usize], c: f64) -> Result<Vec<f64>> {
         self.check_columns(x)?;
-        if !(c.is_finite() && c > 0.0) {
+        if !is_valid_c(c) {
             return Err(SvmError::InvalidC { found: c });
         }
         if labels.len() != x.nrows() {

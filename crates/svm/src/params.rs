@@ -109,10 +109,14 @@ impl ParamGuard for LinearSvcParams {
     }
 }
 
+/// Whether C can be used: beyond these limits, f32 features and f64 sums leave nothing of the loss or of ½‖w‖².
+pub(crate) fn is_valid_c(c: f64) -> bool {
+    (1e-30..=1e30).contains(&c)
+}
+
 impl LinearSvcValidParams {
     pub(crate) fn check_values(&self) -> Result<()> {
-        // Beyond, f32 features and f64 sums leave nothing of the loss or of ½‖w‖².
-        if !(1e-30..=1e30).contains(&self.c) {
+        if !is_valid_c(self.c) {
             return Err(SvmError::InvalidC { found: self.c });
         }
         if !(self.relative_gap > 0.0 && self.relative_gap < 1.0) {
