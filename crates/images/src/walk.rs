@@ -1,8 +1,8 @@
 //! What lies below a folder, as readers of data sets see it and as fingerprints of it are made.
 //!
-//! Hidden files and folders are passed over, and folders that systems make for themselves. Links are followed, and each folder is visited once, whatever links lead to it: at
-//! its own place where that is below the root, else at the first link in order. What is left out and may have been meant to be
-//! read is told: see [`Why`].
+//! Hidden files and folders are passed over, and folders that systems make for themselves. Links are followed, and each folder
+//! is visited once, whatever links lead to it: at its own place where that is below the root, else at the first link in order.
+//! What is left out and may have been meant to be read is told: see [`Why`].
 
 use std::collections::HashSet;
 use std::fmt;

@@ -1,4 +1,4 @@
-//! Folders of JPEG, PNG and WebP files: flat, or with a folder a class.
+//! Folders of picture files: flat, or with a folder a class.
 
 use std::collections::HashMap;
 use std::ffi::OsString;
