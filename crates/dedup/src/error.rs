@@ -85,3 +85,9 @@ pub(crate) fn check(key: &'static str, is_ok: bool, expected: &str, found: impl 
         false => Err(DedupError::Setting { key, expected: expected.to_owned(), found: found.to_string() }),
     }
 }
+
+impl From<dcgan_files::FilesError> for DedupError {
+    fn from(error: dcgan_files::FilesError) -> Self {
+        dcgan_images::ImagesError::from(error).into()
+    }
+}

@@ -16,10 +16,11 @@ use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use dcgan_images::walk::Stop;
+use dcgan_files::key;
+use dcgan_files::walk::Stop;
 use dcgan_images::{
     BadWriter, Damaged, Filter, ImageStore, ImagesError, ImportConfig, LmdbWriter, Payload, Record, Records,
-    Resize, Source, import_records, key,
+    Resize, Source, import_records,
 };
 use serde::{Deserialize, Serialize};
 

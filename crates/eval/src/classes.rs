@@ -6,7 +6,7 @@
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::path::Path;
 
-use dcgan_images::regular;
+use dcgan_files::regular;
 
 use crate::error::{EvalError, Result};
 use crate::features::FeatureSet;

@@ -1,10 +1,11 @@
 //! NumPy's files: feature matrices mapped into memory, labels of any integer type, and a writer that does not know
 //! the number of rows until the end.
 
-use std::io::{BufWriter, Read, Seek, SeekFrom, Write};
+use std::io::{Read as _, Seek as _, SeekFrom};
 use std::path::Path;
 
-use dcgan_images::{NpyMismatch, check_npy_head, regular, split_npy_head};
+use dcgan_files::npy::{self, Mismatch, check_head, split_head};
+use dcgan_files::regular;
 use fs_err::File;
 use half::bf16;
 use memmap2::Mmap;
@@ -16,9 +17,6 @@ use crate::error::{EvalError, Result};
 
 /// Labels must be below this: a label beyond it is a damaged file rather than a class.
 const MAX_CLASSES: usize = 100_000;
-
-/// Bytes of the header that [`RowWriter`] reserves; a multiple of 64, as NumPy aligns data.
-const HEADER_BYTES: usize = 128;
 
 /// A row-major matrix of f32, mapped from its file or held in memory.
 pub(crate) struct Matrix {
@@ -41,7 +39,7 @@ impl Matrix {
     /// Maps a `.npy` file of f32 in C order; f64 is converted into memory instead, as it is read.
     pub(crate) fn open(path: &Path) -> Result<Self> {
         let map = map(path)?;
-        split_npy_head(&map).map_err(|mismatch| head_error(path, mismatch))?;
+        split_head(&map).map_err(|mismatch| head_error(path, mismatch))?;
         match ArrayView2::<f32>::view_npy(&map) {
             Ok(view) => {
                 let (n_rows, n_columns) = c_order(path, &view)?;
@@ -123,7 +121,7 @@ fn map(path: &Path) -> Result<Mmap> {
     map.map_err(|error| unusable(error.to_string()))
 }
 
-fn head_error(path: &Path, NpyMismatch { expected, found }: NpyMismatch) -> EvalError {
+fn head_error(path: &Path, Mismatch { expected, found }: Mismatch) -> EvalError {
     EvalError::Npy { path: path.into(), expected, found }
 }
 
@@ -166,7 +164,7 @@ type IntegerReader = fn(&[u8]) -> std::result::Result<Vec<i128>, ReadNpyError>;
 pub(crate) fn read_labels(path: &Path) -> Result<Vec<usize>> {
     regular::open(path)?;
     let bytes = fs_err::read(path)?;
-    check_npy_head(&bytes).map_err(|mismatch| head_error(path, mismatch))?;
+    check_head(&bytes).map_err(|mismatch| head_error(path, mismatch))?;
     let readers: [IntegerReader; 8] = [
         integers::<u32>,
         integers::<i64>,
@@ -217,39 +215,26 @@ fn labels_error(path: &Path, error: &ReadNpyError) -> EvalError {
 
 /// Writes a `.npy` matrix of f32 row by row; its header is completed when the number of rows is known.
 pub(crate) struct RowWriter {
-    file: BufWriter<File>,
+    file: npy::Writer,
     bytes: Vec<u8>,
 }
 
 impl RowWriter {
     /// Creates the file, with room for its header.
     pub(crate) fn create(path: &Path) -> Result<Self> {
-        let mut file = BufWriter::with_capacity(1 << 20, File::create(path)?);
-        file.write_all(&[0; HEADER_BYTES])?;
-        Ok(Self { file, bytes: Vec::new() })
+        Ok(Self { file: npy::Writer::create(path, "<f4")?, bytes: Vec::new() })
     }
 
-    /// Appends numbers, little-endian.
+    /// Appends numbers.
     pub(crate) fn append(&mut self, values: &[f32]) -> Result<()> {
         self.bytes.clear();
         self.bytes.extend(values.iter().flat_map(|value| value.to_le_bytes()));
-        Ok(self.file.write_all(&self.bytes)?)
+        Ok(self.file.append(&self.bytes)?)
     }
 
     /// Writes the header of an (`n_rows`, `n_columns`) matrix and everything to disk.
-    pub(crate) fn finish(mut self, n_rows: usize, n_columns: usize) -> Result<()> {
-        let dictionary =
-            format!("{{'descr': '<f4', 'fortran_order': False, 'shape': ({n_rows}, {n_columns}), }}");
-        let mut header = b"\x93NUMPY\x01\x00".to_vec();
-        header.extend(((HEADER_BYTES - 10) as u16).to_le_bytes());
-        header.extend(dictionary.as_bytes());
-        header.resize(HEADER_BYTES - 1, b' ');
-        header.push(b'\n');
-        self.file.flush()?;
-        let file = self.file.get_mut();
-        file.seek(SeekFrom::Start(0))?;
-        file.write_all(&header)?;
-        Ok(file.sync_all()?)
+    pub(crate) fn finish(self, n_rows: usize, n_columns: usize) -> Result<()> {
+        Ok(self.file.finish(&[n_rows as u64, n_columns as u64])?)
     }
 }
 

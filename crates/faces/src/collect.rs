@@ -6,9 +6,10 @@ use std::sync::Mutex;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::time::{Duration, Instant};
 
-use dcgan_images::walk::Stop;
+use dcgan_files::threads;
+use dcgan_files::walk::Stop;
 use dcgan_images::{
-    Damaged, DecodeConfig, ImagesError, Payload, Picture, Record, Records, ReducedPicture, Source, threads,
+    Damaged, DecodeConfig, ImagesError, Payload, Picture, Record, Records, ReducedPicture, Source,
 };
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};

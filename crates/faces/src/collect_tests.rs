@@ -1,5 +1,5 @@
+use dcgan_files::columns::{self, Column, Kind};
 use dcgan_images::ImageStore;
-use dcgan_images::columns::{self, Column, Kind};
 use dcgan_images::grid::write_grid;
 
 use super::*;

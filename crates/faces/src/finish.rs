@@ -3,7 +3,7 @@
 use std::io::Read;
 use std::path::Path;
 
-use dcgan_images::counting::counted;
+use dcgan_files::counting::counted;
 use dcgan_images::grid::write_grid;
 use dcgan_images::page::jpeg;
 use dcgan_images::{ImagesError, Source, StoreDescription, StoreWriter};

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use dcgan_images::columns::{Column, ROW_GROUP, Writer};
+use dcgan_files::columns::{Column, ROW_GROUP, Writer};
 use serde::{Deserialize, Serialize};
 
 use crate::{Face, Result};

@@ -1,6 +1,6 @@
 //! The contact sheet: photos with their boxes, and faces, for people to judge.
 
-use dcgan_images::counting::counted;
+use dcgan_files::counting::counted;
 use dcgan_images::page::{Page, jpeg};
 use dcgan_images::{Filter, Picture, ReducedPicture, Source, Window};
 

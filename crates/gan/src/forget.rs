@@ -6,7 +6,7 @@
 
 pub mod measure;
 
-use dcgan_images::counting::counted;
+use dcgan_files::counting::counted;
 use dcgan_images::{PixelBox, SampleBox};
 use dcgan_nn::rng;
 use linfa::{DatasetBase, traits::Fit};

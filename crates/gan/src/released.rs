@@ -11,7 +11,7 @@ use std::{
 };
 
 use candle_core::{Device, Tensor};
-use dcgan_images::{NpyMismatch, check_npy_head};
+use dcgan_files::{npy::Mismatch, npy::check_head};
 use dcgan_nn::{checkpoint::Checkpoint, conv::from_pytorch};
 use ndarray::{ArrayD, Axis, Slice};
 use ndarray_npy::ReadNpyExt;
@@ -159,8 +159,8 @@ impl Files<'_> {
         let path = self.path(number);
         let bytes = fs_err::read(&path)?;
         let wrong = |expected: String, found: String| GanError::File { path, expected, found };
-        match check_npy_head(&bytes) {
-            Err(NpyMismatch { expected, found }) => Err(wrong(expected, found)),
+        match check_head(&bytes) {
+            Err(Mismatch { expected, found }) => Err(wrong(expected, found)),
             Ok(()) => ArrayD::<f32>::read_npy(bytes.as_slice())
                 .map_err(|e| wrong("an array of little-endian f32".into(), e.to_string())),
         }

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use dcgan_images::{NpyMismatch, check_npy_head, regular};
+use dcgan_files::{npy::Mismatch, npy::check_head, regular};
 use ndarray::{Array2, ArrayD};
 use ndarray_npy::{ReadNpyError, ReadNpyExt, WriteNpyExt};
 
@@ -23,8 +23,8 @@ pub fn read_z(path: &Path, nz: usize) -> Result<Array2<f32>> {
         found,
     };
     let bytes = regular::read(path, MAX_BYTES)?;
-    check_npy_head(&bytes)
-        .map_err(|NpyMismatch { expected, found }| wrong(&format!("a NumPy file of z: {expected}"), found))?;
+    check_head(&bytes)
+        .map_err(|Mismatch { expected, found }| wrong(&format!("a NumPy file of z: {expected}"), found))?;
     let array: ArrayD<f32> = match ArrayD::<f32>::read_npy(bytes.as_slice()) {
         Ok(array) => array,
         Err(ReadNpyError::WrongDescriptor(_)) => {

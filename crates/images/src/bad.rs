@@ -2,9 +2,11 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::{ImagesError, Result, csv_field, csv_text, regular};
+use dcgan_files::csv::{field, text};
 
-/// Writes a `bad.csv`, a line a picture; fields stand as [`csv_field`] writes them.
+use crate::{ImagesError, Result, regular};
+
+/// Writes a `bad.csv`, a line a picture; fields stand as [`field`] writes them.
 pub struct BadWriter {
     path: PathBuf,
     file: csv::Writer<fs_err::File>,
@@ -39,7 +41,7 @@ impl BadWriter {
     /// [`ImagesError::Csv`].
     pub fn append(&mut self, key: &str, reason: &str) -> Result<()> {
         self.n_bad += 1;
-        self.write([&*csv_field(key), &*csv_field(reason)])
+        self.write([&*field(key), &*field(reason)])
     }
 
     /// Pictures so far.
@@ -71,7 +73,7 @@ pub fn read_bad(path: &Path) -> Result<Vec<(String, String)>> {
     if head.iter().take(2).ne(["key", "reason"]) {
         return Err(ImagesError::layout(path, "the columns key and reason", format!("{head:?}")));
     }
-    let row = |row: csv::StringRecord| (csv_text(&row[0]).to_owned(), csv_text(&row[1]).to_owned());
+    let row = |row: csv::StringRecord| (text(&row[0]).to_owned(), text(&row[1]).to_owned());
     reader.records().map(|found| found.map(row).map_err(wrong)).collect()
 }
 

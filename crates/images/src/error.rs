@@ -2,6 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
+use dcgan_files::FilesError;
+
 /// What can go wrong with a picture set.
 #[derive(Debug, thiserror::Error)]
 pub enum ImagesError {
@@ -110,14 +112,9 @@ pub enum ImagesError {
         source: heed::Error,
     },
 
-    /// A Parquet file could not be read or written.
-    #[error("{}: Parquet", path.display())]
-    Parquet {
-        /// The file.
-        path: PathBuf,
-        /// The library's own message.
-        source: parquet::errors::ParquetError,
-    },
+    /// A file could not be read or written in its format.
+    #[error(transparent)]
+    Files(FilesError),
 
     /// A JSON file could not be read or written.
     #[error("{}: JSON", path.display())]
@@ -182,5 +179,16 @@ impl ImagesError {
 
     pub(crate) fn bad(reason: impl Into<String>) -> Self {
         Self::BadPicture { reason: reason.into() }
+    }
+}
+
+impl From<FilesError> for ImagesError {
+    fn from(error: FilesError) -> Self {
+        match error {
+            FilesError::Io(error) => Self::Io(error),
+            FilesError::Layout { path, expected, found } => Self::Layout { path, expected, found },
+            FilesError::Interrupted => Self::Interrupted,
+            other @ FilesError::Parquet { .. } => Self::Files(other),
+        }
     }
 }

@@ -34,42 +34,32 @@
 
 mod bad;
 pub mod batches;
-pub mod columns;
-pub mod counting;
-mod csv_field;
 mod decode;
 mod error;
 pub mod grid;
 mod import;
 mod jpeg;
-pub mod key;
 mod lmdb_writer;
-mod npy_head;
 pub mod page;
-mod parquet_guard;
 mod picture;
 mod pixel_box;
 mod readers;
 mod record;
 mod reduced;
-pub mod regular;
 mod resize;
 mod sheet;
 mod source;
 mod store;
 pub mod synthetic;
-pub mod threads;
-pub mod walk;
 mod webp;
 
+use dcgan_files::{key, regular, threads, walk};
+
 pub use bad::{BadWriter, read_bad};
-pub use csv_field::{csv_field, csv_text};
 pub use decode::{Damaged, DecodeConfig, decode};
 pub use error::{ImagesError, Result};
 pub use import::{ImportConfig, ImportSummary, import, import_records};
 pub use lmdb_writer::LmdbWriter;
-pub use npy_head::{NpyMismatch, check_npy_head, split_npy_head};
-pub use parquet_guard::without_panic;
 pub use picture::Picture;
 pub use pixel_box::{PixelBox, SampleBox, read_boxes, write_boxes};
 pub use readers::Records;

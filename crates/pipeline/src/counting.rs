@@ -1,6 +1,6 @@
 //! Counts and figures for people.
 
-pub use dcgan_images::counting::{counted, grouped};
+pub use dcgan_files::counting::{counted, grouped};
 
 /// A measured number to six digits, so that 0.7070000000000001 is 0.707.
 pub fn figure(value: f64) -> f64 {

@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 use std::time::UNIX_EPOCH;
 
 use anyhow::anyhow;
-use dcgan_images::walk::{self, Stop, Walk};
-use dcgan_images::{key, regular};
+use dcgan_files::walk::{self, Stop, Walk};
+use dcgan_files::{key, regular};
 use fs_err as fs;
 
 /// Bytes read at a time; large enough for BLAKE3 to use all cores on it.

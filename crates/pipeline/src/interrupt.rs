@@ -20,7 +20,7 @@ impl Interrupt {
     }
 
     /// The flag as walks through folders hear it.
-    pub fn stop(&self) -> dcgan_images::walk::Stop {
+    pub fn stop(&self) -> dcgan_files::walk::Stop {
         self.0.clone().into()
     }
 

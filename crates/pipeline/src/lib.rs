@@ -84,5 +84,5 @@ pub mod status;
 pub mod terminal;
 pub mod version;
 
-pub use dcgan_images::threads::start_all as start_threads;
+pub use dcgan_files::threads::start_all as start_threads;
 pub use dcgan_nn::memory::keep_freed as keep_freed_memory;

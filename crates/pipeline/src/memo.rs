@@ -14,7 +14,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use anyhow::Context as _;
-use dcgan_images::walk::Stop;
+use dcgan_files::walk::Stop;
 use fs_err as fs;
 use serde::{Deserialize, Serialize};
 

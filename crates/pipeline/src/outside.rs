@@ -3,7 +3,8 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-use dcgan_images::{Source, regular};
+use dcgan_files::regular;
+use dcgan_images::Source;
 
 use crate::manifest::suggestion;
 

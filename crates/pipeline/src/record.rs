@@ -9,7 +9,7 @@ use fs_err as fs;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use dcgan_images::regular;
+use dcgan_files::regular;
 
 use crate::fingerprint::{combine, files_under, path_of};
 use crate::folder::{FINGERPRINT, write_whole};
@@ -230,7 +230,7 @@ pub fn outputs_at(
     progress: &Progress,
 ) -> anyhow::Result<BTreeMap<String, OutputRecord>> {
     let files = paths.iter().filter(|path| folder.join(path).is_file());
-    fingerprints(folder, files.map(|path| dcgan_images::key::of_path(path)), memo, progress)
+    fingerprints(folder, files.map(|path| dcgan_files::key::of_path(path)), memo, progress)
 }
 
 fn fingerprints(

@@ -6,7 +6,7 @@ use std::ops::ControlFlow;
 use std::path::Path;
 use std::time::{Duration, SystemTime};
 
-use dcgan_images::walk::Stop;
+use dcgan_files::walk::Stop;
 use dcgan_pipeline::fingerprint::{combine, content, stamp};
 use dcgan_pipeline::interrupt::Interrupt;
 use dcgan_pipeline::memo::Memo;

@@ -1,6 +1,6 @@
 //! The contact sheet: pairs that a rule found, and borderline ones, for people to judge, as the paper's authors did.
 
-use dcgan_images::counting::counted;
+use dcgan_files::counting::counted;
 use dcgan_images::page::escaped;
 use dcgan_images::{ImagesError, batches};
 use image::RgbImage;

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::path::Path;
 
 use crate::{DedupError, Result};
-use dcgan_images::columns::{Column, Kind, ROW_GROUP, Reader, Writer};
+use dcgan_files::columns::{Column, Kind, ROW_GROUP, Reader, Writer};
 
 /// Its name.
 pub const GROUPS: &str = "groups.parquet";

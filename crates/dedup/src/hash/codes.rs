@@ -4,8 +4,8 @@ use std::collections::HashMap;
 use std::path::Path;
 
 use crate::{Code, DedupError, Result};
-use dcgan_images::columns::{self, Column, Kind, Reader};
-use dcgan_images::key;
+use dcgan_files::columns::{self, Column, Kind, Reader};
+use dcgan_files::key;
 
 const KEY: (&str, Kind) = ("key", Kind::Strings);
 /// Files of earlier versions have no such column.

@@ -10,8 +10,9 @@ use super::{HashSummary, files, pictures};
 use crate::code::CODE_BITS;
 use crate::preprocess::PICTURE_BYTES;
 use crate::{Code, Result};
-use dcgan_images::columns::{Column, ROW_GROUP, Writer};
-use dcgan_images::csv_field;
+use dcgan_files::columns::{Column, ROW_GROUP, Writer};
+use dcgan_files::csv::field;
+use dcgan_files::npy::HEAD_BYTES;
 
 /// An image: hashed, or bad.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -83,8 +84,8 @@ impl Journal {
         };
         let (rows, pictures) = (open(files::JOURNAL)?, open(files::PICTURES)?);
         let mut journal = Self { dir: dir.to_path_buf(), rows, pictures, n_rows: 0, n_good: 0 };
-        let n_pictures = journal.pictures.metadata()?.len().saturating_sub(pictures::HEADER_BYTES as u64)
-            / PICTURE_BYTES as u64;
+        let n_pictures =
+            journal.pictures.metadata()?.len().saturating_sub(HEAD_BYTES as u64) / PICTURE_BYTES as u64;
         let (mut end, mut position, mut n_rows, mut n_good) = (0, 0, 0, 0);
         let mut reader = BufReader::new(&journal.rows);
         let mut line = String::new();
@@ -106,11 +107,11 @@ impl Journal {
         }
         journal.rows.set_len(end)?;
         journal.rows.seek(SeekFrom::Start(end))?;
-        if journal.pictures.metadata()?.len() < pictures::HEADER_BYTES as u64 {
+        if journal.pictures.metadata()?.len() < HEAD_BYTES as u64 {
             journal.pictures.set_len(0)?;
             journal.pictures.write_all(&pictures::header(0))?;
         }
-        let end = pictures::HEADER_BYTES as u64 + journal.n_good * PICTURE_BYTES as u64;
+        let end = HEAD_BYTES as u64 + journal.n_good * PICTURE_BYTES as u64;
         journal.pictures.set_len(end)?;
         journal.pictures.seek(SeekFrom::Start(end))?;
         Ok(journal)
@@ -186,9 +187,9 @@ fn write_group(parquet: &mut Writer, rows: &mut Vec<Row>) -> Result<()> {
     Ok(parquet.write(&columns)?)
 }
 
-/// A CSV field, by [`csv_field`]'s convention.
+/// A CSV field, by [`field`]'s convention.
 fn quoted(text: &str) -> String {
-    let text = csv_field(text);
+    let text = field(text);
     match text.contains([',', '"', '\n', '\r']) {
         true => format!("\"{}\"", text.replace('"', "\"\"")),
         false => text.into_owned(),

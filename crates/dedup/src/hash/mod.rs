@@ -16,10 +16,9 @@ use std::path::Path;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::time::Duration;
 
-use dcgan_images::walk::Stop;
-use dcgan_images::{
-    Damaged, DecodeConfig, ImagesError, Payload, Record, Records, Source, Thumbnail, threads,
-};
+use dcgan_files::threads;
+use dcgan_files::walk::Stop;
+use dcgan_images::{Damaged, DecodeConfig, ImagesError, Payload, Record, Records, Source, Thumbnail};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 

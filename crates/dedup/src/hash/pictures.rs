@@ -5,20 +5,14 @@ use std::sync::Mutex;
 
 use std::io::{Read, Seek, SeekFrom};
 
+use dcgan_files::npy::{self, HEAD_BYTES};
+
 use crate::preprocess::{PICTURE_BYTES, SIDE};
 use crate::{DedupError, Result};
 
-/// The header is padded to this length whatever N is, so that N can be written at the end.
-pub(super) const HEADER_BYTES: usize = 128;
-
-/// The header of `.npy`, version 1.0.
+/// The head of the file of `n` pictures.
 pub(super) fn header(n: u64) -> Vec<u8> {
-    let text = format!("{{'descr': '|u1', 'fortran_order': False, 'shape': ({n}, 3, {SIDE}, {SIDE}), }}");
-    let mut bytes = b"\x93NUMPY\x01\x00\x76\x00".to_vec();
-    bytes.extend(text.bytes());
-    bytes.resize(HEADER_BYTES - 1, b' ');
-    bytes.push(b'\n');
-    bytes
+    npy::head("|u1", &[n, 3, SIDE as u64, SIDE as u64])
 }
 
 /// The pictures of a hashed set, read as they are asked for.
@@ -36,8 +30,8 @@ impl Pictures {
     pub fn open(path: &Path, n: u64) -> Result<Self> {
         let mut file = fs_err::File::open(path)?;
         let mut found = Vec::new();
-        Read::by_ref(&mut file).take(HEADER_BYTES as u64).read_to_end(&mut found)?;
-        let (n_bytes, expected) = (file.metadata()?.len(), HEADER_BYTES as u64 + n * PICTURE_BYTES as u64);
+        Read::by_ref(&mut file).take(HEAD_BYTES as u64).read_to_end(&mut found)?;
+        let (n_bytes, expected) = (file.metadata()?.len(), HEAD_BYTES as u64 + n * PICTURE_BYTES as u64);
         if found != header(n) || n_bytes != expected {
             let expected = format!("{n} pictures of 3×{SIDE}×{SIDE} in {expected} bytes");
             return Err(DedupError::file(
@@ -67,7 +61,7 @@ impl Pictures {
         let mut bytes = vec![0; images.len() * PICTURE_BYTES];
         let mut file = self.file.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         for (&image, picture) in images.iter().zip(bytes.chunks_exact_mut(PICTURE_BYTES)) {
-            file.seek(SeekFrom::Start(HEADER_BYTES as u64 + u64::from(image) * PICTURE_BYTES as u64))?;
+            file.seek(SeekFrom::Start(HEAD_BYTES as u64 + u64::from(image) * PICTURE_BYTES as u64))?;
             file.read_exact(picture)?;
         }
         Ok(bytes)

@@ -96,7 +96,7 @@ fn a_set_without_a_usable_image_is_an_error() {
 
 /// Rewrites `codes.parquet` as pyarrow does, where every column may be null, with these keys.
 fn rewrite(codes: &Path, keys: [Option<&str>; 3], has_contents: bool) {
-    use dcgan_images::columns::{Column, Writer};
+    use dcgan_files::columns::{Column, Writer};
     let content = if has_contents { "OPTIONAL INT64 blake3 (INTEGER(64, false));" } else { "" };
     let schema = format!(
         "message schema {{ OPTIONAL INT32 height (INTEGER(32, false)); OPTIONAL INT32 width (INTEGER(32, false));

@@ -6,7 +6,8 @@
 use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 
-use dcgan_images::{Payload, Source, key};
+use dcgan_files::key;
+use dcgan_images::{Payload, Source};
 
 use crate::group::Member;
 use crate::{DedupError, Result};

@@ -4,7 +4,8 @@ use std::collections::VecDeque;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
 use candle_core::{Device, Tensor};
-use dcgan_images::{ImageStore, batches, threads};
+use dcgan_files::threads;
+use dcgan_images::{ImageStore, batches};
 use dcgan_nn::pixels::to_activations;
 
 use super::config::TrainSettings;

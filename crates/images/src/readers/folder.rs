@@ -13,7 +13,8 @@ const ENDINGS: [&str; 11] = ["jpg", "jpeg", "jpe", "jfif", "mpo", "png", "webp",
 
 /// The number of image files.
 pub(crate) fn n_images(folder: &Path, stop: &Stop) -> Result<u64> {
-    let mut images = Walk::new(folder, stop.clone())?.filter_map(|found| image(found).transpose());
+    let mut images =
+        Walk::new(folder, stop.clone())?.filter_map(|found| image(found.map_err(Into::into)).transpose());
     images.try_fold(0, |n, image| image.map(|_| n + 1))
 }
 
@@ -58,14 +59,16 @@ fn labelled(
     describe: impl Fn(&Path) -> Option<(String, Option<u32>)> + Send + 'static,
 ) -> Result<Records> {
     let root = folder.to_path_buf();
-    Ok(Box::new(Walk::new(folder, stop.clone())?.filter_map(move |found| match image(found) {
-        Ok(None) => None,
-        Ok(Some(file)) => {
-            let (source, label) = describe(&file)?;
-            let key = key::of_path(file.strip_prefix(&root).unwrap_or(&file));
-            Some(Ok(Record { key, label, source, payload: Payload::File(file) }))
+    Ok(Box::new(Walk::new(folder, stop.clone())?.filter_map(move |found| {
+        match image(found.map_err(Into::into)) {
+            Ok(None) => None,
+            Ok(Some(file)) => {
+                let (source, label) = describe(&file)?;
+                let key = key::of_path(file.strip_prefix(&root).unwrap_or(&file));
+                Some(Ok(Record { key, label, source, payload: Payload::File(file) }))
+            }
+            Err(error) => Some(Err(error)),
         }
-        Err(error) => Some(Err(error)),
     })))
 }
 

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use crate::Result;
-use crate::columns::{Column, Kind, ROW_GROUP, Reader, Writer, read};
+use dcgan_files::columns::{Column, Kind, ROW_GROUP, Reader, Writer, read};
 
 const SCHEMA: &str = "message index {
     REQUIRED BYTE_ARRAY key (STRING);
@@ -42,15 +42,15 @@ impl IndexWriter {
         if !self.keys.is_empty() {
             self.write_row_group()?;
         }
-        self.file.finish()
+        Ok(self.file.finish()?)
     }
 
     fn write_row_group(&mut self) -> Result<()> {
-        self.file.write(&[
+        Ok(self.file.write(&[
             Column::Strings(std::mem::take(&mut self.keys)),
             Column::MaybeU32(std::mem::take(&mut self.labels)),
             Column::Strings(std::mem::take(&mut self.sources)),
-        ])
+        ])?)
     }
 }
 
@@ -58,7 +58,7 @@ impl IndexWriter {
 pub(crate) fn n_rows(path: &Path) -> Result<u64> {
     let reader = Reader::open(path)?;
     reader.check(&[(KEY, Kind::Strings), (LABEL, Kind::MaybeU32), (SOURCE, Kind::Strings)])?;
-    reader.n_rows()
+    Ok(reader.n_rows()?)
 }
 
 pub(crate) fn read_labels(path: &Path) -> Result<Vec<Option<u32>>> {

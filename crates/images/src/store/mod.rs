@@ -149,7 +149,7 @@ impl ImageStore {
     /// Every image's label, read from `index.parquet`.
     ///
     /// # Errors
-    /// [`ImagesError::Io`] and [`ImagesError::Parquet`].
+    /// [`ImagesError::Io`] and [`ImagesError::Files`].
     pub fn labels(&self) -> Result<Vec<Option<u32>>> {
         index::read_labels(&self.folder.join(INDEX))
     }
@@ -157,7 +157,7 @@ impl ImageStore {
     /// Every image's key, read from `index.parquet`.
     ///
     /// # Errors
-    /// [`ImagesError::Io`] and [`ImagesError::Parquet`].
+    /// [`ImagesError::Io`] and [`ImagesError::Files`].
     pub fn keys(&self) -> Result<Vec<String>> {
         index::read_strings(&self.folder.join(INDEX), index::KEY)
     }
@@ -165,7 +165,7 @@ impl ImageStore {
     /// The name of the file, archive or folder that every image came out of, read from `index.parquet`.
     ///
     /// # Errors
-    /// [`ImagesError::Io`] and [`ImagesError::Parquet`].
+    /// [`ImagesError::Io`] and [`ImagesError::Files`].
     pub fn sources(&self) -> Result<Vec<String>> {
         index::read_strings(&self.folder.join(INDEX), index::SOURCE)
     }

@@ -1,30 +1,26 @@
 //! `images.npy`: NumPy's format, version 1.0 (`numpy/lib/format.py`), written before its length is known.
 
-use std::io::{BufWriter, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
+use dcgan_files::npy::{self, Mismatch, split_head};
 use memmap2::Mmap;
 use ndarray::ArrayView4;
 use ndarray_npy::{ViewNpyError, ViewNpyExt};
 
-use crate::{ImagesError, NpyMismatch, Result, regular, split_npy_head};
-
-/// The header is padded to this many bytes, whatever the shape, so that it can be written again in place.
-const HEADER_LEN: usize = 128;
+use crate::{ImagesError, Result, regular};
 
 /// Streams images into `images.npy`; the true number of them enters the header at the end.
 #[derive(Debug)]
 pub(crate) struct NpyWriter {
     path: PathBuf,
-    file: BufWriter<fs_err::File>,
+    file: npy::Writer,
     image_shape: [usize; 3],
     n_images: u64,
 }
 
 impl NpyWriter {
     pub(crate) fn create(path: &Path, image_shape: [usize; 3]) -> Result<Self> {
-        let mut file = BufWriter::with_capacity(1 << 20, fs_err::File::create(path)?);
-        file.write_all(&header(0, image_shape))?;
+        let file = npy::Writer::create(path, "|u1")?;
         Ok(Self { path: path.to_path_buf(), file, image_shape, n_images: 0 })
     }
 
@@ -38,28 +34,17 @@ impl NpyWriter {
                 pixels.len().to_string(),
             ));
         }
-        self.file.write_all(pixels)?;
+        self.file.append(pixels)?;
         self.n_images += 1;
         Ok(())
     }
 
     /// Writes the final header and returns the number of images.
-    pub(crate) fn finish(mut self) -> Result<u64> {
-        self.file.seek(SeekFrom::Start(0))?;
-        self.file.write_all(&header(self.n_images, self.image_shape))?;
-        self.file.flush()?;
+    pub(crate) fn finish(self) -> Result<u64> {
+        let [channels, height, width] = self.image_shape.map(|side| side as u64);
+        self.file.finish(&[self.n_images, channels, height, width])?;
         Ok(self.n_images)
     }
-}
-
-fn header(n_images: u64, [channels, height, width]: [usize; 3]) -> Vec<u8> {
-    let shape = format!("({n_images}, {channels}, {height}, {width})");
-    let dict = format!("{{'descr': '|u1', 'fortran_order': False, 'shape': {shape}, }}");
-    let dict_len = HEADER_LEN - 10;
-    let mut bytes = b"\x93NUMPY\x01\x00".to_vec();
-    bytes.extend_from_slice(&(dict_len as u16).to_le_bytes());
-    bytes.extend_from_slice(format!("{dict:<0$}\n", dict_len - 1).as_bytes());
-    bytes
 }
 
 /// Maps the file into memory, read-only.
@@ -83,7 +68,7 @@ pub(crate) fn check(path: &Path, map: &Mmap, shape: [u64; 4]) -> Result<usize> {
     let malformed =
         |offset, expected: String, found: String| Err(ImagesError::malformed(path, offset, expected, found));
     let expected = format!("C-ordered uint8 images of shape {shape:?}");
-    if let Err(NpyMismatch { expected: head, found }) = split_npy_head(map) {
+    if let Err(Mismatch { expected: head, found }) = split_head(map) {
         return malformed(0, format!("{expected}: {head}"), found);
     }
     let view = match ArrayView4::<u8>::view_npy(map) {
@@ -108,6 +93,8 @@ pub(crate) fn check(path: &Path, map: &Mmap, shape: [u64; 4]) -> Result<usize> {
 
 #[cfg(test)]
 mod tests {
+    use dcgan_files::npy::HEAD_BYTES;
+
     use super::*;
 
     fn written(n: usize) -> (tempfile::TempDir, PathBuf) {
@@ -125,25 +112,12 @@ mod tests {
         check(path, &map(path).unwrap(), shape).unwrap_err().to_string()
     }
 
-    /// The bytes that `np.save` writes for `np.zeros((12345, 3, 64, 64), np.uint8)`, up to the data:
-    /// ```python
-    /// f = io.BytesIO(); np.lib.format.write_array_header_1_0(f, np.lib.format.header_data_from_array_1_0(a)); f.getvalue()
-    /// ```
-    #[test]
-    fn the_header_is_numpys() {
-        let mut expected = b"\x93NUMPY\x01\x00v\x00".to_vec();
-        expected.extend(b"{'descr': '|u1', 'fortran_order': False, 'shape': (12345, 3, 64, 64), }");
-        expected.resize(127, b' ');
-        expected.push(b'\n');
-        assert_eq!(header(12345, [3, 64, 64]), expected);
-    }
-
     #[test]
     fn what_is_written_is_found() {
         let (_folder, path) = written(5);
         let map = map(&path).unwrap();
-        assert_eq!(check(&path, &map, [5, 3, 2, 2]).unwrap(), HEADER_LEN);
-        assert_eq!(map[HEADER_LEN + 4 * 12], 4);
+        assert_eq!(check(&path, &map, [5, 3, 2, 2]).unwrap(), HEAD_BYTES);
+        assert_eq!(map[HEAD_BYTES + 4 * 12], 4);
     }
 
     #[test]

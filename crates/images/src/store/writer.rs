@@ -71,7 +71,7 @@ impl StoreWriter {
     ///
     /// # Errors
     /// [`ImagesError::BadPicture`] where its shape is not the first one's, with nothing written; [`ImagesError::Io`] and
-    /// [`ImagesError::Parquet`] from writing.
+    /// [`ImagesError::Files`] from writing.
     pub fn append(&mut self, key: &str, label: Option<u32>, source: &str, picture: &Picture) -> Result<()> {
         let shape = [picture.channels, picture.height, picture.width];
         match self.shape {
@@ -90,7 +90,7 @@ impl StoreWriter {
         self.index.append(key, label, source)
     }
 
-    /// Records an image that cannot be used. In `bad.csv` its key and reason stand as [`crate::csv_field`] writes them.
+    /// Records an image that cannot be used. In `bad.csv` its key and reason stand as [`dcgan_files::csv::field`] writes them.
     ///
     /// # Errors
     /// [`ImagesError::Csv`].

@@ -151,7 +151,7 @@ fn read(path: &Path) -> anyhow::Result<String> {
         bail!("{shown} is a folder; expected a manifest, which is a TOML file. {init}");
     }
     if !metadata.is_file() {
-        let found = dcgan_images::regular::kind(metadata.file_type());
+        let found = dcgan_files::regular::kind(metadata.file_type());
         bail!("{shown} is {found}; expected a manifest, which is a TOML file");
     }
     let bytes = fs_err::read(path).context("cannot read the manifest")?;

@@ -2,12 +2,13 @@
 
 use std::path::{Path, PathBuf};
 
+use dcgan_files::csv::field;
 use dcgan_gan::classifier::{self, Classifier};
 use dcgan_gan::forget::measure::{self, Measure, Measured, measure};
 use dcgan_gan::forget::{ForgetConfig, ObjectMaps, learn};
 use dcgan_gan::{BatchStatistics, Sampler, sample};
 use dcgan_images::synthetic::find_windows;
-use dcgan_images::{PixelBox, SampleBox, Sheet, csv_field, read_boxes, write_boxes};
+use dcgan_images::{PixelBox, SampleBox, Sheet, read_boxes, write_boxes};
 use ndarray::Array2;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -396,7 +397,7 @@ fn write_verdicts(path: &Path, judges: &[(String, Classifier)], pixels: &[Vec<u8
         let (before, after) = (judge.logits(&pixels[0])?, judge.logits(&pixels[1])?);
         for (sample, (before, after)) in before.iter().zip(&after).enumerate() {
             let [sample, before, after] = [sample.to_string(), before.to_string(), after.to_string()];
-            table.write_record([&*sample, &*csv_field(name), &*before, &*after])?;
+            table.write_record([&*sample, &*field(name), &*before, &*after])?;
         }
     }
     Ok(table.flush()?)

@@ -149,9 +149,9 @@ fn a_walk_that_is_stopped_ends_with_an_error() {
     let mut walk = Walk::new(folder.path(), stop.clone()).unwrap();
     assert!(walk.next().unwrap().is_ok());
     stop.set();
-    assert!(matches!(walk.next(), Some(Err(ImagesError::Interrupted))));
+    assert!(matches!(walk.next(), Some(Err(FilesError::Interrupted))));
     assert!(walk.next().is_none());
-    assert!(matches!(Walk::new(folder.path(), stop).unwrap().next(), Some(Err(ImagesError::Interrupted))));
+    assert!(matches!(Walk::new(folder.path(), stop).unwrap().next(), Some(Err(FilesError::Interrupted))));
 }
 
 #[test]

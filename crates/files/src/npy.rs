@@ -1,8 +1,69 @@
-//! The head of a NumPy file, checked before a library takes memory for what it announces.
+//! NumPy's `.npy`, version 1.0 (`numpy/lib/format.py`): the one writer, and the check of a file's head before a library takes
+//! memory for what it announces.
+
+use std::io::{BufWriter, Seek as _, SeekFrom, Write as _};
+use std::path::Path;
+
+/// Bytes of the header that is written, whatever the shape, so that it can be written again in place; a multiple of 64, as NumPy
+/// aligns data.
+pub const HEAD_BYTES: usize = 128;
+
+/// The head of a C-ordered array; `descr` is NumPy's name of its type, such as `<f4` or `|u1`.
+pub fn head(descr: &str, shape: &[u64]) -> Vec<u8> {
+    let sides: Vec<String> = shape.iter().map(u64::to_string).collect();
+    let comma = if shape.len() == 1 { "," } else { "" };
+    let text =
+        format!("{{'descr': '{descr}', 'fortran_order': False, 'shape': ({}{comma}), }}", sides.join(", "));
+    let mut bytes = b"\x93NUMPY\x01\x00".to_vec();
+    bytes.extend(((HEAD_BYTES - 10) as u16).to_le_bytes());
+    bytes.extend(text.bytes());
+    bytes.resize(HEAD_BYTES - 1, b' ');
+    bytes.push(b'\n');
+    bytes
+}
+
+/// Streams an array whose shape is known at the end.
+#[derive(Debug)]
+pub struct Writer {
+    file: BufWriter<fs_err::File>,
+    descr: &'static str,
+}
+
+impl Writer {
+    /// Creates the file, with room for its head; `descr` is the type of its items.
+    ///
+    /// # Errors
+    /// If it cannot be written.
+    pub fn create(path: &Path, descr: &'static str) -> std::io::Result<Self> {
+        let mut file = BufWriter::with_capacity(1 << 20, fs_err::File::create(path)?);
+        file.write_all(&head(descr, &[0]))?;
+        Ok(Self { file, descr })
+    }
+
+    /// Appends items as they stand in the file, little-endian.
+    ///
+    /// # Errors
+    /// If they cannot be written.
+    pub fn append(&mut self, bytes: &[u8]) -> std::io::Result<()> {
+        self.file.write_all(bytes)
+    }
+
+    /// Writes the head of an array of this shape, and everything to disk.
+    ///
+    /// # Errors
+    /// If it cannot be written.
+    pub fn finish(mut self, shape: &[u64]) -> std::io::Result<()> {
+        self.file.flush()?;
+        let file = self.file.get_mut();
+        file.seek(SeekFrom::Start(0))?;
+        file.write_all(&head(self.descr, shape))?;
+        file.sync_all()
+    }
+}
 
 /// What is wrong with a file.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct NpyMismatch {
+pub struct Mismatch {
     /// What should be there.
     pub expected: String,
     /// What is there.
@@ -16,8 +77,8 @@ pub struct NpyMismatch {
 ///
 /// # Errors
 /// Where the magic string, the header's length, or `descr` or `shape` in it are not those of a file of this length.
-pub fn check_npy_head(bytes: &[u8]) -> Result<(), NpyMismatch> {
-    let (header, data) = split_npy_head(bytes)?;
+pub fn check_head(bytes: &[u8]) -> Result<(), Mismatch> {
+    let (header, data) = split_head(bytes)?;
     let header = String::from_utf8_lossy(header);
     let (expected, found) = match announced_bytes(&header) {
         Some(n_announced) if n_announced <= data.len() as u64 => return Ok(()),
@@ -27,15 +88,15 @@ pub fn check_npy_head(bytes: &[u8]) -> Result<(), NpyMismatch> {
         ),
         None => ("one `descr` and one `shape` in its header", format!("{:?}", header.trim_end())),
     };
-    Err(NpyMismatch { expected: expected.to_owned(), found })
+    Err(Mismatch { expected: expected.to_owned(), found })
 }
 
 /// The header's text and what follows it; enough of a check where the array is only looked at, not read into memory.
 ///
 /// # Errors
 /// Where the magic string, the version or the header's length are not those of a file of this length.
-pub fn split_npy_head(bytes: &[u8]) -> Result<(&[u8], &[u8]), NpyMismatch> {
-    let wrong = |expected: &str, found: String| Err(NpyMismatch { expected: expected.to_owned(), found });
+pub fn split_head(bytes: &[u8]) -> Result<(&[u8], &[u8]), Mismatch> {
+    let wrong = |expected: &str, found: String| Err(Mismatch { expected: expected.to_owned(), found });
     let Some(([version, _], rest)) =
         bytes.strip_prefix(b"\x93NUMPY").and_then(|rest| rest.split_first_chunk())
     else {
@@ -79,6 +140,35 @@ fn announced_bytes(header: &str) -> Option<u64> {
 mod tests {
     use super::*;
 
+    /// The bytes that `np.save` writes for `np.zeros((12345, 3, 64, 64), np.uint8)`, up to the data:
+    /// ```python
+    /// f = io.BytesIO(); np.lib.format.write_array_header_1_0(f, np.lib.format.header_data_from_array_1_0(a)); f.getvalue()
+    /// ```
+    #[test]
+    fn the_head_is_numpys() {
+        let mut expected = b"\x93NUMPY\x01\x00v\x00".to_vec();
+        expected.extend(b"{'descr': '|u1', 'fortran_order': False, 'shape': (12345, 3, 64, 64), }");
+        expected.resize(127, b' ');
+        expected.push(b'\n');
+        assert_eq!(head("|u1", &[12345, 3, 64, 64]), expected);
+        let row = String::from_utf8_lossy(&head("<i8", &[7])).into_owned();
+        assert!(row.contains("'shape': (7,), }"), "{row}");
+    }
+
+    #[test]
+    fn what_is_streamed_is_whole() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.npy");
+        let mut writer = Writer::create(&path, "<f4").unwrap();
+        for value in [1.5_f32, 2.0, -3.0] {
+            writer.append(&value.to_le_bytes()).unwrap();
+        }
+        writer.finish(&[3, 1]).unwrap();
+        let bytes = std::fs::read(&path).unwrap();
+        assert_eq!(check_head(&bytes), Ok(()));
+        assert_eq!((&bytes[..HEAD_BYTES], bytes.len()), (&head("<f4", &[3, 1])[..], HEAD_BYTES + 12));
+    }
+
     fn file(version: u8, dictionary: &str, n_data: usize) -> Vec<u8> {
         let mut bytes = [&b"\x93NUMPY"[..], &[version, 0]].concat();
         match version {
@@ -93,14 +183,14 @@ mod tests {
     #[test]
     fn files_that_are_long_enough_pass() {
         let matrix = "{'descr': '<f4', 'fortran_order': False, 'shape': (3, 2), }  \n";
-        assert_eq!(check_npy_head(&file(1, matrix, 24)), Ok(()));
-        assert_eq!(check_npy_head(&file(3, matrix, 25)), Ok(()));
-        assert_eq!(check_npy_head(&file(2, "{'shape': (), 'descr': '|u1'}", 1)), Ok(()));
+        assert_eq!(check_head(&file(1, matrix, 24)), Ok(()));
+        assert_eq!(check_head(&file(3, matrix, 25)), Ok(()));
+        assert_eq!(check_head(&file(2, "{'shape': (), 'descr': '|u1'}", 1)), Ok(()));
     }
 
     #[test]
     fn wild_numbers_are_told() {
-        let told = |bytes: &[u8]| check_npy_head(bytes).unwrap_err().found;
+        let told = |bytes: &[u8]| check_head(bytes).unwrap_err().found;
         let matrix =
             |shape: &str| format!("{{'descr': '<f4', 'fortran_order': False, 'shape': ({shape}), }}");
         assert_eq!(told(&file(1, &matrix("3, 2"), 23)), "23 of 24 bytes: the file is truncated");
@@ -114,7 +204,7 @@ mod tests {
         for junk in
             [&b""[..], b"PK\x03\x04", b"\x93NUMPY", b"\x93NUMPY\x01\x00\x00", b"\x93NUMPY\x09\x00\x00\x00"]
         {
-            assert!(check_npy_head(junk).is_err());
+            assert!(check_head(junk).is_err());
         }
     }
 }

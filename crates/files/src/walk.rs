@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use walkdir::{DirEntry, WalkDir};
 
-use crate::{ImagesError, Result, key, regular};
+use crate::{FilesError, Result, key, regular};
 
 /// Names of files by which a folder is recognised as a stage's, finished or being made.
 pub const MARKS: [&str; 2] = ["stage.json", ".fingerprint"];
@@ -26,7 +26,7 @@ pub const WORK: &str = ".dcgan";
 const OF_SYSTEMS: [&str; 4] = ["__MACOSX", "@eaDir", "lost+found", "System Volume Information"];
 
 /// Whether a file or folder of that name is passed over.
-pub(crate) fn is_hidden(name: &[u8], is_folder: bool) -> bool {
+pub fn is_hidden(name: &[u8], is_folder: bool) -> bool {
     name.starts_with(b".") || is_folder && OF_SYSTEMS.iter().any(|of_system| of_system.as_bytes() == name)
 }
 
@@ -121,7 +121,7 @@ impl Walk {
     pub fn new(root: &Path, stop: Stop) -> Result<Self> {
         let found = fs_err::metadata(root)?.file_type();
         if !found.is_dir() {
-            return Err(ImagesError::layout(root, "a folder", regular::kind(found)));
+            return Err(FilesError::layout(root, "a folder", regular::kind(found)));
         }
         std::fs::read_dir(root).map_err(|e| unreadable(root, &e))?;
         let entries = WalkDir::new(root).min_depth(1).follow_links(true).sort_by_file_name().into_iter();
@@ -217,7 +217,7 @@ impl Iterator for Walk {
     fn next(&mut self) -> Option<Self::Item> {
         while !self.has_ended {
             let entry = self.entries.next()?;
-            let found = if self.stop.is_set() { Err(ImagesError::Interrupted) } else { self.visit(entry) };
+            let found = if self.stop.is_set() { Err(FilesError::Interrupted) } else { self.visit(entry) };
             self.has_ended = found.is_err();
             if let Some(found) = found.transpose() {
                 return Some(found);
@@ -266,8 +266,8 @@ fn identity(folder: &Path) -> Result<Identity> {
     folder.canonicalize().map_err(|e| unreadable(folder, &e))
 }
 
-fn unreadable(path: &Path, error: &impl fmt::Display) -> ImagesError {
-    ImagesError::layout(path, "a readable folder", error.to_string())
+fn unreadable(path: &Path, error: &impl fmt::Display) -> FilesError {
+    FilesError::layout(path, "a readable folder", error.to_string())
 }
 
 #[cfg(test)]

@@ -6,28 +6,28 @@ use std::borrow::Cow;
 ///
 /// A field that begins with `=`, `+`, `-`, `@`, a tabulator or a carriage return would be run as a formula. It gets a `'` before
 /// it, as one writes text into a spreadsheet by hand; so does one that begins with `'`. Whoever reads the file by a program takes
-/// one leading `'` away, as [`csv_text`] does.
+/// one leading `'` away, as [`text`] does.
 ///
 /// ```
-/// use dcgan_images::csv_field;
-/// assert_eq!(csv_field("=HYPERLINK(0).jpg"), "'=HYPERLINK(0).jpg");
-/// assert_eq!(csv_field("'70s.jpg"), "''70s.jpg");
-/// assert_eq!(csv_field("a=b.jpg"), "a=b.jpg");
+/// use dcgan_files::csv::field;
+/// assert_eq!(field("=HYPERLINK(0).jpg"), "'=HYPERLINK(0).jpg");
+/// assert_eq!(field("'70s.jpg"), "''70s.jpg");
+/// assert_eq!(field("a=b.jpg"), "a=b.jpg");
 /// ```
-pub fn csv_field(text: &str) -> Cow<'_, str> {
+pub fn field(text: &str) -> Cow<'_, str> {
     match text.starts_with(['=', '+', '-', '@', '\t', '\r', '\'']) {
         true => Cow::Owned(format!("'{text}")),
         false => Cow::Borrowed(text),
     }
 }
 
-/// The text of a field that [`csv_field`] wrote.
+/// The text of a field that [`field`] wrote.
 ///
 /// ```
-/// use dcgan_images::{csv_field, csv_text};
-/// assert_eq!(csv_text(&csv_field("'70s.jpg")), "'70s.jpg");
-/// assert_eq!(csv_text("a'b.jpg"), "a'b.jpg");
+/// use dcgan_files::csv::{field, text};
+/// assert_eq!(text(&field("'70s.jpg")), "'70s.jpg");
+/// assert_eq!(text("a'b.jpg"), "a'b.jpg");
 /// ```
-pub fn csv_text(field: &str) -> &str {
+pub fn text(field: &str) -> &str {
     field.strip_prefix('\'').unwrap_or(field)
 }

@@ -5,7 +5,7 @@
 //! written twice. So different names have different keys, [`name_of`] gives the name back, and `photo.jpg` stays `photo.jpg`.
 //!
 //! ```
-//! use dcgan_images::key;
+//! use dcgan_files::key;
 //!
 //! assert_eq!(key::of(b"caf\xe8.jpg"), r"caf\xe8.jpg");
 //! assert_eq!(key::of("café\n.jpg".as_bytes()), r"café\x0a.jpg");

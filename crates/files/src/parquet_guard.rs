@@ -8,7 +8,7 @@ use parquet::errors::ParquetError;
 ///
 /// # Errors
 /// What `read` returns; [`ParquetError::General`] with the panic's text.
-pub fn without_panic<T>(read: impl FnOnce() -> Result<T, ParquetError>) -> Result<T, ParquetError> {
+pub(crate) fn without_panic<T>(read: impl FnOnce() -> Result<T, ParquetError>) -> Result<T, ParquetError> {
     // What `read` was filling is thrown away with it.
     catch_unwind(AssertUnwindSafe(read)).unwrap_or_else(|panic| {
         let text = panic.downcast_ref::<String>().map(String::as_str);

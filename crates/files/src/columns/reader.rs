@@ -10,7 +10,8 @@ use parquet::file::reader::{FileReader, SerializedFileReader};
 use parquet::schema::types::ColumnDescriptor;
 
 use super::{Column, parquet_error};
-use crate::{ImagesError, Result, regular, without_panic};
+use crate::parquet_guard::without_panic;
+use crate::{FilesError, Result, regular};
 
 /// What a column is read as. Integers of 32 and of 64 bits, signed or not, are read as either where they fit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -93,7 +94,7 @@ impl Reader {
     /// Opens a file and reads its footer.
     ///
     /// # Errors
-    /// [`ImagesError::Io`], and [`ImagesError::Parquet`] where it is no Parquet file.
+    /// [`FilesError::Io`], and [`FilesError::Parquet`] where it is no Parquet file.
     pub fn open(path: &Path) -> Result<Self> {
         let (file, _) = regular::open(path)?.into_parts();
         let file = without_panic(|| SerializedFileReader::new(file)).map_err(|e| parquet_error(path, e))?;
@@ -103,7 +104,7 @@ impl Reader {
     /// The number of rows that the footer gives.
     ///
     /// # Errors
-    /// [`ImagesError::Layout`] where it is negative.
+    /// [`FilesError::Layout`] where it is negative.
     pub fn n_rows(&self) -> Result<u64> {
         let n_rows = self.file.metadata().file_metadata().num_rows();
         u64::try_from(n_rows).map_err(|_| self.unlike("a number of rows", n_rows))
@@ -117,7 +118,7 @@ impl Reader {
     /// Checks that the columns are there and can be read as what they are wanted as.
     ///
     /// # Errors
-    /// [`ImagesError::Layout`] with the column, what was expected and what was found.
+    /// [`FilesError::Layout`] with the column, what was expected and what was found.
     pub fn check(&self, wanted: &[(&str, Kind)]) -> Result<()> {
         wanted.iter().try_for_each(|&(name, kind)| self.index_of(name, kind).map(|_| ()))
     }
@@ -125,8 +126,8 @@ impl Reader {
     /// Calls `visit` with the columns of each row group in turn, as the variants of [`Column`] that are asked for.
     ///
     /// # Errors
-    /// [`ImagesError::Layout`] where a column is missing, of another type or compressed in a way that is not read, and where a row
-    /// has no value or one out of range; [`ImagesError::Parquet`] where the file is damaged.
+    /// [`FilesError::Layout`] where a column is missing, of another type or compressed in a way that is not read, and where a row
+    /// has no value or one out of range; [`FilesError::Parquet`] where the file is damaged.
     pub fn read(&self, wanted: &[(&str, Kind)], mut visit: impl FnMut(Vec<Column>)) -> Result<()> {
         let indices = wanted.iter().map(|&(name, kind)| self.index_of(name, kind));
         let indices: Vec<usize> = indices.collect::<Result<_>>()?;
@@ -184,8 +185,8 @@ impl Reader {
         Ok(idx)
     }
 
-    fn unlike(&self, expected: impl Into<String>, found: impl ToString) -> ImagesError {
-        ImagesError::layout(&self.path, expected, found.to_string())
+    fn unlike(&self, expected: impl Into<String>, found: impl ToString) -> FilesError {
+        FilesError::layout(&self.path, expected, found.to_string())
     }
 }
 
@@ -279,7 +280,7 @@ impl At<'_> {
         values.into_iter().enumerate().map(converted).collect()
     }
 
-    fn unlike(&self, expected: impl std::fmt::Display, found: impl ToString) -> ImagesError {
+    fn unlike(&self, expected: impl std::fmt::Display, found: impl ToString) -> FilesError {
         self.reader.unlike(format!("column `{}`: {expected}", self.name), found)
     }
 }

@@ -13,7 +13,7 @@ use parquet::file::writer::{SerializedFileWriter, SerializedRowGroupWriter};
 use parquet::schema::parser::parse_message_type;
 
 pub use self::reader::{Kind, Reader, read};
-use crate::{ImagesError, Result};
+use crate::{FilesError, Result};
 
 /// Rows in a row group.
 pub const ROW_GROUP: usize = 1 << 16;
@@ -49,7 +49,7 @@ impl Writer {
     /// Begins a file; `schema` in Parquet's own notation.
     ///
     /// # Errors
-    /// [`ImagesError::Io`], and [`ImagesError::Parquet`] for a schema that is none.
+    /// [`FilesError::Io`], and [`FilesError::Parquet`] for a schema that is none.
     pub fn create(path: &Path, schema: &str) -> Result<Self> {
         let (file, _) = fs_err::File::create(path)?.into_parts();
         let create = || {
@@ -64,7 +64,7 @@ impl Writer {
     /// Writes a row group: the columns in the order of the schema, all of one length.
     ///
     /// # Errors
-    /// [`ImagesError::Parquet`].
+    /// [`FilesError::Parquet`].
     pub fn write(&mut self, columns: &[Column]) -> Result<()> {
         let mut write = || {
             let mut group = self.file.next_row_group()?;
@@ -79,7 +79,7 @@ impl Writer {
     /// Completes the file.
     ///
     /// # Errors
-    /// [`ImagesError::Parquet`].
+    /// [`FilesError::Parquet`].
     pub fn finish(self) -> Result<()> {
         self.file.close().map_err(|e| parquet_error(&self.path, e))?;
         Ok(())
@@ -140,8 +140,8 @@ fn write_column<T: DataType>(
     Ok(())
 }
 
-fn parquet_error(path: &Path, source: ParquetError) -> ImagesError {
-    ImagesError::Parquet { path: path.to_path_buf(), source }
+fn parquet_error(path: &Path, source: ParquetError) -> FilesError {
+    FilesError::Parquet { path: path.to_path_buf(), source }
 }
 
 #[cfg(test)]
