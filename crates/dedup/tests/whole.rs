@@ -12,8 +12,8 @@ use dcgan_dedup::hash::{HashConfig, hash};
 use dcgan_dedup::regenerate::{Target, regenerate};
 use dcgan_dedup::train::{TrainConfig, files::AUTOENCODER, train};
 use dcgan_dedup::{Autoencoder, DedupError};
-use dcgan_images::synthetic::{RoomsConfig, write_rooms};
 use dcgan_images::{ImageStore, ImportConfig, Source, import};
+use dcgan_synthetic::{RoomsConfig, write_rooms};
 
 fn go(_done: u64, _total: u64) -> ControlFlow<()> {
     ControlFlow::Continue(())

@@ -1,4 +1,4 @@
-//! What a picture set is: readers, the image store, seeded batches, grids and synthetic data sets.
+//! What a picture set is: readers, the image store, seeded batches and grids.
 //!
 //! A [`Source`] names a data set in the layout it is distributed in, and yields [`Record`]s: images still encoded, with
 //! their keys and labels. [`import`] decodes them on all threads, brings them to one size and streams them into an image
@@ -50,7 +50,6 @@ mod resize;
 mod sheet;
 mod source;
 mod store;
-pub mod synthetic;
 mod webp;
 
 use dcgan_files::{key, regular, threads, walk};

@@ -3,7 +3,6 @@
 
 use std::ops::ControlFlow;
 
-use dcgan_images::synthetic::{ShapesConfig, write_shapes};
 use dcgan_images::{ImageStore, ImportConfig, Source, Split, batches, import};
 use dcgan_nn::adam::{Adam, AdamConfig};
 use dcgan_nn::batch_norm::batch_norm;
@@ -13,6 +12,7 @@ use dcgan_nn::pixels::to_activations;
 use dcgan_nn::rng::{Purpose, stream};
 use dcgan_nn::{NnError, init};
 use dcgan_svm::SharedGram;
+use dcgan_synthetic::{ShapesConfig, write_shapes};
 use ndarray::Array2;
 
 struct Shapes {

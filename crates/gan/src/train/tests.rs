@@ -1,6 +1,5 @@
 use std::path::PathBuf;
 
-use dcgan_images::synthetic::{ShapesConfig, write_shapes};
 use dcgan_images::{ImportConfig, Source, Split, batches, import};
 use dcgan_nn::activation::leaky_relu;
 use dcgan_nn::batch_norm::batch_norm;
@@ -8,6 +7,7 @@ use dcgan_nn::conv::{conv_transpose2d, conv2d};
 use dcgan_nn::loss::bce_with_logits;
 use dcgan_nn::pixels::{to_activations, to_pixels};
 use dcgan_nn::rng::Purpose;
+use dcgan_synthetic::{ShapesConfig, write_shapes};
 
 use super::*;
 use crate::ArchitectureName;

@@ -1,6 +1,6 @@
 //! `synthesize`: data sets made up on the spot, in the layouts of the originals.
 
-use dcgan_images::synthetic::{self, DigitsConfig, RoomsConfig, ShapesConfig, WindowsConfig};
+use dcgan_synthetic::{self as synthetic, DigitsConfig, RoomsConfig, ShapesConfig, WindowsConfig};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 

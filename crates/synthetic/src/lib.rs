@@ -11,7 +11,7 @@
 //! A set's folder appears whole or not at all: it is written beside its place and renamed.
 //!
 //! ```
-//! use dcgan_images::synthetic::{ShapesConfig, write_shapes};
+//! use dcgan_synthetic::{ShapesConfig, write_shapes};
 //!
 //! let dir = std::env::temp_dir().join(format!("dcgan-shapes-doc-{}", std::process::id()));
 //! write_shapes(&dir, &ShapesConfig { n_train: 50, n_test: 10, seed: 7 })?;
@@ -80,7 +80,7 @@ pub enum SyntheticError {
     Encode(#[from] image::ImageError),
     /// The LMDB could not be written.
     #[error(transparent)]
-    Lmdb(#[from] crate::ImagesError),
+    Lmdb(#[from] dcgan_images::ImagesError),
     /// The list of planted duplicates could not be written.
     #[error("{path}: cannot write the CSV")]
     Csv {

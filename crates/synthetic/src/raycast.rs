@@ -238,7 +238,7 @@ fn normalised(a: Vec3) -> Vec3 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::synthetic::surface::Pattern;
+    use crate::surface::Pattern;
     use rand::SeedableRng;
     use rand_chacha::ChaCha8Rng;
 

@@ -13,7 +13,7 @@ use super::cifar10::write_cifar10;
 use super::colour::{Blotches, from_hsv, with_luminance};
 use super::outline::rectangle;
 use super::{Result, check_range};
-use crate::PixelBox;
+use dcgan_images::PixelBox;
 
 /// Side of the pictures in pixels.
 const SIDE: usize = 32;
@@ -174,7 +174,7 @@ pub fn find_windows(planes: &[u8], height: usize, width: usize) -> Vec<PixelBox>
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::synthetic::random::{Purpose, stream};
+    use crate::random::{Purpose, stream};
 
     #[test]
     fn the_rule_finds_every_window_and_nothing_else() {

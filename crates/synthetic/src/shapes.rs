@@ -75,7 +75,7 @@ pub fn write_shapes(dir: &Path, config: &ShapesConfig) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::synthetic::SyntheticError;
+    use crate::SyntheticError;
 
     fn write(config: &ShapesConfig) -> Vec<Vec<u8>> {
         let dir = tempfile::tempdir().unwrap();

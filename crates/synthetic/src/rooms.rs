@@ -13,7 +13,7 @@ use super::random::{Purpose, stream};
 use super::scene::random_scene;
 use super::staging::Staging;
 use super::{Result, SyntheticError, check_range};
-use crate::LmdbWriter;
+use dcgan_images::LmdbWriter;
 
 /// Pictures drawn and held in memory between two writes.
 const CHUNK: usize = 128;
