@@ -75,6 +75,28 @@ fn an_input_that_changes_while_it_is_read_is_an_error() {
     assert!(told.contains("1 stage ran, 2 were unchanged"), "{told}");
 }
 
+/// The training looks at the pictures through a map of the file: its pages are gone.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_file_that_becomes_shorter_while_it_is_read_is_an_error() {
+    let place = Place::new(TRAINING);
+    place.stdout(&["run", "m.toml", "--to", "images"]);
+    let images = place.path("runs/m/images/images.npy");
+    let before = std::fs::read(&images).unwrap();
+    let child = place.command(&["run", "m.toml"]).stderr(Stdio::piped()).spawn().unwrap();
+    wait_for(|| half_done(&place).is_some_and(|folder| folder.join("metrics.jsonl").exists()));
+    let file = std::fs::OpenOptions::new().write(true).open(&images).unwrap();
+    file.set_len(0).unwrap();
+    let output = child.wait_with_output().unwrap();
+    let told = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{told}");
+    assert!(told.contains("error: a file that was being read became shorter meanwhile"), "{told}");
+    assert!(!place.path("runs/m/train").exists());
+    // The images are made anew, and the training ends.
+    place.stdout(&["run", "m.toml"]);
+    assert!(std::fs::read(&images).unwrap() == before && place.path("runs/m/train").exists());
+}
+
 /// Starts the pipeline, and sends it a signal once so many minibatches are logged.
 fn stop_after(place: &Place, n_lines: usize, signal: &str) -> Output {
     let binary = assert_cmd::cargo::cargo_bin("dcgan");

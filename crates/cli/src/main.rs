@@ -2,6 +2,8 @@
 
 mod args;
 mod bench;
+#[cfg(target_os = "linux")]
+mod bus_error;
 mod door;
 mod verbs;
 
@@ -21,6 +23,8 @@ const INTERRUPTED: u8 = 130;
 
 fn main() -> ExitCode {
     hook_panics();
+    #[cfg(target_os = "linux")]
+    bus_error::explain();
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => return unparsed(&error),
