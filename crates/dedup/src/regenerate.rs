@@ -10,22 +10,22 @@
 
 mod lists;
 mod plan;
+mod store;
 
-use std::io::Write as _;
+use std::collections::HashSet;
+use std::io::{ErrorKind, Write as _};
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
 
 use dcgan_files::key;
-use dcgan_files::walk::Stop;
 use dcgan_images::{
-    BadWriter, Damaged, Filter, ImageStore, ImagesError, ImportConfig, LmdbWriter, Payload, Record, Records,
-    Resize, Source, import_records,
+    BadWriter, Damaged, Filter, ImportConfig, LmdbWriter, Payload, Record, Resize, Source,
 };
 use serde::{Deserialize, Serialize};
 
 use self::lists::{Fate, Lists};
 use self::plan::Plan;
+use self::store::StoreJob;
 use crate::group::{Member, Readable};
 use crate::{DedupError, Result};
 
@@ -90,7 +90,7 @@ pub struct RegenerateSummary {
 }
 
 /// Reads `source` once more and writes what stays of it into `dir`, which must exist: every image that can be read, but of each
-/// group only one. Keys that lead to one file by symbolic links stay or go together. `readable` tells which can be read; those that it does not cover are decoded to see.
+/// group only one. Where an image store cannot take that one as `Target::Store` says, another of its group stays. Keys that lead to one file by symbolic links stay or go together. `readable` tells which can be read; those that it does not cover are decoded to see.
 ///
 /// # Errors
 /// [`DedupError::Unfit`] where an image that `groups` names is not in `source`, is not the one that was hashed, or stays for others
@@ -105,44 +105,21 @@ pub fn regenerate(
     dir: &Path,
     observe: &mut dyn FnMut(u64, u64) -> ControlFlow<()>,
 ) -> Result<RegenerateSummary> {
-    let plan = Plan::new(source, groups)?;
     let n_images = source.n_images_observed(observe)?;
     // An image store decodes every picture as it is.
     let decodes = !matches!(target, Target::Store { .. });
-    let lists = Lists::create(source, plan, readable.clone(), decodes, dir)?;
+    let lists = |rejected: &HashSet<String>| {
+        let plan = Plan::new(source, groups, rejected)?;
+        Lists::create(source, plan, readable.clone(), decodes, dir)
+    };
     match target {
         Target::Store { resize, damaged } => {
             let config =
                 ImportConfig { resize, damaged, filter: Filter::default(), ..ImportConfig::default() };
-            write_store(source, lists, n_images, &config, dir, observe)
+            store::write(&StoreJob { source, groups, n_images, config, dir }, &lists, observe)
         }
-        _ => write_files(source, lists, n_images.unwrap_or(0), target, dir, observe),
+        _ => write_files(source, lists(&HashSet::new())?, n_images.unwrap_or(0), target, dir, observe),
     }
-}
-
-/// Writes an image store.
-fn write_store(
-    source: &Source,
-    lists: Lists,
-    n_images: Option<u64>,
-    config: &ImportConfig,
-    dir: &Path,
-    observe: &mut dyn FnMut(u64, u64) -> ControlFlow<()>,
-) -> Result<RegenerateSummary> {
-    let n_left = n_images.map(|n| n.saturating_sub(lists.n_to_remove()));
-    let (lists, stop) = (Arc::new(Mutex::new(lists)), Stop::default());
-    let left = Left { records: source.records_until(&stop)?, lists: lists.clone() };
-    let imported = import_records(source, Box::new(left), &stop, n_left, config, dir, observe);
-    let mut lists = lists.lock().unwrap_or_else(PoisonError::into_inner);
-    if let Some(failed) = lists.failed.take() {
-        return Err(failed);
-    }
-    let summary = imported?;
-    // What the store could not take is not among what stays.
-    for key in ImageStore::open(dir)?.keys()? {
-        lists.keep(&key)?;
-    }
-    Ok(RegenerateSummary { n_kept: summary.n_images, n_removed: lists.finish()?, n_bad: summary.n_bad })
 }
 
 /// Writes lists, an LMDB or a folder.
@@ -174,41 +151,6 @@ fn write_files(
     let n_bad = bad.n_bad();
     bad.finish()?;
     Ok(RegenerateSummary { n_kept, n_removed: lists.finish()?, n_bad })
-}
-
-/// The records that are not removed; of those that are known to be bad, that they are.
-struct Left {
-    records: Records,
-    lists: Arc<Mutex<Lists>>,
-}
-
-impl Iterator for Left {
-    type Item = std::result::Result<Record, ImagesError>;
-
-    fn next(&mut self) -> Option<Self::Item> {
-        loop {
-            let record = self.records.next();
-            let mut lists = self.lists.lock().unwrap_or_else(PoisonError::into_inner);
-            let noted = match record {
-                Some(Err(e)) => return Some(Err(e)),
-                Some(Ok(record)) => lists.note(&record).map(|fate| Some((record, fate))),
-                None => lists.check_all_came().map(|()| None),
-            };
-            match noted {
-                Ok(None) => return None,
-                Ok(Some((_, Fate::Removed))) => {}
-                Ok(Some((record, Fate::Bad(reason)))) => {
-                    return Some(Ok(Record { payload: Payload::Bad(reason), ..record }));
-                }
-                Ok(Some((record, Fate::Left))) => return Some(Ok(record)),
-                Err(e) => {
-                    // Whoever reads on here knows no such error: it stops, and the writer of the store gives this one.
-                    lists.failed = Some(e);
-                    return Some(Err(ImagesError::Interrupted));
-                }
-            }
-        }
-    }
 }
 
 enum Writer {
@@ -246,10 +188,10 @@ impl Writer {
                     fs_err::create_dir_all(parent)?;
                 }
                 match (way, payload) {
-                    (Way::Copy, payload) => write_new(&path, &encoded(payload, &key, &source)?)?,
-                    (Way::HardLink, Payload::File(file)) => {
-                        fs_err::hard_link(std::fs::canonicalize(file)?, path)?
+                    (Way::Copy, payload) => {
+                        write_new(&path, &key, Path::new(&source), &encoded(payload, &key, &source)?)?
                     }
+                    (Way::HardLink, Payload::File(file)) => hard_link(&file, &path)?,
                     (Way::SymbolicLink, Payload::File(file)) => link(&std::fs::canonicalize(file)?, &path)?,
                     (_, _) => {
                         return Err(DedupError::file(
@@ -300,9 +242,33 @@ fn relative(key: &str, payload: &Payload) -> Result<PathBuf> {
     Ok(path)
 }
 
-/// Writes a file that must not be there: another picture would be lost.
-fn write_new(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
-    fs_err::File::create_new(path)?.write_all(bytes)
+/// Writes the picture of a key of `source` into a file that must not be there: another picture would be lost.
+fn write_new(path: &Path, key: &str, source: &Path, bytes: &[u8]) -> Result<()> {
+    match fs_err::File::create_new(path) {
+        Ok(mut file) => Ok(file.write_all(bytes)?),
+        Err(e) if e.kind() == ErrorKind::AlreadyExists => {
+            // The one had this name, to the other its ending was added.
+            let named = key::of_path(Path::new(path.file_name().unwrap_or_default()));
+            let (first, second) = match key.rsplit('/').next() == Some(&named) {
+                true => (key.rsplit_once('.').map_or(key, |(stem, _)| stem).to_owned(), key.to_owned()),
+                false => (key.to_owned(), format!("{key}.{}", ending(bytes))),
+            };
+            let found =
+                format!("{second} for the keys {first} and {second}; target=lmdb keeps keys as they are");
+            Err(DedupError::file(source, "keys that are different file names, with their endings", found))
+        }
+        Err(e) => Err(e.into()),
+    }
+}
+
+fn hard_link(file: &Path, path: &Path) -> Result<()> {
+    fs_err::hard_link(std::fs::canonicalize(file)?, path).map_err(|e| match e.kind() {
+        ErrorKind::CrossesDevices => {
+            let expected = "a file on the file system of the output, as by=hard_link needs it";
+            DedupError::file(file, expected, "one on another; by=copy or by=symbolic_link serves")
+        }
+        _ => e.into(),
+    })
 }
 
 fn ending(bytes: &[u8]) -> &'static str {

@@ -131,6 +131,11 @@ impl Lists {
         writeln!(self.keep, "{key}")
     }
 
+    /// Those of the groups that stay for others and have not come by yet.
+    pub(super) fn keys_that_stay(&self) -> impl Iterator<Item = &String> {
+        self.plan.stay.keys()
+    }
+
     /// Images of the groups that are to be removed and have not come by yet.
     pub(super) fn n_to_remove(&self) -> u64 {
         self.plan.removed.len() as u64

@@ -27,8 +27,9 @@ pub(super) struct Plan {
 }
 
 impl Plan {
-    /// Of groups, each of which must have one member that stays, and no key twice.
-    pub(super) fn new(source: &Source, groups: &[Vec<Member>]) -> Result<Self> {
+    /// Of groups, each of which must have one member that stays, and no key twice. Members that are `rejected`, as the set that
+    /// is written cannot take them, neither stay for others nor are removed for them.
+    pub(super) fn new(source: &Source, groups: &[Vec<Member>], rejected: &HashSet<String>) -> Result<Self> {
         check(source, groups)?;
         let root = match source {
             Source::Folder { path, .. } | Source::ImageNetFolder { path } => {
@@ -37,8 +38,9 @@ impl Plan {
             _ => None,
         };
         let locate = |member| Located::new(member, root.as_deref());
+        let is_fit = |member: &&Member| !rejected.contains(&member.key);
         let groups: Vec<Vec<Located<'_>>> =
-            groups.iter().map(|group| group.iter().map(locate).collect()).collect();
+            groups.iter().map(|group| group.iter().filter(is_fit).map(locate).collect()).collect();
         let mut stay = Vec::new();
         for group in &groups {
             stay.extend(the_one_that_stays(group));
@@ -87,19 +89,20 @@ impl<'a> Located<'a> {
 /// The member that stays in place of the others: the one that the group names, but rather a file than a link. Of several files
 /// it is the one that the link leads to, or else the one most like it.
 fn the_one_that_stays<'a, 'b>(group: &'b [Located<'a>]) -> Option<&'b Located<'a>> {
-    let named = group.iter().find(|one| one.member.key == one.member.representative)?;
-    if !named.is_link {
-        return Some(named);
+    let named = group.iter().find(|one| one.member.key == one.member.representative);
+    if named.is_some_and(|named| !named.is_link) {
+        return named;
     }
     let likeness = |a: &&Located<'_>, b: &&Located<'_>| {
-        let is_other = |one: &Located<'_>| one.file != named.file;
+        let is_other = |one: &Located<'_>| named.is_none_or(|named| one.file != named.file);
         is_other(a)
             .cmp(&is_other(b))
             .then(a.member.pixel_distance.total_cmp(&b.member.pixel_distance))
             .then(a.member.distance.cmp(&b.member.distance))
             .then(a.member.key.cmp(&b.member.key))
     };
-    Some(group.iter().filter(|one| !one.is_link).min_by(likeness).unwrap_or(named))
+    let file = group.iter().filter(|one| !one.is_link).min_by(likeness);
+    file.or(named).or_else(|| group.iter().min_by(likeness))
 }
 
 /// Refuses groups in which a picture is removed and the one named for it does not stay.

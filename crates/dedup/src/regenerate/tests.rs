@@ -154,20 +154,85 @@ fn names_of_any_bytes_are_listed_in_one_line_and_written_as_they_are() {
     }
 }
 
+/// The temporary folder and shared memory are two file systems nearly everywhere.
+#[cfg(target_os = "linux")]
+#[test]
+fn hard_links_to_another_file_system_are_refused_with_what_serves_there() {
+    use std::os::unix::fs::MetadataExt as _;
+
+    let dir = tempfile::tempdir().unwrap();
+    let elsewhere = tempfile::tempdir_in("/dev/shm").ok();
+    let device = |dir: &tempfile::TempDir| dir.path().metadata().unwrap().dev();
+    let Some(elsewhere) = elsewhere.filter(|other| device(other) != device(&dir)) else {
+        println!("skipped: /dev/shm is no file system of its own");
+        return;
+    };
+    let source = set(&elsewhere.path().join("set"));
+    let message = run(&source, Target::Folder { by: Way::HardLink }, dir.path()).unwrap_err().to_string();
+    let expected = "set/b/2.jpg: expected a file on the file system of the output, as by=hard_link needs it, found one on another; \
+                    by=copy or by=symbolic_link serves";
+    assert!(message.ends_with(expected), "{message}");
+}
+
 #[test]
 fn two_pictures_that_would_be_one_file_are_an_error() {
     let dir = tempfile::tempdir().unwrap();
     let lmdb = dir.path().join("lmdb");
     let mut writer = LmdbWriter::create(&lmdb).unwrap();
-    writer.put(b"a", vec![0xff, 0xd8]).unwrap();
-    writer.put(b"a.jpg", vec![0xff, 0xd8, 0xff]).unwrap();
+    for name in [&b"a"[..], b"a.jpg"] {
+        writer.put(name, [&[0xff, 0xd8], name].concat()).unwrap();
+    }
     writer.finish().unwrap();
     let readable = Readable { n_images: 2, bad: Default::default() };
     let target = Target::Folder { by: Way::Copy };
     let source = Source::Lsun { path: lmdb };
     let go = &mut |_: u64, _: u64| ControlFlow::Continue(());
     let message = regenerate(&source, &[], &readable, target, dir.path(), go).unwrap_err().to_string();
-    assert!(message.contains("pictures/a.jpg"), "{message}");
+    let expected = "lmdb: expected keys that are different file names, with their endings, found a.jpg for the keys a and a.jpg; \
+                    target=lmdb keeps keys as they are";
+    assert!(message.ends_with(expected), "{message}");
+    // Nothing was written over.
+    assert_eq!(fs_err::read(dir.path().join("pictures/a.jpg")).unwrap(), b"\xff\xd8a");
+}
+
+/// A store takes what is large enough for its crop.
+#[test]
+fn where_the_store_cannot_take_the_one_that_stays_another_of_its_group_stays() {
+    let small = ["b.png", "c.png"];
+    // (the set, of which b.png stays for all others but d.png; what is kept, what is removed, what is bad)
+    for (set, keep, remove, bad) in [
+        (&["a.png", "b.png", "c.png", "d.png", "e.png"][..], "a.png\nd.png\n", "e.png\n", &small[..]),
+        (&["a.png", "b.png"], "a.png\n", "", &["b.png"]),
+        (&["b.png", "c.png", "d.png"], "d.png\n", "", &small),
+    ] {
+        let dir = tempfile::tempdir().unwrap();
+        let folder = dir.path().join("set");
+        fs_err::create_dir(&folder).unwrap();
+        for name in set {
+            let side = if small.contains(name) { 8 } else { 16 };
+            let pixels = vec![7; 3 * side * side];
+            dcgan_images::grid::write_grid(&folder.join(name), &pixels, [1, 3, side, side], 1).unwrap();
+        }
+        let bytes = |name: &str| fs_err::read(folder.join(name)).unwrap();
+        let named = ["b.png"].into_iter().chain(set.iter().copied().filter(|name| *name != "b.png"));
+        let group = named.filter(|name| *name != "d.png").map(|name| hashed(name, "b.png", &bytes(name)));
+        let groups = vec![group.collect::<Vec<_>>()];
+        let readable = Readable { n_images: set.len() as u64, bad: Default::default() };
+        let target = Target::Store { resize: Resize::CentreCrop(16), damaged: Damaged::Refuse };
+        let source = Source::Folder { path: folder.clone(), classes: false };
+        let out = dir.path().join("out");
+        fs_err::create_dir(&out).unwrap();
+        let go = &mut |_: u64, _: u64| ControlFlow::Continue(());
+        let summary = regenerate(&source, &groups, &readable, target, &out, go).unwrap();
+        let read = |name: &str| fs_err::read_to_string(out.join(name)).unwrap();
+        assert_eq!((read(files::KEEP).as_str(), read(files::REMOVE).as_str()), (keep, remove), "{set:?}");
+        let found = dcgan_images::read_bad(&out.join(files::BAD)).unwrap();
+        assert!(found.iter().map(|(key, _)| key.as_str()).eq(bad.iter().copied()), "{found:?}");
+        let [n_kept, n_removed] = [keep, remove].map(|list| list.lines().count() as u64);
+        assert_eq!(summary, RegenerateSummary { n_kept, n_removed, n_bad: bad.len() as u64 });
+        let keys = dcgan_images::ImageStore::open(&out).unwrap().keys().unwrap();
+        assert_eq!(keys.join("\n") + "\n", keep);
+    }
 }
 
 /// Every target.

@@ -59,11 +59,12 @@ pub enum TargetKind {
 /// The kind.
 pub(super) const INFO: KindInfo = KindInfo {
     name: "remove_duplicates",
-    version: 4,
+    version: 5,
     summary: "write a set again without its near-duplicates: an LMDB, a folder, an image store, or lists of keys",
     details: "Writes keep.txt and remove.txt, a key a line, bad.csv (what cannot be read, with the reason: it is in neither) and, \
               by `target`, lmdb/ (an LSUN LMDB), pictures/ (the files) or an image store of what is in keep.txt. Of each group one \
-              picture stays: a file rather than a symbolic link, and links to one file stay or go together. Where a picture of the \
+              picture stays: a file rather than a symbolic link, and links to one file stay or go together; for an image store one \
+              that `resize` and `damaged` let in, so that no group is lost. Where a picture of the \
               groups is not in the set or, by its blake3, not the one that was hashed, or the one that stays cannot be read or is \
               itself removed, it is an error, and nothing is written. Groups of earlier versions have no blake3: of them the ones \
               that stay are decoded. Nothing is deleted from the set itself.",
