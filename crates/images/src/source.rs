@@ -262,6 +262,18 @@ impl Source {
         })
     }
 
+    /// What makes one doubt that the data set is whole where its format has no sign of it, in words: of CIFAR-10, files that have
+    /// fewer pictures than their like.
+    ///
+    /// # Errors
+    /// As [`Source::records`].
+    pub fn doubt(&self) -> Result<Option<String>> {
+        match self {
+            Self::Cifar10 { path, split } => cifar10::doubt(path, *split),
+            _ => Ok(None),
+        }
+    }
+
     /// Of a folder of pictures: the folders in it that are not read and that somebody may have expected to be.
     ///
     /// # Errors

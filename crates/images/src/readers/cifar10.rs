@@ -12,6 +12,8 @@ use crate::{ImagesError, Payload, Picture, Record, Result, regular};
 const SIDE: usize = 32;
 const RECORD_LEN: u64 = 1 + 3 * (SIDE * SIDE) as u64;
 const N_CLASSES: u8 = 10;
+/// Records in each file of the original.
+const ORIGINAL_RECORDS: u64 = 10_000;
 
 fn batch_files(folder: &Path, split: Split) -> Vec<PathBuf> {
     match split {
@@ -64,6 +66,37 @@ fn n_records(path: &Path) -> Result<u64> {
         ));
     }
     Ok(n_bytes / RECORD_LEN)
+}
+
+/// What makes one doubt that the files of a split are whole, in words: a file that is cut between two records has no other sign.
+/// The original has 10,000 records a file; a set with other numbers has five training files that differ by one record at most.
+pub(crate) fn doubt(folder: &Path, split: Split) -> Result<Option<String>> {
+    let counts = |split| -> Result<Vec<(u64, PathBuf)>> {
+        let files =
+            batch_files(folder, split).into_iter().filter(|path| split == Split::Test || path.exists());
+        files.map(|path| Ok((n_records(&path)?, path))).collect()
+    };
+    let training = counts(Split::Train)?;
+    let most = training.iter().map(|(n, _)| *n).max().unwrap_or(0);
+    let (expected, files) = match split {
+        Split::Train => (most, training),
+        Split::Test if most == ORIGINAL_RECORDS => (most, counts(Split::Test)?),
+        Split::Test => return Ok(None),
+    };
+    let may_differ = u64::from(expected != ORIGINAL_RECORDS);
+    let short: Vec<String> = files
+        .iter()
+        .filter(|(n, _)| n + may_differ < expected)
+        .map(|(n, path)| format!("{} {n}", name_of(path)))
+        .collect();
+    let others = if expected == ORIGINAL_RECORDS { "those of the original" } else { "the longest" };
+    Ok((!short.is_empty()).then(|| {
+        format!(
+            "{}: {others} have {expected} pictures, found fewer: {}; are they whole?",
+            folder.display(),
+            short.join(", ")
+        )
+    }))
 }
 
 /// All records of a split, in the order of the files. Every file's size is checked first.
@@ -253,5 +286,35 @@ mod tests {
             complaint.ends_with("batches.meta.txt: expected 10 different class names, found \"b\" twice"),
             "{complaint}"
         );
+    }
+
+    #[test]
+    fn files_that_are_shorter_than_their_like_are_doubted() {
+        let folder = tempfile::tempdir().unwrap();
+        let doubt = |train: [u64; 5], test: u64, split| {
+            let names = batch_files(folder.path(), Split::Train).into_iter().zip(train);
+            for (path, n) in names.chain([(folder.path().join("test_batch.bin"), test)]) {
+                fs_err::File::create(path).unwrap().set_len(n * RECORD_LEN).unwrap();
+            }
+            super::doubt(folder.path(), split).unwrap()
+        };
+        let whole = [10_000; 5];
+        for split in [Split::Train, Split::Test] {
+            assert_eq!(doubt(whole, 10_000, split), None);
+            // Made-up sets, of any number.
+            assert_eq!(doubt([12, 13, 13, 13, 13], 10, split), None);
+        }
+        let found = doubt([10_000, 10_000, 9_999, 10_000, 3], 10_000, Split::Train).unwrap();
+        let expected = ": those of the original have 10000 pictures, found fewer: data_batch_3.bin 9999, data_batch_5.bin 3; \
+                        are they whole?";
+        assert!(found.ends_with(expected), "{found}");
+        let found = doubt([12, 13, 13, 13, 11], 10, Split::Train).unwrap();
+        assert!(
+            found.ends_with(
+                ": the longest have 13 pictures, found fewer: data_batch_5.bin 11; are they whole?"
+            )
+        );
+        let found = doubt(whole, 9_000, Split::Test).unwrap();
+        assert!(found.contains("found fewer: test_batch.bin 9000"), "{found}");
     }
 }

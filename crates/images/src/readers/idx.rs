@@ -10,6 +10,10 @@ use flate2::read::MultiGzDecoder;
 use super::read_up_to;
 use crate::{ImagesError, Result, regular};
 
+/// How many times its own length a gzip file unpacks to at most.
+const GZIP_RATIO: u64 = 1032;
+const WRONG_ORDER: &str = "the header is in the wrong byte order (little-endian)";
+
 /// An IDX file of bytes, plain or gzip-compressed (recognised by its first bytes), read from its beginning.
 pub(crate) struct IdxReader {
     path: PathBuf,
@@ -27,24 +31,38 @@ impl IdxReader {
         let mut magic = [0; 2];
         let is_gzip = read_up_to(&mut file, &mut magic)? == 2 && magic == [0x1f, 0x8b];
         file.rewind()?;
+        let max_bytes = file.metadata()?.len().saturating_mul(if is_gzip { GZIP_RATIO } else { 1 });
         let file = BufReader::with_capacity(1 << 16, file);
         let stream: Box<dyn Read + Send> =
             if is_gzip { Box::new(MultiGzDecoder::new(file)) } else { Box::new(file) };
         let mut reader = Self { path: path.to_path_buf(), stream, dims: Vec::new(), offset: 0 };
-        reader.read_header(n_dims)?;
+        reader.read_header(n_dims, max_bytes)?;
         Ok(reader)
     }
 
-    fn read_header(&mut self, n_dims: u8) -> Result<()> {
+    /// Reads the header of a file of at most `max_bytes`.
+    fn read_header(&mut self, n_dims: u8, max_bytes: u64) -> Result<()> {
         let magic: [u8; 4] = self.read_array("the magic number")?;
         let expected = [0, 0, 8, n_dims];
         if magic != expected {
+            let is_turned = expected.iter().rev().eq(&magic);
             let [expected, found] = [expected, magic].map(|m| format!("{:#010x}", u32::from_be_bytes(m)));
+            let found = if is_turned { format!("{found}: {WRONG_ORDER}") } else { found };
             return Err(ImagesError::malformed(&self.path, 0, format!("the magic number {expected}"), found));
         }
         for _ in 0..n_dims {
             let dim = u32::from_be_bytes(self.read_array("a dimension")?);
             self.dims.push(dim.into());
+        }
+        let turned: Vec<u64> = self.dims.iter().map(|&dim| u64::from((dim as u32).swap_bytes())).collect();
+        let fits = |dims: &[u64]| {
+            let product = dims.iter().try_fold(1, |product: u64, &dim| product.checked_mul(dim));
+            product.is_some_and(|n_values| n_values <= max_bytes)
+        };
+        if !fits(&self.dims) && fits(&turned) {
+            let expected = format!("dimensions for a file of at most {max_bytes} bytes");
+            let found = format!("{:?}: {WRONG_ORDER}, in which they are {turned:?}", self.dims);
+            return Err(ImagesError::malformed(&self.path, 4, expected, found));
         }
         Ok(())
     }

@@ -154,6 +154,33 @@ mod tests {
     }
 
     #[test]
+    fn a_header_in_the_wrong_byte_order_is_told() {
+        let turned = |bytes: &[u8], n_header: usize| {
+            let (header, values) = bytes.split_at(n_header);
+            [header.chunks(4).flat_map(|word| word.iter().rev().copied()).collect(), values.to_vec()].concat()
+        };
+        let (good, good_labels) = (images(3), labels(&[9, 0, 4]));
+        // All of it, or the dimensions alone.
+        let whole = turned(&good, 16);
+        let dims = [&good[..4], &whole[4..]].concat();
+        let turned_labels = [&good_labels[..4], &turned(&good_labels, 8)[4..]].concat();
+        let magic = "at byte 0: expected the magic number 0x00000803, found 0x03080000: the header is in the wrong byte order";
+        let count = "at byte 4: expected dimensions for a file of at most 34 bytes, found [50331648, 33554432, 50331648]: \
+                     the header is in the wrong byte order (little-endian), in which they are [3, 2, 3]";
+        let of_labels =
+            "found [50331648]: the header is in the wrong byte order (little-endian), in which they are [3]";
+        for (images, labels, expected) in [
+            (&whole, &good_labels, magic),
+            (&dims, &good_labels, count),
+            (&gzip(&dims), &good_labels, "the header is in the wrong byte order"),
+            (&good, &turned_labels, of_labels),
+        ] {
+            let complaint = read(images, labels).unwrap_err().to_string();
+            assert!(complaint.contains(expected), "{complaint}\n{expected}");
+        }
+    }
+
+    #[test]
     fn damage_is_named_with_its_place() {
         let (good, good_labels) = (images(3), labels(&[9, 0, 4]));
         let long = [good.as_slice(), &[0]].concat();

@@ -149,9 +149,20 @@ impl ImageStore {
     /// Every image's label, read from `index.parquet`.
     ///
     /// # Errors
-    /// [`ImagesError::Io`] and [`ImagesError::Files`].
+/// [`ImagesError::Io`] and [`ImagesError::Files`]; [`ImagesError::Layout`] for a label of which `meta.json` names no class,
+    /// where it names classes.
     pub fn labels(&self) -> Result<Vec<Option<u32>>> {
-        index::read_labels(&self.folder.join(INDEX))
+        let path = self.folder.join(INDEX);
+        let labels = index::read_labels(&path)?;
+        if let Some(names) = &self.meta.class_names {
+            let is_beyond = |label: &Option<u32>| label.is_some_and(|label| label as usize >= names.len());
+            if let Some(row) = labels.iter().position(is_beyond) {
+                let expected = format!("labels below {}, the number of class names in {META}", names.len());
+                let found = format!("{} in row {row}", labels[row].unwrap_or_default());
+                return Err(ImagesError::layout(&path, expected, found));
+            }
+        }
+        Ok(labels)
     }
 
     /// Every image's key, read from `index.parquet`.

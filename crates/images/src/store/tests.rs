@@ -101,3 +101,27 @@ fn a_store_is_replaced_while_a_reader_keeps_the_old_one() {
     assert_eq!(old.image(1), [1; 24]);
     assert_eq!(ImageStore::open(folder.path()).unwrap().image(0), [77; 24]);
 }
+
+#[test]
+fn a_label_without_a_class_name_is_named_with_its_row() {
+    let folder = tempfile::tempdir().unwrap();
+    let picture = Picture { channels: 1, height: 1, width: 1, pixels: vec![0] };
+    for (last, is_right) in [(1, true), (2, false)] {
+        let mut writer = StoreWriter::create(folder.path()).unwrap();
+        for (key, label) in [("a", Some(0)), ("b", None), ("c", Some(last))] {
+            writer.append(key, label, "", &picture).unwrap();
+        }
+        let class_names = Some(vec!["cat".to_owned(), "dog".to_owned()]);
+        writer.finish(StoreDescription { class_names, ..StoreDescription::default() }).unwrap();
+        let store = ImageStore::open(folder.path()).unwrap();
+        match store.labels() {
+            Ok(labels) => assert!(is_right && labels == [Some(0), None, Some(1)]),
+            Err(e) => {
+                let expected = "index.parquet: expected labels below 2, the number of class names in meta.json, found 2 in row 2";
+                assert!(!is_right && e.to_string().ends_with(expected), "{e}");
+                let source = crate::Source::Store { path: folder.path().to_path_buf() };
+                assert_eq!(source.records().err().unwrap().to_string(), e.to_string());
+            }
+        }
+    }
+}
