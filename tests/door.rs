@@ -79,6 +79,23 @@ fn init_overwrites_nothing_and_says_where_pictures_go() {
 }
 
 #[test]
+fn init_refuses_a_folder_without_a_picture_and_says_what_is_in_it() {
+    let place = Place::new("");
+    let folder = place.path("photos");
+    std::fs::create_dir_all(folder.join("more")).unwrap();
+    let expected = "photos: expected pictures (JPEG, PNG, WebP, GIF, BMP or TIFF), found none";
+    let told = place.fails(1, &["init"]);
+    assert!(told.contains(expected), "{told}");
+    for name in ["a.heic", "more/b.HEIC", "notes.txt", ".hidden.jpg"] {
+        std::fs::write(folder.join(name), "x").unwrap();
+    }
+    let told = place.fails(1, &["init"]);
+    let expected = "photos: expected pictures (JPEG, PNG, WebP, GIF, BMP or TIFF), found other files: 2 .heic, 1 .txt, 1 hidden";
+    assert!(told.contains(expected), "{told}");
+    assert!(!place.path("my-images.toml").exists());
+}
+
+#[test]
 fn completions_know_verbs_options_and_stage_kinds() {
     let place = Place::new("");
     for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {

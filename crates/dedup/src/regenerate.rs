@@ -18,9 +18,7 @@ use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
 use dcgan_files::key;
-use dcgan_images::{
-    BadWriter, Damaged, Filter, ImportConfig, LmdbWriter, Payload, Record, Resize, Source,
-};
+use dcgan_images::{BadWriter, Damaged, Filter, ImportConfig, LmdbWriter, Payload, Record, Resize, Source};
 use serde::{Deserialize, Serialize};
 
 use self::lists::{Fate, Lists};

@@ -1,7 +1,7 @@
 //! NumPy's files: feature matrices mapped into memory, labels of any integer type, and a writer that does not know
 //! the number of rows until the end.
 
-use std::io::{Read as _, Seek as _, SeekFrom};
+use std::io::{Seek as _, SeekFrom};
 use std::path::Path;
 
 use dcgan_files::npy::{self, Mismatch, check_head, split_head};
@@ -84,7 +84,7 @@ impl Matrix {
                 let mut values = vec![0.0_f32; CHUNK_BYTES / size_of::<f32>()];
                 for out in rounded.chunks_mut(values.len()) {
                     let values = &mut values[..out.len()];
-                    file.read_exact(bytemuck::cast_slice_mut(values))?;
+                    regular::read_exact(path, &mut file, bytemuck::cast_slice_mut(values))?;
                     out.par_iter_mut().zip(values.par_iter()).for_each(round);
                 }
             }

@@ -1,6 +1,5 @@
 //! From a complete journal to the files that stay.
 
-use std::io::Read;
 use std::path::Path;
 
 use dcgan_files::counting::counted;
@@ -67,7 +66,7 @@ pub(crate) fn finish(
     for photo in journal.photos()? {
         let photo = photo?;
         for (k, key) in photo.crop_keys().enumerate() {
-            crops.read_exact(&mut pixels)?;
+            crops.next_into(&mut pixels)?;
             store.append(&key, photo.label, &photo.source, &picture(&pixels, size))?;
             write_file(dir, config.files, counts.n_faces + k as u64, &pixels, size)?;
         }

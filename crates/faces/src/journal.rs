@@ -1,8 +1,10 @@
 //! What is done so far: a JSON line a photo, beside the crops. Both only grow, the crops first; of what a killed run left, whole
 //! lines with all of their crops count and the rest is cut off.
 
-use std::io::{BufRead, BufReader, Read, Seek, SeekFrom, Write};
+use std::io::{BufRead, BufReader, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
+
+use dcgan_files::regular;
 
 use crate::Result;
 use crate::row::{Outcome, Photo};
@@ -107,8 +109,9 @@ impl Journal {
     }
 
     /// All crops from the first on, one after the other, each (3, size, size).
-    pub(crate) fn crops(&self) -> Result<BufReader<fs_err::File>> {
-        Ok(BufReader::with_capacity(1 << 20, fs_err::File::open(self.dir.join(CROPS))?))
+    pub(crate) fn crops(&self) -> Result<Crops> {
+        let path = self.dir.join(CROPS);
+        Ok(Crops { reader: BufReader::with_capacity(1 << 20, fs_err::File::open(&path)?), path })
     }
 
     /// Some crops, one after the other.
@@ -116,7 +119,7 @@ impl Journal {
         let mut bytes = vec![0; indices.len() * self.crop_bytes as usize];
         for (&idx, crop) in indices.iter().zip(bytes.chunks_exact_mut(self.crop_bytes as usize)) {
             self.crops.seek(SeekFrom::Start(idx * self.crop_bytes))?;
-            self.crops.read_exact(crop)?;
+            regular::read_exact(&self.dir.join(CROPS), &mut self.crops, crop)?;
         }
         Ok(bytes)
     }
@@ -125,6 +128,19 @@ impl Journal {
     pub(crate) fn remove(self) -> Result<()> {
         fs_err::remove_file(self.dir.join(ROWS))?;
         Ok(fs_err::remove_file(self.dir.join(CROPS))?)
+    }
+}
+
+/// Crops, one after the other.
+pub(crate) struct Crops {
+    path: PathBuf,
+    reader: BufReader<fs_err::File>,
+}
+
+impl Crops {
+    /// Reads the next one.
+    pub(crate) fn next_into(&mut self, pixels: &mut [u8]) -> Result<()> {
+        Ok(regular::read_exact(&self.path, &mut self.reader, pixels)?)
     }
 }
 
@@ -137,6 +153,7 @@ fn count(photo: &Photo, shown: &mut Shown) {
 /// The photos of a journal from its first line on, with the lengths of their lines.
 fn lines(rows: &mut fs_err::File) -> Result<impl Iterator<Item = Result<(Photo, u64)>>> {
     rows.seek(SeekFrom::Start(0))?;
+    let path = rows.path().to_path_buf();
     let mut reader = BufReader::new(rows);
     let mut line = String::new();
     Ok(std::iter::from_fn(move || {
@@ -146,6 +163,7 @@ fn lines(rows: &mut fs_err::File) -> Result<impl Iterator<Item = Result<(Photo, 
             None if n == 0 => Ok(None),
             None => Err(std::io::ErrorKind::UnexpectedEof.into()),
         });
-        read.map_err(Into::into).transpose()
+        let named = |e: std::io::Error| std::io::Error::new(e.kind(), format!("{}: {e}", path.display()));
+        read.map_err(|e| named(e).into()).transpose()
     }))
 }

@@ -1,7 +1,7 @@
 //! Files that are files. Opening a FIFO waits for somebody to write into it, and a device may never end.
 
 use std::fs::FileType;
-use std::io::{Error, ErrorKind, Read as _, Result};
+use std::io::{Error, ErrorKind, Read, Result};
 use std::path::Path;
 
 /// What something in a file system is, in words.
@@ -62,6 +62,39 @@ pub fn read(path: &Path, max_bytes: u64) -> Result<Vec<u8>> {
     let mut bytes = Vec::with_capacity(n_bytes as usize);
     file.read_to_end(&mut bytes)?;
     Ok(bytes)
+}
+
+/// Reads until `buffer` is full or the stream ends; returns how many bytes there were.
+///
+/// # Errors
+/// Those of reading.
+pub fn read_up_to(stream: &mut dyn Read, buffer: &mut [u8]) -> Result<usize> {
+    let mut n_read = 0;
+    while n_read < buffer.len() {
+        match stream.read(&mut buffer[n_read..]) {
+            Ok(0) => break,
+            Ok(n) => n_read += n,
+            Err(e) if e.kind() == ErrorKind::Interrupted => {}
+            Err(e) => return Err(e),
+        }
+    }
+    Ok(n_read)
+}
+
+/// Fills `buffer` from a file that is open.
+///
+/// # Errors
+/// Where it ends before, with the path; those of reading.
+pub fn read_exact(path: &Path, file: &mut dyn Read, buffer: &mut [u8]) -> Result<()> {
+    let n_read = read_up_to(file, buffer)?;
+    match n_read == buffer.len() {
+        true => Ok(()),
+        false => {
+            let (expected, found) =
+                (format!("{} more bytes", buffer.len()), format!("{n_read} and the end of the file"));
+            Err(Error::new(ErrorKind::UnexpectedEof, refusal(path, &expected, &found)))
+        }
+    }
 }
 
 /// Reads a file as text.

@@ -1,6 +1,6 @@
 //! What lies below a folder, as readers of data sets see it and as fingerprints of it are made.
 //!
-//! Hidden files and folders are passed over, and folders that systems make for themselves. Links are followed, and each folder
+//! Hidden files and folders are passed over, and folders that systems make for themselves; hidden files can be counted. Links are followed, and each folder
 //! is visited once, whatever links lead to it: at its own place where that is below the root, else at the first link in order.
 //! What is left out and may have been meant to be read is told: see [`Why`].
 
@@ -27,7 +27,12 @@ const OF_SYSTEMS: [&str; 4] = ["__MACOSX", "@eaDir", "lost+found", "System Volum
 
 /// Whether a file or folder of that name is passed over.
 pub fn is_hidden(name: &[u8], is_folder: bool) -> bool {
-    name.starts_with(b".") || is_folder && OF_SYSTEMS.iter().any(|of_system| of_system.as_bytes() == name)
+    name.starts_with(b".") || is_folder && is_of_systems(name)
+}
+
+/// Whether a system makes folders of that name for itself.
+pub fn is_of_systems(name: &[u8]) -> bool {
+    OF_SYSTEMS.iter().any(|of_system| of_system.as_bytes() == name)
 }
 
 /// Asks a walk to end; clones share the wish.
@@ -109,6 +114,10 @@ pub struct Walk {
     link_depth: Option<usize>,
     /// Whether folders in the root are entered.
     is_deep: bool,
+    /// Which hidden files are counted; none where nobody asked.
+    counts: Option<fn(&Path) -> bool>,
+    /// How many of those were passed over.
+    n_hidden: u64,
     stop: Stop,
     has_ended: bool,
 }
@@ -132,6 +141,8 @@ impl Walk {
             visited: HashSet::from([identity(root)?]),
             link_depth: None,
             is_deep: true,
+            counts: None,
+            n_hidden: 0,
             stop,
             has_ended: false,
         })
@@ -143,6 +154,19 @@ impl Walk {
     /// As [`Walk::new`].
     pub fn shallow(root: &Path) -> Result<Self> {
         Ok(Self { is_deep: false, ..Self::new(root, Stop::default())? })
+    }
+
+    /// A walk that counts hidden files for which `counts` is true, also in hidden folders.
+    ///
+    /// # Errors
+    /// As [`Walk::new`].
+    pub fn counting_hidden(root: &Path, stop: Stop, counts: fn(&Path) -> bool) -> Result<Self> {
+        Ok(Self { counts: Some(counts), ..Self::new(root, stop)? })
+    }
+
+    /// How many it came by.
+    pub fn n_hidden(&self) -> u64 {
+        self.n_hidden
     }
 
     /// The key of a path that the walk came by.
@@ -169,6 +193,9 @@ impl Walk {
         }
         if path.file_name().is_some_and(|name| is_hidden(name.as_encoded_bytes(), is_folder)) {
             self.pass_by(is_folder, &entry);
+            if let Some(counts) = self.counts {
+                self.n_hidden += n_in(&path, counts, &self.stop);
+            }
             return Ok(None);
         }
         if !is_folder {
@@ -225,6 +252,18 @@ impl Iterator for Walk {
         }
         None
     }
+}
+
+/// Files that count in what is hidden, itself or folders, but not in folders that systems and stages make; no link is followed,
+/// and what cannot be read holds none.
+fn n_in(hidden: &Path, counts: fn(&Path) -> bool, stop: &Stop) -> u64 {
+    let is_systems = |entry: &DirEntry| {
+        let is_folder = entry.file_type().is_dir();
+        is_folder && (is_of_systems(entry.file_name().as_encoded_bytes()) || is_stages(entry.path()))
+    };
+    let entries = WalkDir::new(hidden).into_iter().filter_entry(|entry| !is_systems(entry));
+    let files = entries.take_while(|_| !stop.is_set()).flatten().filter(|entry| !entry.file_type().is_dir());
+    files.filter(|file| counts(file.path())).count() as u64
 }
 
 /// True for a link to nothing, or to itself.

@@ -62,7 +62,7 @@ pub use lmdb_writer::LmdbWriter;
 pub use picture::Picture;
 pub use pixel_box::{PixelBox, SampleBox, read_boxes, write_boxes};
 pub use readers::Records;
-pub use readers::passed_over::{PassedOver, in_words};
+pub use readers::passed_over::{HIDDEN, PassedOver, in_words};
 pub use record::{Payload, Record};
 pub use reduced::{ReducedPicture, Thumbnail, decode_reduced, decode_thumbnail};
 pub use resize::{Filter, Resize, Window};

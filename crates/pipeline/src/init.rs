@@ -4,7 +4,7 @@ use std::io::{ErrorKind, Write as _};
 use std::path::Path;
 
 use anyhow::{Context as _, bail};
-use dcgan_images::Source;
+use dcgan_images::{Source, in_words};
 
 use crate::counting::counted;
 
@@ -33,7 +33,7 @@ impl Suited {
     /// Minibatches of a tenth of the pictures at most, so that no two of them are alike, and as many as suffice for 25 passes,
     /// 2,000 at least.
     fn to(n_pictures: Option<u64>) -> Self {
-        let n = n_pictures.filter(|n| *n > 0).unwrap_or(UNCOUNTED);
+        let n = n_pictures.unwrap_or(UNCOUNTED);
         let largest =
             |most: u64| (1..=most.ilog2()).map(|power| 1 << power).rfind(|size| n >= 10 * size).unwrap_or(2);
         let batch_size = largest(128);
@@ -53,9 +53,6 @@ impl Suited {
     /// What is wrong with the number, if something is.
     pub fn warning(&self) -> Option<String> {
         match self.n_pictures {
-            Some(0) => Some(
-                "holds no picture that is read (JPEG, PNG, WebP, GIF, BMP or TIFF, not hidden)".to_owned(),
-            ),
             Some(n) if n < 150 => Some(format!(
                 "holds {} only: a generator learns so few by heart; some thousands serve better",
                 counted(n, "picture")
@@ -93,8 +90,8 @@ pub fn manifest(name: &str, photos: &str, suited: &Suited) -> String {
 /// without its ending becomes the pipeline's.
 ///
 /// # Errors
-/// If the file exists, has a name that no pipeline can have, or cannot be written; if `photos` is a file, cannot be read, or
-/// holds the present folder.
+/// If the file exists, has a name that no pipeline can have, or cannot be written; if `photos` is a file, cannot be read, holds
+/// no picture, or holds the present folder.
 pub fn write(path: &Path, photos: &Path) -> anyhow::Result<Suited> {
     let name = path.file_stem().and_then(|name| name.to_str()).unwrap_or_default();
     if !crate::check::is_well_formed(name) {
@@ -134,7 +131,20 @@ pub fn write(path: &Path, photos: &Path) -> anyhow::Result<Suited> {
 /// The pictures in a folder, by their names: none is opened.
 fn count(folder: &Path) -> anyhow::Result<u64> {
     let source = Source::Folder { path: folder.to_owned(), classes: false };
-    Ok(source.n_images()?.unwrap_or(0))
+    match source.n_images()? {
+        None | Some(0) => {
+            let passed_over = source.passed_over()?;
+            let found = match passed_over.is_empty() {
+                true => "none".to_owned(),
+                false => format!("other files: {}", in_words(&passed_over)),
+            };
+            bail!(
+                "{}: expected pictures (JPEG, PNG, WebP, GIF, BMP or TIFF), found {found}",
+                folder.display()
+            )
+        }
+        Some(n) => Ok(n),
+    }
 }
 
 #[cfg(test)]

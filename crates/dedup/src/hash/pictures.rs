@@ -1,11 +1,11 @@
 //! `pictures.npy`: the 32×32 pictures, uint8, (N, 3, 32, 32).
 
-use std::path::Path;
+use std::io::{Read, Seek, SeekFrom};
+use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
-use std::io::{Read, Seek, SeekFrom};
-
 use dcgan_files::npy::{self, HEAD_BYTES};
+use dcgan_files::regular;
 
 use crate::preprocess::{PICTURE_BYTES, SIDE};
 use crate::{DedupError, Result};
@@ -18,6 +18,7 @@ pub(super) fn header(n: u64) -> Vec<u8> {
 /// The pictures of a hashed set, read as they are asked for.
 #[derive(Debug)]
 pub struct Pictures {
+    path: PathBuf,
     file: Mutex<fs_err::File>,
     n: u64,
 }
@@ -40,7 +41,7 @@ impl Pictures {
                 format!("{n_bytes} bytes of them or of another shape"),
             ));
         }
-        Ok(Self { file: Mutex::new(file), n })
+        Ok(Self { path: path.to_path_buf(), file: Mutex::new(file), n })
     }
 
     /// The number of pictures.
@@ -62,8 +63,27 @@ impl Pictures {
         let mut file = self.file.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         for (&image, picture) in images.iter().zip(bytes.chunks_exact_mut(PICTURE_BYTES)) {
             file.seek(SeekFrom::Start(HEAD_BYTES as u64 + u64::from(image) * PICTURE_BYTES as u64))?;
-            file.read_exact(picture)?;
+            regular::read_exact(&self.path, &mut *file, picture)?;
         }
         Ok(bytes)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_that_is_cut_short_is_named() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("pictures.npy");
+        fs_err::write(&path, [header(2), vec![7; 2 * PICTURE_BYTES]].concat()).unwrap();
+        let pictures = Pictures::open(&path, 2).unwrap();
+        assert_eq!(pictures.read(&[1]).unwrap(), [7; PICTURE_BYTES]);
+        let cut = HEAD_BYTES + PICTURE_BYTES + 100;
+        fs_err::OpenOptions::new().write(true).open(&path).unwrap().set_len(cut as u64).unwrap();
+        let message = pictures.read(&[0, 1]).unwrap_err().to_string();
+        let expected = "pictures.npy: expected 3072 more bytes, found 100 and the end of the file";
+        assert!(message.ends_with(expected), "{message}");
     }
 }

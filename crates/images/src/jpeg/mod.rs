@@ -1,4 +1,6 @@
-//! JPEG files, at their full size or reduced: one decoder, so that every stage judges a file alike.
+//! JPEG files, at their full size or reduced: one decoder, so that every stage judges a file alike. Data that is missing, left over
+//! or impossible is found; a changed bit that leaves a valid stream of codes is not, as the format has no checksums: pixels are
+//! then wrong from there to the next restart marker or the end.
 
 mod libjpeg;
 mod segments;

@@ -19,24 +19,12 @@ pub(crate) mod tar_shards;
 use std::io::Read;
 use std::path::Path;
 
+pub(crate) use dcgan_files::regular::read_up_to;
+
 use crate::{ImagesError, Record, Result, key};
 
 /// A data set's records, one after the other.
 pub type Records = Box<dyn Iterator<Item = Result<Record>> + Send>;
-
-/// Reads until `buffer` is full or the stream ends; returns how many bytes there were.
-pub(crate) fn read_up_to(stream: &mut dyn Read, buffer: &mut [u8]) -> std::io::Result<usize> {
-    let mut n_read = 0;
-    while n_read < buffer.len() {
-        match stream.read(&mut buffer[n_read..]) {
-            Ok(0) => break,
-            Ok(n) => n_read += n,
-            Err(e) if e.kind() == std::io::ErrorKind::Interrupted => {}
-            Err(e) => return Err(e),
-        }
-    }
-    Ok(n_read)
-}
 
 /// Fills `buffer`, which begins at byte `offset` of the file `path`.
 pub(crate) fn read_exact(path: &Path, stream: &mut dyn Read, offset: u64, buffer: &mut [u8]) -> Result<()> {

@@ -1,4 +1,5 @@
-//! Files in folders and tars that are not read because of their names: counted by ending and listed, lest they be missed.
+//! Files in folders and tars that are not read because of their names: counted by ending and listed, lest they be missed. Hidden
+//! pictures are only counted.
 
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
@@ -6,15 +7,19 @@ use std::path::Path;
 
 use super::folder::has_image_ending;
 use super::tar_members::{self, Kind};
-use super::tar_shards::{is_hidden, shards};
+use super::tar_shards::{is_hidden, is_systems, shards};
 use crate::Result;
 use crate::source::Source;
 use crate::walk::{Found, Stop, Walk};
 
-/// How many files of each ending (in lower case, with its full stop; empty for none) are not read.
+/// How many files of each ending (in lower case, with its full stop; empty for none) are not read, and how many pictures that are
+/// [`HIDDEN`].
 pub type PassedOver = BTreeMap<String, u64>;
 
-/// In words: `3 .heic, 1 .txt`.
+/// Where the pictures are counted whose names, or a folder's that they are in, begin with a full stop.
+pub const HIDDEN: &str = "hidden";
+
+/// In words: `3 .heic, 1 .txt, 2 hidden`.
 pub fn in_words(passed_over: &PassedOver) -> String {
     let named = |ending: &String| match ending.as_str() {
         "" => "without an ending".to_owned(),
@@ -26,7 +31,7 @@ pub fn in_words(passed_over: &PassedOver) -> String {
 
 /// Tells `each` the key of every file that is not read, and why.
 pub(crate) fn visit(source: &Source, each: &mut dyn FnMut(&str, &str) -> Result<()>) -> Result<PassedOver> {
-    let mut counts = PassedOver::new();
+    let (mut counts, mut n_hidden) = (PassedOver::new(), 0);
     let mut note = |path: &Path, key: String| {
         if has_image_ending(path) {
             return Ok(());
@@ -38,13 +43,18 @@ pub(crate) fn visit(source: &Source, each: &mut dyn FnMut(&str, &str) -> Result<
         each(&key, &why)
     };
     match source {
-        Source::Folder { path, .. } | Source::ImageNetFolder { path } => in_folder(path, &mut note)?,
+        Source::Folder { path, .. } | Source::ImageNetFolder { path } => {
+            n_hidden += in_folder(path, &mut note)?
+        }
         Source::Tar { path } => {
             for shard in shards(path)? {
-                in_tar(&shard, &mut note)?;
+                n_hidden += in_tar(&shard, &mut note)?;
             }
         }
         _ => {}
+    }
+    if n_hidden > 0 {
+        counts.insert(HIDDEN.to_owned(), n_hidden);
     }
     Ok(counts)
 }
@@ -62,28 +72,31 @@ fn why(ending: &str) -> String {
     format!("not read: {named}, not as a JPEG, PNG, WebP, GIF, BMP or TIFF does{advice}")
 }
 
-/// Files below `folder`, as the readers come by them.
-fn in_folder(folder: &Path, note: &mut dyn FnMut(&Path, String) -> Result<()>) -> Result<()> {
-    let mut walk = Walk::new(folder, Stop::default())?;
+/// Files below `folder`, as the readers come by them; returns how many pictures are hidden.
+fn in_folder(folder: &Path, note: &mut dyn FnMut(&Path, String) -> Result<()>) -> Result<u64> {
+    let mut walk = Walk::counting_hidden(folder, Stop::default(), has_image_ending)?;
     while let Some(found) = walk.next() {
         if let Found::File(path) = found? {
             let key = walk.key(&path);
             note(&path, key)?;
         }
     }
-    Ok(())
+    Ok(walk.n_hidden())
 }
 
-/// Files of a tar, by its headers alone.
-fn in_tar(shard: &Path, note: &mut dyn FnMut(&Path, String) -> Result<()>) -> Result<()> {
-    let name = super::name_of(shard);
+/// Files of a tar, by its headers alone; returns how many pictures are hidden.
+fn in_tar(shard: &Path, note: &mut dyn FnMut(&Path, String) -> Result<()>) -> Result<u64> {
+    let (name, mut n_hidden) = (super::name_of(shard), 0);
     // Whether it is whole is for those who read its pictures.
     tar_members::visit_headers(shard, false, &mut |member| {
-        if member.kind == Kind::File && !is_hidden(member.path()) {
-            note(member.path(), format!("{name}/{}", member.key))?;
+        match member.kind == Kind::File {
+            true if !is_hidden(member.path()) => note(member.path(), format!("{name}/{}", member.key))?,
+            true if !is_systems(member.path()) && has_image_ending(member.path()) => n_hidden += 1,
+            _ => {}
         }
         Ok(ControlFlow::Continue(()))
-    })
+    })?;
+    Ok(n_hidden)
 }
 
 #[cfg(test)]
@@ -94,9 +107,22 @@ mod tests {
     fn files_of_other_endings_are_counted_and_named() {
         let folder = tempfile::tempdir().unwrap();
         let root = folder.path().join("photos");
-        for name in
-            ["a.jpg", "b.JFIF", "c.HEIC", "deep/d.heic", "deep/e.mpo", "notes.txt", "README", ".hidden.txt"]
-        {
+        for name in [
+            "a.jpg",
+            "b.JFIF",
+            "c.HEIC",
+            "deep/d.heic",
+            "deep/e.mpo",
+            "notes.txt",
+            "README",
+            ".hidden.txt",
+            // Hidden pictures; a system's thumbnails are none.
+            "deep/.f.jpg",
+            ".git/objects/g.PNG",
+            ".git/config",
+            "deep/@eaDir/h.jpg",
+            ".trash/@eaDir/i.jpg",
+        ] {
             let path = root.join(name);
             std::fs::create_dir_all(path.parent().unwrap()).unwrap();
             std::fs::write(path, name).unwrap();
@@ -106,7 +132,7 @@ mod tests {
         let listed = folder.path().join("bad.csv");
         std::fs::write(&listed, "key,reason\n").unwrap();
         let counts = source.list_passed_over(&listed).unwrap();
-        assert_eq!(in_words(&counts), "1 without an ending, 2 .heic, 1 .txt");
+        assert_eq!(in_words(&counts), "1 without an ending, 2 .heic, 1 .txt, 2 hidden");
         let text = std::fs::read_to_string(&listed).unwrap();
         let lines: Vec<&str> = text.lines().collect();
         assert_eq!(lines.len(), 5);
@@ -124,6 +150,6 @@ mod tests {
         archive.append_dir_all("photos", &root).unwrap();
         archive.finish().unwrap();
         let counts = Source::Tar { path: tar }.passed_over().unwrap();
-        assert_eq!((counts.get(".heic"), counts.get(".jpg")), (Some(&2), None));
+        assert_eq!(in_words(&counts), "1 without an ending, 2 .heic, 1 .txt, 2 hidden");
     }
 }

@@ -61,6 +61,11 @@ pub(crate) fn is_hidden(member: &Path) -> bool {
     parts.next().is_some_and(|name| is_hidden(name, false)) || parts.any(|folder| is_hidden(folder, true))
 }
 
+/// Whether a member lies in a folder that a system makes for itself.
+pub(crate) fn is_systems(member: &Path) -> bool {
+    member.iter().any(|part| walk::is_of_systems(part.as_encoded_bytes()))
+}
+
 /// Sends every image of an archive; false if nobody listens any more.
 fn send_all(path: &Path, sender: &SyncSender<Result<Record>>) -> Result<bool> {
     let source = name_of(path);

@@ -149,7 +149,7 @@ impl ImageStore {
     /// Every image's label, read from `index.parquet`.
     ///
     /// # Errors
-/// [`ImagesError::Io`] and [`ImagesError::Files`]; [`ImagesError::Layout`] for a label of which `meta.json` names no class,
+    /// [`ImagesError::Io`] and [`ImagesError::Files`]; [`ImagesError::Layout`] for a label of which `meta.json` names no class,
     /// where it names classes.
     pub fn labels(&self) -> Result<Vec<Option<u32>>> {
         let path = self.folder.join(INDEX);

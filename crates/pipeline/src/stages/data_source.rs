@@ -2,7 +2,7 @@
 
 use std::path::{Component, Path, PathBuf};
 
-use dcgan_images::{Source, in_words};
+use dcgan_images::{HIDDEN, Source, in_words};
 
 use super::info::{KeyInfo, optional};
 use super::{Artifact, ConfigProblem, External, Form, Input, InputRef};
@@ -136,7 +136,7 @@ pub(super) fn tell_left_out(
 }
 
 /// Lists the files of a set that are not named as pictures in `bad.csv`, and says, also in the metrics, how many there
-/// are of each ending.
+/// are of each ending, and how many pictures are hidden.
 pub(super) fn list_passed_over(
     source: &Source,
     ctx: &Context<'_>,
@@ -144,8 +144,8 @@ pub(super) fn list_passed_over(
 ) -> anyhow::Result<()> {
     let passed_over = source.list_passed_over(&ctx.out.join("bad.csv"))?;
     if !passed_over.is_empty() {
-        ctx.progress()
-            .warn(format_args!("files that are not read: {} (see bad.csv)", in_words(&passed_over)));
+        let listed = if passed_over.keys().all(|kind| kind == HIDDEN) { "" } else { " (see bad.csv)" };
+        ctx.progress().warn(format_args!("files that are not read: {}{listed}", in_words(&passed_over)));
         metrics["not_read"] = serde_json::to_value(passed_over)?;
     }
     Ok(())

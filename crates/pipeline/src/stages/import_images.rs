@@ -63,7 +63,9 @@ pub(super) const INFO: KindInfo = KindInfo {
               pictures that could not be read, each with the reason (a field that begins with = + - @ or ' has a ' before \
               it, so that no spreadsheet runs it). Exactly one table under `source` says what is \
               read. Pictures are streamed; memory does not grow with their number. In folders and tars, files that \
-              are not named as JPEG, PNG, WebP, GIF, BMP or TIFF (.heic, .avif and others) are passed over.",
+              are not named as JPEG, PNG, WebP, GIF, BMP or TIFF (.heic, .avif and others) are passed over. A picture \
+              that breaks off or has impossible codes is bad; only PNG has checksums, and a changed bit in another format \
+              may give other pixels that no decoder can tell from the true ones.",
     keys: &[
         data_source::FROM,
         optional("source.cifar10.path", "folder", "", "CIFAR-10's binary version, cifar-10-batches-bin."),
@@ -209,6 +211,9 @@ impl Stage for ImportImages {
             ));
         }
         let mut differences = published::compare(&self.source, summary.n_images, self.from.is_some());
+        if let Some(doubt) = source.doubt()? {
+            ctx.progress().warn(doubt);
+        }
         if summary.n_bad > 0 {
             let text = format!("left out: {} that could not be read", counted(summary.n_bad, "picture"));
             differences.differences.push(text);
