@@ -163,8 +163,8 @@ pub(crate) fn stage(args: &StageArgs, progress: &Progress) -> anyhow::Result<()>
     } else {
         progress.note(format_args!("{}: unchanged", display(out)));
     }
-    // stage.json has them to the last digit.
-    print_json(&counting::figures(&record.metrics))
+    // stage.json has all of them, to the last digit.
+    print_json(&counting::short_figures(&record.metrics))
 }
 
 fn stage_help() -> String {

@@ -24,6 +24,24 @@ pub fn figures(value: &serde_json::Value) -> serde_json::Value {
     }
 }
 
+/// Items of an array that a summary shows, at most: a size or the row of a table has fewer.
+const N_SHOWN: usize = 12;
+
+/// [`figures`] for a terminal: in place of an array of many items stands how many there are.
+pub fn short_figures(value: &serde_json::Value) -> serde_json::Value {
+    use serde_json::Value;
+    match value {
+        Value::Array(items) if items.len() > N_SHOWN => {
+            format!("[{}]", counted(items.len() as u64, "value")).into()
+        }
+        Value::Array(items) => items.iter().map(short_figures).collect(),
+        Value::Object(entries) => {
+            entries.iter().map(|(key, value)| (key.clone(), short_figures(value))).collect()
+        }
+        other => figures(other),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -41,5 +59,8 @@ mod tests {
         }
         let json = serde_json::json!({"a": [0.7070000000000001, 3], "b": null});
         assert_eq!(figures(&json).to_string(), r#"{"a":[0.707,3],"b":null}"#);
+        let json = serde_json::json!({"a": [[0.1 + 0.2, 3], vec![0; 301]], "b": vec!["x"; 12]});
+        let expected = serde_json::json!({"a": [[0.3, 3], "[301 values]"], "b": vec!["x"; 12]});
+        assert_eq!(short_figures(&json), expected);
     }
 }
