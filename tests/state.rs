@@ -185,7 +185,7 @@ fn a_run_that_goes_on_is_told_by_its_process_and_what_waits_for_it() {
     let since = Instant::now();
     let shown = loop {
         let shown = place.stdout(&["status", "m.toml"]);
-        if shown.contains("running  train") || since.elapsed() > Duration::from_secs(60) {
+        if shown.contains(", at minibatch ") || since.elapsed() > Duration::from_secs(60) {
             break shown;
         }
         std::thread::sleep(Duration::from_millis(50));
@@ -204,6 +204,10 @@ fn a_run_that_goes_on_is_told_by_its_process_and_what_waits_for_it() {
         "{shown}"
     );
     assert!(!shown.contains("interrupted") && !shown.contains("not run yet"), "{shown}");
+    // What it makes is no other version, and half done only in that it is being made.
+    assert!(!shown.contains("half done") && shown.contains(", at minibatch "), "{shown}");
+    assert_eq!(json[2]["other_versions"], Value::Array(Vec::new()), "{json}");
+    assert!((1..=600).contains(&json[2]["now"]["minibatch"].as_u64().unwrap()), "{json}");
     assert_eq!(json[2]["now"]["is"], "running");
     assert_eq!(json[2]["now"]["pid"], pid);
     assert!(json[2]["now"]["since"].as_str().unwrap().starts_with("20"), "{json}");
@@ -212,5 +216,6 @@ fn a_run_that_goes_on_is_told_by_its_process_and_what_waits_for_it() {
     // Killed, it is at work no more.
     let shown = place.stdout(&["status", "m.toml"]);
     assert!(shown.contains("missing  train    train_gan\n           a run of it did not end"), "{shown}");
+    assert!(shown.contains("other versions: 1 half done"), "{shown}");
     assert!(shown.contains("missing  samples"), "{shown}");
 }

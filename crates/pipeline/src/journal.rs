@@ -15,6 +15,7 @@ use crate::clock::rfc3339;
 use crate::folder::write_whole;
 use crate::hidden::Hidden;
 use crate::lock;
+use crate::version::Version;
 
 /// One line of the file.
 #[derive(Debug, Serialize, Deserialize)]
@@ -28,6 +29,9 @@ enum Line {
     Started {
         stage: String,
         at: String,
+        /// The name of the version's folder, of a stage that can be resumed.
+        #[serde(default)]
+        version: Option<String>,
     },
     Ended {
         stage: String,
@@ -57,9 +61,10 @@ impl Journal {
         Self { file: file.map(Mutex::new), path }
     }
 
-    /// A stage starts.
-    pub fn started(&self, stage: &str) {
-        self.add(&Line::Started { stage: stage.to_owned(), at: rfc3339(SystemTime::now()) });
+    /// A stage starts; one that can be resumed works in the folder of this version.
+    pub fn started(&self, stage: &str, version: Option<&Version>) {
+        let (stage, at) = (stage.to_owned(), rfc3339(SystemTime::now()));
+        self.add(&Line::Started { stage, at, version: version.map(Version::name) });
     }
 
     /// A stage has ended, or will not be started.
@@ -97,13 +102,22 @@ fn line(line: &Line) -> Vec<u8> {
     bytes
 }
 
+/// A stage that runs.
+#[derive(Debug)]
+pub struct Running {
+    /// Since when, RFC 3339, UTC.
+    pub since: String,
+    /// The name of the folder that it works in, where it can be resumed.
+    pub version: Option<String>,
+}
+
 /// What the run that holds a folder is at.
 #[derive(Debug)]
 pub struct AtWork {
     /// Who runs.
     pub by: lock::Holder,
-    /// The stages that run, with the time since when, RFC 3339, UTC.
-    pub running: BTreeMap<String, String>,
+    /// The stages that run.
+    pub running: BTreeMap<String, Running>,
     /// The stages whose turn comes.
     pub waiting: BTreeSet<String>,
     /// The stages that failed, where it goes on without them.
@@ -126,9 +140,9 @@ pub fn at_work(run_folder: &Path) -> Option<AtWork> {
     for line in lines {
         match line {
             Line::Run { .. } => {}
-            Line::Started { stage, at } => {
+            Line::Started { stage, at: since, version } => {
                 found.waiting.remove(&stage);
-                found.running.insert(stage, at);
+                found.running.insert(stage, Running { since, version });
             }
             Line::Ended { stage, is_done } => {
                 found.waiting.remove(&stage);
@@ -159,9 +173,9 @@ mod tests {
         let lock = Lock::of_folder(&run, &progress).unwrap();
         assert!(at_work(&run).unwrap().waiting.is_empty());
         let journal = Journal::begin(&run, ids);
-        journal.started("a");
+        journal.started("a", None);
         journal.ended("a", true);
-        journal.started("b");
+        journal.started("b", None);
         journal.ended("c", false);
         let found = at_work(&run).unwrap();
         assert_eq!(found.by.pid, std::process::id());

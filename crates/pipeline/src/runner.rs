@@ -8,7 +8,7 @@ use anyhow::bail;
 
 use crate::check::{out_among_inputs, outside, runs_among_inputs};
 use crate::clock::duration;
-use crate::counting::{counted, figures};
+use crate::counting::{counted, short_figures};
 use crate::device::DeviceChoice;
 use crate::execute::{Job, execute, restore};
 use crate::folder::Target;
@@ -294,11 +294,13 @@ fn run_one(
             Err(error) => progress.detail(format_args!("  {} cannot be used: {error:#}", kept.display())),
         }
     }
-    journal.started(&stage.id);
+    let version =
+        stage.config.info().is_resumable.then(|| Version::of(job.config, &job.inputs)).transpose()?;
+    journal.started(&stage.id, version.as_ref());
     say_why(progress, label, stage.config.info().name, &assessment);
     let record = execute(job, &planner.memo, progress)?;
     progress.note(format_args!("{label}: done in {}", duration(record.seconds)));
-    progress.detail(format_args!("  metrics {}", figures(&record.metrics)));
+    progress.detail(format_args!("  metrics {}", short_figures(&record.metrics)));
     for (file, output) in &record.outputs {
         progress.detail(format_args!(
             "  wrote {} ({})",

@@ -1,12 +1,17 @@
 //! How the stages of a manifest stand.
 
 use std::collections::BTreeSet;
+use std::ffi::OsStr;
 use std::fmt::{self, Write as _};
+use std::io::{Read as _, Seek as _, SeekFrom};
+use std::path::Path;
 
+use fs_err as fs;
 use serde::Serialize;
 
+use crate::counting::grouped;
 use crate::folder::Target;
-use crate::journal::{self, AtWork};
+use crate::journal::{self, AtWork, Running};
 use crate::kept::{KeptVersion, line, of_stage};
 use crate::plan::{Planner, State};
 use crate::stages::StageConfig;
@@ -24,6 +29,8 @@ pub enum Now {
         host: String,
         /// Since when, RFC 3339, UTC.
         since: String,
+        /// The minibatch that a training was at when it last noted it.
+        minibatch: Option<u64>,
     },
     /// Its turn comes.
     Waiting {
@@ -35,20 +42,45 @@ pub enum Now {
 }
 
 impl Now {
-    fn of(stage: &str, work: &AtWork) -> Option<Self> {
+    /// What it does about a stage, of which `versions` are half done.
+    fn of(stage: &str, work: &AtWork, versions: &[KeptVersion]) -> Option<Self> {
         let (pid, host) = (work.by.pid, work.by.host.clone());
         match work.running.get(stage) {
-            Some(since) => Some(Self::Running { pid, host, since: since.clone() }),
+            Some(running) => {
+                let own = versions.iter().find(|version| is_in_work(version, running));
+                let minibatch = own.and_then(|own| last_minibatch(&own.path.join("metrics.jsonl")));
+                Some(Self::Running { pid, host, since: running.since.clone(), minibatch })
+            }
             None if work.waiting.contains(stage) => Some(Self::Waiting { pid, host }),
             None => None,
         }
     }
 }
 
+/// Whether a version is the one that a stage which runs is making.
+fn is_in_work(version: &KeptVersion, running: &Running) -> bool {
+    !version.is_complete && version.path.file_name() == running.version.as_deref().map(OsStr::new)
+}
+
+/// The `step` of the last whole line of a training's curves.
+fn last_minibatch(curves: &Path) -> Option<u64> {
+    let mut file = fs::File::open(curves).ok()?;
+    let n_bytes = file.metadata().ok()?.len();
+    file.seek(SeekFrom::Start(n_bytes.saturating_sub(1 << 14))).ok()?;
+    let mut end = Vec::new();
+    file.read_to_end(&mut end).ok()?;
+    let whole = end.iter().rposition(|byte| *byte == b'\n')?;
+    let line = end[..whole].rsplit(|byte| *byte == b'\n').next()?;
+    serde_json::from_slice::<serde_json::Value>(line).ok()?.get("step")?.as_u64()
+}
+
 impl fmt::Display for Now {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Running { pid, host, since } => write!(f, "in process {pid} on {host}, since {since}"),
+            Self::Running { pid, host, since, minibatch } => {
+                write!(f, "in process {pid} on {host}, since {since}")?;
+                minibatch.map_or(Ok(()), |minibatch| write!(f, ", at minibatch {}", grouped(minibatch)))
+            }
             Self::Waiting { pid, host } => write!(f, "its turn comes in the run of process {pid} on {host}"),
         }
     }
@@ -75,7 +107,8 @@ pub struct StageStatus {
     pub folder: std::path::PathBuf,
     /// Finished stages of elsewhere that it reads, as their paths are written.
     pub reads: Vec<String>,
-    /// Its versions that are not in its place: complete ones that were replaced, and half-done ones; the newest first.
+    /// Its versions that are not in its place: complete ones that were replaced, and half-done ones, without the one that a run
+    /// is making; the newest first.
     pub other_versions: Vec<KeptVersion>,
 }
 
@@ -102,7 +135,13 @@ pub fn status(
             blocked.insert(idx);
         }
         let is_at_work = assessment.state != State::Fresh && !is_blocked;
-        let now = work.as_ref().filter(|_| is_at_work).and_then(|work| Now::of(&stage.id, work));
+        let mut other_versions =
+            Target::at(&planner.target(idx)).map_or_else(|_| Vec::new(), |target| of_stage(&target));
+        let work = work.as_ref().filter(|_| is_at_work);
+        let now = work.and_then(|work| Now::of(&stage.id, work, &other_versions));
+        if let Some(running) = work.and_then(|work| work.running.get(&stage.id)) {
+            other_versions.retain(|version| !is_in_work(version, running));
+        }
         let mut reasons = assessment.reasons;
         if now.is_some() {
             // Its folder is half made because it is being made.
@@ -118,8 +157,7 @@ pub fn status(
             reasons,
             folder: planner.target(idx),
             reads: paths_read(&stage.config),
-            other_versions: Target::at(&planner.target(idx))
-                .map_or_else(|_| Vec::new(), |target| of_stage(&target)),
+            other_versions,
         });
     }
     Ok(all)
