@@ -418,6 +418,6 @@ fn init_counts_the_pictures() {
     assert!(text.contains("batch_size = 4\n") && !text.contains('@'), "{text}");
     place.stderr(&["check", "my-images.toml"]);
     std::fs::create_dir(place.path("empty")).unwrap();
-    let told = place.stderr(&["init", "--folder", "empty", "e.toml"]);
-    assert!(told.contains("warning: empty holds no picture that is read"), "{told}");
+    let told = place.fails(1, &["init", "--folder", "empty", "e.toml"]);
+    assert!(told.contains("empty: expected pictures") && !place.path("e.toml").exists(), "{told}");
 }
