@@ -26,7 +26,7 @@ pub(super) const FOLDER: KeyInfo = optional(
     "source.folder.path",
     "folder",
     "",
-    "JPEG, PNG, WebP, GIF, BMP and TIFF pictures, also in folders below; hidden ones are passed over.",
+    "JPEG, PNG, WebP, GIF, BMP and TIFF pictures, also in folders below; hidden ones are counted and passed over.",
 );
 
 /// Tars.
