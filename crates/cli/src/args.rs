@@ -1,16 +1,15 @@
 //! The command line.
-
 use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::builder::{PathBufValueParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand, ValueHint};
 use clap_complete::Shell;
-use dcgan_pipeline::device::DeviceChoice;
-use dcgan_pipeline::kept::Limits;
-use dcgan_pipeline::manifest::with_home;
-use dcgan_pipeline::progress::Verbosity;
-use dcgan_pipeline::selection::Selection;
+use dcgan_engine::kept::Limits;
+use dcgan_engine::manifest::with_home;
+use dcgan_engine::progress::Verbosity;
+use dcgan_engine::selection::Selection;
+use dcgan_stages::device::DeviceChoice;
 
 /// A path, of which a leading `~` is the home folder also where no shell has put it, as in `--out=~/x`.
 fn path() -> impl TypedValueParser<Value = PathBuf> {
@@ -249,7 +248,7 @@ impl RunArgs {
 #[derive(Debug, Args)]
 pub(crate) struct DeviceArgs {
     /// Where networks run: cpu, cuda or cuda:N, the latter two with /f32, /tf32 (default) or /bf16 behind [default: cpu]
-    #[arg(long, value_parser = dcgan_pipeline::device::parse)]
+    #[arg(long, value_parser = dcgan_stages::device::parse)]
     pub(crate) device: Option<DeviceChoice>,
 }
 
@@ -282,13 +281,13 @@ pub(crate) struct GcArgs {
     #[arg(required = true, value_name = "MANIFEST", value_parser = path())]
     pub(crate) manifests: Vec<PathBuf>,
     /// Count kept versions that were replaced, or half-done ones last written, longer ago (such as 12h, 30d, 4w)
-    #[arg(long, value_name = "AGE", value_parser = dcgan_pipeline::clock::parse_duration)]
+    #[arg(long, value_name = "AGE", value_parser = dcgan_engine::clock::parse_duration)]
     older_than: Option<Duration>,
     /// Count all but the newest N kept and half-done versions of each stage
     #[arg(long, value_name = "N")]
     keep: Option<usize>,
     /// Count the oldest kept and half-done versions until the rest fits (such as 500MB, 20GB)
-    #[arg(long, value_name = "SIZE", value_parser = dcgan_pipeline::space::parse_bytes)]
+    #[arg(long, value_name = "SIZE", value_parser = dcgan_engine::space::parse_bytes)]
     max_size: Option<u64>,
     /// Change a variable (K=V) of the manifests, as for `run`; may be repeated
     #[arg(long, value_name = "K=V")]

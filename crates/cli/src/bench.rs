@@ -1,7 +1,6 @@
 //! `dcgan bench`.
-
-use dcgan_pipeline::bench::{self, BenchOptions, BenchResult};
-use dcgan_pipeline::progress::Progress;
+use dcgan_engine::progress::Progress;
+use dcgan_stages::bench::{self, BenchOptions, BenchResult};
 
 use crate::args::{BenchArgs, BenchKind};
 use crate::verbs::{Usage, print, print_json};

@@ -4,18 +4,16 @@ mod args;
 mod bench;
 #[cfg(target_os = "linux")]
 mod bus_error;
-mod door;
+mod getting_started;
 mod verbs;
-
 use std::process::ExitCode;
 
-use clap::Parser as _;
-use dcgan_pipeline::interrupt::{Interrupt, Interrupted};
-use dcgan_pipeline::manifest::Problems;
-use dcgan_pipeline::progress::Progress;
-use dcgan_pipeline::terminal::{hook_panics, say};
-
 use args::{Cli, Verb};
+use clap::Parser as _;
+use dcgan_engine::interrupt::{Interrupt, Interrupted};
+use dcgan_engine::manifest::Problems;
+use dcgan_engine::progress::Progress;
+use dcgan_engine::terminal::{hook_panics, say};
 
 const FAILED: u8 = 1;
 const USAGE: u8 = 2;
@@ -29,11 +27,12 @@ fn main() -> ExitCode {
         Ok(cli) => cli,
         Err(error) => return unparsed(&error),
     };
-    dcgan_pipeline::keep_freed_memory();
+    dcgan_engine::memory::keep_freed();
     let interrupt = Interrupt::default();
     listen(&interrupt);
     let progress = Progress::new(cli.verbosity(), interrupt.clone());
-    let done = dcgan_pipeline::start_threads().map_err(Into::into).and_then(|()| work(&cli.verb, &progress));
+    let done =
+        dcgan_files::threads::start_all().map_err(Into::into).and_then(|()| work(&cli.verb, &progress));
     match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
@@ -53,10 +52,10 @@ fn work(verb: &Verb, progress: &Progress) -> anyhow::Result<()> {
         Verb::Compare(args) => verbs::compare(args),
         Verb::Stage(args) => verbs::stage(args, progress),
         Verb::Bench(args) => bench::bench(args, progress),
-        Verb::Init(args) => door::init(args, progress),
-        Verb::Schema => door::print_schema(),
-        Verb::Completions { shell } => door::completions(*shell),
-        Verb::Man => door::man(),
+        Verb::Init(args) => getting_started::init(args, progress),
+        Verb::Schema => getting_started::print_schema(),
+        Verb::Completions { shell } => getting_started::completions(*shell),
+        Verb::Man => getting_started::man(),
     }
 }
 

@@ -1,22 +1,23 @@
 //! The verbs, each a few calls into the pipeline crate.
-
 use std::collections::BTreeSet;
 use std::fmt;
 use std::path::Path;
 
 use anyhow::Context as _;
 use clap::CommandFactory as _;
-use dcgan_pipeline::check::outside;
-use dcgan_pipeline::dag::{mermaid, svg};
-use dcgan_pipeline::manifest::{Manifest, Problems, check_outside, parse_arguments, suggestion};
-use dcgan_pipeline::plan::Planner;
-use dcgan_pipeline::progress::Progress;
-use dcgan_pipeline::report::{ReportData, summary};
-use dcgan_pipeline::runner::{self, RunOptions, RunSummary};
-use dcgan_pipeline::schedule::Policy;
-use dcgan_pipeline::selection::{indices, selected};
-use dcgan_pipeline::stages::{info, kind_names};
-use dcgan_pipeline::{compare, counting, gc, status, terminal};
+use dcgan_engine::check::outside;
+use dcgan_engine::manifest::{Manifest, Problems, check_outside, parse_arguments, suggestion};
+use dcgan_engine::plan::Planner;
+use dcgan_engine::progress::Progress;
+use dcgan_engine::runner::{self, Finished, RunOptions, RunSummary};
+use dcgan_engine::schedule::Policy;
+use dcgan_engine::selection::{indices, selected};
+use dcgan_engine::{alone, compare, figures, gc, status, terminal};
+use dcgan_files::words::counted;
+use dcgan_report::{ReportData, summary};
+use dcgan_stages::dag::{mermaid, svg};
+use dcgan_stages::device::DeviceChoice;
+use dcgan_stages::{KINDS, REPORT};
 
 use crate::args::{Cli, CompareArgs, DagArgs, GcArgs, ManifestArgs, RunArgs, StageArgs, StatusArgs};
 
@@ -33,16 +34,22 @@ impl fmt::Display for Usage {
 impl std::error::Error for Usage {}
 
 fn load(args: &ManifestArgs) -> anyhow::Result<Manifest> {
-    Manifest::load(&args.manifest, &args.set)
+    Manifest::load(&args.manifest, &args.set, &KINDS)
+}
+
+/// The name of a device that was asked for. One that is not there is told before the first stage, not after an hour.
+fn opened(device: Option<DeviceChoice>) -> anyhow::Result<Option<String>> {
+    device.unwrap_or_default().open()?;
+    Ok(device.map(|device| device.to_string()))
 }
 
 pub(crate) fn run(args: &RunArgs, progress: &Progress) -> anyhow::Result<()> {
     let manifest = load(&args.manifest)?;
-    let selection = args.selection();
+    let (selection, device) = (args.selection(), opened(args.device.device)?);
     if args.dry_run {
         let chosen = selected(&manifest, &selection)?;
         let forced = indices(&manifest, "--force", &selection.force)?.into_iter().collect();
-        let planner = Planner::new(&manifest, &args.runs.runs, progress, args.device.device);
+        let planner = Planner::new(&manifest, &args.runs.runs, progress, device.as_deref());
         if args.verify {
             planner.memo.verify();
         }
@@ -51,7 +58,7 @@ pub(crate) fn run(args: &RunArgs, progress: &Progress) -> anyhow::Result<()> {
     }
     let options = RunOptions {
         selection,
-        device: args.device.device,
+        device: device.clone(),
         runs: args.runs.runs.clone(),
         verifies: args.verify,
         policy: Policy { jobs: args.jobs as usize, keeps_going: args.keep_going },
@@ -62,21 +69,22 @@ pub(crate) fn run(args: &RunArgs, progress: &Progress) -> anyhow::Result<()> {
         n => format!(", {n} of them put back from the versions that are kept"),
     };
     let unchanged = if done.n_fresh == 1 { "was" } else { "were" };
-    let ran = counting::counted(done.n_run as u64, "stage");
+    let ran = counted(done.n_run as u64, "stage");
     progress.note(format_args!("{ran} ran, {} {unchanged} unchanged{restored}", done.n_fresh));
     print_results(&done)
 }
 
 /// The reports' tables and paths; without a report, the folders of the last stages.
 fn print_results(done: &RunSummary) -> anyhow::Result<()> {
-    for folder in &done.reports {
+    let reports: Vec<&Finished> = done.stages.iter().filter(|stage| stage.kind == REPORT).collect();
+    for Finished { folder, .. } in &reports {
         let data: ReportData = serde_json::from_slice(&fs_err::read(folder.join("report.json"))?)?;
         print(&summary(&data))?;
         print(&format!("\n{}\n", folder.join("report.html").display()))?;
     }
-    if done.reports.is_empty() {
-        for folder in &done.ends {
-            print(&format!("{}\n", folder.display()))?;
+    if reports.is_empty() {
+        for stage in done.stages.iter().filter(|stage| !stage.is_read) {
+            print(&format!("{}\n", stage.folder.display()))?;
         }
     }
     Ok(())
@@ -88,14 +96,15 @@ pub(crate) fn check(args: &ManifestArgs, progress: &Progress) -> anyhow::Result<
     if !list.is_empty() {
         return Err(Problems { list, is_usage: false }.into());
     }
-    let n_stages = counting::counted(manifest.stages.len() as u64, "stage");
+    let n_stages = counted(manifest.stages.len() as u64, "stage");
     progress.note(format_args!("{}: {n_stages}, no problems", args.manifest.display()));
     Ok(())
 }
 
 pub(crate) fn status(args: &StatusArgs, progress: &Progress) -> anyhow::Result<()> {
     let manifest = load(&args.manifest)?;
-    let planner = Planner::new(&manifest, &args.runs.runs, progress, args.device.device);
+    let device = args.device.device.map(|device| device.to_string());
+    let planner = Planner::new(&manifest, &args.runs.runs, progress, device.as_deref());
     if args.verify {
         planner.memo.verify();
     }
@@ -114,13 +123,21 @@ pub(crate) fn gc(args: &GcArgs, progress: &Progress) -> anyhow::Result<()> {
     let (folders, files): (Vec<_>, Vec<_>) = args.manifests.iter().cloned().partition(|path| path.is_dir());
     for path in &files {
         // What the manifest needs as it is written is needed too.
-        manifests.push(Manifest::load(path, &[])?);
+        manifests.push(Manifest::load(path, &[], &KINDS)?);
         if !args.set.is_empty() {
-            manifests.push(Manifest::load(path, &args.set).with_context(|| path.display().to_string())?);
+            let changed = Manifest::load(path, &args.set, &KINDS);
+            manifests.push(changed.with_context(|| path.display().to_string())?);
         }
     }
     let (runs, limits) = (args.runs.runs.as_path(), args.limits());
-    let search = gc::Search { manifests: &manifests, folders: &folders, runs, all: args.all, limits };
+    let search = gc::Search {
+        manifests: &manifests,
+        folders: &folders,
+        runs,
+        all: args.all,
+        limits,
+        registry: &KINDS,
+    };
     let found = gc::find(&search)?;
     if args.delete {
         gc::delete(&found, progress)?;
@@ -129,13 +146,13 @@ pub(crate) fn gc(args: &GcArgs, progress: &Progress) -> anyhow::Result<()> {
 }
 
 pub(crate) fn compare(args: &CompareArgs) -> anyhow::Result<()> {
-    let comparison = compare::compare(&args.first, &args.second)?;
+    let comparison = compare::compare(&args.first, &args.second, &KINDS)?;
     if args.json { print_json(&comparison) } else { print(&compare::text(&comparison)) }
 }
 
 pub(crate) fn stage(args: &StageArgs, progress: &Progress) -> anyhow::Result<()> {
     if args.list {
-        return print(&info::list());
+        return print(&KINDS.list());
     }
     let Some(kind) = &args.kind else {
         if args.help {
@@ -143,8 +160,8 @@ pub(crate) fn stage(args: &StageArgs, progress: &Progress) -> anyhow::Result<()>
         }
         return Err(Usage("which stage kind? `dcgan stage --list` lists them".to_owned()).into());
     };
-    let Some(info) = info::kind(kind) else {
-        let help = suggestion(kind, kind_names()).map(|help| format!("; {help}")).unwrap_or_default();
+    let Some(info) = KINDS.kind(kind) else {
+        let help = suggestion(kind, KINDS.names()).map(|help| format!("; {help}")).unwrap_or_default();
         let message = format!("there is no stage kind `{kind}`{help} (`dcgan stage --list` lists them)");
         return Err(Usage(message).into());
     };
@@ -154,23 +171,24 @@ pub(crate) fn stage(args: &StageArgs, progress: &Progress) -> anyhow::Result<()>
     let Some(out) = &args.out else {
         return Err(Usage("give the folder to make with `--out DIR`".to_owned()).into());
     };
-    let config = parse_arguments(kind, &args.arguments)?;
+    let device = opened(args.device.device)?;
+    let config = parse_arguments(kind, &args.arguments, &KINDS)?;
     check_outside(&config, &args.arguments)?;
-    let runner::Alone { record, has_run } =
-        runner::run_alone(&config, out, args.device.device, args.force, progress)?;
+    let alone::Alone { record, has_run } =
+        alone::run_alone(&config, out, device.as_deref(), args.force, progress)?;
     if has_run {
         progress.note(format_args!("{}: done in {:.1} s", display(out), record.seconds));
     } else {
         progress.note(format_args!("{}: unchanged", display(out)));
     }
     // stage.json has all of them, to the last digit.
-    print_json(&counting::short_figures(&record.metrics))
+    print_json(&figures::short_figures(&record.metrics))
 }
 
 fn stage_help() -> String {
     let mut command = Cli::command();
     let help = command.find_subcommand_mut("stage").map(|stage| stage.render_long_help().to_string());
-    format!("{}\nKinds:\n{}", help.unwrap_or_default(), info::list())
+    format!("{}\nKinds:\n{}", help.unwrap_or_default(), KINDS.list())
 }
 
 fn display(path: &Path) -> impl fmt::Display {

@@ -19,6 +19,7 @@ use std::path::{Path, PathBuf};
 
 use dcgan_files::key;
 use dcgan_images::{BadWriter, Damaged, Filter, ImportConfig, LmdbWriter, Payload, Record, Resize, Source};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use self::lists::{Fate, Lists};
@@ -42,7 +43,7 @@ pub mod files {
 }
 
 /// How a file gets into the new folder.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Way {
     /// Its bytes are copied.

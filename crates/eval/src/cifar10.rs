@@ -1,7 +1,7 @@
 //! The CIFAR-10 protocols: all labels, and 400 a class (Table 1).
-
 use std::time::Instant;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::confusion::Confusion;
@@ -19,27 +19,26 @@ use crate::statistics::{mean, std_dev};
 ///
 /// The paper states 400 labels a class and that results are a mean ± deviation; grid, folds and number of draws are
 /// unstated and chosen here.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Cifar10Protocol {
-    /// Values of C to choose from. Unstated; half decades from 1e-6 to 1e-2, as the best C falls with the number of rows.
+    /// Values of C to choose from.
     pub cs: Vec<f64>,
-    /// Folds of the cross-validation that chooses C. Unstated; 5.
+    /// Folds of the cross-validation that chooses C.
     pub n_folds: usize,
-    /// Beyond 8000 rows the search goes up through C and ends where the mean error was above the lowest for so many values
-    /// in a row: those take most of the time. Unstated; 2.
+    /// Beyond 8000 rows the search goes up through C and ends where the error was above the lowest for so many values in a
+    /// row; larger ones take most of the time.
     pub patience: usize,
     /// Whether to measure with all training labels.
     pub all_labels: bool,
-    /// Cross-validate the machine for all labels on a stratified share of about this many training rows instead of on
-    /// all of them, which takes less time and chooses less well. `None` for all.
+    /// Choose C for all labels on so many training rows instead of all; quicker, and less well chosen.
     pub n_search_rows: Option<usize>,
-    /// Labels a class in each draw; 400 in the paper.
+    /// Labels a class in each draw.
     pub n_per_class: usize,
-    /// Draws of `n_per_class` labels a class that are measured on the test set; 0 for none. Unstated; 10.
+    /// Draws that are measured; 0 for none.
     pub n_draws: u32,
-    /// Relative duality gap at which a support vector machine counts as solved; those that choose C on more than 8000 rows do at
-    /// 1e-2, if that is larger. Unstated.
+    /// Duality gap at which an SVM counts as solved; one that only helps to choose C on more than 8000 rows does at 0.01.
+    #[schemars(extend("exclusiveMinimum" = 0.0, "exclusiveMaximum" = 1.0))]
     pub relative_gap: f64,
     /// Seed of folds and draws.
     pub seed: u64,

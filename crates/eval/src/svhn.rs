@@ -1,7 +1,7 @@
 //! The SVHN protocol: 1000 labels, C chosen on held-out training rows, error over fresh draws (Table 2).
-
 use std::time::Instant;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::confusion::Confusion;
@@ -15,21 +15,21 @@ use crate::selection::{Chosen, SearchPoint, check_count, check_cs, check_gap};
 use crate::statistics::{INTERVAL_DEVIATIONS, mean, std_dev};
 
 /// Settings of the SVHN protocol; the default is the paper's (section 5.2).
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct SvhnProtocol {
-    /// Values of C to choose from; {1, 2, 5, 10, 20, 50, 100}·1e-4 in the paper's protocol.
+    /// Values of C to choose from.
     pub cs: Vec<f64>,
-    /// Rows of the training set that are held out to choose C; 10,000 in the paper.
+    /// Rows held out of the training set to choose C.
     pub n_validation: usize,
-    /// Labels a class in each draw; 100 in the paper, which makes its 1000 labels.
+    /// Labels a class in each draw.
     pub n_per_class: usize,
-    /// Draws that each C is tried on; 10 in the paper's protocol.
+    /// Draws that each C is tried on.
     pub n_search_draws: u32,
-    /// Fresh draws that are measured on the test set; 100 in the paper's protocol.
+    /// Fresh draws that are measured.
     pub n_final_draws: u32,
-    /// Relative duality gap at which a support vector machine counts as solved. Unstated in the paper; at 1e-4 the
-    /// objective has settled and predictions no longer change by a row in thousands.
+    /// Duality gap at which an SVM counts as solved.
+    #[schemars(extend("exclusiveMinimum" = 0.0, "exclusiveMaximum" = 1.0))]
     pub relative_gap: f64,
     /// Seed of all draws.
     pub seed: u64,

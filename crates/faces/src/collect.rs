@@ -1,5 +1,4 @@
 //! From photos to faces: streaming, on all cores, resumable.
-
 use std::ops::ControlFlow;
 use std::path::Path;
 use std::sync::Mutex;
@@ -12,6 +11,7 @@ use dcgan_images::{
     Damaged, DecodeConfig, ImagesError, Payload, Picture, Record, Records, ReducedPicture, Source,
 };
 use rayon::prelude::*;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::error::check;
@@ -45,7 +45,7 @@ pub struct CollectConfig {
 }
 
 /// Single files of the faces, in `pictures/`, numbered as in the store.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Files {
     /// None.

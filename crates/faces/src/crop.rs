@@ -1,29 +1,31 @@
 //! From a box to a picture.
-
 use dcgan_images::{Filter, Picture, ReducedPicture, Window};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::error::check;
 use crate::{DetectorConfig, Face, Result};
 
 /// What part of a photo becomes a picture.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct CropConfig {
-    /// Side of the pictures, in pixels. The paper's are 64×64.
+    /// Side of the pictures.
+    #[schemars(range(min = 8, max = 1024))]
     pub size: usize,
-    /// What is added to the box on each side, as a share of it.
+    /// What is added to the box on each side, as a share of it; below 0 it is made smaller.
+    #[schemars(extend("minimum" = -0.4, "maximum" = 2.0))]
     pub margin: f64,
-    /// What happens at the photo's edges.
+    /// At the photo's edges: a square is moved inside; a tight box is cut off and what remains is stretched.
     pub shape: Shape,
-    /// Which faces.
+    /// Which faces of a photo.
     pub faces: Which,
-    /// How the part is scaled.
+    /// The filter with which faces are scaled.
     pub filter: Filter,
 }
 
 /// What happens where a box reaches beyond the photo.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Shape {
     /// The square around the box is moved into the photo, and made smaller where it is larger than that.
@@ -34,7 +36,7 @@ pub enum Shape {
 }
 
 /// Which faces of a photo are cropped.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Which {
     /// Each.

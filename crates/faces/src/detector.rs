@@ -1,8 +1,8 @@
 //! Where the faces of a photo are.
-
 use std::path::PathBuf;
 
 use dcgan_images::{Filter, Picture, ReducedPicture, Window as Part};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 #[cfg(feature = "opencv")]
@@ -51,7 +51,7 @@ impl Face {
 }
 
 /// Which detector.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Engine {
     /// SeetaFace's cascade, built in.
@@ -62,24 +62,28 @@ pub enum Engine {
 }
 
 /// What counts as a face.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct DetectorConfig {
-    /// Which detector.
+    /// The built-in detector, or a cascade of OpenCV's, as in the paper.
     pub engine: Engine,
-    /// OpenCV's cascade, such as `haarcascade_frontalface_alt2.xml`; only for [`Engine::Opencv`].
+    /// For `opencv`: its haarcascade_frontalface_alt2.xml or another.
+    #[schemars(extend("format" = "file"))]
     pub cascade: Option<PathBuf>,
-    /// Side of the smallest face that is wanted, in pixels of the photo at its full size. The paper keeps faces "of
-    /// sufficiently high resolution" for 64×64 pictures.
+    /// Side of the smallest face that is wanted, in pixels of the photo. The larger, the faster.
+    #[schemars(range(min = 16, max = 16384))]
     pub smallest: u32,
     /// The same as a share of the photo's shorter side; the larger of the two counts.
+    #[schemars(extend("minimum" = 0.0, "maximum" = 1.0))]
     pub smallest_share: f64,
-    /// Faces down to this share of the smallest wanted one are looked for too, to be listed as too small.
+    /// Faces down to this share of the smallest are looked for too, to be listed as too small.
+    #[schemars(extend("minimum" = 0.5, "maximum" = 1.0))]
     pub look_below: f64,
-    /// Detections below this score are none. SeetaFace: the sum over the windows that found the face, each up to 1; its default is
-    /// 4. OpenCV: how many windows found it, with a default of 3.
+    /// Below this a detection is none. seeta: the sum over the windows that found it, each up to 1; 4 if left out. opencv:
+    /// the number of windows; 3 if left out.
     pub score: Option<f64>,
-    /// Of boxes that overlap (intersection over union) by more than this, the best stays.
+    /// Of boxes that overlap by more than this, the best stays.
+    #[schemars(extend("minimum" = 0.0, "maximum" = 1.0))]
     pub overlap: f64,
 }
 

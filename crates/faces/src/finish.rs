@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use dcgan_files::counting::counted;
+use dcgan_files::words::counted;
 use dcgan_images::grid::write_grid;
 use dcgan_images::page::jpeg;
 use dcgan_images::{ImagesError, Source, StoreDescription, StoreWriter};

@@ -6,10 +6,9 @@
 //! | [`columns`] | Parquet columns, written and read a row group at a time |
 //! | [`csv`] | fields of CSV that no spreadsheet runs |
 //! | [`walk`], [`regular`], [`key`] | what lies below a folder, what is a file, and names as one line of text |
-//! | [`threads`], [`counting`] | starting threads, and counts for people |
+//! | [`threads`], [`words`] | starting threads; counts, times and names for people |
 
 pub mod columns;
-pub mod counting;
 pub mod csv;
 mod error;
 pub mod key;
@@ -18,5 +17,6 @@ mod parquet_guard;
 pub mod regular;
 pub mod threads;
 pub mod walk;
+pub mod words;
 
 pub use error::{FilesError, Result};

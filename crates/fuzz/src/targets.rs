@@ -8,6 +8,8 @@ use candle_core::Device;
 use dcgan_dedup::Autoencoder;
 use dcgan_dedup::group::read_groups;
 use dcgan_dedup::hash::{Codes, read_keys};
+use dcgan_engine::manifest::{Manifest, parse_arguments};
+use dcgan_engine::record::Record;
 use dcgan_eval::FeatureSet;
 use dcgan_fetch::{ContentRange, Limits, check_ledger, unpack_tar_gz, unpack_zip};
 use dcgan_gan::released::{ReleasedSet, import};
@@ -16,8 +18,7 @@ use dcgan_images::{
     Damaged, DecodeConfig, Filter, ImageStore, Source, Split, decode, decode_thumbnail, read_boxes,
 };
 use dcgan_nn::checkpoint::Checkpoint;
-use dcgan_pipeline::manifest::{Manifest, parse_arguments};
-use dcgan_pipeline::record::Record;
+use dcgan_stages::KINDS;
 
 use crate::Target;
 use crate::scratch::with_files;
@@ -248,12 +249,12 @@ fn manifest(data: &[u8]) {
     let text = String::from_utf8_lossy(data).into_owned();
     let sets: Vec<String> =
         text.lines().filter_map(|line| line.strip_prefix("#--set ")).map(str::to_owned).collect();
-    match Manifest::parse(Path::new("fuzz.toml"), text, &sets) {
-        Ok(manifest) => drop(dcgan_pipeline::dag::mermaid(&manifest)),
+    match Manifest::parse(Path::new("fuzz.toml"), text, &sets, &KINDS) {
+        Ok(manifest) => drop(dcgan_stages::dag::mermaid(&manifest)),
         Err(error) => drop(error.to_string()),
     }
     for kind in ["import_images", "train_gan", "fetch"] {
-        if let Err(error) = parse_arguments(kind, &sets) {
+        if let Err(error) = parse_arguments(kind, &sets, &KINDS) {
             drop(error.to_string());
         }
     }

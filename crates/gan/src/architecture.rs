@@ -1,11 +1,11 @@
 //! The paper's networks by name, as plain numbers.
-
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{BASE_SIZE, GanError, Result};
 
 /// The image networks of the released code.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum ArchitectureName {
     /// 32×32 digits: the network of Table 2.

@@ -2,7 +2,6 @@
 //!
 //! It judges the paper's figure of forgotten windows (section 6.3.1) without having had a part in it: it has seen labelled
 //! pictures only, never a generator's, and no boxes.
-
 use std::{ops::ControlFlow, path::Path};
 
 use candle_core::{Device, Tensor};
@@ -13,6 +12,7 @@ use dcgan_nn::{
     layer::{Gradients, Trace, prepare, stack_backward, stack_trace},
     pixels::to_activations,
 };
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -27,15 +27,16 @@ const NETWORK: &str = "classifier";
 pub const FILE: &str = "classifier.safetensors";
 
 /// What is learned, by which network.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ClassifierConfig {
-    /// The discriminator's architecture. Minibatch, learning rate, beta1 and l2 are those of its GAN.
+    /// Whose discriminator; minibatch, learning rate, beta1 and l2 are those of its GAN.
     pub architecture: ArchitectureName,
     /// Scale of every channel count.
     #[serde(default = "quarter")]
+    #[schemars(extend("exclusiveMinimum" = 0.0))]
     pub width: f64,
-    /// Labels of the pictures that show the object; all others do not.
+    /// Labels of the pictures that show the object.
     pub positive: Vec<u32>,
     /// Passes over the pictures.
     #[serde(default = "ten")]

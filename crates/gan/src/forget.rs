@@ -5,20 +5,20 @@
 //! ([`Sampler::without`]). [`measure::measure`] has what came of it judged by classifiers, beside controls.
 
 pub mod measure;
-
-use dcgan_files::counting::counted;
+use dcgan_files::words::counted;
 use dcgan_images::{PixelBox, SampleBox};
 use dcgan_nn::rng;
 use linfa::{DatasetBase, traits::Fit};
 use linfa_logistic::LogisticRegression;
 use ndarray::{Array1, Array2};
 use rand::{Rng as _, seq::SliceRandom};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{GanError, Generator, GeneratorConfig, Result, Sampler, sample::Observe};
 
 /// How the object's maps are found.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct ForgetConfig {
     /// Which of the generator's feature maps, counted from the picture: 1 for the layer that the picture is made of, 2 for the

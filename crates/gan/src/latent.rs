@@ -11,16 +11,16 @@
 //! assert_eq!(points.row(1), array![1.0, 1.5]);
 //! # Ok(()) }
 //! ```
-
 use dcgan_nn::rng;
 use ndarray::{Array1, Array2, ArrayView1, Axis};
 use rand::Rng;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{GanError, Result, sample::shape_error};
 
 /// How a walk goes from one z to the next (unstated in the paper).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Interpolation {
     /// Along the straight line.

@@ -4,7 +4,6 @@
 //! is `w, g, b, (w, g, b)…, wx`. Theano's convolution flips its kernels, so every convolution kernel is turned by 180
 //! degrees on the way in. Some copies of the ImageNet networks lack their largest files; of these what is there is imported:
 //! D's layers up to the first that lacks an array, without a head, and G only where it is whole.
-
 use std::{
     ops::RangeInclusive,
     path::{Path, PathBuf},
@@ -15,6 +14,7 @@ use dcgan_files::{npy::Mismatch, npy::check_head};
 use dcgan_nn::{checkpoint::Checkpoint, conv::from_pytorch};
 use ndarray::{ArrayD, Axis, Slice};
 use ndarray_npy::ReadNpyExt;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -22,7 +22,7 @@ use crate::{
 };
 
 /// A released set of weights.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum ReleasedSet {
     /// `svhn_unsup_all_conv_dcgan_100z_gaussian_lr_0.0005_64mb`: G and D of Table 2, after 200 epochs on SVHN. On which of

@@ -1,10 +1,10 @@
 //! Drawing z and pictures.
-
 use std::ops::ControlFlow;
 
 use candle_core::{Device, Tensor};
 use dcgan_nn::{batch_norm::Statistics, init, pixels::to_pixels, rng};
 use ndarray::{Array2, ArrayView2, Axis, s};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -21,7 +21,7 @@ const STATISTICS_BATCHES: u64 = 50;
 pub type Observe<'a> = &'a mut dyn FnMut(u64, u64) -> ControlFlow<()>;
 
 /// Whose mean and variance batch norm uses when pictures are drawn.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum BatchStatistics {
     /// The batch's own, as in the released code. Batches are always of [`SAMPLE_BATCH`] z: a short one is filled up with fresh

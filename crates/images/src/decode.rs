@@ -4,6 +4,7 @@ use std::io::Cursor;
 
 use image::metadata::Orientation;
 use image::{DynamicImage, GrayImage, ImageDecoder, ImageFormat, ImageReader, Limits, RgbImage};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{ImagesError, Picture, Result, jpeg, webp};
@@ -18,7 +19,7 @@ pub struct DecodeConfig {
 }
 
 /// What becomes of a JPEG of which a part is lost. Other formats' decoders refuse such files by themselves.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Damaged {
     /// It is bad.

@@ -5,14 +5,19 @@ use std::str::FromStr;
 
 use fast_image_resize::images::{Image, ImageRef};
 use fast_image_resize::{FilterType, PixelType, ResizeAlg, ResizeOptions, Resizer};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::decode::Interleaved;
 use crate::{ImagesError, Picture, Result};
 
 /// How a picture is brought to its final size; written `keep`, `centre_crop(64)`, `min_resize_centre_crop(32)`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(try_from = "String", into = "String")]
+#[schemars(extend(
+    "pattern" = r"^(keep|centre_crop\([0-9]+\)|min_resize_centre_crop\([0-9]+\))$",
+    "takes" = "\"keep\", \"centre_crop(N)\" or \"min_resize_centre_crop(N)\""
+))]
 pub enum Resize {
     /// As it is.
     #[default]
@@ -26,7 +31,7 @@ pub enum Resize {
 
 /// The filter of [`Resize::MinResizeCentreCrop`]. When shrinking, its width grows with the scale, so that every source
 /// pixel counts and nothing aliases. The paper leaves it unstated.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Filter {
     /// The mean of the pixels covered.

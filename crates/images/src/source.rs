@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::mpsc::{RecvTimeoutError, sync_channel};
 use std::time::Duration;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::readers::{
@@ -20,68 +21,78 @@ const N_AHEAD: usize = 64;
 pub(crate) const POLL: Duration = Duration::from_millis(100);
 
 /// A data set on disk, in the layout it is distributed in.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum Source {
     /// CIFAR-10, binary version: 32×32 colour pictures of ten classes.
     Cifar10 {
-        /// The folder `cifar-10-batches-bin` with `data_batch_1.bin` to `data_batch_5.bin` and `test_batch.bin`.
+        /// CIFAR-10's binary version, cifar-10-batches-bin.
+        #[schemars(extend("format" = "folder"))]
         path: PathBuf,
-        /// Which part.
+        /// Which of its pictures.
         split: Split,
     },
     /// SVHN, cropped digits: 32×32 colour pictures; label 10 of the file is the digit and the label 0.
     Svhn {
-        /// One of `{train,extra,test}_32x32.mat`.
+        /// One of SVHN's *_32x32.mat. Label 10 becomes digit 0.
+        #[schemars(extend("format" = "file"))]
         path: PathBuf,
     },
     /// MNIST: grey pictures in IDX files, plain or gzip-compressed.
     Mnist {
-        /// `*-images-idx3-ubyte`.
+        /// IDX file of pictures, plain or .gz.
+        #[schemars(extend("format" = "file"))]
         images: PathBuf,
-        /// `*-labels-idx1-ubyte`, with labels 0 to 9.
+        /// IDX file of labels 0 to 9, plain or .gz.
         #[serde(default)]
+        #[schemars(extend("format" = "file"))]
         labels: Option<PathBuf>,
     },
     /// JPEG, PNG, WebP, GIF, BMP and TIFF files (by their endings), at any depth. Hidden files and other endings are passed over.
     Folder {
-        /// The folder.
+        /// JPEG, PNG, WebP, GIF, BMP and TIFF pictures, also in folders below; hidden ones are counted and passed over.
+        #[schemars(extend("format" = "folder"))]
         path: PathBuf,
-        /// Whether the folders in it are the classes; their sorted names are the order of the labels.
+        /// True: each folder in it is a class, by name in order; else there are no labels.
         #[serde(default)]
         classes: bool,
     },
     /// ImageNet-1k as it comes: a tar of one tar a synset. Sorted synsets are the order of the labels.
     #[serde(rename = "imagenet_tar")]
     ImageNetTar {
-        /// `ILSVRC2012_img_train.tar`.
+        /// ILSVRC2012_img_train.tar.
+        #[schemars(extend("format" = "file"))]
         path: PathBuf,
     },
     /// ImageNet-1k unpacked: one folder a synset.
     #[serde(rename = "imagenet_folder")]
     ImageNetFolder {
-        /// The folder that holds `n01440764` and so on.
+        /// ImageNet-1k unpacked, a folder for each synset.
+        #[schemars(extend("format" = "folder"))]
         path: PathBuf,
     },
     /// LSUN: an LMDB of WebP or JPEG files. Nobody may write to it while it is read.
     Lsun {
-        /// The folder that holds `data.mdb`.
+        /// An LSUN LMDB, such as bedroom_train_lmdb: the folder that holds data.mdb.
+        #[schemars(extend("format" = "folder"))]
         path: PathBuf,
     },
     /// JPEG, PNG, WebP, GIF, BMP and TIFF files (by their endings) in tar archives, as WebDataset writes them; other files are passed over.
     Tar {
-        /// An archive, or a folder of archives (`*.tar`), which are read in the order of their names.
+        /// A tar of pictures, or a folder of such (WebDataset), which are read in the order of their names.
+        #[schemars(extend("format" = "file or folder"))]
         path: PathBuf,
     },
     /// An image store.
     Store {
-        /// The folder that holds `images.npy`.
+        /// An image store: the folder that holds images.npy.
+        #[schemars(extend("format" = "folder"))]
         path: PathBuf,
     },
 }
 
 /// A part of CIFAR-10.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Split {
     /// `data_batch_1.bin` to `data_batch_5.bin`.

@@ -17,7 +17,6 @@
 //! | [`layer`] | map, batch norm and activation with a backward pass of their own, for training |
 //! | [`norm`] | the size of gradients |
 //! | [`device`] | the CPU or a GPU by name (a GPU with the feature `cuda`) |
-//! | [`memory`] | keeping memory between steps |
 //! | [`pixels`] | uint8 NCHW pictures to activations and back |
 //! | [`checkpoint`] | named tensors and their configuration in one `.safetensors` file |
 //!
@@ -48,7 +47,6 @@ mod error;
 pub mod init;
 pub mod layer;
 pub mod loss;
-pub mod memory;
 pub mod norm;
 pub mod pixels;
 pub mod pool;

@@ -4,6 +4,7 @@ use std::path::Path;
 
 use rand::Rng;
 use rayon::prelude::*;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::canvas::{Canvas, Colour, edge, mix};
@@ -19,14 +20,14 @@ use super::{Result, check_range};
 const SIDE: usize = 32;
 
 /// How many digits to draw, and from which seed.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct DigitsConfig {
-    /// Training pictures, 1..=600,000 (MAT v5 holds no array over 2³¹ bytes).
+    /// Training digits.
     pub n_train: usize,
-    /// Test pictures, 1..=600,000.
+    /// Test digits.
     pub n_test: usize,
-    /// Seed of everything drawn.
+    /// Same seed, same digits.
     pub seed: u64,
 }
 

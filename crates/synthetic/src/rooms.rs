@@ -6,6 +6,7 @@ use image::RgbImage;
 use rand::Rng;
 use rand::seq::SliceRandom;
 use rayon::prelude::*;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::planted::{Change, webp};
@@ -19,16 +20,16 @@ use dcgan_images::LmdbWriter;
 const CHUNK: usize = 128;
 
 /// How many rooms to draw, how large, how many near-duplicates, and from which seed.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct RoomsConfig {
-    /// Different scenes, 1..=1,000,000.
+    /// Different scenes.
     pub n_scenes: usize,
-    /// Changed copies planted among them, 0..=1,000,000; each scene is copied once before any is copied twice.
+    /// Near-duplicates of some of them, changed a little.
     pub n_planted: usize,
-    /// Shorter side of a picture in pixels, 32..=1,024. LSUN's is 256.
+    /// Side of the scenes, in pixels.
     pub size: usize,
-    /// Seed of everything drawn.
+    /// Same seed, same scenes.
     pub seed: u64,
 }
 

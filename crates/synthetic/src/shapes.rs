@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::cifar10::write_cifar10;
@@ -23,14 +24,14 @@ pub const SHAPE_NAMES: [&str; 10] = [
 ];
 
 /// How many shapes to draw, and from which seed.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct ShapesConfig {
-    /// Training pictures, 5..=50,000, spread over the five `data_batch_N.bin` as evenly as can be.
+    /// Training pictures.
     pub n_train: usize,
-    /// Test pictures, 1..=10,000.
+    /// Test pictures.
     pub n_test: usize,
-    /// Seed of everything drawn.
+    /// Same seed, same pictures.
     pub seed: u64,
 }
 

@@ -6,6 +6,7 @@
 use std::path::Path;
 
 use rand::Rng;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::canvas::{Canvas, Colour, edge};
@@ -23,14 +24,14 @@ const BLUER: i16 = 40;
 const SMALLEST: usize = 14;
 
 /// How many walls to draw, and from which seed.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct WindowsConfig {
-    /// Training pictures, 5..=50,000, spread over the five `data_batch_N.bin` as evenly as can be.
+    /// Training pictures.
     pub n_train: usize,
-    /// Test pictures, 1..=10,000.
+    /// Test pictures.
     pub n_test: usize,
-    /// Seed of everything drawn.
+    /// Same seed, same pictures.
     pub seed: u64,
 }
 

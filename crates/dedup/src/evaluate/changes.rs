@@ -1,5 +1,4 @@
 //! Changes that make near-duplicates.
-
 use std::fmt;
 use std::str::FromStr;
 
@@ -8,13 +7,18 @@ use image::codecs::jpeg::JpegEncoder;
 use image::imageops::{self, FilterType};
 use image::{DynamicImage, RgbImage};
 use rand::Rng;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{DedupError, Result};
 
 /// A change; written `jpeg(30)`, `resize(50)`, `crop(2)`, `brightness(-10)`, `blur(1)`, `flip`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(try_from = "String", into = "String")]
+#[schemars(extend(
+    "pattern" = r"^(flip|(jpeg|resize|crop|brightness|blur)\(-?[0-9]+\))$",
+    "takes" = "jpeg(Q), resize(%), crop(%), brightness(%), blur(SIGMA) or flip"
+))]
 pub enum Change {
     /// Through JPEG at this quality, 1 to 100.
     Jpeg(u8),

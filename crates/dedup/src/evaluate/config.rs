@@ -1,5 +1,5 @@
 //! Settings of the judging.
-
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::Change;
@@ -7,20 +7,21 @@ use crate::Result;
 use crate::error::check;
 
 /// Settings of [`evaluate`](super::evaluate).
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct EvaluateConfig {
-    /// Pictures that are changed.
+    /// Pictures that are changed, drawn at random.
     pub n_changed: usize,
-    /// Pictures among which they are looked for, the first ones of the set.
+    /// Pictures among which they are looked for, the first ones.
     pub n_background: usize,
     /// The changes.
     pub changes: Vec<Change>,
-    /// The false-positive rate that perceptual hashes are held to.
+    /// Share of false pairs among those found that pHash and dHash are held to.
+    #[schemars(extend("exclusiveMinimum" = 0.0, "exclusiveMaximum" = 1.0))]
     pub false_positive_rate: f64,
-    /// Pairs that were found, and borderline pairs, on the contact sheet.
+    /// Pairs on the contact sheet: so many that were found, and so many nearest to the threshold.
     pub n_on_sheet: usize,
-    /// Seed of what is changed and how, and of what is on the sheet.
+    /// Seed of what is changed and how, and of what is shown.
     pub seed: u64,
 }
 

@@ -1,13 +1,13 @@
 //! The contact sheet: pairs that a rule found, and borderline ones, for people to judge, as the paper's authors did.
+use std::collections::{HashMap, HashSet};
 
-use dcgan_files::counting::counted;
+use dcgan_files::words::counted;
 use dcgan_images::page::escaped;
 use dcgan_images::{ImagesError, batches};
 use image::RgbImage;
 use image::codecs::jpeg::JpegEncoder;
 use image::imageops::{self, FilterType};
 use serde::{Deserialize, Serialize};
-use std::collections::{HashMap, HashSet};
 
 use super::{Evaluation, montage};
 use crate::Result;

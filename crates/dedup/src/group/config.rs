@@ -1,12 +1,12 @@
 //! Settings of grouping.
-
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::Result;
 use crate::error::check;
 
 /// What makes two images near-duplicates.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Rule {
     /// Equal codes: the paper's (section 4.1.1).
@@ -17,7 +17,7 @@ pub enum Rule {
 }
 
 /// Which image of a group stays.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Keep {
     /// The one with the most pixels; of several such the one with the lowest key.
@@ -28,18 +28,21 @@ pub enum Keep {
 }
 
 /// Settings of [`group_images`](super::group_images).
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct GroupConfig {
-    /// The rule whose groups are written; the counts of both are reported.
+    /// exact: equal codes, as in the paper. near: codes within the radius whose pictures are alike.
     pub rule: Rule,
-    /// Largest Hamming distance of two codes that are looked at, for [`Rule::Near`].
+    /// Bits in which two codes may differ, for `near`.
+    #[schemars(range(min = 0, max = 24))]
     pub radius: u32,
-    /// Largest [`pixel_distance`](super::pixel_distance) of two near-duplicates, for [`Rule::Near`].
+    /// For `near`: largest root mean square difference of the two 32×32 pictures, standardised and aligned; 1.41 is what
+    /// unrelated ones have.
+    #[schemars(extend("minimum" = 0.0, "maximum" = 2.0))]
     pub pixel_distance: f64,
-    /// Images of a bucket that each is compared with, at most.
+    /// For `near`: pictures that agree on a band of bits are each compared with so many others of them at most.
     pub bucket_cap: usize,
-    /// Which image of a group stays.
+    /// Which picture of a group stays: the one with the most pixels, then the lowest key; or the lowest key alone.
     pub keep: Keep,
 }
 

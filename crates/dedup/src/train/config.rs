@@ -1,12 +1,12 @@
 //! Settings of a training.
-
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::Result;
 use crate::error::check;
 
 /// Where an activation becomes a bit. Unstated in the paper.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum ThresholdRule {
     /// Above 0: the unit is on.
@@ -18,7 +18,7 @@ pub enum ThresholdRule {
 }
 
 /// What settings are where they are not given.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Preset {
     /// The paper's: a plain denoising, dropout-regularised ReLU autoencoder on 32×32 centre crops.
@@ -70,25 +70,67 @@ pub struct TrainConfig {
 }
 
 /// [`TrainConfig`] as it is written: what is left out is the preset's.
-#[derive(Default, Deserialize)]
+#[derive(Default, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 struct Given {
+    /// What the other keys are where they are not given; the defaults below are robust's. paper: the plain denoising,
+    /// dropout-regularised autoencoder of section 4.1.1: standardise false; zoom, brightness, together and balance 0.
     preset: Preset,
+    /// Bring each picture to mean 0 and contrast 1: brightness and contrast then do not change its code.
     standardise: Option<bool>,
+    /// Gaussian noise on the inputs, in their units.
+    #[schemars(extend("minimum" = 0.0, "maximum" = 10.0))]
     noise: Option<f64>,
+    /// Share of the 128 activations that are dropped.
+    #[schemars(extend("minimum" = 0.0, "maximum" = 0.95))]
     dropout: Option<f64>,
+    /// Copies are cut by up to this share of their side.
+    #[schemars(extend("minimum" = 0.0, "maximum" = 0.5))]
     zoom: Option<f64>,
+    /// Copies are made darker or brighter by up to this share, clipped at white.
+    #[schemars(extend("minimum" = 0.0, "maximum" = 0.9))]
     brightness: Option<f64>,
+    /// Weight of the term that holds two copies' activations together; 0 for the plain denoising autoencoder.
+    #[schemars(extend("minimum" = 0.0, "maximum" = 1000.0))]
     together: Option<f64>,
+    /// Weight of the term that keeps the bits balanced.
+    #[schemars(extend("minimum" = 0.0, "maximum" = 1000.0))]
     balance: Option<f64>,
+    /// A bit is set above 0, or above the unit's median over the training pictures. Unstated in the paper.
     threshold: Option<ThresholdRule>,
+    /// Adam's at the start; it falls to 0.
+    #[schemars(extend("exclusiveMinimum" = 0.0, "exclusiveMaximum" = 1.0))]
     learning_rate: Option<f64>,
+    /// Pictures in a minibatch.
     batch_size: Option<usize>,
+    /// Passes over the pictures.
     epochs: Option<u64>,
+    /// Train on so many of the pictures, drawn at random; else on all.
     n_images: Option<usize>,
+    /// Share of the pictures (1,000 at most) that are kept out of training to measure reconstruction.
+    #[schemars(extend("minimum" = 0.0, "maximum" = 0.5))]
     validation_share: Option<f64>,
+    /// Minutes between two checkpoints.
+    #[schemars(extend("exclusiveMinimum" = 0.0))]
     checkpoint_minutes: Option<f64>,
+    /// Seed of the weights and of everything drawn.
     seed: Option<u64>,
+}
+
+/// That of what is written, with the defaults of the default preset.
+impl JsonSchema for TrainConfig {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "TrainConfig".into()
+    }
+
+    fn json_schema(generator: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        let mut schema = serde_json::Value::from(Given::json_schema(generator));
+        let defaults = serde_json::to_value(Self::default()).unwrap_or_default();
+        for (key, default) in defaults.as_object().into_iter().flatten() {
+            schema["properties"][key]["default"] = default.clone();
+        }
+        schema.try_into().unwrap_or_default()
+    }
 }
 
 impl From<Given> for TrainConfig {

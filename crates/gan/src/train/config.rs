@@ -1,11 +1,11 @@
 //! Settings of a training.
-
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{Architecture, ArchitectureName, GanError, Result};
 
 /// Which network a minibatch updates.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Schedule {
     /// G on one minibatch, D on the next: the released code's.
@@ -43,42 +43,49 @@ pub const FREE_SETTINGS: [&str; 10] = [
 ];
 
 /// Settings as a manifest gives them: what is left out is what the released code trains the architecture with.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct TrainConfig {
-    /// Which of the paper's networks.
+    /// Which of the paper's networks: svhn32 (Table 2), imagenet32 (Table 1) or faces64 (faces and LSUN).
     pub architecture: ArchitectureName,
     /// Scale of every channel count; 1 is the paper's.
     #[serde(default = "full")]
+    #[schemars(extend("exclusiveMinimum" = 0.0, "maximum" = 8.0))]
     pub width: f64,
-    /// Which network a minibatch updates.
+    /// alternate: G on one minibatch, D on the next, as in the authors' code. both: each minibatch updates both.
     #[serde(default)]
     pub schedule: Schedule,
-    /// Pictures in a minibatch.
+    /// Pictures in a minibatch; the authors' for the architecture.
     #[serde(default)]
     pub batch_size: Option<usize>,
-    /// Adam's learning rate.
+    /// Adam's; the authors' for the architecture.
     #[serde(default)]
+    #[schemars(extend("exclusiveMinimum" = 0.0, "exclusiveMaximum" = 1.0))]
     pub learning_rate: Option<f64>,
-    /// Adam's beta1.
+    /// Adam's; 0.5, as in the paper.
     #[serde(default)]
+    #[schemars(extend("minimum" = 0.0, "exclusiveMaximum" = 1.0))]
     pub beta1: Option<f64>,
-    /// Coupled l2.
+    /// Coupled l2 on every parameter; the authors' 1e-5.
     #[serde(default)]
+    #[schemars(extend("minimum" = 0.0, "exclusiveMaximum" = 1.0))]
     pub l2: Option<f64>,
-    /// Passes over the training set.
+    /// Passes over the pictures; the authors' for the architecture.
     #[serde(default)]
     pub epochs: Option<u64>,
-    /// Ends training after this many minibatches, if the epochs have not.
+    /// Ends training after so many minibatches, if the epochs have not.
     #[serde(default)]
     pub max_steps: Option<u64>,
-    /// Ends training after so many minutes of it, those of interrupted runs included.
+    /// Ends training after so many minutes of it, earlier runs' included; the weights then depend on the machine's speed.
     #[serde(default)]
+    #[schemars(extend("exclusiveMinimum" = 0.0))]
     pub max_minutes: Option<f64>,
-    /// Decay a G update of an average of G's weights that is kept beside them.
+    /// Keeps an average of the generator's weights with this decay an update, such as 0.999, and writes it as
+    /// generator_ema.safetensors, its grids into samples_ema/. Not in the paper.
     #[serde(default)]
+    #[schemars(extend("exclusiveMinimum" = 0.0, "exclusiveMaximum" = 1.0))]
     pub ema_decay: Option<f64>,
-    /// Minibatches between two lines of `metrics.jsonl`.
+    /// Minibatches between two lines of metrics.jsonl.
     #[serde(default = "ten")]
     pub log_every: u64,
     /// Epochs between two sample grids.
@@ -87,19 +94,20 @@ pub struct TrainConfig {
     /// Minibatches between two further sample grids.
     #[serde(default)]
     pub sample_every_steps: Option<u64>,
-    /// Minibatches between two scores, of which the lowest marks the best checkpoint.
+    /// Minibatches between two scores.
     #[serde(default = "thousand")]
     pub score_every_steps: u64,
     /// Minutes between two checkpoints.
     #[serde(default = "five")]
+    #[schemars(extend("exclusiveMinimum" = 0.0))]
     pub checkpoint_minutes: f64,
     /// Minibatches between two further checkpoints.
     #[serde(default)]
     pub checkpoint_steps: Option<u64>,
-    /// Checkpoints that are kept, the newest; the best one is kept beside them.
+    /// Newest checkpoints that are kept.
     #[serde(default = "two")]
     pub keep_checkpoints: u64,
-    /// Seed of the initial weights, the order of pictures and every z.
+    /// Seed of the weights, the order of pictures and every z.
     #[serde(default)]
     pub seed: u64,
 }

@@ -1,0 +1,67 @@
+//! The verbs that help one in: a first manifest, completions, the manual page, the schema for editors.
+use clap::builder::PossibleValuesParser;
+use clap::{Command, CommandFactory as _};
+use clap_complete::Shell;
+use dcgan_engine::manifest::schema;
+use dcgan_engine::progress::Progress;
+use dcgan_files::words::counted;
+use dcgan_stages::{KINDS, init};
+
+use crate::args::{Cli, InitArgs};
+use crate::verbs::{print, print_json};
+
+pub(crate) fn init(args: &InitArgs, progress: &Progress) -> anyhow::Result<()> {
+    let suited = init::write(&args.file, &args.folder)?;
+    let (file, folder) = (args.file.display(), args.folder.display());
+    if !args.folder.is_dir() {
+        progress.warn(format_args!(
+            "{folder} is no folder yet; put your pictures there, or change `photos` in {file}"
+        ));
+    }
+    if let Some(warning) = suited.warning() {
+        progress.warn(format_args!("{folder} {warning}"));
+    }
+    let found = suited.n_pictures.map(|n| format!(", for {}", counted(n, "picture"))).unwrap_or_default();
+    progress.note(format_args!(
+        "wrote {file}{found}; next:\n  dcgan run {file} --to first-samples   a quick look, after about a minute\n  dcgan run {file}"
+    ));
+    print(&format!("{}\n", args.file.display()))
+}
+
+pub(crate) fn completions(shell: Shell) -> anyhow::Result<()> {
+    let mut script = Vec::new();
+    clap_complete::generate(shell, &mut command(), "dcgan", &mut script);
+    print(&String::from_utf8(script)?)
+}
+
+pub(crate) fn man() -> anyhow::Result<()> {
+    let program = Cli::command().disable_help_subcommand(true);
+    let mut page = Vec::new();
+    clap_mangen::Man::new(program.clone()).render(&mut page)?;
+    let mut page = String::from_utf8(page)?;
+    for verb in program.get_subcommands() {
+        let name = format!("dcgan {}", verb.get_name());
+        // What the verb's own page would say; there is none, so that references to it lead nowhere.
+        let man = clap_mangen::Man::new(verb.clone().bin_name(&name));
+        let mut sections = Vec::new();
+        man.render_description_section(&mut sections)?;
+        man.render_options_section(&mut sections)?;
+        man.render_extra_section(&mut sections)?;
+        let sections = String::from_utf8(sections)?.replace(".SH ", ".SS ");
+        page = page.replace(&format!("dcgan\\-{}(1)", verb.get_name()), &name);
+        page += &format!(".SH \"{}\"\n{sections}", name.to_uppercase());
+    }
+    let page = page.replace("EXTRA", "EXAMPLES");
+    print(&page)
+}
+
+pub(crate) fn print_schema() -> anyhow::Result<()> {
+    print_json(&schema(&KINDS))
+}
+
+/// The command line with the stage kinds by name. When it is parsed they are looked up later, to be told apart better.
+fn command() -> Command {
+    Cli::command().mut_subcommand("stage", |stage| {
+        stage.mut_arg("kind", |kind| kind.value_parser(PossibleValuesParser::new(KINDS.names())))
+    })
+}

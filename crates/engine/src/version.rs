@@ -1,0 +1,116 @@
+//! What a stage is made from, as a name: the kind and its version, the settings, the content of the inputs.
+use std::path::Path;
+
+use serde_json::Value;
+
+use crate::fingerprint::{combine, short};
+use crate::kind::{Registry, StageConfig};
+use crate::record::{InputRecord, Record};
+
+/// One making of a stage.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Version {
+    /// Without the settings that are free to change; by it a half-done stage is known to serve to go on.
+    pub making: String,
+    /// With all settings.
+    whole: String,
+    /// With all settings, whatever the stages that it reads are called: another stage of the same content has the same files.
+    pub content: String,
+}
+
+impl Version {
+    /// What a stage would be made from now.
+    ///
+    /// # Errors
+    /// If the configuration cannot be written as JSON.
+    pub fn of(config: &StageConfig, inputs: &[InputRecord]) -> anyhow::Result<Self> {
+        let settings = serde_json::to_value(config)?;
+        Ok(Self::new(&settings, config.kind().version, &free_keys(config), inputs))
+    }
+
+    /// What a complete stage was made from.
+    pub fn of_record(record: &Record, registry: &'static Registry) -> Self {
+        // Settings that this program no longer has are all taken to decide.
+        let config = registry.recorded(&record.config);
+        let free = config.as_ref().map(free_keys).unwrap_or_default();
+        Self::new(&record.config, record.stage_version, &free, &record.inputs)
+    }
+
+    fn new(settings: &Value, version: u32, free: &[String], inputs: &[InputRecord]) -> Self {
+        let mut deciding = settings.clone();
+        for pointer in free {
+            if let Some(value) = deciding.pointer_mut(pointer) {
+                *value = Value::Null;
+            }
+        }
+        let mut nameless = settings.clone();
+        for input in inputs.iter().filter(|input| input.is_stage) {
+            let settings = nameless.as_object_mut().and_then(|kinds| kinds.values_mut().next());
+            let pointer = format!("/{}", input.key.replace('.', "/"));
+            if let Some(name) = settings.and_then(|settings| settings.pointer_mut(&pointer)) {
+                *name = Value::Null;
+            }
+        }
+        let name = |input: &InputRecord| input.name.clone();
+        let key = |input: &InputRecord| if input.is_stage { input.key.clone() } else { input.name.clone() };
+        Self {
+            making: digest(&deciding, version, inputs, &name),
+            whole: digest(settings, version, inputs, &name),
+            content: digest(&nameless, version, inputs, &key),
+        }
+    }
+
+    /// The name of its folder in [`Hidden`](crate::hidden::Hidden).
+    pub fn name(&self) -> String {
+        format!("{}-{}", short(&self.making), short(&self.whole))
+    }
+
+    /// True for the folder of this version, or of one that differs in nothing but free settings.
+    pub fn has_making_of(&self, folder: &Path) -> bool {
+        let name = folder.file_name().unwrap_or_default().to_string_lossy();
+        name.strip_prefix(short(&self.making)).is_some_and(|rest| rest.starts_with('-'))
+    }
+
+    /// True for the folder of this version, or another one made from the same.
+    pub fn is_of(&self, folder: &Path) -> bool {
+        let name = folder.file_name().unwrap_or_default().to_string_lossy();
+        name.split('.').next() == Some(self.name().as_str())
+    }
+}
+
+fn digest(
+    settings: &Value,
+    version: u32,
+    inputs: &[InputRecord],
+    name: &dyn Fn(&InputRecord) -> String,
+) -> String {
+    let (json, version) = (settings.to_string(), version.to_string());
+    let head = [("config", json.as_str()), ("version", version.as_str())];
+    let inputs: Vec<(String, &str)> =
+        inputs.iter().map(|input| (name(input), input.fingerprint.as_str())).collect();
+    combine(head.into_iter().chain(inputs.iter().map(|(name, fingerprint)| (name.as_str(), *fingerprint))))
+}
+
+/// JSON pointers to the settings that are free to change.
+fn free_keys(config: &StageConfig) -> Vec<String> {
+    let keys = config.stage().free_keys().into_iter();
+    keys.map(|key| format!("/{}/{}", config.kind().name, key.replace('.', "/"))).collect()
+}
+
+/// True if the stage ran to its end with other values of its free keys only: what it left serves to go on.
+///
+/// # Errors
+/// If the configuration cannot be written as JSON.
+pub fn extends(
+    record: &Record,
+    config: &StageConfig,
+    inputs: &[InputRecord],
+    device: &str,
+) -> anyhow::Result<bool> {
+    let kind = config.kind();
+    Ok(kind.traits.is_resumable
+        && (record.kind.as_str(), record.stage_version) == (kind.name, kind.version)
+        && record.environment.device == device
+        && record.config != serde_json::to_value(config)?
+        && Version::of_record(record, config.registry()).making == Version::of(config, inputs)?.making)
+}

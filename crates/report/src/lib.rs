@@ -1,0 +1,31 @@
+//! The report: rows beside the paper's tables, curves, figures and sheets, as Markdown, JSON and one HTML page. It is given
+//! them, and knows nothing of the stages that they come from but their ids.
+//!
+//! | module | holds |
+//! | --- | --- |
+//! | [`entry`], [`figure`] | what a stage hands over: a row, a picture |
+//! | [`rows`], [`tables`] | rows with means over a matrix's cells, and tables with the paper's rows before ours |
+//! | [`departures`] | how stages compare with the paper, each phrase once |
+//! | [`curves`], [`charts`], [`plot`] | plots of trainings and results |
+//! | [`diagram`] | stages as a graph |
+//! | [`data`], [`html()`], [`markdown()`], [`summary`] | all of it, and how it is written |
+
+pub mod charts;
+pub mod curves;
+pub mod data;
+pub mod departures;
+pub mod diagram;
+pub mod entry;
+pub mod figure;
+mod html;
+mod markdown;
+mod means;
+pub mod plot;
+pub mod rows;
+pub mod tables;
+mod text;
+
+pub use data::ReportData;
+pub use html::html;
+pub use markdown::markdown;
+pub use text::summary;

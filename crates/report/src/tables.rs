@@ -1,0 +1,100 @@
+//! Tables: the paper's rows, then ours.
+use dcgan_eval::paper::{PaperColumn, PaperRow, PaperTable};
+
+use super::data::{Row, TableData};
+use super::entry::{Cell, Entry, Table};
+use super::rows::{Found, NO_FIGURE};
+
+/// The tables that results belong to, each with the paper's rows before ours.
+pub fn tables(results: &[Found]) -> Vec<TableData> {
+    let mut kinds: Vec<Table> = results.iter().map(|result| result.entry.table).collect();
+    kinds.sort_unstable();
+    kinds.dedup();
+    kinds.into_iter().map(|kind| table(kind, results)).collect()
+}
+
+fn table(kind: Table, results: &[Found]) -> TableData {
+    let ours = results.iter().filter(|result| result.entry.table == kind).map(|result| result.row.clone());
+    let Some(paper) = kind.paper() else {
+        return TableData {
+            name: "Other results".to_owned(),
+            caption: "figures that are in none of the paper's tables".to_owned(),
+            columns: vec!["accuracy (%)".to_owned()],
+            rows: ours.collect(),
+        };
+    };
+    let entries: Vec<&Entry> =
+        results.iter().map(|result| &result.entry).filter(|entry| entry.table == kind).collect();
+    let with: Vec<Option<&str>> =
+        (0..paper.columns.len()).map(|column| shared_with(&entries, column, paper)).collect();
+    let heading = |(column, with): (&PaperColumn, &Option<&str>)| {
+        let with = with.filter(|with| !with.is_empty()).map(|with| format!(", {with}")).unwrap_or_default();
+        let unit = if column.unit.is_empty() { String::new() } else { format!(" ({})", column.unit) };
+        format!("{}{with}{unit}", column.name)
+    };
+    let mut data: Vec<&str> = Vec::new();
+    for entry in &entries {
+        if !entry.data.is_empty() && !data.contains(&entry.data.as_str()) {
+            data.push(&entry.data);
+        }
+    }
+    let measured = if data.is_empty() { String::new() } else { format!("This run: {}. ", data.join("; ")) };
+    let n_decimals = published_decimals(paper);
+    let ours = results.iter().filter(|result| result.entry.table == kind).map(|result| {
+        let texts = result.row.texts.iter().enumerate();
+        let texts = texts.map(|(column, text)| match (with.get(column), result.entry.with.get(column)) {
+            (Some(None), Some(own)) if !own.is_empty() && text != NO_FIGURE => format!("{text} ({own})"),
+            _ => text.clone(),
+        });
+        Row { texts: texts.collect(), ..result.row.clone() }
+    });
+    TableData {
+        name: paper.name.to_owned(),
+        caption: format!("{measured}The other rows are cited from the paper: {}", paper.caption),
+        columns: paper.columns.iter().zip(&with).map(heading).collect(),
+        rows: paper.rows.iter().map(|row| paper_row(paper, row, &n_decimals, &with)).chain(ours).collect(),
+    }
+}
+
+/// What all of our figures in a column were measured with, the paper's where we have none; none where they differ.
+fn shared_with<'a>(entries: &[&'a Entry], column: usize, paper: &'a PaperTable) -> Option<&'a str> {
+    let is_there = |entry: &&&Entry| entry.cells.get(column).is_some_and(Option::is_some);
+    let with = |entry: &&'a Entry| entry.with.get(column).map_or("", String::as_str);
+    let mut all = entries.iter().filter(is_there).map(with);
+    let Some(first) = all.next() else { return Some(paper.columns[column].with) };
+    all.all(|other| other == first).then_some(first)
+}
+
+/// A published row; what its figures were measured with stands beside them where the heading says something else.
+fn paper_row(paper: &PaperTable, row: &PaperRow, n_decimals: &[usize], with: &[Option<&str>]) -> Row {
+    let cells: Vec<Cell> =
+        row.values.iter().map(|v| Cell { value: v.value, deviation: v.deviation }).collect();
+    let text = |(column, cell): (usize, &Cell)| {
+        let (papers, before) = (paper.columns[column].with, row.values[column].before);
+        let beside = if papers.is_empty() || with[column] == Some(papers) {
+            String::new()
+        } else {
+            format!(" ({papers})")
+        };
+        format!("{before}{}{beside}", cell.text(n_decimals[column]))
+    };
+    Row {
+        method: row.method.to_owned(),
+        stage: None,
+        texts: cells.iter().enumerate().map(text).collect(),
+        cells: cells.into_iter().map(Some).collect(),
+        note: row.note.to_owned(),
+        facts: Vec::new(),
+        differences: Vec::new(),
+        by_labels: Vec::new(),
+        is_averaged: false,
+    }
+}
+
+/// For each column as many decimals as the published figures have.
+fn published_decimals(paper: &PaperTable) -> Vec<usize> {
+    let of = |value: f64| value.to_string().split_once('.').map_or(0, |(_, decimals)| decimals.len());
+    let column =
+        |idx: usize| paper.rows.iter().filter_map(|row| row.values.get(idx)).map(|v| of(v.value)).max();
+    (0..paper.columns.len()).map(|idx| column(idx).unwrap_or(0)).collect()
+}

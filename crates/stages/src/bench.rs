@@ -1,0 +1,225 @@
+//! How many pictures a second this machine trains on, or turns into features.
+use std::time::Instant;
+
+use dcgan_engine::manifest::{nearest, quoted};
+use dcgan_engine::memory::high_water_mark;
+use dcgan_engine::progress::Progress;
+use dcgan_engine::record::Environment;
+use dcgan_gan::train::{TrainConfig, Trainer};
+use dcgan_gan::{Architecture, ArchitectureName, Discriminator, FeatureExtractor};
+use dcgan_images::{ImageStore, Picture, StoreDescription, StoreWriter};
+use dcgan_nn::candle::{Device, Tensor};
+use dcgan_nn::device::DeviceChoice;
+use dcgan_nn::pixels::to_activations;
+use serde::Serialize;
+
+/// Steps before those that are measured.
+const WARM_UP: usize = 2;
+/// Side of the square matrices whose product measures the machine.
+const PRODUCT: usize = 2048;
+
+/// What is measured.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum BenchKind {
+    /// Features of pictures.
+    Features,
+    /// An update of each network.
+    Train,
+}
+
+/// How it is measured.
+#[derive(Debug, Clone)]
+pub struct BenchOptions {
+    /// What.
+    pub kind: BenchKind,
+    /// The architecture's name.
+    pub architecture: ArchitectureName,
+    /// Scale of every channel count.
+    pub width: f64,
+    /// Pictures in a batch; the released code's for the architecture where there is none.
+    pub batch_size: Option<usize>,
+    /// Batches measured, after two that are not.
+    pub n_steps: usize,
+    /// Where networks run.
+    pub device: DeviceChoice,
+}
+
+/// What came out. Times are medians.
+#[derive(Debug, Clone, Serialize)]
+pub struct BenchResult {
+    /// What was measured.
+    pub kind: BenchKind,
+    /// The architecture's name.
+    pub arch: ArchitectureName,
+    /// Scale of every channel count.
+    pub width: f64,
+    /// Pictures in a batch.
+    pub batch: usize,
+    /// Batches measured.
+    pub steps: usize,
+    /// Milliseconds of an update of D: real and generated pictures, gradients, Adam.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub d_update_ms: Option<f64>,
+    /// Milliseconds of an update of G.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub g_update_ms: Option<f64>,
+    /// Pictures a second when minibatches go to G and D in turn, as in the released code.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub train_images_per_s: Option<f64>,
+    /// Pictures a second of all layers' features.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub feature_images_per_s: Option<f64>,
+    /// 10⁹ operations a second that direct convolutions would take for what was measured.
+    pub gflops: f64,
+    /// 10⁹ operations a second of a matrix product 2048³ in the same run.
+    pub gemm_gflops: f64,
+    /// The quotient of the two.
+    pub share_of_gemm: f64,
+    /// Most memory that the process ever held, in MiB, where the system tells.
+    pub peak_memory_mib: Option<f64>,
+    /// The machine.
+    pub environment: Environment,
+}
+
+/// The architecture of a name.
+///
+/// # Errors
+/// The names there are.
+pub fn architecture(name: &str) -> Result<ArchitectureName, String> {
+    let names = [ArchitectureName::Svhn32, ArchitectureName::Imagenet32, ArchitectureName::Faces64];
+    let found = names.into_iter().find(|architecture| architecture.as_str() == name);
+    found.ok_or_else(|| {
+        let names = names.map(ArchitectureName::as_str);
+        let help = nearest(name, names).map(|help| format!("; {help}")).unwrap_or_default();
+        format!("expected one of {}, found `{name}`{help}", quoted(names))
+    })
+}
+
+/// Measures on pictures of noise.
+///
+/// # Errors
+/// If a setting is out of range, or the run was interrupted.
+pub fn bench(options: &BenchOptions, progress: &Progress) -> anyhow::Result<BenchResult> {
+    let device = options.device.open()?;
+    let folder = tempfile::tempdir()?;
+    let config = TrainConfig {
+        width: options.width,
+        batch_size: options.batch_size,
+        ..TrainConfig::paper(options.architecture)
+    };
+    let settings = config.resolve()?;
+    let (n_steps, batch) = (options.n_steps.max(1), settings.batch_size);
+    let size = settings.architecture.discriminator().image_size;
+    write_noise(folder.path(), batch, size)?;
+    let store = ImageStore::open(folder.path())?;
+    let operations = Architecture { name: options.architecture, width: options.width }.operations();
+    let mut result = BenchResult {
+        kind: options.kind,
+        arch: options.architecture,
+        width: options.width,
+        batch,
+        steps: n_steps,
+        d_update_ms: None,
+        g_update_ms: None,
+        train_images_per_s: None,
+        feature_images_per_s: None,
+        gflops: 0.0,
+        gemm_gflops: 0.0,
+        share_of_gemm: 0.0,
+        peak_memory_mib: None,
+        environment: Environment::here(&options.device.to_string()),
+    };
+    match options.kind {
+        BenchKind::Train => {
+            let mut trainer = Trainer::new(&settings, &device)?;
+            let real = to_activations(store.pixels(), [batch, store.channels(), size, size], &device)?;
+            let mut update = |discriminator: bool| {
+                measure(n_steps, progress, &mut || {
+                    match discriminator {
+                        true => drop(trainer.update_discriminator(&real, device.is_cpu())?),
+                        false => drop(trainer.update_generator(device.is_cpu())?),
+                    }
+                    Ok(device.synchronize()?)
+                })
+            };
+            let (d, g) = (update(true)?, update(false)?);
+            result.d_update_ms = Some(1e3 * d);
+            result.g_update_ms = Some(1e3 * g);
+            result.train_images_per_s = Some(2.0 * batch as f64 / (d + g));
+            let both = operations.discriminator_update + operations.generator_update;
+            result.gflops = 1e-9 * batch as f64 * both / (d + g);
+        }
+        BenchKind::Features => {
+            let discriminator = Discriminator::random(settings.architecture.discriminator(), 0, &device)?;
+            let extractor = FeatureExtractor::infer(&discriminator, &store, &device, &mut |_, _| {
+                progress.interrupt().flow()
+            })?;
+            let seconds = measure(n_steps, progress, &mut || {
+                std::hint::black_box(extractor.extract_tensor(store.pixels(), batch)?);
+                Ok(device.synchronize()?)
+            })?;
+            result.feature_images_per_s = Some(batch as f64 / seconds);
+            result.gflops = 1e-9 * batch as f64 * operations.features / seconds;
+        }
+    }
+    result.peak_memory_mib = high_water_mark().map(|bytes| bytes as f64 / f64::from(1 << 20));
+    result.gemm_gflops = gemm_gflops(&device, progress)?;
+    result.share_of_gemm = result.gflops / result.gemm_gflops;
+    Ok(result)
+}
+
+/// Median of the seconds of `n` steps, after some that warm up.
+fn measure(
+    n: usize,
+    progress: &Progress,
+    step: &mut dyn FnMut() -> anyhow::Result<()>,
+) -> anyhow::Result<f64> {
+    let mut task = progress.task("measuring", "batches");
+    let mut seconds = Vec::new();
+    for done in 0..WARM_UP + n {
+        if task.observe(done as u64, (WARM_UP + n) as u64).is_break() {
+            anyhow::bail!(dcgan_engine::interrupt::Interrupted {
+                stage: "bench".to_owned(),
+                is_resumable: false
+            });
+        }
+        let start = Instant::now();
+        step()?;
+        seconds.push(start.elapsed().as_secs_f64());
+    }
+    Ok(median(&seconds[WARM_UP..]))
+}
+
+fn gemm_gflops(device: &Device, progress: &Progress) -> anyhow::Result<f64> {
+    let values: Vec<f32> = (0..PRODUCT * PRODUCT).map(|i| (i % 17) as f32).collect();
+    let matrix = Tensor::from_vec(values, (PRODUCT, PRODUCT), device)?;
+    let seconds = measure(5, progress, &mut || {
+        std::hint::black_box(matrix.matmul(&matrix)?);
+        Ok(device.synchronize()?)
+    })?;
+    Ok(2e-9 * (PRODUCT * PRODUCT * PRODUCT) as f64 / seconds)
+}
+
+fn median(values: &[f64]) -> f64 {
+    let mut sorted = values.to_vec();
+    sorted.sort_unstable_by(f64::total_cmp);
+    sorted.get(sorted.len() / 2).copied().unwrap_or(f64::NAN)
+}
+
+fn write_noise(folder: &std::path::Path, n: usize, size: usize) -> anyhow::Result<()> {
+    let mut writer = StoreWriter::create(folder)?;
+    let mut state = 1_u32;
+    for image_idx in 0..n {
+        let mut pixel = || {
+            // Numerical Recipes' linear congruential generator: any noise will do.
+            state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            (state >> 24) as u8
+        };
+        let pixels = (0..3 * size * size).map(|_| pixel()).collect();
+        let picture = Picture { channels: 3, height: size, width: size, pixels };
+        writer.append(&image_idx.to_string(), None, "noise", &picture)?;
+    }
+    writer.finish(StoreDescription::default())?;
+    Ok(())
+}

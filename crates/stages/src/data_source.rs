@@ -1,0 +1,202 @@
+//! A data set that a stage reads: outside the pipeline, or within the folder of the stage that made it.
+use std::path::{Component, Path, PathBuf};
+
+use dcgan_engine::context::Context;
+use dcgan_engine::outside::{Advice, External, Form};
+use dcgan_engine::stage::{ConfigProblem, FactsOf, Input, InputRef};
+use dcgan_images::{HIDDEN, Source, in_words};
+
+use crate::artifact;
+use crate::known::{Known, known};
+use crate::lineage::{IMAGENET, LSUN, SVHN};
+
+/// The stage that made the data set, as an input.
+pub(crate) fn inputs<'a>(from: Option<&'a Input>, source: &Source) -> Vec<InputRef<'a>> {
+    let needs = match source {
+        Source::Store { .. } => artifact::IMAGES,
+        _ => artifact::DATASET,
+    };
+    from.into_iter().map(|name| InputRef { key: "from", name, needs }).collect()
+}
+
+/// The data set's files, where no stage made it.
+pub(crate) fn externals(from: Option<&Input>, source: &Source) -> Vec<External> {
+    if from.is_some() {
+        return Vec::new();
+    }
+    let is = match source {
+        Source::Svhn { .. } | Source::Mnist { .. } | Source::ImageNetTar { .. } => Form::File,
+        Source::Tar { .. } => Form::FileOrFolder,
+        Source::Cifar10 { .. }
+        | Source::Folder { .. }
+        | Source::ImageNetFolder { .. }
+        | Source::Lsun { .. }
+        | Source::Store { .. } => Form::Folder,
+    };
+    let external = |path: &Path| External { key: key_of(source, path), path: path.to_owned(), is };
+    source.paths().into_iter().map(external).collect()
+}
+
+/// The key of `source` for what lies at a path, or may be meant to lie there.
+pub(crate) fn key_of_path(path: &Path) -> Option<&'static str> {
+    let holds = |name: &str| path.join(name).is_file();
+    let ending = path.extension().and_then(|ending| ending.to_str()).unwrap_or_default().to_lowercase();
+    if path.is_dir() {
+        return Some(match () {
+            () if holds("images.npy") && holds("meta.json") => "source.store.path",
+            () if holds("data.mdb") => "source.lsun.path",
+            () if holds("data_batch_1.bin") || holds("test_batch.bin") => "source.cifar10.path",
+            () => "source.folder.path",
+        });
+    }
+    match ending.as_str() {
+        "mat" => Some("source.svhn.path"),
+        "tar" => Some("source.tar.path"),
+        _ => (!path.exists()).then_some("source.folder.path"),
+    }
+}
+
+/// The key of one of a data set's paths.
+pub(crate) fn key_of(source: &Source, path: &Path) -> &'static str {
+    match source {
+        Source::Cifar10 { .. } => "source.cifar10.path",
+        Source::Svhn { .. } => "source.svhn.path",
+        Source::Mnist { images, .. } if images == path => "source.mnist.images",
+        Source::Mnist { .. } => "source.mnist.labels",
+        Source::Folder { .. } => "source.folder.path",
+        Source::ImageNetTar { .. } => "source.imagenet_tar.path",
+        Source::ImageNetFolder { .. } => "source.imagenet_folder.path",
+        Source::Lsun { .. } => "source.lsun.path",
+        Source::Tar { .. } => "source.tar.path",
+        Source::Store { .. } => "source.store.path",
+    }
+}
+
+/// What to say of a data set's path that is not there or is something else than was meant.
+pub(crate) fn advice(source: &Source, external: &External, found: Option<Form>) -> Advice {
+    if found.is_some() {
+        let packed = source.refuse_archive().err().map(|packed| packed.to_string());
+        let help = key_of_path(&external.path).map(|key| format!("did you mean `{key}`?"));
+        return Advice { help: help.filter(|_| packed.is_none()), message: packed };
+    }
+    let set = match source {
+        Source::Cifar10 { .. } => Some("cifar10"),
+        Source::Svhn { path } => {
+            let is_extra = path.file_name().is_some_and(|name| name == "extra_32x32.mat");
+            Some(if is_extra { "svhn_extra" } else { "svhn" })
+        }
+        Source::Mnist { .. } => Some("mnist"),
+        Source::Lsun { .. } => Some("lsun"),
+        _ => None,
+    };
+    let help = set.map(|set| {
+        format!(
+            "`dcgan stage fetch --out data sets='[\"{set}\"]'` downloads it to the folder `data`; where it lies elsewhere, give \
+             that path"
+        )
+    });
+    Advice { message: None, help }
+}
+
+/// What a data set is called in tables; none for a store, which tells nothing.
+pub(crate) fn name(source: &Source) -> Option<String> {
+    let name = match source {
+        Source::Cifar10 { .. } => "CIFAR-10",
+        Source::Svhn { .. } => SVHN,
+        Source::Mnist { .. } => "MNIST",
+        Source::ImageNetTar { .. } | Source::ImageNetFolder { .. } => IMAGENET,
+        Source::Lsun { .. } => LSUN,
+        Source::Folder { .. } | Source::Tar { .. } => "a folder of pictures",
+        Source::Store { .. } => return None,
+    };
+    Some(name.to_owned())
+}
+
+/// Refuses a path out of the folder of the stage that made the data set.
+pub(crate) fn problems(from: Option<&Input>, source: &Source) -> Option<ConfigProblem> {
+    // What lies outside the stage's folder would be neither checked nor fingerprinted.
+    let is_inside =
+        |path: &Path| path.components().all(|part| matches!(part, Component::Normal(_) | Component::CurDir));
+    let is_wrong = from.is_some() && !source.paths().into_iter().all(is_inside);
+    let message = "with `from`, expected a path within that stage's folder, without `..`".to_owned();
+    is_wrong.then(|| ConfigProblem { key: "source".to_owned(), message })
+}
+
+/// The source with its paths put under the folder of the stage that made it.
+pub(crate) fn resolve(from: Option<&Input>, source: &Source, ctx: &Context<'_>) -> Source {
+    match from {
+        Some(from) => within(source, &ctx.input(from)),
+        None => source.clone(),
+    }
+}
+
+/// What is known of the data set before anything runs.
+pub(crate) fn known_of(from: Option<&Input>, source: &Source, of: &FactsOf<'_>) -> Known {
+    Known::of_source(source, from.map(|from| known(of, from)))
+}
+
+/// How many pictures of a data set are read, where that can be told beforehand.
+pub(crate) fn n_read(
+    source: &Source,
+    limit: Option<usize>,
+    ctx: &Context<'_>,
+) -> anyhow::Result<Option<u64>> {
+    let limit = limit.map_or(u64::MAX, |limit| limit as u64);
+    Ok(source.n_images_until(&ctx.progress().interrupt().stop())?.map(|n_images| n_images.min(limit)))
+}
+
+/// Folders on a warning.
+const N_TOLD: usize = 5;
+
+/// Notes among the metrics, and warns of, folders in the data set that are not read.
+pub(crate) fn tell_left_out(
+    source: &Source,
+    ctx: &Context<'_>,
+    metrics: &mut serde_json::Value,
+) -> anyhow::Result<()> {
+    let left_out = source.left_out(&ctx.progress().interrupt().stop())?;
+    let names: Vec<String> = left_out.iter().map(ToString::to_string).collect();
+    if names.is_empty() {
+        return Ok(());
+    }
+    let told = names.iter().take(N_TOLD).map(String::as_str).collect::<Vec<_>>().join(", ");
+    let more = names.len().saturating_sub(N_TOLD);
+    let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+    let folders = if names.len() == 1 { "folder" } else { "folders" };
+    ctx.progress().warn(format_args!("{} {folders} in {source} left out: {told}{more}", names.len()));
+    metrics["left_out"] = names.into();
+    Ok(())
+}
+
+/// Lists the files of a set that are not named as pictures in `bad.csv`, and says, also in the metrics, how many there
+/// are of each ending, and how many pictures are hidden.
+pub(crate) fn list_passed_over(
+    source: &Source,
+    ctx: &Context<'_>,
+    metrics: &mut serde_json::Value,
+) -> anyhow::Result<()> {
+    let passed_over = source.list_passed_over(&ctx.out.join("bad.csv"))?;
+    if !passed_over.is_empty() {
+        let listed = if passed_over.keys().all(|kind| kind == HIDDEN) { "" } else { " (see bad.csv)" };
+        ctx.progress().warn(format_args!("files that are not read: {}{listed}", in_words(&passed_over)));
+        metrics["not_read"] = serde_json::to_value(passed_over)?;
+    }
+    Ok(())
+}
+
+fn within(source: &Source, folder: &Path) -> Source {
+    let join = |path: &PathBuf| folder.join(path);
+    match source {
+        Source::Cifar10 { path, split } => Source::Cifar10 { path: join(path), split: *split },
+        Source::Svhn { path } => Source::Svhn { path: join(path) },
+        Source::Mnist { images, labels } => {
+            Source::Mnist { images: join(images), labels: labels.as_ref().map(join) }
+        }
+        Source::Folder { path, classes } => Source::Folder { path: join(path), classes: *classes },
+        Source::ImageNetTar { path } => Source::ImageNetTar { path: join(path) },
+        Source::ImageNetFolder { path } => Source::ImageNetFolder { path: join(path) },
+        Source::Lsun { path } => Source::Lsun { path: join(path) },
+        Source::Tar { path } => Source::Tar { path: join(path) },
+        Source::Store { path } => Source::Store { path: join(path) },
+    }
+}

@@ -1,0 +1,27 @@
+//! `--device cpu` or `cuda:N`.
+
+use candle_core::Device;
+use dcgan_engine::context::Context;
+use dcgan_engine::manifest::nearest;
+
+pub use dcgan_nn::device::DeviceChoice;
+
+/// The device of a name.
+///
+/// # Errors
+/// What is expected, and the nearest name.
+pub fn parse(text: &str) -> Result<DeviceChoice, String> {
+    text.parse().map_err(|expected: String| {
+        let help = nearest(text, ["cpu", "cuda"]).map(|help| format!("; {help}")).unwrap_or_default();
+        format!("{expected}{help}")
+    })
+}
+
+/// The device that a stage computes on.
+///
+/// # Errors
+/// If it is not there.
+pub(crate) fn open(ctx: &Context<'_>) -> anyhow::Result<Device> {
+    let choice = parse(ctx.device()).map_err(anyhow::Error::msg)?;
+    Ok(choice.open()?)
+}

@@ -1,0 +1,244 @@
+//! `extract_features`: pictures into rows of numbers.
+use candle_core::Device;
+use dcgan_engine::context::Context;
+use dcgan_engine::kind::{ConfigType, Kind, Traits};
+use dcgan_engine::paper::{Comparison, Stated, by_stage, no_bearing, says};
+use dcgan_engine::stage::{Artifact, ConfigProblem, Facts, FactsOf, Input, InputRef, Outcome, Stage};
+use dcgan_eval::{extract_features, pixel_features, validation_rows};
+use dcgan_gan::train::files::DISCRIMINATOR;
+use dcgan_gan::{Discriminator, FeatureExtractor};
+use dcgan_images::ImageStore;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+
+use crate::artifact;
+use crate::device;
+use crate::known::{Known, known, unlike};
+use crate::lineage::{DESCRIPTION, Description};
+
+/// Of which pictures, and with which discriminator.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ExtractFeatures {
+    /// The pictures, each with a label.
+    images: Input,
+    /// The stage with the discriminator; leave it out for raw pixels.
+    #[serde(default)]
+    model: Option<Input>,
+    /// The pictures over which batch-norm statistics are inferred: the training set. Required with `model`.
+    #[serde(default)]
+    statistics: Option<Input>,
+    /// Which of these are left out.
+    #[serde(default)]
+    held_out: Option<HeldOut>,
+    /// Pictures at a time; features do not depend on it.
+    #[serde(default = "batch_size")]
+    batch_size: usize,
+    /// Use a discriminator of the same sizes with random weights: the baseline that training has to beat.
+    #[serde(default)]
+    untrained: bool,
+    /// Seed of the random weights of `untrained`.
+    #[serde(default)]
+    seed: u64,
+}
+
+/// The validation rows of `svhn_protocol`, which are drawn from all rows by their number and a seed alone.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct HeldOut {
+    /// Infer the statistics without the validation rows of svhn_protocol: its `protocol.n_validation` …
+    n_validation: usize,
+    /// … and its `protocol.seed`.
+    seed: u64,
+}
+
+fn batch_size() -> usize {
+    128
+}
+
+/// The kind.
+pub(crate) static KIND: Kind = Kind {
+    name: "extract_features",
+    version: 3,
+    summary: "turn labelled pictures into features: a discriminator's maps, or raw pixels",
+    details: "With `model`: every conv layer of the discriminator after its LeakyReLU, max-pooled to 4×4, flattened \
+              and concatenated (section 5), with batch-norm statistics inferred over the pictures of `statistics`, \
+              which must be the training set's also when the features of the test set are extracted: batches of 128, \
+              the last, smaller one counts as the others. `held_out` leaves out the rows that svhn_protocol holds out \
+              to choose C. Without `model`: raw pixels in [-1, 1], a baseline.\n\n\
+              Writes features.npy (f32, N×D), labels.npy, classes.json (the names of the classes, where they are known, by which a \
+              test set's are matched to the training set's) and features.json.",
+    example: &[
+        "images=runs/svhn-released/test-images",
+        "model=runs/svhn-released/weights",
+        "statistics=runs/svhn-released/train-images",
+    ],
+    paper: &PAPER,
+    traits: Traits { uses_device: true, ..Traits::NONE },
+    config: ConfigType::of::<ExtractFeatures>(),
+};
+
+/// What the paper says of the keys.
+const PAPER: [Stated; 7] = [
+    no_bearing("images"),
+    by_stage("model"),
+    by_stage("statistics"),
+    // svhn_protocol compares it with what it holds out.
+    by_stage("held_out*"),
+    no_bearing("batch_size"),
+    says("untrained", "false", "section 5"),
+    no_bearing("seed"),
+];
+
+impl Stage for ExtractFeatures {
+    fn inputs(&self) -> Vec<InputRef<'_>> {
+        let mut inputs = vec![InputRef { key: "images", name: &self.images, needs: artifact::IMAGES }];
+        inputs.extend(self.model.iter().map(|name| InputRef {
+            key: "model",
+            name,
+            needs: artifact::DISCRIMINATOR,
+        }));
+        inputs.extend(self.statistics.iter().map(|name| InputRef {
+            key: "statistics",
+            name,
+            needs: artifact::IMAGES,
+        }));
+        inputs
+    }
+
+    fn yields(&self) -> Vec<Artifact> {
+        vec![artifact::FEATURES]
+    }
+
+    fn facts(&self, of: &FactsOf<'_>) -> Facts {
+        Known { at_most: known(of, &self.images).at_most, ..Known::default() }.into()
+    }
+
+    fn misfits(&self, of: &FactsOf<'_>) -> Vec<ConfigProblem> {
+        let Some(model) = &self.model else { return Vec::new() };
+        let side = known(of, model).side;
+        let wrong = |key: &str, images: &Input| {
+            unlike(key, known(of, images), side, &format!("`{}`", model.as_str()))
+        };
+        let statistics = self.statistics.as_ref().and_then(|images| wrong("statistics", images));
+        wrong("images", &self.images).into_iter().chain(statistics).collect()
+    }
+
+    fn problems(&self) -> Vec<ConfigProblem> {
+        let problem =
+            |key: &str, message: &str| ConfigProblem { key: key.to_owned(), message: message.to_owned() };
+        let mut problems = Vec::new();
+        if self.model.is_some() && self.statistics.is_none() {
+            let message = "with `model`, `statistics` must name the training pictures over which batch-norm \
+                           statistics are inferred";
+            problems.push(problem("model", message));
+        }
+        if self.model.is_none() && self.statistics.is_some() {
+            problems.push(problem("statistics", "is of use only with `model`"));
+        }
+        if self.held_out.is_some() && self.statistics.is_none() {
+            problems.push(problem("held_out", "is of use only with `statistics`"));
+        }
+        if self.untrained && self.model.is_none() {
+            problems.push(problem("untrained", "needs `model`, whose sizes it takes"));
+        }
+        if self.batch_size == 0 {
+            problems.push(problem("batch_size", "expected at least 1, found 0"));
+        }
+        problems
+    }
+
+    fn seed(&self) -> Option<u64> {
+        self.untrained.then_some(self.seed)
+    }
+
+    fn bytes_needed(&self, ctx: &Context<'_>) -> anyhow::Result<Option<u64>> {
+        let store = ImageStore::open(&ctx.input(&self.images))?;
+        let n_features = match &self.model {
+            Some(model) => {
+                let path = ctx.input(model).join(DISCRIMINATOR);
+                Discriminator::load(&path, &Device::Cpu)?.config().n_features()
+            }
+            None => store.channels() * store.height() * store.width(),
+        };
+        Ok(Some((store.len() * n_features * size_of::<f32>()) as u64))
+    }
+
+    fn run(&self, ctx: &Context<'_>) -> anyhow::Result<Outcome> {
+        let store = ImageStore::open(&ctx.input(&self.images))?;
+        let description = match (&self.model, &self.statistics) {
+            (Some(model), Some(statistics)) => self.with_discriminator(ctx, &store, model, statistics)?,
+            _ => raw_pixels(ctx, &store)?,
+        };
+        ctx.write_json(DESCRIPTION, &description)?;
+        let metrics = json!({"n_rows": store.len(), "n_features": description.n_features});
+        let found = if self.model.is_none() {
+            vec!["raw pixels, not a discriminator's features".to_owned()]
+        } else {
+            Vec::new()
+        };
+        Ok(Outcome { metrics, differences: Comparison::found(found) })
+    }
+}
+
+impl ExtractFeatures {
+    /// The rows of the training set that statistics are inferred over.
+    fn statistics_rows(&self, training: &ImageStore) -> anyhow::Result<Vec<u32>> {
+        let n_rows = training.len();
+        let HeldOut { n_validation, seed } = self.held_out.unwrap_or_default();
+        anyhow::ensure!(
+            n_validation < n_rows,
+            "`held_out.n_validation`: expected fewer than the {n_rows} pictures of `statistics`, found {n_validation}"
+        );
+        let held_out = validation_rows(n_rows, n_validation, seed);
+        Ok((0..n_rows as u32).filter(|row| held_out.binary_search(row).is_err()).collect())
+    }
+
+    fn with_discriminator(
+        &self,
+        ctx: &Context<'_>,
+        store: &ImageStore,
+        model: &Input,
+        statistics: &Input,
+    ) -> anyhow::Result<Description> {
+        let device = &device::open(ctx)?;
+        let mut discriminator = Discriminator::load(&ctx.input(model).join(DISCRIMINATOR), device)?;
+        if self.untrained {
+            discriminator = Discriminator::random(discriminator.config().clone(), self.seed, device)?;
+        }
+        let mut task = ctx.task("inferring statistics", "pictures");
+        let training = ImageStore::open(&ctx.input(statistics))?;
+        let rows = self.statistics_rows(&training)?;
+        let mut observe = |done, total| task.observe(done, total);
+        let extractor =
+            FeatureExtractor::infer_over_rows(&discriminator, &training, &rows, device, &mut observe)?;
+        drop(task);
+
+        let mut task = ctx.task("extracting", "pictures");
+        let n_features = extractor.n_features();
+        let mut extract =
+            |pixels: &[u8], n: usize| extractor.extract(pixels, n).map_err(|error| Box::new(error).into());
+        extract_features(store, self.batch_size, n_features, &mut extract, ctx.out, &mut |done, total| {
+            task.observe(done, total)
+        })?;
+        let name = if self.untrained { "untrained discriminator" } else { "DCGAN discriminator" };
+        Ok(Description {
+            name: name.to_owned(),
+            n_features,
+            max_units: discriminator.config().layers.iter().map(|layer| layer.channels).max(),
+            is_untrained: self.untrained,
+        })
+    }
+}
+
+fn raw_pixels(ctx: &Context<'_>, store: &ImageStore) -> anyhow::Result<Description> {
+    let mut task = ctx.task("extracting", "pictures");
+    let extracted = pixel_features(store, ctx.out, &mut |done, total| task.observe(done, total))?;
+    Ok(Description {
+        name: "raw pixels".to_owned(),
+        n_features: extracted.n_columns,
+        max_units: None,
+        is_untrained: false,
+    })
+}

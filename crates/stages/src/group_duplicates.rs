@@ -1,0 +1,113 @@
+//! `group_duplicates`: groups of near-duplicates by their codes.
+use std::collections::{HashMap, HashSet};
+use std::path::Path;
+
+use dcgan_dedup::evaluate::PairToJudge;
+use dcgan_dedup::group::{GroupConfig, GroupSummary, READABLE, Readable, Rule, group_images};
+use dcgan_dedup::hash::{files::CODES, read_keys};
+use dcgan_engine::context::Context;
+use dcgan_engine::kind::{ConfigType, Kind, Traits};
+use dcgan_engine::paper::{Stated, by_stage, no_bearing, unstated};
+use dcgan_engine::stage::{Artifact, ConfigProblem, Input, InputRef, Outcome, Stage};
+use dcgan_files::words::counted;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::{artifact, published};
+
+/// What to group, and by which rule.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct GroupDuplicates {
+    /// The codes that `hash_images` made.
+    codes: Input,
+    /// The rules.
+    #[serde(default)]
+    grouping: GroupConfig,
+}
+
+/// The kind.
+pub(crate) static KIND: Kind = Kind {
+    name: "group_duplicates",
+    version: 4,
+    summary: "find groups of near-duplicates by their codes: equal ones, or near ones that a second look confirms",
+    details: "Writes groups.parquet (group, key, representative, distance, pixel_distance, blake3) by the rule that is set, and \
+              groups.json with the counts of both rules side by side, what the search met (hot buckets), and in how many bits \
+              near-duplicates and random pairs differ. borderline.json \
+              lists the pairs nearest to the threshold of the second look; readable.json hands on which pictures could not be \
+              hashed. `exact` is the paper's rule and finds little more \
+              than re-encodings; `near` also finds crops, other sizes and other brightness. Both see the central square of a \
+              picture alone, as the paper's 32×32 crops do: pictures that differ beside it are duplicates to them.",
+    example: &["codes=runs/lsun/codes-robust"],
+    paper: &PAPER,
+    traits: Traits::NONE,
+    config: ConfigType::of::<GroupDuplicates>(),
+};
+
+/// What the paper says of the keys.
+const PAPER: [Stated; 6] = [
+    no_bearing("codes"),
+    by_stage("grouping.rule"),
+    by_stage("grouping.radius"),
+    by_stage("grouping.pixel_distance"),
+    by_stage("grouping.bucket_cap"),
+    unstated("grouping.keep"),
+];
+
+/// Pairs for people to look at.
+pub(crate) const BORDERLINE: &str = "borderline.json";
+
+impl Stage for GroupDuplicates {
+    fn inputs(&self) -> Vec<InputRef<'_>> {
+        vec![InputRef { key: "codes", name: &self.codes, needs: artifact::CODES }]
+    }
+
+    fn yields(&self) -> Vec<Artifact> {
+        vec![artifact::GROUPS]
+    }
+
+    fn problems(&self) -> Vec<ConfigProblem> {
+        ConfigProblem::of("grouping", self.grouping.validate())
+    }
+
+    fn run(&self, ctx: &Context<'_>) -> anyhow::Result<Outcome> {
+        let hashed = ctx.input(&self.codes);
+        let mut task = ctx.task("comparing", "pairs");
+        let summary =
+            group_images(&hashed, &self.grouping, ctx.out, &mut |done, total| task.observe(done, total))?;
+        drop(task);
+        if summary.search.n_skipped > 0 {
+            ctx.progress().warn(format_args!(
+                "{}, the largest of {}: {} in them not compared",
+                counted(summary.search.n_hot_buckets, "hot bucket"),
+                counted(summary.search.largest_bucket, "picture"),
+                counted(summary.search.n_skipped, "pair")
+            ));
+        }
+        ctx.write_json("groups.json", &summary)?;
+        ctx.write_json(READABLE, &Readable::of_hashed(&hashed)?)?;
+        ctx.write_json(BORDERLINE, &pairs_to_judge(&hashed, &summary)?)?;
+        let found = match self.grouping.rule {
+            Rule::Exact => &summary.exact,
+            Rule::Near => &summary.near,
+        };
+        let mut differences = published::compare_duplicates(found.n_removed, summary.n_images);
+        differences.join(published::compare_rule(&self.grouping));
+        Ok(Outcome { metrics: serde_json::to_value(&summary)?, differences })
+    }
+}
+
+/// The borderline pairs with their keys.
+pub(crate) fn pairs_to_judge(hashed: &Path, summary: &GroupSummary) -> anyhow::Result<Vec<PairToJudge>> {
+    let images: HashSet<u32> = summary.borderline.iter().flat_map(|pair| [pair.first, pair.second]).collect();
+    let keys: HashMap<u32, String> =
+        read_keys(&hashed.join(CODES), |image| images.contains(&image))?.into_iter().collect();
+    let key = |image: u32| keys.get(&image).cloned().unwrap_or_default();
+    let pairs = summary.borderline.iter().map(|pair| PairToJudge {
+        first: key(pair.first),
+        second: key(pair.second),
+        distance: pair.distance,
+        pixel_distance: pair.pixel_distance,
+    });
+    Ok(pairs.collect())
+}

@@ -1,0 +1,145 @@
+//! `hash_images`: the semantic hash of every picture of a set.
+use dcgan_dedup::Autoencoder;
+use dcgan_dedup::hash::{HashConfig, hash};
+use dcgan_dedup::train::files::AUTOENCODER;
+use dcgan_engine::context::Context;
+use dcgan_engine::kind::{ConfigType, Kind, Traits};
+use dcgan_engine::outside::{Advice, External, Form};
+use dcgan_engine::paper::{Stated, no_bearing, says};
+use dcgan_engine::stage::{Artifact, ConfigProblem, Input, InputRef, Outcome, Stage};
+use dcgan_files::words::counted;
+use dcgan_images::{Damaged, Source};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::device;
+use crate::{artifact, data_source, published};
+
+/// What to hash, and with what.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct HashImages {
+    /// The stage that made the data set; paths in `source` are then within its folder, `.` is the folder itself.
+    #[serde(default)]
+    from: Option<Input>,
+    /// The data set.
+    source: Source,
+    /// The autoencoder that `train_autoencoder` made.
+    autoencoder: Input,
+    /// Only so many pictures, the first ones.
+    #[serde(default)]
+    limit: Option<usize>,
+    /// Pictures that claim more pixels are passed over before they are decoded.
+    #[serde(default = "max_pixels")]
+    max_pixels: u64,
+    /// JPEGs of which a part is lost: bad pictures, or taken with grey where data is lost.
+    #[serde(default)]
+    damaged: Damaged,
+}
+
+fn max_pixels() -> u64 {
+    HashConfig::default().max_pixels
+}
+
+/// The kind.
+pub(crate) static KIND: Kind = Kind {
+    name: "hash_images",
+    version: 4,
+    summary: "hash every picture of a set to 128 bits, from an LMDB, a folder, tars or an image store",
+    details: "Writes codes.parquet (key, word0, word1, width, height, blake3: the first 64 bits of the file's BLAKE3 hash), pictures.npy (the 32×32 pictures that were hashed), \
+              bad.csv (what could not be hashed, with the reason) and a copy of the autoencoder. Pictures are streamed and \
+              decoded at reduced size on all cores; memory does not grow with their number. Interrupted or killed, it goes on \
+              where it stopped and ends with the bits of an uninterrupted run.",
+    example: &["source.lsun.path=data/lsun/bedroom_train_lmdb", "autoencoder=runs/lsun/autoencoder-robust"],
+    paper: &PAPER,
+    traits: Traits {
+        is_resumable: true,
+        uses_device: true,
+        key_of_path: data_source::key_of_path,
+        ..Traits::NONE
+    },
+    config: ConfigType::of::<HashImages>(),
+};
+
+/// What the paper says of the keys.
+const PAPER: [Stated; 6] = [
+    no_bearing("from"),
+    no_bearing("source.*"),
+    no_bearing("autoencoder"),
+    says("limit", "null", "all pictures of the set"),
+    no_bearing("max_pixels"),
+    no_bearing("damaged"),
+];
+
+impl HashImages {
+    fn config(&self) -> HashConfig {
+        HashConfig { max_pixels: self.max_pixels, damaged: self.damaged, limit: self.limit }
+    }
+}
+
+impl Stage for HashImages {
+    fn inputs(&self) -> Vec<InputRef<'_>> {
+        let mut inputs = data_source::inputs(self.from.as_ref(), &self.source);
+        inputs.push(InputRef { key: "autoencoder", name: &self.autoencoder, needs: artifact::AUTOENCODER });
+        inputs
+    }
+
+    fn yields(&self) -> Vec<Artifact> {
+        vec![artifact::CODES]
+    }
+
+    fn external_paths(&self) -> Vec<External> {
+        data_source::externals(self.from.as_ref(), &self.source)
+    }
+
+    fn advice(&self, external: &External, found: Option<Form>) -> Advice {
+        data_source::advice(&self.source, external, found)
+    }
+
+    fn data_name(&self) -> Option<String> {
+        data_source::name(&self.source)
+    }
+
+    fn problems(&self) -> Vec<ConfigProblem> {
+        let mut problems = ConfigProblem::of("", self.config().validate());
+        problems.extend(data_source::problems(self.from.as_ref(), &self.source));
+        problems
+    }
+
+    fn bytes_needed(&self, ctx: &Context<'_>) -> anyhow::Result<Option<u64>> {
+        let source = data_source::resolve(self.from.as_ref(), &self.source, ctx);
+        // A code of 128 bits, and the picture it is of.
+        let picture_bytes = 16 + 3 * 32 * 32;
+        Ok(data_source::n_read(&source, self.limit, ctx)?.map(|n_images| n_images * picture_bytes))
+    }
+
+    fn run(&self, ctx: &Context<'_>) -> anyhow::Result<Outcome> {
+        let source = data_source::resolve(self.from.as_ref(), &self.source, ctx);
+        let path = ctx.input(&self.autoencoder).join(AUTOENCODER);
+        let model = Autoencoder::load(&path)?.on(&device::open(ctx)?)?;
+        let mut task = ctx.task("hashing", "pictures");
+        let summary =
+            hash(&source, &model, &self.config(), ctx.out, &mut |done, total| task.observe(done, total))?;
+        drop(task);
+        fs_err::copy(&path, ctx.out.join(AUTOENCODER))?;
+        if summary.n_bad > 0 {
+            ctx.progress().warn(format_args!(
+                "{} could not be hashed; bad.csv in the stage's folder says why",
+                counted(summary.n_bad, "picture")
+            ));
+        }
+        // A code of which hardly any bit tells pictures apart finds thousands that are not alike.
+        if summary.least_set < 0.02 || summary.most_set > 0.98 {
+            ctx.progress().warn(format_args!(
+                "the bits are not balanced: one is set for {:.1} % of the pictures, another for {:.1} %",
+                100.0 * summary.least_set,
+                100.0 * summary.most_set
+            ));
+        }
+        let differences = published::compare(&self.source, summary.n_images, self.from.is_some());
+        let mut metrics = serde_json::to_value(&summary)?;
+        data_source::list_passed_over(&source, ctx, &mut metrics)?;
+        data_source::tell_left_out(&source, ctx, &mut metrics)?;
+        Ok(Outcome { metrics, differences })
+    }
+}

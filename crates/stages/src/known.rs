@@ -1,0 +1,145 @@
+//! What is known of a stage's result before the stage has run: sizes and numbers of pictures, the size a network takes.
+//!
+//! It comes from settings (`resize`, `n_train`), from a data set's kind (CIFAR-10's pictures have 32×32 pixels), and, of what
+//! lies outside the pipeline, from an image store's `meta.json` and from counting files. It is handed on from stage to stage,
+//! so that what cannot fit is found before the first stage runs.
+use std::path::Path;
+
+use dcgan_engine::record::Record;
+use dcgan_engine::stage::{ConfigProblem, Facts, FactsOf, Input};
+use dcgan_gan::{Architecture, ArchitectureName};
+use dcgan_images::{Source, Split, StoreMeta};
+use serde::{Deserialize, Serialize};
+
+/// Pictures in a folder that are counted, at most: more are enough for any minibatch.
+const COUNTED: usize = 100_000;
+
+/// What is known; none of it has to be.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Known {
+    /// 1 or 3, of its pictures.
+    pub(crate) channels: Option<usize>,
+    /// Height and width of its pictures.
+    pub(crate) size: Option<[usize; 2]>,
+    /// It holds no more pictures, or rows of features, than this: some may turn out to be bad.
+    pub(crate) at_most: Option<u64>,
+    /// The same of its training part and of its test part, of a data set that has two.
+    pub(crate) parts: Option<[u64; 2]>,
+    /// Side of the pictures that its network takes or draws.
+    pub(crate) side: Option<usize>,
+}
+
+/// What is known of an input.
+pub(crate) fn known(of: &FactsOf<'_>, input: &Input) -> Known {
+    serde_json::from_value(of(input)).unwrap_or_default()
+}
+
+/// What is known of a folder that no stage of the manifest makes.
+pub(crate) fn facts_of_folder(folder: &Path) -> Facts {
+    Known::of_folder(folder).into()
+}
+
+impl From<Known> for Facts {
+    fn from(known: Known) -> Self {
+        serde_json::to_value(known).unwrap_or_default()
+    }
+}
+
+impl Known {
+    /// A folder that holds an image store or the networks of a training.
+    pub(crate) fn of_folder(folder: &Path) -> Self {
+        let meta = std::fs::read(folder.join("meta.json")).ok();
+        if let Some(meta) = meta.and_then(|json| serde_json::from_slice::<StoreMeta>(&json).ok()) {
+            return Self {
+                channels: Some(meta.channels),
+                size: Some([meta.height, meta.width]),
+                at_most: Some(meta.n_images),
+                ..Self::default()
+            };
+        }
+        let record = Record::read(folder).ok().flatten();
+        let name = record.and_then(|record| {
+            let name = record.config.pointer("/train_gan/training/architecture")?;
+            serde_json::from_value::<ArchitectureName>(name.clone()).ok()
+        });
+        name.map(Self::of_network).unwrap_or_default()
+    }
+
+    /// The networks of an architecture.
+    pub(crate) fn of_network(name: ArchitectureName) -> Self {
+        Self { side: Some(Architecture::paper(name).discriminator().image_size), ..Self::default() }
+    }
+
+    /// A data set: `made` is what is known of the stage that made it, if one did.
+    pub(crate) fn of_source(source: &Source, made: Option<Self>) -> Self {
+        let (channels, side) = match source {
+            Source::Cifar10 { .. } | Source::Svhn { .. } => (Some(3), Some(32)),
+            Source::Mnist { .. } => (Some(1), Some(28)),
+            Source::Store { path } if made.is_none() => return Self::of_folder(path),
+            Source::Store { .. } => return made.unwrap_or_default(),
+            _ => (None, None),
+        };
+        let at_most = match made {
+            Some(made) => part(source).zip(made.parts).map(|(part, sizes)| sizes[part]).or(made.at_most),
+            None => count(source),
+        };
+        Self { channels, size: side.map(|side| [side; 2]), at_most, ..Self::default() }
+    }
+
+    /// No more than `limit` of them.
+    pub(crate) fn limited(self, limit: Option<usize>) -> Self {
+        let at_most = [self.at_most, limit.map(|limit| limit as u64)].into_iter().flatten().min();
+        Self { at_most, ..self }
+    }
+}
+
+/// 0 for the training part of a data set, 1 for its test part.
+fn part(source: &Source) -> Option<usize> {
+    let named = |path: &Path| {
+        let name = path.file_name()?.to_str()?;
+        let parts = ["train", "test"];
+        parts.iter().position(|part| name.starts_with(part))
+    };
+    match source {
+        Source::Cifar10 { split: Split::Train, .. } => Some(0),
+        Source::Cifar10 { split: Split::Test, .. } => Some(1),
+        Source::Svhn { path } => named(path),
+        _ => None,
+    }
+}
+
+/// The number of pictures of a data set outside the pipeline, where it can be told soon; what is wrong with the set is for the
+/// stage that reads it to say.
+pub(crate) fn count(source: &Source) -> Option<u64> {
+    match source {
+        Source::Folder { .. } | Source::ImageNetFolder { .. } => {
+            let n = source.records().ok()?.take(COUNTED + 1).filter(Result::is_ok).count();
+            (n <= COUNTED).then_some(n as u64)
+        }
+        other => other.n_images().ok().flatten(),
+    }
+}
+
+/// Says what is wrong where pictures are not those that a network takes.
+pub(crate) fn unlike(key: &str, images: Known, side: Option<usize>, network: &str) -> Option<ConfigProblem> {
+    let side = side?;
+    let is_like = images.channels.is_none_or(|n| n == 3) && images.size.is_none_or(|size| size == [side; 2]);
+    let found = match (images.channels, images.size) {
+        (Some(1), Some([height, width])) => format!("grey ones of {height}×{width}"),
+        (Some(1), None) => "grey ones".to_owned(),
+        (_, Some([height, width])) => format!("{height}×{width}"),
+        _ => String::new(),
+    };
+    let message = format!(
+        "expected colour pictures of {side}×{side}, which {network} takes, found {found}; where they are imported, \
+         `resize = \"min_resize_centre_crop({side})\"` makes them so"
+    );
+    (!is_like).then(|| ConfigProblem { key: key.to_owned(), message })
+}
+
+/// Says what is wrong where `n` are asked for of fewer.
+pub(crate) fn more_than_there_are(key: &str, n: u64, images: Known, what: &str) -> Option<ConfigProblem> {
+    let at_most = images.at_most.filter(|at_most| n > *at_most)?;
+    let message = format!("expected at most the number of {what}, {at_most}, found {n}");
+    Some(ConfigProblem { key: key.to_owned(), message })
+}

@@ -1,0 +1,119 @@
+//! The stages: one file a kind, a thin adapter from its configuration to a library call, and a line in [`KINDS`].
+//!
+//! Keys, types, defaults, ranges and help come from the configuration's type alone: serde's defaults, doc comments, `schemars`.
+//! What several kinds share: [`artifact`] (what a stage's folder can hold), `data_source` (the keys `from` and `source`), `drawing`
+//! (figures of a generator), `lineage` and `seen` (where data and networks come from), `published` (the paper's numbers).
+//!
+//! ```
+//! use dcgan_engine::manifest::Manifest;
+//!
+//! let text = r#"
+//! name = "demo"
+//! [[stage]]
+//! id = "shapes"
+//! [stage.synthesize.shapes]
+//! n_trian = 100
+//! "#;
+//! let kinds = &dcgan_stages::KINDS;
+//! let error = Manifest::parse("demo.toml".as_ref(), text.to_owned(), &[], kinds).unwrap_err();
+//! let message = error.to_string();
+//! assert!(message.starts_with("demo.toml:6: stage `shapes`, key `shapes.n_trian`: unknown key `n_trian`"));
+//! assert!(message.contains("did you mean `n_train`?"));
+//! ```
+
+pub mod bench;
+pub mod dag;
+pub mod device;
+pub mod init;
+
+mod arithmetic;
+pub mod artifact;
+mod cifar10_protocol;
+mod crop_faces;
+mod data_source;
+mod dedup_eval;
+mod drawing;
+mod extract_features;
+mod fetch;
+mod fit_svm;
+mod forget;
+mod gather;
+mod group_duplicates;
+mod guided_backprop;
+mod hash_images;
+mod import_images;
+mod import_weights;
+mod known;
+mod lineage;
+pub mod pages;
+mod published;
+mod remove_duplicates;
+mod report;
+mod sample;
+mod seen;
+mod svhn_protocol;
+mod synthesize;
+mod train_autoencoder;
+mod train_classifier;
+mod train_gan;
+mod turn;
+mod walk;
+use dcgan_engine::kind::Registry;
+use dcgan_engine::paper::{Comparison, Count};
+use dcgan_engine::stage::{ConfigProblem, Input, InputRef};
+
+/// The kind whose stages put results together, for those who show them.
+pub const REPORT: &str = "report";
+
+/// All kinds, in the order in which a pipeline uses them.
+pub static KINDS: Registry = Registry {
+    kinds: &[
+        &synthesize::KIND,
+        &fetch::KIND,
+        &import_images::KIND,
+        &crop_faces::KIND,
+        &train_autoencoder::KIND,
+        &hash_images::KIND,
+        &group_duplicates::KIND,
+        &remove_duplicates::KIND,
+        &dedup_eval::KIND,
+        &train_gan::KIND,
+        &train_classifier::KIND,
+        &import_weights::KIND,
+        &sample::KIND,
+        &walk::KIND,
+        &arithmetic::KIND,
+        &turn::KIND,
+        &guided_backprop::KIND,
+        &forget::KIND,
+        &extract_features::KIND,
+        &fit_svm::KIND,
+        &svhn_protocol::KIND,
+        &cifar10_protocol::KIND,
+        &report::KIND,
+    ],
+    facts: known::facts_of_folder,
+};
+
+/// The inputs of what is trained on one set of features and measured on another.
+fn train_and_test<'a>(train: &'a Input, test: &'a Input) -> Vec<InputRef<'a>> {
+    vec![
+        InputRef { key: "train", name: train, needs: artifact::FEATURES },
+        InputRef { key: "test", name: test, needs: artifact::FEATURES },
+    ]
+}
+
+/// Refuses to measure on what was trained on.
+fn same_set(train: &Input, test: &Input) -> Option<ConfigProblem> {
+    let message = "expected other features than `train`'s: a test set only measures".to_owned();
+    (train == test).then(|| ConfigProblem { key: "test".to_owned(), message })
+}
+
+/// Compares the sizes of (training, test) sets and the number of classes with the full sets' and their 10 classes.
+fn compare_sets(ours: (usize, usize), full: (usize, usize), n_classes: usize) -> Comparison {
+    let mut comparison = Comparison::of_settings();
+    comparison.count("pictures in the training set", ours.0, Count::Exactly(full.0));
+    comparison.count("pictures in the test set", ours.1, Count::Exactly(full.1));
+    comparison.count("classes", n_classes, Count::Exactly(10));
+    comparison
+}

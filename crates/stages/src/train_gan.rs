@@ -1,0 +1,221 @@
+//! `train_gan`: a generator and a discriminator against each other.
+use std::ops::ControlFlow;
+use std::path::Path;
+
+use dcgan_engine::context::Context;
+use dcgan_engine::kind::{ConfigType, Kind, Traits};
+use dcgan_engine::paper::{Comparison, Stated, UNSTATED, depends, grouped, no_bearing, says};
+use dcgan_engine::stage::{Artifact, ConfigProblem, Facts, FactsOf, Input, InputRef, Outcome, Stage};
+use dcgan_gan::ArchitectureName;
+use dcgan_gan::train::{Event, FREE_SETTINGS, TrainConfig, newest_step, train};
+use dcgan_images::ImageStore;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use crate::artifact;
+use crate::device;
+use crate::known::{Known, known, more_than_there_are, unlike};
+use crate::lineage::{self, FACES, IMAGENET, LSUN, SVHN, data_name};
+use crate::published::{N_BEDROOMS, N_FACES, N_IMAGENET};
+
+/// What to train on and how.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct TrainGan {
+    /// Pictures of the architecture's size, in colour.
+    images: Input,
+    /// The networks and their training.
+    training: TrainConfig,
+}
+
+/// The kind.
+pub(crate) static KIND: Kind = Kind {
+    name: "train_gan",
+    version: 1,
+    summary: "train a generator and a discriminator (the paper's networks, at any width)",
+    details: "Writes generator.safetensors and discriminator.safetensors, metrics.jsonl (a line every few minibatches: \
+              losses, means of D(x) and D(G(z)), D's accuracy, norms of both gradients, pictures a second), samples/ \
+              (a grid of the same z after every epoch) and checkpoints/ (the newest few and best.safetensors). What \
+              is not given is what the authors' code trains the architecture with.\n\n\
+              Interrupted or killed, it goes on from its newest checkpoint that can be read and ends with the bits of \
+              an uninterrupted run, also if epochs, max_steps, max_minutes or what is only written are changed \
+              meanwhile. A finished training whose epochs are raised goes on from its end. Where a loss, a gradient or \
+              a weight is no longer finite it stops and leaves the checkpoints as they are; where the discriminator \
+              is always right for 500 minibatches while a gradient, its own or the generator's, is below a hundredth \
+              of what it was on average while the discriminator still erred, it warns.\n\n\
+              The score that marks the best checkpoint compares 512 samples with 512 pictures: the unbiased kernel \
+              discrepancy (KID's) of the features of a random discriminator, the lower the better. Its generator is \
+              generator_best.safetensors.",
+    example: &[
+        "images=runs/svhn/train-images",
+        "training.architecture=svhn32",
+        "training.width=0.25",
+        "training.epochs=2",
+    ],
+    paper: &PAPER,
+    traits: Traits {
+        is_resumable: true,
+        uses_device: true,
+        times: &["metrics.jsonl", "checkpoints/"],
+        ..Traits::NONE
+    },
+    config: ConfigType::of::<TrainGan>(),
+};
+
+/// What the paper says of the keys.
+const PAPER: [Stated; 18] = [
+    no_bearing("images"),
+    no_bearing("training.architecture"),
+    says("training.width", "1", "released code"),
+    says("training.schedule", "\"alternate\"", "released code"),
+    depends("training.batch_size", "released code"),
+    depends("training.learning_rate", "released code"),
+    depends("training.beta1", "released code"),
+    depends("training.l2", "released code"),
+    depends("training.epochs", "released code"),
+    says("training.max_steps", "null", "released code"),
+    says("training.max_minutes", "null", "released code"),
+    no_bearing("training.ema_decay"),
+    no_bearing("training.log_every"),
+    no_bearing("training.sample_*"),
+    no_bearing("training.score_every_steps"),
+    no_bearing("training.checkpoint_*"),
+    no_bearing("training.keep_checkpoints"),
+    no_bearing("training.seed"),
+];
+
+impl Stage for TrainGan {
+    fn inputs(&self) -> Vec<InputRef<'_>> {
+        vec![InputRef { key: "images", name: &self.images, needs: artifact::IMAGES }]
+    }
+
+    fn yields(&self) -> Vec<Artifact> {
+        vec![artifact::GENERATOR, artifact::DISCRIMINATOR]
+    }
+
+    fn facts(&self, _of: &FactsOf<'_>) -> Facts {
+        Known::of_network(self.training.architecture).into()
+    }
+
+    fn misfits(&self, of: &FactsOf<'_>) -> Vec<ConfigProblem> {
+        let images = known(of, &self.images);
+        let architecture = self.training.architecture;
+        let side = Known::of_network(architecture).side;
+        let batch_size = self.training.batch_size.unwrap_or(architecture.training_defaults().batch_size);
+        let batch = more_than_there_are("training.batch_size", batch_size as u64, images, "pictures");
+        unlike("images", images, side, architecture.as_str()).into_iter().chain(batch).collect()
+    }
+
+    fn problems(&self) -> Vec<ConfigProblem> {
+        ConfigProblem::of("training", self.training.resolve())
+    }
+
+    fn seed(&self) -> Option<u64> {
+        Some(self.training.seed)
+    }
+
+    fn free_keys(&self) -> Vec<String> {
+        FREE_SETTINGS.iter().map(|key| format!("training.{key}")).collect()
+    }
+
+    fn reached(&self, folder: &Path, end: u64) -> u64 {
+        newest_step(folder, end)
+    }
+
+    fn end(&self) -> u64 {
+        self.training.max_steps.unwrap_or(u64::MAX)
+    }
+
+    fn settings(&self) -> anyhow::Result<Option<Value>> {
+        let mut settings = serde_json::to_value(self.training.resolve()?)?;
+        settings["width"] = json!(self.training.width);
+        Ok(Some(json!({"training": settings})))
+    }
+
+    fn papers(&self) -> anyhow::Result<Value> {
+        let mut papers = serde_json::to_value(TrainConfig::paper(self.training.architecture).resolve()?)?;
+        let unstated: &[&str] = match self.training.architecture {
+            ArchitectureName::Svhn32 => &["beta1", "l2"],
+            ArchitectureName::Imagenet32 => &["l2"],
+            ArchitectureName::Faces64 => &[],
+        };
+        unstated.iter().for_each(|key| papers[key] = json!(UNSTATED));
+        Ok(json!({"training": papers}))
+    }
+
+    fn run(&self, ctx: &Context<'_>) -> anyhow::Result<Outcome> {
+        let images = ctx.input(&self.images);
+        let store = ImageStore::open(&images)?;
+        let mut task = ctx.task("training", "minibatches");
+        let mut observe = |event: Event<'_>| match event {
+            Event::Minibatch { done, total } => task.observe(done, total),
+            Event::Logged { d_loss, g_loss, score } => {
+                task.describe(losses(d_loss, g_loss, score));
+                ControlFlow::Continue(())
+            }
+            Event::Warning(message) => {
+                ctx.progress().warn(message);
+                ControlFlow::Continue(())
+            }
+        };
+        let summary = train(&store, &self.training, ctx.out, &device::open(ctx)?, &mut observe)?;
+        drop(task);
+        let data = data_name(&images)?;
+        let metrics = json!({
+            "architecture": self.training.architecture.as_str(),
+            "trained_on": data,
+            "n_images": store.len(),
+            "n_steps": summary.n_steps,
+            "steps_per_epoch": summary.steps_per_epoch,
+            "d_loss": summary.discriminator.loss,
+            "d_real": summary.discriminator.real,
+            "d_fake": summary.discriminator.fake,
+            "d_accuracy": summary.discriminator.accuracy,
+            "g_loss": summary.generator.loss,
+            "best_step": summary.best.map(|(step, _)| step),
+            "best_score": summary.best.map(|(_, score)| score),
+            "collapsed_at": summary.collapsed_at,
+            "training_seconds": summary.seconds,
+        });
+        let differences = self.pictures(&store, data.as_deref());
+        Ok(Outcome { metrics, differences })
+    }
+}
+
+/// The words before the bar: "training, loss D 0.52 G 1.93, score 0.310".
+fn losses(d_loss: f64, g_loss: f64, score: Option<f64>) -> String {
+    // Before its first update a network has none.
+    let told = |network: &str, loss: f64| {
+        if loss.is_finite() { format!(" {network} {loss:.2}") } else { String::new() }
+    };
+    let score = score.map(|score| format!(", score {score:.3}")).unwrap_or_default();
+    format!("training, loss{}{}{score}", told("D", d_loss), told("G", g_loss))
+}
+
+impl TrainGan {
+    /// Compares the pictures with those that the authors trained this architecture on.
+    fn pictures(&self, store: &ImageStore, data: Option<&str>) -> Comparison {
+        let n = store.len();
+        let mut comparison = Comparison::of_settings();
+        match (self.training.architecture, data) {
+            (ArchitectureName::Svhn32, _) => {
+                comparison.join(lineage::compare_data(data, SVHN));
+                let text =
+                    "on which of SVHN's pictures the released network was trained is nowhere said; here on";
+                comparison.not_checked.push(format!("{text} {} of {}", grouped(n), store.meta().source));
+            }
+            (ArchitectureName::Imagenet32, _) => {
+                comparison.join(lineage::compare_data(data, IMAGENET));
+                comparison.count("training pictures", n, N_IMAGENET);
+            }
+            // Two sets of the paper's have this architecture.
+            (ArchitectureName::Faces64, Some(FACES)) => comparison.count("training pictures", n, N_FACES),
+            (ArchitectureName::Faces64, _) => {
+                comparison.join(lineage::compare_data(data, LSUN));
+                comparison.count("training pictures", n, N_BEDROOMS);
+            }
+        }
+        comparison
+    }
+}
