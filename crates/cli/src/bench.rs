@@ -1,4 +1,5 @@
 //! `dcgan bench`.
+
 use dcgan_engine::progress::Progress;
 use dcgan_stages::bench::{self, BenchOptions, BenchResult};
 

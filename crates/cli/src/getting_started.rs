@@ -1,4 +1,5 @@
 //! The verbs that help one in: a first manifest, completions, the manual page, the schema for editors.
+
 use clap::builder::PossibleValuesParser;
 use clap::{Command, CommandFactory as _};
 use clap_complete::Shell;

@@ -1,4 +1,5 @@
 //! The verbs, each a few calls into the pipeline crate.
+
 use std::collections::BTreeSet;
 use std::fmt;
 use std::path::Path;

@@ -1,4 +1,5 @@
 //! Runs one stage without a manifest.
+
 use std::path::{Path, PathBuf};
 
 use anyhow::bail;

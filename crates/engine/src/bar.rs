@@ -1,4 +1,5 @@
 //! The text of a progress bar: one line that fits a terminal of any width.
+
 use std::time::{Duration, Instant};
 
 use console::{measure_text_width, truncate_str};

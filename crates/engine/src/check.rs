@@ -1,4 +1,5 @@
 //! Checks of a whole manifest, made before the first stage starts.
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Component, Path, PathBuf};
 

@@ -1,4 +1,5 @@
 //! Two runs, or two stages, side by side: what they were made with and what came out.
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};

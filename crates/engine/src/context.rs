@@ -1,4 +1,5 @@
 //! What a running stage is given.
+
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;

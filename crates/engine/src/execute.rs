@@ -1,4 +1,5 @@
 //! Runs one stage into its folder.
+
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::{Instant, SystemTime};

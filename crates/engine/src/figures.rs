@@ -1,5 +1,7 @@
 //! Measured numbers for people.
 
+use dcgan_files::words::counted;
+
 /// A measured number to six digits, so that 0.7070000000000001 is 0.707.
 pub fn figure(value: f64) -> f64 {
     if value == 0.0 || !value.is_finite() || value.fract() == 0.0 {

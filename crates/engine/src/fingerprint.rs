@@ -1,4 +1,5 @@
 //! BLAKE3 fingerprints of files and folders.
+
 use std::io::{ErrorKind, Read as _};
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};

@@ -1,4 +1,5 @@
 //! Finished stages of elsewhere that a stage reads by the path of their folder.
+
 use std::path::Path;
 
 use anyhow::bail;

@@ -1,4 +1,5 @@
 //! Folders and files that appear whole or not at all.
+
 use std::collections::BTreeSet;
 use std::ffi::{OsStr, OsString};
 use std::io::ErrorKind;

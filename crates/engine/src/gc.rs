@@ -1,5 +1,6 @@
 //! What lies in the folder of runs and no manifest needs: stages that were renamed, cells that left the matrix, what
 //! killed runs left behind. Only what a stage made is ever deleted.
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Component, Path, PathBuf};
 use std::time::SystemTime;

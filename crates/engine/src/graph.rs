@@ -1,4 +1,5 @@
 //! The stages as a graph: what comes before what.
+
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
 

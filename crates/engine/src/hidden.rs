@@ -10,6 +10,7 @@
 //! | `locks/STAGE`, `lock` | who works on a stage, and on the whole folder |
 //!
 //! A file in it, [`MARK`], says that the folder is ours. Nothing in a `.dcgan` without that file is touched.
+
 use std::ffi::OsStr;
 use std::io::{ErrorKind, Read as _};
 use std::path::{Path, PathBuf};

@@ -1,4 +1,5 @@
 //! What a stage reads, with fingerprints.
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 

@@ -1,4 +1,5 @@
 //! Ctrl-C, seen by the stage that runs.
+
 use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};

@@ -1,6 +1,7 @@
 //! What a run is at, written down as it goes on, so that `status` can tell it meanwhile.
 //!
 //! The file is only believed while the run that wrote it holds its folder. A line is added for each stage that starts or ends.
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write as _;
 use std::path::{Path, PathBuf};

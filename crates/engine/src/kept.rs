@@ -1,4 +1,5 @@
 //! What lies in hidden folders: complete versions of stages that others have replaced, and what interrupted runs have half done.
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};

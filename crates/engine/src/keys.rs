@@ -1,5 +1,6 @@
 //! The keys of a kind's configuration, read from the JSON Schema that `schemars` makes of its type: names and types, defaults by
 //! serde, ranges, and the doc comments as their meaning. Help, checks and the manifests' schema all go by these.
+
 use schemars::SchemaGenerator;
 use schemars::generate::SchemaSettings;
 use serde_json::{Map, Value};

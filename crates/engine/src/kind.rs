@@ -1,4 +1,5 @@
 //! Stage kinds: what is known of each without a configuration, and the registry of all.
+
 use std::fmt::Write as _;
 use std::path::Path;
 use std::sync::OnceLock;

@@ -3,6 +3,7 @@
 //! The lock is the system's, on a file in [`Hidden`]; it goes with the process, however that ends. The file says who holds it,
 //! and is removed by a run that ends: a file that nobody holds was left by a run that was killed, and is taken over. A link in
 //! its place is not followed, and a file that holds something else is left as it is.
+
 use std::fmt;
 use std::fs::TryLockError;
 use std::io::{Read as _, Seek as _, Write as _};

@@ -6,6 +6,7 @@
 //! for "racily clean" files). "Before" is by the clock of the file system that holds the memory, which is the one that sets
 //! these times, as well as by the clock of this process: either may have been turned back. A disk's own errors change no time:
 //! they are seen by a memory that verifies, which reads everything anew.
+
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};

@@ -1,4 +1,5 @@
 //! What a stage reads from outside the pipeline: whether it is there and is what is meant.
+
 use std::fmt;
 use std::path::{Path, PathBuf};
 

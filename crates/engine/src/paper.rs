@@ -3,6 +3,7 @@
 //! Each kind lists in its [`Kind`](crate::kind::Kind) what the paper says of every key. The runner compares the
 //! settings that were in use with it, the stage the data that it read; the report shows both. What nobody compared is listed
 //! as not checked: silence never stands for "as in the paper".
+
 use serde_json::Value;
 
 use crate::kind::StageConfig;

@@ -1,4 +1,5 @@
 //! Which stages will run, and why.
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::OnceLock;

@@ -1,4 +1,5 @@
 //! What is said of a run while it goes on, all of it on stderr.
+
 use std::fmt::Display;
 use std::io::IsTerminal as _;
 use std::ops::ControlFlow;

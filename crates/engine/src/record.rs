@@ -1,4 +1,5 @@
 //! `stage.json`: what a complete stage was made from, and what came out.
+
 use std::collections::BTreeMap;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};

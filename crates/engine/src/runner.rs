@@ -1,4 +1,5 @@
 //! Runs a manifest.
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::path::PathBuf;
@@ -20,6 +21,7 @@ use crate::manifest::{Manifest, Problems, quoted};
 use crate::plan::{Ahead, Assessment, Planner, State, force};
 use crate::progress::Progress;
 use crate::schedule::{self, Outcome, Policy};
+use crate::version::Version;
 use crate::selection::{Selection, indices, selected};
 use crate::staleness::Reason;
 

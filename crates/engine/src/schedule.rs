@@ -1,4 +1,5 @@
 //! The order of work: one step after another, or several that do not need each other at once.
+
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 

@@ -1,4 +1,5 @@
 //! The checksum that a record carries of itself, so that one that was edited is not taken for what a stage said.
+
 use std::fmt;
 use std::path::PathBuf;
 

@@ -1,4 +1,5 @@
 //! Which stages of a manifest a command line asks for.
+
 use std::collections::BTreeSet;
 
 use crate::graph::Graph;

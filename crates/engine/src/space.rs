@@ -1,4 +1,5 @@
 //! Room on the disk, looked at before a stage writes much.
+
 use std::path::Path;
 
 use anyhow::bail;

@@ -1,4 +1,5 @@
 //! What a stage is to the engine: the trait that each kind implements, and what it is asked for.
+
 use std::fmt;
 use std::path::{Path, PathBuf};
 

@@ -1,4 +1,5 @@
 //! Why a stage has to run, or need not.
+
 use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
 use std::io::ErrorKind;

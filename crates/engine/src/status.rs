@@ -1,4 +1,5 @@
 //! How the stages of a manifest stand.
+
 use std::collections::BTreeSet;
 use std::ffi::OsStr;
 use std::fmt::{self, Write as _};
@@ -8,7 +9,7 @@ use std::path::Path;
 use fs_err as fs;
 use serde::Serialize;
 
-use crate::counting::grouped;
+use dcgan_files::words::grouped;
 use crate::folder::Target;
 use crate::journal::{self, AtWork, Running};
 use crate::kept::{KeptVersion, line, of_stage};

@@ -2,6 +2,7 @@
 //!
 //! What is said on stderr is lost where it cannot be written, and the run goes on. What is printed on stdout is data: a
 //! reader that has closed the pipe wants no more of it, anything else that goes wrong is an error.
+
 use std::fmt::{Display, Write as _};
 use std::io::{ErrorKind, Write as _};
 

@@ -1,4 +1,5 @@
 //! Kinds of stages for the engine's own tests: numbers, made, doubled and added.
+
 use std::path::PathBuf;
 
 use schemars::JsonSchema;

@@ -1,4 +1,5 @@
 //! What a stage is made from, as a name: the kind and its version, the settings, the content of the inputs.
+
 use std::path::Path;
 
 use serde_json::Value;

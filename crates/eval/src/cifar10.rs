@@ -1,4 +1,5 @@
 //! The CIFAR-10 protocols: all labels, and 400 a class (Table 1).
+
 use std::time::Instant;
 
 use schemars::JsonSchema;

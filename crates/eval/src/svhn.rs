@@ -1,4 +1,5 @@
 //! The SVHN protocol: 1000 labels, C chosen on held-out training rows, error over fresh draws (Table 2).
+
 use std::time::Instant;
 
 use schemars::JsonSchema;

@@ -1,4 +1,5 @@
 //! From photos to faces: streaming, on all cores, resumable.
+
 use std::ops::ControlFlow;
 use std::path::Path;
 use std::sync::Mutex;

@@ -1,4 +1,5 @@
 //! From a box to a picture.
+
 use dcgan_images::{Filter, Picture, ReducedPicture, Window};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};

@@ -1,4 +1,5 @@
 //! Where the faces of a photo are.
+
 use std::path::PathBuf;
 
 use dcgan_images::{Filter, Picture, ReducedPicture, Window as Part};

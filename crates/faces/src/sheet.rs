@@ -1,4 +1,5 @@
 //! The contact sheet: photos with their boxes, and faces, for people to judge.
+
 use dcgan_files::words::counted;
 use dcgan_images::page::{Page, jpeg};
 use dcgan_images::{Filter, Picture, ReducedPicture, Source, Window};

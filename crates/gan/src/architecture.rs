@@ -1,4 +1,5 @@
 //! The paper's networks by name, as plain numbers.
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 

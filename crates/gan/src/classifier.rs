@@ -2,6 +2,7 @@
 //!
 //! It judges the paper's figure of forgotten windows (section 6.3.1) without having had a part in it: it has seen labelled
 //! pictures only, never a generator's, and no boxes.
+
 use std::{ops::ControlFlow, path::Path};
 
 use candle_core::{Device, Tensor};

@@ -11,6 +11,7 @@
 //! assert_eq!(points.row(1), array![1.0, 1.5]);
 //! # Ok(()) }
 //! ```
+
 use dcgan_nn::rng;
 use ndarray::{Array1, Array2, ArrayView1, Axis};
 use rand::Rng;

@@ -4,6 +4,7 @@
 //! is `w, g, b, (w, g, b)…, wx`. Theano's convolution flips its kernels, so every convolution kernel is turned by 180
 //! degrees on the way in. Some copies of the ImageNet networks lack their largest files; of these what is there is imported:
 //! D's layers up to the first that lacks an array, without a head, and G only where it is whole.
+
 use std::{
     ops::RangeInclusive,
     path::{Path, PathBuf},

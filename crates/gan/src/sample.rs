@@ -1,4 +1,5 @@
 //! Drawing z and pictures.
+
 use std::ops::ControlFlow;
 
 use candle_core::{Device, Tensor};

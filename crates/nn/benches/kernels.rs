@@ -37,7 +37,7 @@ fn noise(shape: &[usize]) -> Tensor {
 }
 
 fn layers(criterion: &mut Criterion) {
-    dcgan_nn::memory::keep_freed();
+    dcgan_engine::memory::keep_freed();
     for [side, c, o, k, stride] in LAYERS {
         let mut group = criterion.benchmark_group(format!("{c}→{o} @{side} {k}x{k} s{stride}"));
         let maps = side / stride;

@@ -1,4 +1,5 @@
 //! Plots of results: error against C, error against the number of labels, distances of codes.
+
 use std::collections::BTreeMap;
 
 use serde::Deserialize;

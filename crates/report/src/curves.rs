@@ -1,4 +1,5 @@
 //! Training curves, from the `metrics.jsonl` of the stages that train.
+
 use std::collections::BTreeMap;
 use std::path::Path;
 

@@ -1,4 +1,5 @@
 //! Everything a report shows; also what `report.json` holds.
+
 use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};

@@ -1,4 +1,5 @@
 //! What an evaluating stage hands to the report.
+
 use dcgan_eval::SearchPoint;
 use dcgan_eval::paper::{DUPLICATES, PaperTable, TABLE_1, TABLE_2};
 use serde::{Deserialize, Serialize};

@@ -1,4 +1,5 @@
 //! What a stage that draws hands to the report.
+
 use std::path::Path;
 
 use anyhow::Context as _;

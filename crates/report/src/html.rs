@@ -1,4 +1,5 @@
 //! `report.html`: one file that needs no network.
+
 use anyhow::Context as _;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;

@@ -1,4 +1,5 @@
 //! `report.md`.
+
 use std::fmt::Write as _;
 
 use dcgan_files::words::duration;

@@ -1,6 +1,7 @@
 //! Plots as SVG that follows the page's light or dark colours.
 //!
 //! Colours are those of the light page; the style sheet of the page replaces them by attribute selectors on a dark one.
+
 use std::ops::Range;
 
 use anyhow::anyhow;

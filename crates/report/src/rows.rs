@@ -1,4 +1,5 @@
 //! Rows as a report shows them: what was measured, and the means over a matrix's cells.
+
 use super::data::{Difference, Row, SearchData};
 use super::entry::{Cell, Entry};
 use super::means::{Mean, Measured, means};

@@ -1,4 +1,5 @@
 //! Tables: the paper's rows, then ours.
+
 use dcgan_eval::paper::{PaperColumn, PaperRow, PaperTable};
 
 use super::data::{Row, TableData};

@@ -1,4 +1,5 @@
 //! The tables for a terminal.
+
 use std::fmt::Write as _;
 
 use super::data::{ReportData, TableData};

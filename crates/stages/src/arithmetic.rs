@@ -1,4 +1,5 @@
 //! `arithmetic`: one concept minus another plus a third, in z (section 6.3.2).
+
 use dcgan_engine::context::Context;
 use dcgan_engine::kind::{ConfigType, Kind, Traits};
 use dcgan_engine::paper::{Count, Stated, by_stage, no_bearing, says};

@@ -1,4 +1,5 @@
 //! What a stage's folder can hold, as far as other stages can use it.
+
 use std::path::Path;
 
 use dcgan_engine::outside::shell_quoted;

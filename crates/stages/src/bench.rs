@@ -1,4 +1,5 @@
 //! How many pictures a second this machine trains on, or turns into features.
+
 use std::time::Instant;
 
 use dcgan_engine::manifest::{nearest, quoted};

@@ -1,4 +1,5 @@
 //! `cifar10_protocol`: a row of Table 1.
+
 use dcgan_engine::context::Context;
 use dcgan_engine::kind::{ConfigType, Kind, Traits};
 use dcgan_engine::paper::{Stated, grouped, no_bearing, says, unstated};

@@ -1,4 +1,5 @@
 //! `crop_faces`: the faces of photos, as a training set.
+
 use dcgan_engine::context::Context;
 use dcgan_engine::kind::{ConfigType, Kind, Traits};
 use dcgan_engine::outside::{Advice, External, Form};

@@ -1,4 +1,5 @@
 //! The graph of a manifest as Mermaid and as SVG.
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 

@@ -1,4 +1,5 @@
 //! A data set that a stage reads: outside the pipeline, or within the folder of the stage that made it.
+
 use std::path::{Component, Path, PathBuf};
 
 use dcgan_engine::context::Context;

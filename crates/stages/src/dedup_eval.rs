@@ -1,4 +1,5 @@
 //! `dedup_eval`: how many near-duplicates are found, and how many pairs are found that are none.
+
 use std::path::{Path, PathBuf};
 
 use dcgan_dedup::Autoencoder;

@@ -1,4 +1,5 @@
 //! What the stages that draw with a generator share.
+
 use std::path::Path;
 
 use anyhow::Context as _;

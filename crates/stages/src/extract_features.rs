@@ -1,4 +1,5 @@
 //! `extract_features`: pictures into rows of numbers.
+
 use candle_core::Device;
 use dcgan_engine::context::Context;
 use dcgan_engine::kind::{ConfigType, Kind, Traits};

@@ -1,4 +1,5 @@
 //! `fetch`: the public data sets, from the network.
+
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};

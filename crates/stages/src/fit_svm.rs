@@ -1,4 +1,5 @@
 //! `fit_svm`: one linear support vector machine.
+
 use anyhow::Context as _;
 use dcgan_engine::context::Context;
 use dcgan_engine::kind::{ConfigType, Kind, Traits};

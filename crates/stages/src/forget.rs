@@ -1,4 +1,5 @@
 //! `forget`: samples without an object (section 6.3.1).
+
 use std::path::{Path, PathBuf};
 
 use dcgan_engine::context::Context;

@@ -1,4 +1,5 @@
 //! Collects a report's data from the folders of the stages behind it.
+
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 

@@ -1,4 +1,5 @@
 //! `group_duplicates`: groups of near-duplicates by their codes.
+
 use std::collections::{HashMap, HashSet};
 use std::path::Path;
 

@@ -1,4 +1,5 @@
 //! `guided_backprop`: what the features of the discriminator's last conv layer see (section 6.2).
+
 use anyhow::Context as _;
 use candle_core::Device;
 use dcgan_engine::context::Context;

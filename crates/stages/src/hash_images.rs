@@ -1,4 +1,5 @@
 //! `hash_images`: the semantic hash of every picture of a set.
+
 use dcgan_dedup::Autoencoder;
 use dcgan_dedup::hash::{HashConfig, hash};
 use dcgan_dedup::train::files::AUTOENCODER;

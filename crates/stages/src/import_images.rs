@@ -1,4 +1,5 @@
 //! `import_images`: any data set into an image store.
+
 use std::collections::BTreeSet;
 
 use dcgan_engine::context::Context;

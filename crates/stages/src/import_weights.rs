@@ -1,4 +1,5 @@
 //! `import_weights`: the weights that the paper's authors released.
+
 use std::path::{Path, PathBuf};
 
 use dcgan_engine::context::Context;

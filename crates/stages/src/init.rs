@@ -1,4 +1,5 @@
 //! A manifest for one's own folder of pictures, to begin with.
+
 use std::io::{ErrorKind, Write as _};
 use std::path::Path;
 

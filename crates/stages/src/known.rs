@@ -3,6 +3,7 @@
 //! It comes from settings (`resize`, `n_train`), from a data set's kind (CIFAR-10's pictures have 32×32 pixels), and, of what
 //! lies outside the pipeline, from an image store's `meta.json` and from counting files. It is handed on from stage to stage,
 //! so that what cannot fit is found before the first stage runs.
+
 use std::path::Path;
 
 use dcgan_engine::record::Record;

@@ -1,4 +1,5 @@
 //! Where features come from: what tables need to know of the stages before a result.
+
 use std::path::{Path, PathBuf};
 
 use dcgan_engine::inputs::upstream;

@@ -1,4 +1,5 @@
 //! How many pictures the paper's data sets hold, to hold a run's against.
+
 use std::path::Path;
 
 use dcgan_dedup::group::{GroupConfig, Rule};

@@ -1,4 +1,5 @@
 //! `remove_duplicates`: a set written again without its near-duplicates.
+
 use dcgan_dedup::group::{GROUPS, Readable, read_groups, removed_keys};
 use dcgan_dedup::regenerate::{Target, Way, regenerate};
 use dcgan_engine::context::Context;

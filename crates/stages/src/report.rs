@@ -1,4 +1,5 @@
 //! `report`: tables, sample grids and what was different from the paper.
+
 use dcgan_engine::context::Context;
 use dcgan_engine::kind::{ConfigType, Kind, Traits};
 use dcgan_engine::paper::{Comparison, Stated, no_bearing};

@@ -1,4 +1,5 @@
 //! `sample`: a generator's pictures, as a grid, one by one and as numbers.
+
 use std::path::PathBuf;
 
 use anyhow::Context as _;

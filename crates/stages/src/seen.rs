@@ -1,4 +1,5 @@
 //! Whether a discriminator was trained, without labels, on the pictures that measure its features.
+
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 

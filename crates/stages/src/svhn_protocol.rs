@@ -1,4 +1,5 @@
 //! `svhn_protocol`: a row of Table 2.
+
 use std::path::Path;
 
 use dcgan_engine::context::Context;

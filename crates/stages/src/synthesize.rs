@@ -1,4 +1,5 @@
 //! `synthesize`: data sets made up on the spot, in the layouts of the originals.
+
 use dcgan_engine::context::Context;
 use dcgan_engine::kind::{ConfigType, Kind, Traits};
 use dcgan_engine::paper::{Comparison, Stated, no_bearing};

@@ -1,4 +1,5 @@
 //! `train_autoencoder`: the autoencoder of the semantic hash.
+
 use dcgan_dedup::train::{TrainConfig, train};
 use dcgan_engine::context::Context;
 use dcgan_engine::kind::{ConfigType, Kind, Traits};

@@ -1,4 +1,5 @@
 //! `train_classifier`: a discriminator trained with labels, to judge pictures.
+
 use dcgan_engine::context::Context;
 use dcgan_engine::kind::{ConfigType, Kind, Traits};
 use dcgan_engine::paper::{Comparison, Stated, by_stage};

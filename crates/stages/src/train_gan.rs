@@ -1,4 +1,5 @@
 //! `train_gan`: a generator and a discriminator against each other.
+
 use std::ops::ControlFlow;
 use std::path::Path;
 

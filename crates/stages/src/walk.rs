@@ -1,4 +1,5 @@
 //! `walk`: pictures on the way from one z to the next (section 6.1).
+
 use dcgan_engine::context::Context;
 use dcgan_engine::kind::{ConfigType, Kind, Traits};
 use dcgan_engine::paper::{Count, Stated, by_stage, no_bearing, says, unstated};

@@ -1,4 +1,5 @@
 //! Changes that make near-duplicates.
+
 use std::fmt;
 use std::str::FromStr;
 

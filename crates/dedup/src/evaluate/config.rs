@@ -1,4 +1,5 @@
 //! Settings of the judging.
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 

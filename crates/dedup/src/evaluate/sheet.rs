@@ -1,4 +1,5 @@
 //! The contact sheet: pairs that a rule found, and borderline ones, for people to judge, as the paper's authors did.
+
 use std::collections::{HashMap, HashSet};
 
 use dcgan_files::words::counted;

@@ -1,4 +1,5 @@
 //! Settings of grouping.
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 

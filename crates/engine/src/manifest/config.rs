@@ -1,4 +1,5 @@
 //! From a stage's table to its configuration.
+
 use std::borrow::Cow;
 use std::ops::Range;
 use std::path::Path;

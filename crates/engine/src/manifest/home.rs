@@ -1,4 +1,5 @@
 //! `~`: the home folder in values that are paths.
+
 use std::borrow::Cow;
 use std::path::PathBuf;
 

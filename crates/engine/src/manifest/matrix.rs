@@ -8,6 +8,7 @@
 //! A stage that uses `${seed}`, or reads one stage that does, becomes three: `train@seed=1`, `train@seed=2`,
 //! `train@seed=3`, each reading the cell of its own seed. A stage that reads a list of stages, as `report` does, stays
 //! one and reads all cells. With several axes a stage has only those that it or what it reads depends on.
+
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, is_separator};

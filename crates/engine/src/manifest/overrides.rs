@@ -1,4 +1,5 @@
 //! `--set K=V`: a variable's value, or `stage.key=V`: one key of a stage.
+
 use toml::Spanned;
 use toml::de::{DeArray, DeValue};
 

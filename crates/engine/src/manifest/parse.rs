@@ -1,4 +1,5 @@
 //! From texts to a [`Manifest`], collecting every problem on the way.
+
 use std::collections::BTreeMap;
 use std::ops::Range;
 use std::path::Path;

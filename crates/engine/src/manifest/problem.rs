@@ -1,4 +1,5 @@
 //! What can be wrong with a manifest, said so that it can be put right.
+
 use std::collections::BTreeSet;
 use std::fmt;
 

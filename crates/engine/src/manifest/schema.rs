@@ -1,4 +1,5 @@
 //! A JSON Schema of manifests, for editors, made from those of the kinds' configurations.
+
 use serde_json::{Map, Value, json};
 
 use super::parse::TOP_KEYS;

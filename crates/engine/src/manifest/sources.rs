@@ -1,4 +1,5 @@
 //! The texts a manifest is put together from, laid end to end, so that one span names file and line.
+
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::fmt;

@@ -1,4 +1,5 @@
 //! TOML as a tree whose every key and value knows where it was written.
+
 use std::borrow::Cow;
 use std::ops::Range;
 

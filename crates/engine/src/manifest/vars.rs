@@ -1,4 +1,5 @@
 //! `${name}`: variables in a manifest's strings.
+
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::ops::Range;

@@ -1,4 +1,5 @@
 //! Settings of a training.
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 

@@ -1,4 +1,5 @@
 //! Pages on which people choose samples, draw boxes on them and judge pairs: one file each, opened straight from the disk.
+
 use std::collections::BTreeMap;
 use std::path::Path;
 
