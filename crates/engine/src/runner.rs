@@ -21,9 +21,9 @@ use crate::manifest::{Manifest, Problems, quoted};
 use crate::plan::{Ahead, Assessment, Planner, State, force};
 use crate::progress::Progress;
 use crate::schedule::{self, Outcome, Policy};
-use crate::version::Version;
 use crate::selection::{Selection, indices, selected};
 use crate::staleness::Reason;
+use crate::version::Version;
 
 /// How a manifest is to be run.
 #[derive(Debug, Clone)]

@@ -6,10 +6,10 @@ use std::fmt::{self, Write as _};
 use std::io::{Read as _, Seek as _, SeekFrom};
 use std::path::Path;
 
+use dcgan_files::words::grouped;
 use fs_err as fs;
 use serde::Serialize;
 
-use dcgan_files::words::grouped;
 use crate::folder::Target;
 use crate::journal::{self, AtWork, Running};
 use crate::kept::{KeptVersion, line, of_stage};
