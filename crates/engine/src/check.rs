@@ -74,7 +74,7 @@ pub(crate) fn outside_alone(config: &StageConfig) -> Vec<(String, Wrong)> {
 
 fn wrong_paths(config: &StageConfig) -> Vec<(&'static str, Wrong)> {
     let stage = config.stage();
-    let wrong = |external: External| Some((external.key, external.wrong(stage)?));
+    let wrong = |external: External| Some((stage.key_of(&external), external.wrong(stage)?));
     stage.external_paths().into_iter().filter_map(wrong).collect()
 }
 

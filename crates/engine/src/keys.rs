@@ -52,11 +52,11 @@ pub(crate) fn generator() -> SchemaGenerator {
     settings.into_generator()
 }
 
-/// The keys in the schema of a configuration: those that must be given first, then by name.
+/// The keys in the schema of a configuration, by name.
 pub(crate) fn keys(schema: &Value) -> Vec<Key> {
     let mut found = Vec::new();
     collect(schema, "", true, &mut found);
-    found.sort_by_key(|key| (key.default != KeyDefault::Required, key.key.clone()));
+    found.sort_by(|a, b| a.key.cmp(&b.key));
     found
 }
 

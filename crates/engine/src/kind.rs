@@ -12,7 +12,7 @@ use toml::de::ValueDeserializer;
 
 use crate::keys::{self, Key, KeyDefault, Names};
 use crate::outside::shell_quoted;
-use crate::paper::Stated;
+use crate::paper::{Stated, covers};
 use crate::stage::{Facts, Stage};
 
 /// A stage kind, as far as it does not depend on a configuration.
@@ -183,19 +183,23 @@ impl Kind {
         Value::from(schema)
     }
 
-    /// Its keys: those that must be given first, then by name.
+    /// Its keys, in the order in which [`Kind::paper`] has them, then by name.
     pub fn keys(&self) -> &[Key] {
-        self.config.keys.get_or_init(|| keys::keys(&self.schema()))
+        self.config.keys.get_or_init(|| {
+            let mut keys = keys::keys(&self.schema());
+            keys.sort_by_key(|key| self.paper.iter().position(|stated| covers(stated.key, &key.key)));
+            keys
+        })
     }
 
     /// True for a file or metric that tells how long something took.
     pub fn is_time(&self, name: &str) -> bool {
-        covers(self.traits.times, name)
+        is_among(self.traits.times, name)
     }
 
     /// True for a file of its own beside its outputs.
     pub fn is_working_file(&self, name: &str) -> bool {
-        covers(self.traits.working_files, name)
+        is_among(self.traits.working_files, name)
     }
 
     /// The help of the kind, as `dcgan stage KIND --help` prints it.
@@ -247,7 +251,7 @@ impl Kind {
 }
 
 /// True if a name is one of the patterns, or lies in a folder that is one (`checkpoints/`).
-fn covers(patterns: &[&str], name: &str) -> bool {
+fn is_among(patterns: &[&str], name: &str) -> bool {
     patterns.iter().any(|pattern| name == *pattern || pattern.ends_with('/') && name.starts_with(pattern))
 }
 

@@ -195,6 +195,11 @@ pub trait Stage: Settings + fmt::Debug + Send + Sync {
         Advice::default()
     }
 
+    /// The key of such a path for people, where several are recorded under one.
+    fn key_of(&self, external: &External) -> &'static str {
+        external.key
+    }
+
     /// True for a stage that works in its folder itself, which it shares with what others put there: its files appear one by
     /// one, each whole, and nothing is removed. Else the folder is all the stage's own, and appears as a whole.
     fn shares_folder(&self) -> bool {

@@ -34,7 +34,7 @@ pub(crate) fn externals(from: Option<&Input>, source: &Source) -> Vec<External> 
         | Source::Lsun { .. }
         | Source::Store { .. } => Form::Folder,
     };
-    let external = |path: &Path| External { key: key_of(source, path), path: path.to_owned(), is };
+    let external = |path: &Path| External { key: "source", path: path.to_owned(), is };
     source.paths().into_iter().map(external).collect()
 }
 

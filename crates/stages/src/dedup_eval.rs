@@ -98,6 +98,10 @@ impl Stage for DedupEval {
         data_source::advice(&self.source, external, found)
     }
 
+    fn key_of(&self, external: &External) -> &'static str {
+        data_source::key_of(&self.source, &external.path)
+    }
+
     fn data_name(&self) -> Option<String> {
         data_source::name(&self.source)
     }
