@@ -3,7 +3,7 @@
 
 use std::{error::Error, ops::ControlFlow, path::PathBuf};
 
-use candle_core::{Device, Tensor};
+use candle_core::{Device, Module, Tensor};
 use dcgan_gan::{
     FeatureExtractor,
     released::{ReleasedSet, import},

@@ -10,7 +10,7 @@ use dcgan_images::{ImageStore, batches};
 use dcgan_nn::{
     adam::{Adam, AdamConfig},
     batch_norm::Statistics,
-    layer::{Gradients, Trace, prepare, stack_backward, stack_trace},
+    layer::{Gradients, Trace, gradients_of, prepare, stack_backward, stack_trace},
     pixels::to_activations,
 };
 use schemars::JsonSchema;
@@ -147,8 +147,7 @@ pub fn train(
         ..AdamConfig::default()
     };
     let mut adam = Adam::new(discriminator.parameters().to_vec(), adam);
-    let mut gradients =
-        discriminator.layers()?.iter().map(|layer| Ok(Gradients::of(layer)?)).collect::<Result<Vec<_>>>()?;
+    let mut gradients = gradients_of(discriminator.layers()?)?;
     let steps_per_epoch = (store.len() / batch_size) as u64;
     let (mut step, mut pixels) = (0, Vec::new());
     for epoch in 0..config.epochs {

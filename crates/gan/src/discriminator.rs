@@ -2,12 +2,13 @@
 
 use std::path::Path;
 
-use candle_core::{Device, Tensor, Var};
+use candle_core::{Device, Module, Tensor, Var};
 use dcgan_nn::{
+    activation::Activation,
     batch_norm::Statistics,
     checkpoint::Checkpoint,
     conv::Convolution,
-    layer::{Activation, Layer, Map},
+    layer::{Layer, Map},
 };
 
 use crate::{
@@ -126,18 +127,6 @@ impl Discriminator {
         &self.layers[..self.config.layers.len()]
     }
 
-    /// Pictures (n, h, w, 3) → logits (n, 1), with the batch's own statistics.
-    ///
-    /// # Errors
-    /// Where the pictures do not fit, or the network has no head.
-    pub fn forward(&self, x: &Tensor) -> Result<Tensor> {
-        let mut x = x.clone();
-        for layer in self.layers()? {
-            x = layer.output(&x, None)?;
-        }
-        Ok(x)
-    }
-
     /// Every convolution's maps after its LeakyReLU, with one entry of given statistics a layer (none for the first, which has
     /// no batch norm).
     pub(crate) fn maps_with(&self, x: &Tensor, given: &[Option<Statistics>]) -> Result<Vec<Tensor>> {
@@ -165,10 +154,17 @@ impl Discriminator {
     pub(crate) fn statistics(&self, x: &Tensor) -> Result<Vec<Option<Statistics>>> {
         let (mut x, mut all) = (x.clone(), Vec::new());
         for layer in self.convolutions() {
-            let (map, used) = layer.forward(&x, None)?;
+            let (map, used) = layer.output_and_statistics(&x, None)?;
             x = map;
             all.push(used);
         }
         Ok(all)
+    }
+}
+
+/// Pictures (n, h, w, 3) → logits (n, 1), with the batch's own statistics; an error where the network has no head.
+impl Module for Discriminator {
+    fn forward(&self, x: &Tensor) -> candle_core::Result<Tensor> {
+        self.layers()?.iter().try_fold(x.clone(), |x, layer| layer.forward(&x))
     }
 }

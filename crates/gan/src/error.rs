@@ -104,5 +104,15 @@ fn last_good(checkpoint: &Option<PathBuf>) -> String {
     }
 }
 
+impl From<GanError> for candle_core::Error {
+    fn from(error: GanError) -> Self {
+        match error {
+            GanError::Candle(error) => error,
+            GanError::Nn(error) => error.into(),
+            other => Self::wrap(other),
+        }
+    }
+}
+
 /// The crate's result.
 pub type Result<T> = std::result::Result<T, GanError>;

@@ -4,11 +4,7 @@ use std::ops::ControlFlow;
 
 use candle_core::{Device, Tensor};
 use dcgan_images::ImageStore;
-use dcgan_nn::{
-    batch_norm::Statistics,
-    pixels::to_activations,
-    pool::{max_pool_rows, max_pool_tensor},
-};
+use dcgan_nn::{batch_norm::Statistics, pixels::to_activations, pool::max_pool};
 
 use crate::{BASE_SIZE, Discriminator, GanError, IMAGE_CHANNELS, Result};
 
@@ -101,8 +97,7 @@ impl FeatureExtractor {
     /// # Errors
     /// Where the pixels do not fit the network.
     pub fn extract(&self, pixels: &[u8], n: usize) -> Result<Vec<f32>> {
-        let maps = self.discriminator.maps_with(&self.activations(pixels, n)?, &self.statistics)?;
-        Ok(max_pool_rows(&maps, BASE_SIZE)?)
+        Ok(self.extract_tensor(pixels, n)?.flatten_all()?.to_vec1()?)
     }
 
     /// [`Self::extract`] as a tensor on the device, which is not waited for.
@@ -111,7 +106,7 @@ impl FeatureExtractor {
     /// Where the pixels do not fit the network.
     pub fn extract_tensor(&self, pixels: &[u8], n: usize) -> Result<Tensor> {
         let maps = self.discriminator.maps_with(&self.activations(pixels, n)?, &self.statistics)?;
-        Ok(max_pool_tensor(&maps, BASE_SIZE)?)
+        Ok(max_pool(&maps, BASE_SIZE)?)
     }
 
     /// [`Self::extract`] of any number of pictures, in batches.

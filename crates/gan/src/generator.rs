@@ -2,12 +2,13 @@
 
 use std::{ops::Range, path::Path};
 
-use candle_core::{Device, Tensor, Var};
+use candle_core::{Device, Module, Tensor, Var};
 use dcgan_nn::{
+    activation::Activation,
     batch_norm::Statistics,
     checkpoint::Checkpoint,
     conv::Convolution,
-    layer::{Activation, Layer, Map},
+    layer::{Layer, Map},
 };
 
 use crate::{
@@ -119,15 +120,6 @@ impl Generator {
         &self.layers
     }
 
-    /// z (n, nz) → pictures (n, h, w, 3) in [-1, 1].
-    pub fn forward(&self, z: &Tensor) -> Result<Tensor> {
-        let mut x = z.clone();
-        for layer in &self.layers {
-            x = layer.output(&x, None)?;
-        }
-        Ok(x)
-    }
-
     /// Passes `x` through some of the layers (0 is the linear one), and says which statistics their batch norms used: the
     /// given ones, one entry for each layer of the network, or else the batch's own.
     pub(crate) fn pass(
@@ -138,10 +130,18 @@ impl Generator {
     ) -> Result<(Tensor, Vec<Option<Statistics>>)> {
         let (mut x, mut all) = (x.clone(), Vec::new());
         for i in layers {
-            let (y, used) = self.layers[i].forward(&x, given.and_then(|given| given.get(i)?.as_ref()))?;
+            let (y, used) =
+                self.layers[i].output_and_statistics(&x, given.and_then(|given| given.get(i)?.as_ref()))?;
             x = y;
             all.push(used);
         }
         Ok((x, all))
+    }
+}
+
+/// z (n, nz) → pictures (n, h, w, 3) in [-1, 1].
+impl Module for Generator {
+    fn forward(&self, z: &Tensor) -> candle_core::Result<Tensor> {
+        self.layers.iter().try_fold(z.clone(), |x, layer| layer.forward(&x))
     }
 }

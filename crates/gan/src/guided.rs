@@ -2,15 +2,16 @@
 //!
 //! For a feature of the last conv layer, the pictures and places of a data set are found where it responds most along its
 //! own axis, that is, where its map is largest; from each of these units the gradient is led back to the picture
-//! through guided ReLUs ([`dcgan_nn::activation::guided_leaky_relu`]). Batch norm uses the statistics inferred over a data
-//! set, as for features, so that a picture's gradient does not depend on other pictures.
+//! through *guided* ReLUs (Springenberg et al. 2015): only a positive gradient passes, and only where the input was positive.
+//! The method is stated for ReLU; of a LeakyReLU the same rule is taken, so that what its slope lets through of negative inputs is
+//! left out. Batch norm uses the statistics inferred over a data set, as for features, so that a picture's gradient does not depend
+//! on other pictures.
 
-use candle_core::{Tensor, Var};
+use candle_core::Tensor;
 use dcgan_images::ImageStore;
 use dcgan_nn::{
-    activation::guided_leaky_relu,
     batch_norm::{EPS, Statistics},
-    conv::conv2d,
+    conv::Convolution,
     layer::{Layer, Map},
 };
 
@@ -99,41 +100,82 @@ pub fn guided_gradient(
     feature: usize,
     (y, x): (usize, usize),
 ) -> Result<Vec<f32>> {
-    let picture = Var::from_tensor(&extractor.activations(pixels, 1)?)?;
     let layers = extractor.discriminator().convolutions().iter().zip(extractor.statistics());
-    let mut maps = picture.as_tensor().clone();
-    for (layer, statistics) in layers {
-        maps = guided_layer(&maps, layer, statistics.as_ref())?;
+    let layers = layers.map(|(layer, statistics)| Guided::of(layer, statistics.as_ref()));
+    let layers: Vec<Guided<'_>> = layers.collect::<Result<_>>()?;
+    // Each layer's input, then what comes out of the last.
+    let mut maps = vec![extractor.activations(pixels, 1)?];
+    for layer in &layers {
+        maps.push(layer.forward(&maps[maps.len() - 1])?);
     }
-    let unit = maps.narrow(1, y, 1)?.narrow(2, x, 1)?.narrow(3, feature, 1)?.sum_all()?;
-    match unit.backward()?.get(&picture) {
-        Some(gradient) => Ok(gradient.permute((0, 3, 1, 2))?.flatten_all()?.to_vec1()?),
-        // A network without layers.
-        None => Ok(vec![0.0; pixels.len()]),
+    let mut gradient = unit(&maps[maps.len() - 1], [y, x, feature])?;
+    for (layer, maps) in layers.iter().zip(maps.windows(2)).rev() {
+        gradient = layer.backward(&maps[0], &maps[1], &gradient)?;
+    }
+    Ok(gradient.permute((0, 3, 1, 2))?.flatten_all()?.to_vec1()?)
+}
+
+/// The gradient of one value of maps (1, h, w, c): 1 there and 0 elsewhere.
+fn unit(maps: &Tensor, [y, x, feature]: [usize; 3]) -> Result<Tensor> {
+    let (_, h, w, c) = maps.dims4()?;
+    if y >= h || x >= w || feature >= c {
+        let message = format!("no feature {feature} at row {y}, column {x} of {h}x{w} maps of {c}");
+        return Err(candle_core::Error::Msg(message).into());
+    }
+    let mut values = vec![0.0_f32; h * w * c];
+    values[(y * w + x) * c + feature] = 1.0;
+    Ok(Tensor::from_vec(values, maps.shape(), maps.device())?)
+}
+
+/// A convolution, batch norm by given statistics as y·scale + shift, and a guided LeakyReLU.
+struct Guided<'a> {
+    convolution: Convolution,
+    kernel: &'a Tensor,
+    norm: Option<[Tensor; 2]>,
+}
+
+impl<'a> Guided<'a> {
+    fn of(layer: &'a Layer, statistics: Option<&Statistics>) -> Result<Self> {
+        let Map::Convolution(convolution) = layer.map else {
+            let message = "guided back-propagation goes through convolutions";
+            return Err(candle_core::Error::Msg(message.into()).into());
+        };
+        let norm = match (&layer.norm, statistics) {
+            (Some((gain, bias)), Some(statistics)) => Some(scale_and_shift(gain, bias, statistics)?),
+            _ => None,
+        };
+        Ok(Self { convolution, kernel: &layer.kernel, norm })
+    }
+
+    fn forward(&self, x: &Tensor) -> Result<Tensor> {
+        let mut y = self.convolution.forward(x, &self.kernel.detach())?;
+        if let Some([scale, shift]) = &self.norm {
+            y = y.broadcast_mul(scale)?.broadcast_add(shift)?;
+        }
+        Ok(candle_nn::ops::leaky_relu(&y, f64::from(LEAKY_SLOPE))?)
+    }
+
+    /// Only a positive gradient passes, and only where the input of the ReLU, and so its output `y`, is positive.
+    fn backward(&self, x: &Tensor, y: &Tensor, dy: &Tensor) -> Result<Tensor> {
+        let mut dy = (dy.relu()? * y.gt(0.0)?.to_dtype(dy.dtype())?)?;
+        if let Some([scale, _]) = &self.norm {
+            dy = dy.broadcast_mul(scale)?;
+        }
+        Ok(self.convolution.input_gradient(x.dims(), &self.kernel.detach(), &dy)?)
     }
 }
 
-/// A convolution, batch norm by given statistics and a guided LeakyReLU, in candle's graph.
-fn guided_layer(x: &Tensor, layer: &Layer, statistics: Option<&Statistics>) -> Result<Tensor> {
-    let Map::Convolution(convolution) = layer.map else {
-        return Err(
-            candle_core::Error::Msg("guided back-propagation goes through convolutions".into()).into()
-        );
-    };
-    let mut y = conv2d(x, &layer.kernel.detach(), convolution.stride, convolution.padding)?;
-    if let (Some((gain, bias)), Some(statistics)) = (&layer.norm, statistics) {
-        // (y − mean)·gain/σ + bias as y·scale + shift.
-        let gain = gain.to_vec1::<f32>()?;
-        let scale: Vec<f64> =
-            gain.iter().zip(&statistics.variance).map(|(&g, v)| f64::from(g) / (v + EPS).sqrt()).collect();
-        let bias = bias.to_vec1::<f32>()?;
-        let shift = bias.iter().zip(&statistics.mean).zip(&scale);
-        let shift: Vec<f32> = shift.map(|((&b, mean), scale)| (f64::from(b) - mean * scale) as f32).collect();
-        let scale: Vec<f32> = scale.iter().map(|&scale| scale as f32).collect();
-        let channels = |values: Vec<f32>| Tensor::from_vec(values, gain.len(), x.device());
-        y = y.broadcast_mul(&channels(scale)?)?.broadcast_add(&channels(shift)?)?;
-    }
-    Ok(guided_leaky_relu(&y, LEAKY_SLOPE)?)
+/// (y − mean)·gain/σ + bias as y·scale + shift.
+fn scale_and_shift(gain: &Tensor, bias: &Tensor, statistics: &Statistics) -> Result<[Tensor; 2]> {
+    let gains = gain.to_vec1::<f32>()?;
+    let scale: Vec<f64> =
+        gains.iter().zip(&statistics.variance).map(|(&g, v)| f64::from(g) / (v + EPS).sqrt()).collect();
+    let bias = bias.to_vec1::<f32>()?;
+    let shift = bias.iter().zip(&statistics.mean).zip(&scale);
+    let shift: Vec<f32> = shift.map(|((&b, mean), scale)| (f64::from(b) - mean * scale) as f32).collect();
+    let scale = scale.iter().map(|&scale| scale as f32).collect();
+    let channels = |values: Vec<f32>| Tensor::from_vec(values, gains.len(), gain.device());
+    Ok([channels(scale)?, channels(shift)?])
 }
 
 /// The window of the picture that a unit of the last conv layer sees: `size`×`size` pixels whose first row (and column) is

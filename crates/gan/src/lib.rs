@@ -19,6 +19,25 @@
 //! assert_eq!(discriminator.config().n_features(), (8 + 16 + 32) * 16);
 //! # Ok(()) }
 //! ```
+//!
+//! Both networks are [`Module`](candle_nn::Module)s of candle's, so that any of its programs can hold them. What they give is
+//! no part of candle's graph: a gradient is led back along the layers' own trace ([`dcgan_nn::layer`]).
+//!
+//! ```
+//! use candle_nn::{Module, VarBuilder, VarMap};
+//! use dcgan_gan::{Architecture, ArchitectureName, Discriminator, Generator};
+//! use dcgan_nn::candle::{DType, Device, Tensor};
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let narrow = Architecture { name: ArchitectureName::Svhn32, width: 0.125 };
+//! let generator = Generator::random(narrow.generator(), 0, &Device::Cpu)?;
+//! let discriminator = Discriminator::random(narrow.discriminator(), 0, &Device::Cpu)?;
+//! let variables = VarBuilder::from_varmap(&VarMap::new(), DType::F32, &Device::Cpu);
+//! let to_z = candle_nn::linear(2, generator.config().nz, variables)?;
+//! let program = candle_nn::seq().add(to_z).add(generator).add(discriminator);
+//! let logits = program.forward(&Tensor::rand(-1f32, 1.0, (4, 2), &Device::Cpu)?)?;
+//! assert_eq!(logits.dims(), [4, 1]);
+//! # Ok(()) }
+//! ```
 
 mod architecture;
 pub mod classifier;

@@ -1,12 +1,12 @@
 //! Networks against PyTorch, with weights that both sides can write down.
 
-use candle_core::{Device, Tensor, Var};
+use candle_core::{Device, Module, Tensor, Var};
 use dcgan_nn::conv::from_pytorch;
 
 use crate::{Architecture, ArchitectureName, Discriminator, Generator};
 
 /// frac(0.37 + 0.618034·(i + skip))·2 − 1.
-fn values(n: usize, skip: usize) -> Vec<f32> {
+pub(crate) fn values(n: usize, skip: usize) -> Vec<f32> {
     (skip..n + skip).map(|i| (((0.37 + 0.618034 * i as f64).fract()) * 2.0 - 1.0) as f32).collect()
 }
 

@@ -2,7 +2,7 @@
 
 use std::ops::ControlFlow;
 
-use candle_core::{Device, Tensor};
+use candle_core::{Device, Module, Tensor};
 use dcgan_nn::{batch_norm::Statistics, init, pixels::to_pixels, rng};
 use ndarray::{Array2, ArrayView2, Axis, s};
 use schemars::JsonSchema;

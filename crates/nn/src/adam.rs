@@ -1,14 +1,8 @@
 //! Adam with coupled l2.
 
-use std::sync::Mutex;
+use candle_core::{Tensor, Var, backprop::GradStore};
 
-use candle_core::{CpuStorage, Device, InplaceOp2, Layout, Tensor, Var, backprop::GradStore};
-use rayon::prelude::*;
-
-use crate::{Result, checkpoint::Checkpoint, storage::slice, vectorised};
-
-/// Values a task handles.
-const CHUNK: usize = 1 << 14;
+use crate::{Result, checkpoint::Checkpoint, device, kernels::AdamStep};
 
 /// Settings of [`Adam`]; the default is the paper's (section 4, and the released code for `l2`).
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -31,6 +25,21 @@ impl Default for AdamConfig {
     }
 }
 
+impl AdamConfig {
+    /// The numbers of update `t`, from 1.
+    fn step(&self, t: u64) -> AdamStep {
+        let unbiased = |beta: f64| 1.0 / (1.0 - beta.powf(t as f64));
+        AdamStep {
+            rate: (self.learning_rate * unbiased(self.beta1)) as f32,
+            beta1: self.beta1 as f32,
+            beta2: self.beta2 as f32,
+            square_scale: unbiased(self.beta2) as f32,
+            eps: self.eps as f32,
+            l2: self.l2 as f32,
+        }
+    }
+}
+
 /// Adam (Kingma and Ba 2015) over named parameters.
 ///
 /// g ← g + l2·p; m ← β₁m + (1−β₁)g; v ← β₂v + (1−β₂)g²;
@@ -47,74 +56,26 @@ pub struct Adam {
 struct Parameter {
     name: String,
     var: Var,
-    moments: Moments,
+    /// Running means of the gradient and of its square, on the parameter's device; zeros that do not exist before the first step.
+    moments: Option<[Tensor; 2]>,
 }
 
-/// Running means of gradients and of their squares.
-#[derive(Debug)]
-enum Moments {
-    Host(Mutex<HostMoments>),
-    /// Both on the parameter's own device, from the first step on.
-    #[cfg(feature = "cuda")]
-    Gpu(Option<[Tensor; 2]>),
-}
-
-#[derive(Debug)]
-struct HostMoments {
-    mean: Vec<f32>,
-    square: Vec<f32>,
-}
-
-impl Moments {
-    fn zero(var: &Var) -> Self {
-        #[cfg(feature = "cuda")]
-        if var.device().is_cuda() {
-            return Self::Gpu(None);
-        }
-        let zeros = vec![0.0; var.elem_count()];
-        Self::Host(Mutex::new(HostMoments { mean: zeros.clone(), square: zeros }))
-    }
-
-    /// From tensors on the parameter's device.
-    fn of([mean, square]: [Tensor; 2]) -> Result<Self> {
-        #[cfg(feature = "cuda")]
-        if mean.device().is_cuda() {
-            return Ok(Self::Gpu(Some([mean.copy()?, square.copy()?])));
-        }
-        let values = |tensor: Tensor| tensor.flatten_all()?.to_vec1();
-        Ok(Self::Host(Mutex::new(HostMoments { mean: values(mean)?, square: values(square)? })))
-    }
-
-    /// Both, of the shape of `var`.
-    fn tensors(&self, var: &Var) -> Result<[Tensor; 2]> {
-        match self {
-            Self::Host(moments) => {
-                let moments = moments.lock().unwrap_or_else(|e| e.into_inner());
-                let tensor = |values: &[f32]| Tensor::from_slice(values, var.shape(), &Device::Cpu);
-                Ok([tensor(&moments.mean)?, tensor(&moments.square)?])
-            }
-            #[cfg(feature = "cuda")]
-            Self::Gpu(Some(moments)) => Ok(moments.clone()),
-            #[cfg(feature = "cuda")]
-            Self::Gpu(None) => {
-                let zeros = Tensor::zeros(var.shape(), var.dtype(), &Device::Cpu)?;
-                Ok([zeros.clone(), zeros])
-            }
-        }
+impl Parameter {
+    fn zeros(&self) -> Result<[Tensor; 2]> {
+        let zeros = || Tensor::zeros(self.var.shape(), self.var.dtype(), self.var.device());
+        Ok([zeros()?, zeros()?])
     }
 }
 
 impl Adam {
     /// An optimiser whose moments are zero.
     pub fn new(parameters: Vec<(String, Var)>, config: AdamConfig) -> Self {
-        let parameters = parameters
-            .into_iter()
-            .map(|(name, var)| Parameter { name, moments: Moments::zero(&var), var })
-            .collect();
+        let parameters =
+            parameters.into_iter().map(|(name, var)| Parameter { name, var, moments: None }).collect();
         Self { config, parameters, n_steps: 0 }
     }
 
-    /// Updates every parameter that `gradients` holds a gradient for.
+    /// Updates every parameter that `gradients`, of a graph of candle's, holds a gradient for.
     pub fn step(&mut self, gradients: &GradStore) -> Result<()> {
         let gradients: Vec<Option<Tensor>> =
             self.parameters.iter().map(|p| gradients.get(&p.var).cloned()).collect();
@@ -124,32 +85,16 @@ impl Adam {
     /// Updates every parameter that has a gradient; `gradients` come in the parameters' order.
     pub fn step_with<'a>(&mut self, gradients: impl IntoIterator<Item = Option<&'a Tensor>>) -> Result<()> {
         self.n_steps += 1;
-        let t = self.n_steps as f64;
+        let step = self.config.step(self.n_steps);
         for (parameter, gradient) in self.parameters.iter_mut().zip(gradients) {
             let Some(gradient) = gradient else { continue };
-            match &mut parameter.moments {
-                Moments::Host(moments) => {
-                    let update = Update {
-                        config: self.config,
-                        mean_scale: 1.0 / (1.0 - self.config.beta1.powf(t)),
-                        square_scale: 1.0 / (1.0 - self.config.beta2.powf(t)),
-                        moments,
-                    };
-                    parameter.var.inplace_op2(&gradient.contiguous()?, &update)?;
-                }
-                #[cfg(feature = "cuda")]
-                Moments::Gpu(moments) => {
-                    let zeros = || {
-                        Tensor::zeros(parameter.var.shape(), parameter.var.dtype(), parameter.var.device())
-                    };
-                    let [mean, square] = match moments {
-                        Some(moments) => moments,
-                        None => moments.insert([zeros()?, zeros()?]),
-                    };
-                    let tensors = [parameter.var.as_tensor(), &gradient.contiguous()?, mean, square];
-                    crate::cuda::adam(tensors, self.config, self.n_steps)?;
-                }
-            }
+            let moments = match parameter.moments.take() {
+                Some(moments) => moments,
+                None => parameter.zeros()?,
+            };
+            let kernels = device::kernels(parameter.var.device())?;
+            kernels.adam(&parameter.var, &gradient.contiguous()?, &moments, step)?;
+            parameter.moments = Some(moments);
         }
         Ok(())
     }
@@ -166,9 +111,13 @@ impl Adam {
 
     /// Adds the moments to a checkpoint as `{prefix}.{parameter}.mean` and `….square`, and the number of steps.
     pub fn save(&self, prefix: &str, checkpoint: &mut Checkpoint) -> Result<()> {
-        for Parameter { name, var, moments } in &self.parameters {
-            for (part, tensor) in ["mean", "square"].into_iter().zip(moments.tensors(var)?) {
-                checkpoint.insert(format!("{prefix}.{name}.{part}"), &tensor);
+        for parameter in &self.parameters {
+            let moments = match &parameter.moments {
+                Some(moments) => moments.clone(),
+                None => parameter.zeros()?,
+            };
+            for (part, tensor) in ["mean", "square"].into_iter().zip(moments) {
+                checkpoint.insert(format!("{prefix}.{}.{part}", parameter.name), &tensor);
             }
         }
         checkpoint.describe(&format!("{prefix}.n_steps"), self.n_steps.to_string());
@@ -183,9 +132,10 @@ impl Adam {
         for Parameter { name, var, moments } in &mut self.parameters {
             let part = |part: &str| -> Result<Tensor> {
                 let tensor = checkpoint.require(path, &format!("{prefix}.{name}.{part}"), var.dims())?;
-                Ok(tensor.to_device(var.device())?)
+                // A copy: the checkpoint's own tensors stay as they are.
+                Ok(tensor.to_device(var.device())?.copy()?)
             };
-            *moments = Moments::of([part("mean")?, part("square")?])?;
+            *moments = Some([part("mean")?, part("square")?]);
         }
         let key = format!("{prefix}.n_steps");
         let n_steps = checkpoint.metadata(&key).and_then(|n| n.parse().ok());
@@ -194,56 +144,6 @@ impl Adam {
             expected: format!("a number of steps under `{key}`"),
             found: format!("{:?}", checkpoint.metadata(&key)),
         })?;
-        Ok(())
-    }
-}
-
-/// One parameter's update as an operation in place.
-struct Update<'a> {
-    config: AdamConfig,
-    mean_scale: f64,
-    square_scale: f64,
-    moments: &'a Mutex<HostMoments>,
-}
-
-impl InplaceOp2 for Update<'_> {
-    fn name(&self) -> &'static str {
-        "adam"
-    }
-
-    fn cpu_fwd(
-        &self,
-        parameter: &mut CpuStorage,
-        layout: &Layout,
-        gradient: &CpuStorage,
-        gradient_layout: &Layout,
-    ) -> candle_core::Result<()> {
-        let gradient = slice(gradient, gradient_layout, self.name())?;
-        let CpuStorage::F32(values) = parameter else { candle_core::bail!("adam: expected f32 parameters") };
-        let Some((start, end)) = layout.contiguous_offsets() else {
-            candle_core::bail!("adam: expected a contiguous parameter")
-        };
-        let mut moments = self.moments.lock().unwrap_or_else(|e| e.into_inner());
-        let HostMoments { mean, square } = &mut *moments;
-        let AdamConfig { learning_rate, beta1, beta2, eps, l2 } = self.config;
-        let (beta1, beta2, eps, l2) = (beta1 as f32, beta2 as f32, eps as f32, l2 as f32);
-        let rate = (learning_rate * self.mean_scale) as f32;
-        let square_scale = self.square_scale as f32;
-        values[start..end]
-            .par_chunks_mut(CHUNK)
-            .zip(gradient.par_chunks(CHUNK))
-            .zip(mean.par_chunks_mut(CHUNK))
-            .zip(square.par_chunks_mut(CHUNK))
-            .for_each(|(((p, g), m), v)| {
-                vectorised(|| {
-                    for (((p, &g), m), v) in p.iter_mut().zip(g).zip(m).zip(v) {
-                        let g = g + l2 * *p;
-                        *m = beta1 * *m + (1.0 - beta1) * g;
-                        *v = beta2 * *v + (1.0 - beta2) * g * g;
-                        *p -= rate * *m / ((*v * square_scale).sqrt() + eps);
-                    }
-                });
-            });
         Ok(())
     }
 }

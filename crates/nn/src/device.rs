@@ -4,19 +4,8 @@ use std::{fmt, str::FromStr};
 
 use candle_core::{Device, Tensor};
 
-use crate::{NnError, Result};
-
-/// How precisely networks compute on a GPU. Weights, statistics, gradients of weights and Adam are f32 always.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
-pub enum Math {
-    /// f32 throughout.
-    F32,
-    /// f32 whose products are of 10-bit fractions where that is faster (TF32).
-    #[default]
-    Tf32,
-    /// Maps and products of bf16, sums of f32.
-    Bf16,
-}
+pub use crate::kernels::Math;
+use crate::{NnError, Result, cpu::Cpu, kernels::Kernels};
 
 impl Math {
     const ALL: [(Self, &str); 3] = [(Self::F32, "f32"), (Self::Tf32, "tf32"), (Self::Bf16, "bf16")];
@@ -93,26 +82,28 @@ impl FromStr for DeviceChoice {
     }
 }
 
-/// f32 values as a tensor; a GPU is not waited for.
-pub fn tensor(values: Vec<f32>, shape: &[usize], device: &Device) -> Result<Tensor> {
-    #[cfg(feature = "cuda")]
-    if let Device::Cuda(device) = device {
-        if values.len() != shape.iter().product::<usize>() {
-            let message = format!("{} values where {shape:?} were expected", values.len());
-            return Err(candle_core::Error::Msg(message).into());
-        }
-        return Ok(crate::cuda::from_vec(&*crate::cuda::Context::of(device)?, &values, shape)?);
+/// What computes on `device`. This is the one place that knows which devices there are.
+pub(crate) fn kernels(device: &Device) -> candle_core::Result<&'static dyn Kernels> {
+    match device {
+        Device::Cpu => Ok(&Cpu),
+        #[cfg(feature = "cuda")]
+        Device::Cuda(device) => Ok(crate::cuda::Context::of(device)?),
+        _ => candle_core::bail!("networks do not run on {:?}", device.location()),
     }
-    Ok(Tensor::from_vec(values, shape, device)?)
+}
+
+/// f32 values as a tensor; a GPU is not waited for.
+///
+/// # Errors
+/// Where there are more or fewer values than the shape has.
+pub fn tensor(values: Vec<f32>, shape: &[usize], device: &Device) -> Result<Tensor> {
+    Ok(kernels(device)?.tensor(values, shape)?)
 }
 
 /// A network's f32 input as its device computes with it: bf16 where the device was opened so, else itself.
 pub fn network_input(x: &Tensor) -> Result<Tensor> {
-    #[cfg(feature = "cuda")]
-    if x.device().is_cuda() && crate::cuda::Context::of_tensor(x)?.math() == Math::Bf16 {
-        return Ok(crate::cuda::cast(&x.contiguous()?, candle_core::DType::BF16)?);
-    }
-    Ok(x.clone())
+    let kernels = kernels(x.device())?;
+    Ok(kernels.cast(&x.contiguous()?, kernels.dtype())?)
 }
 
 #[cfg(test)]

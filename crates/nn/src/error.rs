@@ -31,5 +31,14 @@ pub enum NnError {
     },
 }
 
+impl From<NnError> for candle_core::Error {
+    fn from(error: NnError) -> Self {
+        match error {
+            NnError::Candle(error) => error,
+            other => Self::wrap(other),
+        }
+    }
+}
+
 /// The crate's result.
 pub type Result<T> = std::result::Result<T, NnError>;

@@ -4,18 +4,15 @@
 //! batch norm's gradient replaces the one that it is made of. (candle's own backward pass makes and adds a tensor of zeros for
 //! every tensor of the graph.)
 
-mod in_place;
-#[cfg(feature = "cuda")]
-mod on_gpu;
+use candle_core::{Module, Tensor};
 
-use candle_core::Tensor;
-
-use self::in_place::{Accumulate, Activate, ActivateBackward, AddChannels, Normalise, NormaliseBackward};
 use crate::{
     Result,
-    batch_norm::{Scaling, Statistics, statistics},
+    activation::Activation,
+    batch_norm::Statistics,
     conv::Convolution,
-    storage::with_slice,
+    device,
+    kernels::{Norm, Sum},
 };
 
 /// How a layer's input meets its kernel.
@@ -25,15 +22,6 @@ pub enum Map {
     Linear,
     /// Input (n, h, w, c). A flat input is taken for a square raster of as many channels as the kernel takes.
     Convolution(Convolution),
-}
-
-/// What follows the map, and the batch norm if there is one.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub enum Activation {
-    /// max(x, slope·x): 0.2 for LeakyReLU, 0 for ReLU, 1 for none.
-    Leaky(f32),
-    /// tanh.
-    Tanh,
 }
 
 /// A map, batch norm (gain and bias; none after a tanh layer) and an activation.
@@ -53,18 +41,9 @@ pub struct Layer {
 #[derive(Debug)]
 pub struct Trace {
     input: Tensor,
-    /// Before batch norm, and its statistics.
-    mapped: Option<(Tensor, Measured)>,
+    /// Before batch norm, and its statistics as the device has them.
+    mapped: Option<(Tensor, Tensor)>,
     output: Tensor,
-}
-
-/// Statistics where they are needed.
-#[derive(Debug)]
-enum Measured {
-    Host(Statistics),
-    /// As the GPU's kernels take them.
-    #[cfg(feature = "cuda")]
-    Gpu(Tensor),
 }
 
 impl Trace {
@@ -100,6 +79,12 @@ impl Gradients {
         self.is_set = false;
     }
 
+    /// Where those of gain and bias go.
+    fn norm_sums(&self) -> Option<[Sum<'_>; 2]> {
+        let (gain, bias) = self.norm.as_ref()?;
+        Some([gain, bias].map(|tensor| Sum { tensor, adds: self.is_set }))
+    }
+
     /// In the order kernel, gain, bias.
     pub fn tensors(&self) -> impl Iterator<Item = &Tensor> {
         [Some(&self.kernel), self.norm.as_ref().map(|n| &n.0), self.norm.as_ref().map(|n| &n.1)]
@@ -109,69 +94,56 @@ impl Gradients {
 }
 
 impl Layer {
-    /// The layer as its device takes it best, for several passes with the same parameters: on a GPU the kernel is in
-    /// cuDNN's order and of the precision networks compute with there, else it is the layer itself.
+    /// The layer as its device takes it best, for several passes with the same parameters.
     pub fn prepared(&self) -> Result<Self> {
-        #[cfg(feature = "cuda")]
-        if self.kernel.device().is_cuda() {
-            return self.prepared_on_gpu();
-        }
-        Ok(self.clone())
+        let (kernels, kernel) = (device::kernels(self.kernel.device())?, self.kernel.detach());
+        let kernel = match self.map {
+            Map::Linear => kernels.cast(&kernel, kernels.dtype())?,
+            Map::Convolution(_) => kernels.prepared(&kernel)?,
+        };
+        Ok(Self { kernel, ..self.clone() })
     }
 
     /// The output alone, by the given statistics or, without, the batch's own; does not wait for a GPU.
     pub fn output(&self, x: &Tensor, given: Option<&Statistics>) -> Result<Tensor> {
-        #[cfg(feature = "cuda")]
-        if x.device().is_cuda() {
-            return Ok(self.forward_on_gpu(x, given)?.0);
-        }
-        Ok(self.forward(x, given)?.0)
+        Ok(self.pass(self.raster(x)?, given, true)?.output)
     }
 
-    /// The output alone, and the statistics its batch norm used: the given ones or, without, the batch's own.
-    pub fn forward(&self, x: &Tensor, given: Option<&Statistics>) -> Result<(Tensor, Option<Statistics>)> {
-        #[cfg(feature = "cuda")]
-        if x.device().is_cuda() {
-            let (y, used) = self.forward_on_gpu(x, given)?;
-            return Ok((y, used.as_ref().map(crate::cuda::statistics_to_host).transpose()?));
-        }
-        let y = self.map(&self.raster(x)?)?;
-        let used = match &self.norm {
-            Some((gain, bias)) => {
-                let used = given.cloned().map_or_else(|| statistics(&y), Ok)?;
-                y.inplace_op3(gain, bias, &Normalise { statistics: &used, slope: self.slope() })?;
-                Some(used)
-            }
-            None => {
-                y.inplace_op1(&Activate(self.activation))?;
-                None
-            }
-        };
-        Ok((y, used))
+    /// [`Self::output`], and the statistics its batch norm used.
+    pub fn output_and_statistics(
+        &self,
+        x: &Tensor,
+        given: Option<&Statistics>,
+    ) -> Result<(Tensor, Option<Statistics>)> {
+        let Trace { output, mapped, .. } = self.pass(self.raster(x)?, given, true)?;
+        let to_host = |(_, used)| device::kernels(output.device())?.statistics_to_host(&used);
+        let used = mapped.map(to_host).transpose()?;
+        Ok((output, used))
     }
 
-    /// The output with what [`Self::backward`] needs.
+    /// The output with what [`Self::backward`] needs, by the batch's own statistics.
     pub fn trace(&self, x: &Tensor) -> Result<Trace> {
-        let input = self.raster(x)?;
-        #[cfg(feature = "cuda")]
-        if x.device().is_cuda() {
-            return self.trace_on_gpu(input);
-        }
-        let y = self.map(&input)?;
+        self.pass(device::network_input(&self.raster(x)?)?, None, false)
+    }
+
+    /// In place, what batch norm was given is overwritten by the output.
+    fn pass(&self, input: Tensor, given: Option<&Statistics>, in_place: bool) -> Result<Trace> {
+        let (kernels, kernel) = (device::kernels(input.device())?, &self.kernel.detach());
+        let y = match self.map {
+            Map::Linear => input.matmul(&kernels.cast(kernel, input.dtype())?)?,
+            Map::Convolution(convolution) => convolution.forward(&input, kernel)?,
+        };
         let Some((gain, bias)) = &self.norm else {
-            y.inplace_op1(&Activate(self.activation))?;
+            kernels.activate(&y, self.activation)?;
             return Ok(Trace { input, mapped: None, output: y });
         };
-        let statistics = statistics(&y)?;
-        let output = with_slice(&y, "batch_norm", |values| {
-            with_slice(gain, "batch_norm", |gain| {
-                with_slice(bias, "batch_norm", |bias| {
-                    Ok(Scaling::new(&statistics, gain, bias, self.slope())?.apply(values))
-                })
-            })
-        })?;
-        let output = Tensor::from_vec(output, y.shape(), y.device())?;
-        Ok(Trace { input, mapped: Some((y, Measured::Host(statistics))), output })
+        let statistics = match given {
+            Some(given) => kernels.statistics_from(given)?,
+            None => kernels.statistics(&y)?,
+        };
+        let norm = Norm { statistics: &statistics, gain, bias, slope: self.slope() };
+        let output = kernels.normalise(&y, norm, in_place)?;
+        Ok(Trace { input, mapped: Some((y, statistics)), output })
     }
 
     /// Turns the output's gradient into the input's, if `wants_input`, and adds the parameters' to `gradients`, if there are.
@@ -183,32 +155,31 @@ impl Layer {
         gradients: Option<&mut Gradients>,
         wants_input: bool,
     ) -> Result<Option<Tensor>> {
-        let dy = dy.reshape(trace.output.shape())?;
-        #[cfg(feature = "cuda")]
-        if dy.device().is_cuda() {
-            return self.backward_on_gpu(trace, &dy, gradients, wants_input);
-        }
-        let (mut dgain, mut dbias) = (Vec::new(), Vec::new());
+        let (kernels, dy) = (device::kernels(dy.device())?, dy.reshape(trace.output.shape())?);
         match (&self.norm, &trace.mapped) {
-            (Some((gain, _)), Some((mapped, Measured::Host(statistics)))) => {
-                (dgain, dbias) = with_slice(gain, "batch_norm", |gain| {
-                    let sums = std::sync::Mutex::new((Vec::new(), Vec::new()));
-                    let op = NormaliseBackward { slope: self.slope(), statistics, gain, sums: &sums };
-                    dy.inplace_op3(mapped, &trace.output, &op)?;
-                    Ok(sums.into_inner().unwrap_or_else(|e| e.into_inner()))
-                })?;
+            (Some((gain, bias)), Some((mapped, statistics))) => {
+                let norm = Norm { statistics, gain, bias, slope: self.slope() };
+                let sums = gradients.as_deref().and_then(Gradients::norm_sums);
+                kernels.normalise_backward([mapped, &trace.output, &dy], norm, sums)?;
             }
-            _ => dy.inplace_op2(&trace.output, &ActivateBackward(self.activation))?,
+            _ => kernels.activate_backward(&trace.output, &dy, self.activation)?,
         }
         if let Some(gradients) = gradients {
-            self.kernel_gradient(&trace.input, &dy, gradients)?;
-            if let Some((gain, bias)) = &gradients.norm {
-                gain.inplace_op1(&AddChannels { values: &dgain, adds: gradients.is_set })?;
-                bias.inplace_op1(&AddChannels { values: &dbias, adds: gradients.is_set })?;
+            let to = Sum { tensor: &gradients.kernel, adds: gradients.is_set };
+            match self.map {
+                Map::Linear => kernels.accumulate(to, &trace.input.t()?.matmul(&dy)?)?,
+                Map::Convolution(convolution) => {
+                    convolution.kernel_gradient(&trace.input, &dy, to.tensor, to.adds)?;
+                }
             }
             gradients.is_set = true;
         }
-        wants_input.then(|| self.input_gradient(trace.input.dims(), &dy)).transpose()
+        let kernel = &self.kernel.detach();
+        let input_gradient = || match self.map {
+            Map::Linear => Ok(dy.matmul(&kernels.cast(kernel, dy.dtype())?.t()?)?),
+            Map::Convolution(convolution) => convolution.input_gradient(trace.input.dims(), kernel, &dy),
+        };
+        wants_input.then(input_gradient).transpose()
     }
 
     fn slope(&self) -> f32 {
@@ -231,32 +202,18 @@ impl Layer {
             _ => x,
         })
     }
+}
 
-    fn map(&self, input: &Tensor) -> Result<Tensor> {
-        match self.map {
-            Map::Linear => Ok(input.matmul(&self.kernel.detach())?),
-            Map::Convolution(convolution) => convolution.forward(input, &self.kernel),
-        }
+/// By the batch's own statistics. What comes out is no part of a graph of candle's: gradients are [`Layer::backward`]'s.
+impl Module for Layer {
+    fn forward(&self, x: &Tensor) -> candle_core::Result<Tensor> {
+        Ok(self.output(x, None)?)
     }
+}
 
-    fn input_gradient(&self, x: &[usize], dy: &Tensor) -> Result<Tensor> {
-        match self.map {
-            Map::Linear => Ok(dy.matmul(&self.kernel.detach().t()?)?),
-            Map::Convolution(convolution) => convolution.input_gradient(x, &self.kernel, dy),
-        }
-    }
-
-    fn kernel_gradient(&self, x: &Tensor, dy: &Tensor, gradients: &Gradients) -> Result<()> {
-        match self.map {
-            Map::Linear => {
-                let gradient = x.t()?.matmul(dy)?;
-                Ok(gradients.kernel.inplace_op2(&gradient, &Accumulate { adds: gradients.is_set })?)
-            }
-            Map::Convolution(convolution) => {
-                convolution.kernel_gradient(x, dy, &gradients.kernel, gradients.is_set)
-            }
-        }
-    }
+/// Room for the gradients of each.
+pub fn gradients_of(layers: &[Layer]) -> Result<Vec<Gradients>> {
+    layers.iter().map(Gradients::of).collect()
 }
 
 /// [`Layer::prepared`] of each.

@@ -1,48 +1,17 @@
 //! The size of gradients and weights.
 
 use candle_core::Tensor;
-use rayon::prelude::*;
 
-use crate::{Result, storage::with_slice, vectorised};
-
-/// Values a task handles.
-const CHUNK: usize = 1 << 14;
-/// Sums that run side by side.
-const LANES: usize = 16;
+use crate::{Result, device};
 
 /// The Euclidean norm of f32 tensors taken together, √Σx². It is NaN or infinite if one of the values is. Sums are of f64
-/// and in a fixed order: the same values give the same bits.
+/// and in a fixed order: the same values give the same bits. Waits for a GPU.
 pub fn norm<'a>(tensors: impl IntoIterator<Item = &'a Tensor>) -> Result<f64> {
     let tensors: Vec<&Tensor> = tensors.into_iter().collect();
-    #[cfg(feature = "cuda")]
-    if tensors.first().is_some_and(|tensor| tensor.device().is_cuda()) {
-        return Ok(crate::cuda::sum_of_squares(&tensors)?.sqrt());
+    match tensors.first() {
+        Some(first) => Ok(device::kernels(first.device())?.sum_of_squares(&tensors)?.sqrt()),
+        None => Ok(0.0),
     }
-    let mut sum = 0.0;
-    for tensor in tensors {
-        sum += match tensor.device().is_cpu() {
-            true => with_slice(&tensor.contiguous()?, "norm", |values| {
-                let parts: Vec<f64> = values.par_chunks(CHUNK).map(squares).collect();
-                Ok(parts.iter().sum::<f64>())
-            })?,
-            false => f64::from(tensor.detach().sqr()?.sum_all()?.to_scalar::<f32>()?),
-        };
-    }
-    Ok(sum.sqrt())
-}
-
-fn squares(values: &[f32]) -> f64 {
-    vectorised(|| {
-        let mut sums = [0.0; LANES];
-        let mut lanes = values.chunks_exact(LANES);
-        for values in &mut lanes {
-            for (sum, &x) in sums.iter_mut().zip(values) {
-                *sum += f64::from(x) * f64::from(x);
-            }
-        }
-        let rest: f64 = lanes.remainder().iter().map(|&x| f64::from(x) * f64::from(x)).sum();
-        sums.iter().sum::<f64>() + rest
-    })
 }
 
 #[cfg(test)]

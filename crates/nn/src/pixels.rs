@@ -2,7 +2,7 @@
 
 use candle_core::{Device, Tensor};
 
-use crate::Result;
+use crate::{Result, device};
 
 /// NCHW uint8 pixels of `[n, c, h, w]` → NHWC activations in [-1, 1]: f32, or bf16 on a GPU that was opened so.
 ///
@@ -13,21 +13,7 @@ pub fn to_activations(pixels: &[u8], [n, c, h, w]: [usize; 4], device: &Device) 
         let message = format!("{} pixels where {n} pictures of {c}x{h}x{w} were expected", pixels.len());
         return Err(candle_core::Error::Msg(message).into());
     }
-    #[cfg(feature = "cuda")]
-    if let Device::Cuda(device) = device {
-        let context = crate::cuda::Context::of(device)?;
-        return Ok(crate::cuda::to_activations(&context, pixels, [n, c, h, w])?);
-    }
-    let plane = h * w;
-    let mut values = vec![0.0; pixels.len()];
-    for (picture, out) in pixels.chunks_exact(c * plane).zip(values.chunks_exact_mut(c * plane)) {
-        for (position, out) in out.chunks_exact_mut(c).enumerate() {
-            for (channel, out) in out.iter_mut().enumerate() {
-                *out = f32::from(picture[channel * plane + position]) / 127.5 - 1.0;
-            }
-        }
-    }
-    Ok(Tensor::from_vec(values, (n, h, w, c), device)?)
+    Ok(device::kernels(device)?.activations(pixels, [n, c, h, w])?)
 }
 
 /// NHWC f32 activations in [-1, 1] → NCHW uint8 pixels, rounded to the nearest value and clipped.

@@ -1,28 +1,52 @@
-//! The values of a CPU tensor as a slice.
+//! The f32 values of CPU tensors as slices.
 
-use candle_core::{CpuStorage, Layout, Result, Storage, Tensor, bail};
+use std::cell::Cell;
 
-/// The f32 values behind a contiguous layout.
-pub(crate) fn slice<'a>(storage: &'a CpuStorage, layout: &Layout, op: &str) -> Result<&'a [f32]> {
-    match layout.contiguous_offsets() {
-        Some((start, end)) => Ok(&storage.as_slice::<f32>()?[start..end]),
-        None => bail!("{op}: expected a contiguous tensor"),
+use candle_core::{CpuStorage, InplaceOp1, Layout, Result, Storage, Tensor, bail};
+
+/// Calls `f` with the values of contiguous tensors.
+pub(crate) fn read<const N: usize, T>(tensors: [&Tensor; N], f: impl FnOnce([&[f32]; N]) -> T) -> Result<T> {
+    let storages = tensors.map(Tensor::storage_and_layout);
+    let mut slices = [&[][..]; N];
+    for (slice, (storage, layout)) in slices.iter_mut().zip(&storages) {
+        *slice = match (&**storage, layout.contiguous_offsets()) {
+            (Storage::Cpu(storage), Some((start, end))) => &storage.as_slice::<f32>()?[start..end],
+            _ => bail!("expected a contiguous tensor on the CPU, found strides {:?}", layout.stride()),
+        };
+    }
+    Ok(f(slices))
+}
+
+/// Calls `f` with the values of a contiguous tensor, to be written, and of others. (candle lends the former to an operation alone.)
+pub(crate) fn write<const N: usize, T>(
+    tensor: &Tensor,
+    others: [&Tensor; N],
+    f: impl FnOnce(&mut [f32], [&[f32]; N]) -> T,
+) -> Result<T> {
+    let (f, result) = (Cell::new(Some(f)), Cell::new(None));
+    tensor.inplace_op1(&Write(|values: &mut [f32]| {
+        if let Some(f) = f.take() {
+            result.set(Some(read(others, |others| f(values, others))?));
+        }
+        Ok(())
+    }))?;
+    match result.take() {
+        Some(result) => Ok(result),
+        None => bail!("the operation was not run"),
     }
 }
 
-/// The f32 values behind a contiguous layout, to be written.
-pub(crate) fn slice_mut<'a>(storage: &'a mut CpuStorage, layout: &Layout, op: &str) -> Result<&'a mut [f32]> {
-    match (storage, layout.contiguous_offsets()) {
-        (CpuStorage::F32(values), Some((start, end))) => Ok(&mut values[start..end]),
-        _ => bail!("{op}: expected a contiguous tensor of f32"),
-    }
-}
+struct Write<F>(F);
 
-/// Calls `f` with the values of a contiguous CPU tensor.
-pub(crate) fn with_slice<T>(tensor: &Tensor, op: &str, f: impl FnOnce(&[f32]) -> Result<T>) -> Result<T> {
-    let (storage, layout) = tensor.storage_and_layout();
-    match &*storage {
-        Storage::Cpu(storage) => f(slice(storage, layout, op)?),
-        _ => bail!("{op}: this kernel runs on the CPU"),
+impl<F: Fn(&mut [f32]) -> Result<()>> InplaceOp1 for Write<F> {
+    fn name(&self) -> &'static str {
+        "write"
+    }
+
+    fn cpu_fwd(&self, storage: &mut CpuStorage, layout: &Layout) -> Result<()> {
+        match (storage, layout.contiguous_offsets()) {
+            (CpuStorage::F32(values), Some((start, end))) => (self.0)(&mut values[start..end]),
+            _ => bail!("expected a contiguous tensor of f32"),
+        }
     }
 }

@@ -28,28 +28,30 @@ pub(crate) fn assert_close(ours: &[f32], expected: &[f32], tolerance: f32, what:
     }
 }
 
-/// Σ f(…)·r with fixed r, in f64: a loss whose gradient reaches every output with a different weight.
-pub(crate) fn probe(output: &Tensor) -> f64 {
-    let weights = values(output.elem_count() + 7);
-    flat(output).iter().zip(&weights[7..]).map(|(&o, &w)| f64::from(o) * f64::from(w)).sum()
+/// The weights of [`probe`].
+pub(crate) fn weights(output: &Tensor) -> Tensor {
+    let weights = values(output.elem_count() + 7)[7..].to_vec();
+    Tensor::from_vec(weights, output.shape(), &Device::Cpu).unwrap()
 }
 
-/// Checks the gradients of `f`'s [`probe`] for every variable at every `stride`-th element against central differences
+/// Σ output·r with fixed r, in f64: a loss whose gradient, r, reaches every output with a different weight.
+pub(crate) fn probe(output: &Tensor) -> f64 {
+    flat(output).iter().zip(flat(&weights(output))).map(|(&o, w)| f64::from(o) * f64::from(w)).sum()
+}
+
+/// Checks `gradients` of `f`'s [`probe`], one for every variable, at every `stride`-th element against central differences
 /// of half-width `h`.
 pub(crate) fn check_gradients(
     variables: &[&Var],
+    gradients: &[Tensor],
     stride: usize,
     h: f32,
     tolerance: f64,
     f: impl Fn() -> Result<Tensor>,
 ) {
-    let output = f().unwrap();
-    let weights = values(output.elem_count() + 7)[7..].to_vec();
-    let weights = Tensor::from_vec(weights, output.shape(), &Device::Cpu).unwrap();
-    let gradients = (output * weights).unwrap().sum_all().unwrap().backward().unwrap();
-    for (v, variable) in variables.iter().enumerate() {
-        let ours = flat(gradients.get(variable).unwrap());
-        let original = flat(variable);
+    assert_eq!(variables.len(), gradients.len());
+    for (v, (variable, gradient)) in variables.iter().zip(gradients).enumerate() {
+        let (ours, original) = (flat(gradient), flat(variable));
         for i in (0..original.len()).step_by(stride) {
             let at = |delta: f32| {
                 let mut moved = original.clone();

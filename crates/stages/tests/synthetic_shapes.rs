@@ -4,13 +4,14 @@
 use std::ops::ControlFlow;
 
 use dcgan_images::{ImageStore, ImportConfig, Source, Split, batches, import};
+use dcgan_nn::activation::Activation;
 use dcgan_nn::adam::{Adam, AdamConfig};
-use dcgan_nn::batch_norm::batch_norm;
-use dcgan_nn::candle::{Device, Result, Tensor, Var};
-use dcgan_nn::conv::conv2d;
+use dcgan_nn::candle::{Device, Module, Result, Tensor, Var};
+use dcgan_nn::conv::Convolution;
+use dcgan_nn::init;
+use dcgan_nn::layer::{Gradients, Layer, Map, gradients_of, stack_backward, stack_trace};
 use dcgan_nn::pixels::to_activations;
 use dcgan_nn::rng::{Purpose, stream};
-use dcgan_nn::{NnError, init};
 use dcgan_svm::SharedGram;
 use dcgan_synthetic::{ShapesConfig, write_shapes};
 use ndarray::Array2;
@@ -62,43 +63,28 @@ fn a_linear_model_on_raw_pixels_stays_below_60_percent() {
     }
 }
 
-/// Three 5×5 convolutions of stride 2 with batch norm and LeakyReLU, and a linear layer on the 4×4 maps.
-struct ConvNet {
-    kernels: Vec<Var>,
-    gains: Vec<Var>,
-    biases: Vec<Var>,
-    head: Var,
-}
-
 const CHANNELS: [usize; 4] = [3, 16, 32, 64];
 
-impl ConvNet {
-    fn new() -> Self {
-        let mut rng = stream(0, Purpose::Weights, 0);
-        let mut var = |shape: &[usize], mean: f32, std: f32| {
-            Var::from_tensor(&init::normal(shape, mean, std, &mut rng, &Device::Cpu).unwrap()).unwrap()
-        };
-        let layers = CHANNELS.windows(2);
-        Self {
-            kernels: layers.clone().map(|c| var(&[5, 5, c[0], c[1]], 0.0, 0.05)).collect(),
-            gains: layers.clone().map(|c| var(&[c[1]], 1.0, 0.0)).collect(),
-            biases: layers.map(|c| var(&[c[1]], 0.0, 0.0)).collect(),
-            head: var(&[16 * CHANNELS[3], 10], 0.0, 0.02),
-        }
+/// Three 5×5 convolutions of stride 2 with batch norm and LeakyReLU, and a linear layer on the 4×4 maps; with its parameters.
+fn conv_net() -> (Vec<Layer>, Vec<(String, Var)>) {
+    let mut rng = stream(0, Purpose::Weights, 0);
+    let mut parameters = Vec::new();
+    let mut var = |shape: &[usize], mean: f32, std: f32| {
+        let values = init::normal(shape, mean, std, &mut rng, &Device::Cpu).unwrap();
+        let var = Var::from_tensor(&values).unwrap();
+        parameters.push((parameters.len().to_string(), var.clone()));
+        var.into_inner()
+    };
+    let map = Map::Convolution(Convolution { stride: 2, padding: 2, transposed: None });
+    let mut layers = Vec::new();
+    for c in CHANNELS.windows(2) {
+        let kernel = var(&[5, 5, c[0], c[1]], 0.0, 0.05);
+        let norm = Some((var(&[c[1]], 1.0, 0.0), var(&[c[1]], 0.0, 0.0)));
+        layers.push(Layer { map, kernel, norm, activation: Activation::Leaky(0.2) });
     }
-
-    fn parameters(&self) -> Vec<(String, Var)> {
-        let all = self.kernels.iter().chain(&self.gains).chain(&self.biases).chain([&self.head]);
-        all.enumerate().map(|(i, var)| (i.to_string(), var.clone())).collect()
-    }
-
-    fn logits(&self, images: &Tensor) -> std::result::Result<Tensor, NnError> {
-        let mut x = images.clone();
-        for ((kernel, gain), bias) in self.kernels.iter().zip(&self.gains).zip(&self.biases) {
-            x = batch_norm(&conv2d(&x, kernel, 2, 2)?, gain, bias, 0.2)?;
-        }
-        Ok(x.flatten_from(1)?.matmul(&self.head)?)
-    }
+    let kernel = var(&[16 * CHANNELS[3], 10], 0.0, 0.02);
+    layers.push(Layer { map: Map::Linear, kernel, norm: None, activation: Activation::Leaky(1.0) });
+    (layers, parameters)
 }
 
 fn batch(store: &ImageStore, indices: &[u32], labels: &[u32]) -> Result<(Tensor, Tensor)> {
@@ -112,20 +98,28 @@ fn batch(store: &ImageStore, indices: &[u32], labels: &[u32]) -> Result<(Tensor,
 #[test]
 fn a_small_conv_net_passes_85_percent() {
     let shapes = Shapes::new();
-    let (net, train_labels) = (ConvNet::new(), labels(&shapes.train));
+    let ((layers, parameters), train_labels) = (conv_net(), labels(&shapes.train));
     let config = AdamConfig { learning_rate: 2e-3, beta1: 0.9, l2: 0.0, ..AdamConfig::default() };
-    let mut adam = Adam::new(net.parameters(), config);
+    let mut adam = Adam::new(parameters, config);
+    let mut gradients = gradients_of(&layers).unwrap();
     for epoch in 0..8 {
         for indices in batches::shuffled(shapes.train.len(), 0, epoch).chunks_exact(50) {
             let (images, labels) = batch(&shapes.train, indices, &train_labels).unwrap();
-            let loss = candle_nn::loss::cross_entropy(&net.logits(&images).unwrap(), &labels).unwrap();
-            adam.step(&loss.backward().unwrap()).unwrap();
+            let traces = stack_trace(&layers, &images).unwrap();
+            // The loss in candle's graph, whose only variable is what the network gave.
+            let logits = Var::from_tensor(traces[3].output()).unwrap();
+            let loss = candle_nn::loss::cross_entropy(&logits, &labels).unwrap().backward().unwrap();
+            gradients.iter_mut().for_each(Gradients::clear);
+            let dlogits = loss.get(&logits).unwrap().contiguous().unwrap();
+            stack_backward(&layers, traces, &dlogits, Some(&mut gradients), false).unwrap();
+            adam.step_with(gradients.iter().flat_map(Gradients::tensors).map(Some)).unwrap();
         }
     }
     let test_labels = labels(&shapes.test);
     let all: Vec<u32> = (0..shapes.test.len() as u32).collect();
     let (images, _) = batch(&shapes.test, &all, &test_labels).unwrap();
-    let found = net.logits(&images).unwrap().argmax(1).unwrap().to_vec1::<u32>().unwrap();
+    let logits = layers.iter().try_fold(images, |x, layer| layer.forward(&x)).unwrap();
+    let found = logits.argmax(1).unwrap().to_vec1::<u32>().unwrap();
     let accuracy = accuracy(found.into_iter(), &test_labels);
     assert!(accuracy > 0.85, "{accuracy}");
 }

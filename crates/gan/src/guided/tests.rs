@@ -2,9 +2,13 @@ use std::ops::ControlFlow;
 
 use candle_core::Device;
 use dcgan_images::{Picture, StoreDescription, StoreWriter};
+use dcgan_nn::conv::from_pytorch;
 
 use super::*;
-use crate::{Architecture, ArchitectureName, Discriminator, networks_tests::fill};
+use crate::{
+    Architecture, ArchitectureName, Discriminator,
+    networks_tests::{fill, values},
+};
 
 /// Pictures of ⌊frac(0.37 + 0.618034·i)·256⌋, CHW.
 fn store(folder: &std::path::Path, n: usize) -> ImageStore {
@@ -20,7 +24,12 @@ fn store(folder: &std::path::Path, n: usize) -> ImageStore {
 }
 
 // PyTorch 2.15, float64, D as in `discriminators_agree_with_pytorch` (`w`, `g`, `b` of each layer by `values`), x the store's
-// pictures / 127.5 − 1; Guided as in `dcgan_nn::activation`:
+// pictures / 127.5 − 1:
+//   class Guided(torch.autograd.Function):
+//       @staticmethod
+//       def forward(ctx, x): ctx.save_for_backward(x); return F.leaky_relu(x, 0.2)
+//       @staticmethod
+//       def backward(ctx, dy): x, = ctx.saved_tensors; return dy.clamp(min=0) * (x > 0)
 //   stats = []; h = x
 //   for i in range(3):
 //       h = F.conv2d(h, w[i], stride=2, padding=2)
@@ -83,6 +92,49 @@ const EXPECTED: [Expected; 2] = [
         weighted: -0.090289,
     },
 ];
+
+#[test]
+fn guided_gradients_known_by_hand() {
+    let convolution = Convolution { stride: 1, padding: 0, transposed: None };
+    let kernel = Tensor::ones((1, 1, 1, 1), candle_core::DType::F32, &Device::Cpu).unwrap();
+    let layer = Guided { convolution, kernel: &kernel, norm: None };
+    let row = |values: [f32; 5]| Tensor::from_slice(&values, (1, 1, 5, 1), &Device::Cpu).unwrap();
+    let flat = |tensor: &Tensor| tensor.flatten_all().unwrap().to_vec1::<f32>().unwrap();
+    let x = row([3.0, 3.0, -3.0, -3.0, 0.0]);
+    let y = layer.forward(&x).unwrap();
+    assert_eq!(flat(&y), [3.0, 3.0, -0.6, -0.6, 0.0]);
+    let dx = layer.backward(&x, &y, &row([2.0, -2.0, 2.0, -2.0, 2.0])).unwrap();
+    assert_eq!(flat(&dx), [2.0, 0.0, 0.0, 0.0, 0.0]);
+    assert!(unit(&y, [0, 5, 0]).unwrap_err().to_string().contains("column 5 of 1x5 maps of 1"));
+}
+
+// PyTorch 2.15, float64; values(n, k) as in `networks_tests`, Guided as above:
+//   x = values(2*8*8, 0).view(1, 2, 8, 8); w1 = values(3*2*25, 1).view(3, 2, 5, 5); w2 = values(4*3*25, 2).view(4, 3, 5, 5)
+//   h = Guided.apply(F.conv2d(x, w1, stride=2, padding=2)); h = Guided.apply(F.conv2d(h, w2, stride=2, padding=2))
+//   h[0, 0, 1, 0].backward(); g = x.grad.permute(0, 2, 3, 1).flatten()
+//   print(h[0, 0, 1, 0], (g != 0).sum(), g.sum(), (g * torch.arange(1, 129) / 128).sum())
+#[test]
+fn guided_gradients_agree_with_pytorch() {
+    let planes = |shape: [usize; 4], k: usize| {
+        Tensor::from_vec(values(shape.iter().product(), k), &shape, &Device::Cpu).unwrap()
+    };
+    let convolution = Convolution { stride: 2, padding: 2, transposed: None };
+    let kernels = [planes([3, 2, 5, 5], 1), planes([4, 3, 5, 5], 2)].map(|k| from_pytorch(&k).unwrap());
+    let layers = kernels.each_ref().map(|kernel| Guided { convolution, kernel, norm: None });
+    let x = planes([1, 2, 8, 8], 0).permute((0, 2, 3, 1)).unwrap().contiguous().unwrap();
+    let hidden = layers[0].forward(&x).unwrap();
+    let out = layers[1].forward(&hidden).unwrap();
+    let dhidden = layers[1].backward(&hidden, &out, &unit(&out, [1, 0, 0]).unwrap()).unwrap();
+    let gradient = layers[0].backward(&x, &hidden, &dhidden).unwrap();
+    let flat = |tensor: &Tensor| tensor.flatten_all().unwrap().to_vec1::<f32>().unwrap();
+    let (gradient, value) = (flat(&gradient), flat(&out)[2 * 4]);
+    let weighted: f32 = gradient.iter().enumerate().map(|(i, g)| g * (i + 1) as f32 / 128.0).sum();
+    let non_zero = gradient.iter().filter(|&&g| g != 0.0).count();
+    let ours = [value, non_zero as f32, gradient.iter().sum(), weighted];
+    for (ours, expected) in ours.iter().zip([3.030_024_2_f32, 80.0, -4.481_623_4, -1.501_781_2]) {
+        assert!((ours - expected).abs() <= 1e-4 * expected.abs().max(1.0), "{ours}, {expected}");
+    }
+}
 
 #[test]
 fn receptive_fields_known_by_hand() {

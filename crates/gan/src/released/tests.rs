@@ -1,5 +1,6 @@
 use std::path::Path;
 
+use candle_core::Module;
 use ndarray::ArrayD;
 use ndarray_npy::WriteNpyExt;
 

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::trainer::{DiscriminatorUpdate, GeneratorUpdate};
+use super::updates::{DiscriminatorUpdate, GeneratorUpdate};
 
 /// Minibatches in a row after which it is called a collapse.
 pub(super) const PATIENCE: u64 = 500;

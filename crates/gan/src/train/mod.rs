@@ -13,6 +13,7 @@ mod run;
 mod score;
 mod state;
 mod trainer;
+mod updates;
 
 use std::{ops::ControlFlow, path::Path};
 
@@ -21,7 +22,8 @@ use dcgan_images::ImageStore;
 
 pub use checkpoints::newest_step;
 pub use config::{FREE_SETTINGS, Schedule, TrainConfig, TrainSettings};
-pub use trainer::{DiscriminatorUpdate, GeneratorUpdate, Trainer};
+pub use trainer::Trainer;
+pub use updates::{DiscriminatorUpdate, GeneratorUpdate};
 
 use crate::{GanError, Result};
 

@@ -6,7 +6,8 @@ use candle_core::Device;
 use dcgan_nn::checkpoint::Checkpoint;
 
 use super::config::TrainSettings;
-use super::trainer::{DiscriminatorUpdate, GeneratorUpdate, Trainer};
+use super::trainer::Trainer;
+use super::updates::{DiscriminatorUpdate, GeneratorUpdate};
 use crate::{Discriminator, GanError, Generator, Result, parameters::json};
 
 impl Trainer {

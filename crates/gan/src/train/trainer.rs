@@ -1,10 +1,10 @@
 //! Both networks with their optimisers, one minibatch at a time.
 
-use candle_core::{Device, Tensor};
+use candle_core::{Device, Module, Tensor};
 use dcgan_nn::{
     adam::{Adam, AdamConfig},
     device::network_input,
-    layer::{Gradients, Layer, Trace, prepare, stack_backward, stack_trace},
+    layer::{Gradients, Trace, gradients_of, prepare, stack_backward, stack_trace},
     loss::{bce_gradient, bce_with_gradient},
     norm::norm,
     rng::Purpose,
@@ -13,34 +13,11 @@ use dcgan_nn::{
 use super::average::Average;
 use super::collapse::Collapse;
 use super::config::TrainSettings;
+use super::updates::{DiscriminatorUpdate, GeneratorUpdate};
 use crate::{Discriminator, GanError, Generator, Result, sample::draw_z};
 
 /// What [`GanError::Diverged`] calls it.
 const GRADIENT_NORM: &str = "gradient's norm";
-
-/// What an update of D saw.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct DiscriminatorUpdate {
-    /// Cross-entropy of the real minibatch against 1 plus that of the generated one against 0, in nats.
-    pub loss: f64,
-    /// Mean of σ(D(x)).
-    pub real: f64,
-    /// Mean of σ(D(G(z))).
-    pub fake: f64,
-    /// Share of the pictures of both kinds that D labels rightly.
-    pub accuracy: f64,
-    /// Euclidean norm of the loss's gradient over all of D's parameters, the l2 term left out.
-    pub gradient_norm: f64,
-}
-
-/// What an update of G saw.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct GeneratorUpdate {
-    /// Cross-entropy of D(G(z)) against 1 (the non-saturating loss), in nats.
-    pub loss: f64,
-    /// Euclidean norm of the loss's gradient over all of G's parameters, the l2 term left out.
-    pub gradient_norm: f64,
-}
 
 /// Room for the gradients of both networks.
 #[derive(Debug)]
@@ -87,13 +64,10 @@ impl Trainer {
             l2: settings.l2,
             ..AdamConfig::default()
         };
-        let none = f64::NAN;
-        let of =
-            |layers: &[Layer]| layers.iter().map(|layer| Ok(Gradients::of(layer)?)).collect::<Result<_>>();
         Ok(Self {
             gradients: NetworkGradients {
-                generator: of(generator.layers())?,
-                discriminator: of(discriminator.layers()?)?,
+                generator: gradients_of(generator.layers())?,
+                discriminator: gradients_of(discriminator.layers()?)?,
             },
             settings: settings.clone(),
             device: device.clone(),
@@ -107,16 +81,7 @@ impl Trainer {
             generator,
             discriminator,
             step: 0,
-            last: (
-                DiscriminatorUpdate {
-                    loss: none,
-                    real: none,
-                    fake: none,
-                    accuracy: none,
-                    gradient_norm: none,
-                },
-                GeneratorUpdate { loss: none, gradient_norm: none },
-            ),
+            last: (DiscriminatorUpdate::NONE, GeneratorUpdate::NONE),
         })
     }
 
@@ -289,3 +254,6 @@ fn share_positive(logits: &Tensor) -> Result<f64> {
 fn mean_sigmoid(logits: &Tensor) -> Result<f64> {
     Ok(f64::from(candle_nn::ops::sigmoid(&logits.detach())?.mean_all()?.to_scalar::<f32>()?))
 }
+
+#[cfg(test)]
+mod tests;

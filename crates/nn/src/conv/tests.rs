@@ -1,7 +1,7 @@
 use candle_core::{Device, Tensor, Var};
 
 use super::*;
-use crate::testing::{assert_close, check_gradients, flat, tensor, values, var};
+use crate::testing::{assert_close, check_gradients, flat, tensor, values, var, weights};
 
 /// One case: (n, h, w, c) of the input, output channels, kernel, stride, padding and, for a transposed convolution,
 /// output padding; then [`summary`] of the output and of the gradients of the input and the kernel.
@@ -24,12 +24,27 @@ impl Case {
         (var(&self.x), Var::from_tensor(&kernel).unwrap())
     }
 
-    fn run(&self, x: &Tensor, kernel: &Tensor) -> Result<Tensor> {
-        match self.output_padding {
-            None => conv2d(x, kernel, self.stride, self.padding),
-            Some(out) => conv_transpose2d(x, kernel, self.stride, self.padding, out),
-        }
+    fn convolution(&self) -> Convolution {
+        Convolution { stride: self.stride, padding: self.padding, transposed: self.output_padding }
     }
+}
+
+fn conv2d(stride: usize, padding: usize) -> Convolution {
+    Convolution { stride, padding, transposed: None }
+}
+
+/// Output, and the gradients of input and kernel for the output's gradient.
+fn pass(
+    convolution: Convolution,
+    x: &Tensor,
+    kernel: &Tensor,
+    dy: impl Fn(&Tensor) -> Tensor,
+) -> [Tensor; 3] {
+    let y = convolution.forward(x, kernel).unwrap();
+    let dy = dy(&y);
+    let dkernel = kernel.detach().zeros_like().unwrap();
+    convolution.kernel_gradient(x, &dy, &dkernel, false).unwrap();
+    [y, convolution.input_gradient(x.dims(), kernel, &dy).unwrap(), dkernel]
 }
 
 /// Σ tᵢ·(i + 1)/n, Σ |tᵢ| and the last value: enough to tell any two orders of the values apart.
@@ -72,12 +87,8 @@ fn cases() -> Vec<Case> {
 fn agree_with_pytorch() {
     for (i, case) in cases().iter().enumerate() {
         let (x, kernel) = case.tensors();
-        let y = case.run(&x, &kernel).unwrap();
-        let weights = values(y.elem_count() + 7)[7..].to_vec();
-        let weights = Tensor::from_vec(weights, y.shape(), &Device::Cpu).unwrap();
-        let gradients = (&y * weights).unwrap().sum_all().unwrap().backward().unwrap();
-        let kernel_gradient = gradients.get(&kernel).unwrap().permute((3, 2, 0, 1)).unwrap();
-        let ours = [&y, gradients.get(&x).unwrap(), &kernel_gradient].map(summary);
+        let [y, dx, dkernel] = pass(case.convolution(), &x, &kernel, weights);
+        let ours = [&y, &dx, &dkernel.permute((3, 2, 0, 1)).unwrap()].map(summary);
         for (part, (ours, expected)) in ours.iter().zip(&case.expected).enumerate() {
             assert_close(ours, expected, 1e-4, &format!("case {i}, part {part}"));
         }
@@ -88,7 +99,9 @@ fn agree_with_pytorch() {
 fn gradients_agree_with_finite_differences() {
     for case in cases() {
         let (x, kernel) = case.tensors();
-        check_gradients(&[&x, &kernel], 5, 1e-2, 1e-3, || case.run(&x, &kernel));
+        let convolution = case.convolution();
+        let [_, dx, dkernel] = pass(convolution, &x, &kernel, weights);
+        check_gradients(&[&x, &kernel], &[dx, dkernel], 5, 1e-2, 1e-3, || convolution.forward(&x, &kernel));
     }
 }
 
@@ -96,11 +109,12 @@ fn gradients_agree_with_finite_differences() {
 fn agree_with_candles_own() {
     let (x, kernel) = (tensor(&[3, 16, 16, 8]), tensor(&[12, 8, 5, 5]));
     let nchw = x.permute((0, 3, 1, 2)).unwrap().contiguous().unwrap();
-    let ours = conv2d(&x, &from_pytorch(&kernel).unwrap(), 2, 2).unwrap();
+    let ours = conv2d(2, 2).forward(&x, &from_pytorch(&kernel).unwrap()).unwrap();
     let candles = nchw.conv2d(&kernel, 2, 2, 1, 1).unwrap().permute((0, 2, 3, 1)).unwrap();
     assert_close(&flat(&ours), &flat(&candles), 1e-4, "conv2d");
     let kernel = tensor(&[8, 12, 5, 5]);
-    let ours = conv_transpose2d(&x, &from_pytorch(&kernel).unwrap(), 2, 2, 1).unwrap();
+    let transposed = Convolution { transposed: Some(1), ..conv2d(2, 2) };
+    let ours = transposed.forward(&x, &from_pytorch(&kernel).unwrap()).unwrap();
     let candles = nchw.conv_transpose2d(&kernel, 2, 1, 2, 1).unwrap().permute((0, 2, 3, 1)).unwrap();
     assert_close(&flat(&ours), &flat(&candles), 1e-4, "conv_transpose2d");
 }
@@ -114,14 +128,12 @@ fn tiles_agree_with_candles_own() {
         let own = Var::from_tensor(&from_pytorch(&kernel).unwrap()).unwrap();
         let nchw = x.permute((0, 3, 1, 2)).unwrap().contiguous().unwrap();
         let candles = nchw.conv2d(&kernel, padding, 1, 1, 1).unwrap().permute((0, 2, 3, 1)).unwrap();
-        let ours = conv2d(&x, &own, 1, padding).unwrap();
+        let [ours, dx, dkernel] = pass(conv2d(1, padding), &x, &own, |y| tensor(y.dims()));
         assert_close(&flat(&ours), &flat(&candles), 1e-4, "forward");
-        let weights = tensor(ours.dims());
-        let gradients = |y: &Tensor| (y * &weights).unwrap().sum_all().unwrap().backward().unwrap();
-        let (candles, ours) = (gradients(&candles), gradients(&ours));
-        assert_close(&flat(ours.get(&x).unwrap()), &flat(candles.get(&x).unwrap()), 1e-4, "input gradient");
-        let expected = from_pytorch(candles.get(&kernel).unwrap()).unwrap();
-        assert_close(&flat(ours.get(&own).unwrap()), &flat(&expected), 2e-4, "kernel gradient");
+        let graph = (&candles * tensor(candles.dims())).unwrap().sum_all().unwrap().backward().unwrap();
+        assert_close(&flat(&dx), &flat(graph.get(&x).unwrap()), 1e-4, "input gradient");
+        let expected = from_pytorch(graph.get(&kernel).unwrap()).unwrap();
+        assert_close(&flat(&dkernel), &flat(&expected), 2e-4, "kernel gradient");
     }
 }
 
@@ -134,9 +146,8 @@ fn bits_do_not_depend_on_the_thread_count() {
         let run = |threads: usize| {
             let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
             pool.install(|| {
-                let y = conv2d(&x, &kernel, stride, kernel.dims()[0] / 2).unwrap();
-                let gradients = y.sqr().unwrap().sum_all().unwrap().backward().unwrap();
-                [&y, gradients.get(&x).unwrap(), gradients.get(&kernel).unwrap()].map(flat)
+                let convolution = conv2d(stride, kernel.dims()[0] / 2);
+                pass(convolution, &x, &kernel, |y| (y * 2.0).unwrap()).map(|t| flat(&t))
             })
         };
         assert!(run(1) == run(3), "stride {stride}");
@@ -144,51 +155,14 @@ fn bits_do_not_depend_on_the_thread_count() {
 }
 
 #[test]
-fn nothing_is_computed_for_images_and_detached_kernels() {
-    let (x, kernel) = (var(&[1, 8, 8, 2]), var(&[3, 3, 2, 3]));
-    let through_kernel = conv2d(&x.detach(), &kernel, 1, 1).unwrap().sum_all().unwrap().backward().unwrap();
-    assert!(through_kernel.get(&kernel).is_some() && through_kernel.get(&x).is_none());
-    let through_x = conv2d(&x, &kernel.detach(), 1, 1).unwrap().sum_all().unwrap().backward().unwrap();
-    assert!(through_x.get(&kernel).is_none() && through_x.get(&x).is_some());
-}
-
-#[test]
 fn shapes_that_do_not_fit_are_refused() {
     let message = |r: Result<Tensor>| r.unwrap_err().to_string();
     let x = tensor(&[1, 4, 4, 2]);
-    let error = message(conv2d(&x, &tensor(&[3, 3, 5, 3]), 1, 1));
+    let error = message(conv2d(1, 1).forward(&x, &tensor(&[3, 3, 5, 3])));
     assert!(error.contains("the kernel takes 5 channels, the input has 2"), "{error}");
-    let error = message(conv2d(&x, &tensor(&[9, 9, 2, 3]), 1, 1));
+    let error = message(conv2d(1, 1).forward(&x, &tensor(&[9, 9, 2, 3])));
     assert!(error.contains("kernel 9x9"), "{error}");
-    let error = message(conv_transpose2d(&x, &tensor(&[3, 3, 3, 2]), 2, 1, 2));
+    let error =
+        message(Convolution { transposed: Some(2), ..conv2d(2, 1) }.forward(&x, &tensor(&[3, 3, 3, 2])));
     assert!(error.contains("output padding 2"), "{error}");
-}
-
-#[cfg(feature = "cuda")]
-#[test]
-fn gradients_through_the_graph_agree_on_a_gpu() {
-    use crate::cuda::tests::{assert_near, gpu};
-    use candle_core::CustomOp2;
-    let Some(gpu) = gpu(crate::device::Math::F32) else { return };
-    let run = |device: &Device, transposed: bool| {
-        let there = |var: Var| Var::from_tensor(&var.to_device(device).unwrap()).unwrap();
-        let (x, kernel) = (there(var(&[2, 6, 6, 4])), there(var(&[3, 3, 4, 4])));
-        let convolution = Convolution { stride: 2, padding: 1, transposed: transposed.then_some(1) };
-        let geometry = convolution.geometry(x.dims(), kernel.dims()).unwrap();
-        let y = convolution.forward(&x, &kernel).unwrap();
-        let dy = tensor(y.dims()).to_device(device).unwrap();
-        let gradients = match transposed {
-            true => op::ConvTranspose2d(geometry).bwd(&x, &kernel, &y, &dy),
-            false => op::Conv2d(geometry).bwd(&x, &kernel, &y, &dy),
-        };
-        let (dx, dkernel) = gradients.unwrap();
-        [y, dx.unwrap(), dkernel.unwrap()]
-    };
-    for transposed in [false, true] {
-        for (part, (ours, expected)) in
-            run(&gpu, transposed).iter().zip(&run(&Device::Cpu, transposed)).enumerate()
-        {
-            assert_near(ours, expected, 1e-4, &format!("transposed {transposed}, part {part}"));
-        }
-    }
 }

@@ -1,13 +1,16 @@
 //! Convolutions of tensors: cuDNN's products, and what turns kernels into its order and back.
 
-use candle_core::{CudaStorage, DType, Layout, Result, Shape, Tensor, backend::BackendStorage, bail};
+use candle_core::{DType, Result, Shape, Tensor, bail};
 
 use super::{
     Argument, Context,
     cudnn::{Direction, Operands},
-    int, lock, pointer, pointer_in, type_name,
+    int, lock, pointer, type_name,
 };
-use crate::conv::Geometry;
+use crate::{
+    geometry::Geometry,
+    kernels::{Product, Sum},
+};
 
 /// Values of the larger operands of a convolution: cuDNN counts them in 32 bits.
 fn check_sizes(g: &Geometry) -> Result<()> {
@@ -23,23 +26,21 @@ fn tiles(rows: usize, columns: usize) -> (u32, u32) {
 
 /// A kernel (kh, kw, c, o) in the memory order (o, kh, kw, c) and of type `dtype`, for convolutions to take as it is. The
 /// tensor has the shape of the kernel all the same.
-pub(crate) fn krsc(kernel: &Tensor, dtype: DType) -> Result<Tensor> {
-    let kernel = kernel.detach();
-    if is_krsc(kernel.layout())? && kernel.dtype() == dtype {
-        return Ok(kernel);
+pub(super) fn krsc(context: &Context, kernel: &Tensor, dtype: DType) -> Result<Tensor> {
+    if in_krsc(kernel)?.is_contiguous() && kernel.dtype() == dtype {
+        return Ok(kernel.clone());
     }
-    let context = Context::of_tensor(&kernel)?;
     let (kh, kw, c, o) = kernel.dims4()?;
     if kernel.dtype() != DType::F32 {
-        bail!("convolution: expected a kernel of f32, found {:?}", kernel.dtype())
+        bail!("convolution: a kernel of {:?} for maps of {dtype:?}", kernel.dtype())
     }
     let out = context.empty((o, kh, kw, c), dtype)?;
-    turn(&context, pointer(&kernel)?, (kh * kw * c, o), pointer(&out)?, dtype)?;
+    turn(context, pointer(kernel)?, (kh * kw * c, o), pointer(&out)?, dtype)?;
     out.permute((1, 2, 3, 0))
 }
 
-fn is_krsc(kernel: &Layout) -> Result<bool> {
-    Ok(kernel.permute(&[3, 0, 1, 2])?.is_contiguous())
+fn in_krsc(kernel: &Tensor) -> Result<Tensor> {
+    kernel.permute((3, 0, 1, 2))
 }
 
 /// f32 (rows, columns) to (columns, rows) of type `dtype`.
@@ -55,36 +56,28 @@ fn turn(context: &Context, from: u64, (rows, columns): (usize, usize), to: u64, 
 
 /// Images (forward) or maps (data), contiguous, and kernel (kh, kw, c, o), to the other of the two, of the input's type. The
 /// kernel is contiguous and f32, or as [`krsc`] made it for the input's type.
-pub(crate) fn convolve(
-    direction: Direction,
+pub(super) fn convolve(
+    context: &Context,
+    product: Product,
     g: &Geometry,
-    (input, input_layout): (&CudaStorage, &Layout),
-    (kernel, kernel_layout): (&CudaStorage, &Layout),
-) -> Result<(CudaStorage, Shape)> {
+    input: &Tensor,
+    kernel: &Tensor,
+) -> Result<Tensor> {
     check_sizes(g)?;
-    let context = Context::of(&input.device)?;
     let dtype = input.dtype();
-    let input = pointer_in(input, input_layout, &context.stream)?;
-    let turned;
-    let kernel = if is_krsc(kernel_layout)? && kernel.dtype() == dtype {
-        pointer_in(kernel, &kernel_layout.permute(&[3, 0, 1, 2])?, &context.stream)?
-    } else if kernel.dtype() == DType::F32 {
-        turned = context.empty(g.patch() * g.o, dtype)?;
-        let from = pointer_in(kernel, kernel_layout, &context.stream)?;
-        turn(&context, from, (g.patch(), g.o), pointer(&turned)?, dtype)?;
-        pointer(&turned)?
-    } else {
-        bail!("convolution: a kernel of {:?} over {dtype:?}", kernel.dtype())
+    let kernel = in_krsc(&krsc(context, kernel, dtype)?)?;
+    let (direction, shape) = match product {
+        Product::Forward => (Direction::Forward, Shape::from((g.n, g.oh, g.ow, g.o))),
+        Product::Data => (Direction::Data, Shape::from((g.n, g.h, g.w, g.c))),
     };
-    let shape = match direction {
-        Direction::Forward => Shape::from((g.n, g.oh, g.ow, g.o)),
-        _ => Shape::from((g.n, g.h, g.w, g.c)),
+    let output = context.empty(shape, dtype)?;
+    let (images, maps) = match product {
+        Product::Forward => (input, &output),
+        Product::Data => (&output, input),
     };
-    let output = context.empty_storage(&shape, dtype)?;
-    let written = pointer_in(&output, &Layout::contiguous(&shape), &context.stream)?;
-    let (images, maps) = if direction == Direction::Forward { (input, written) } else { (written, input) };
-    run(&context, direction, g, dtype, Operands { images, kernel, maps })?;
-    Ok((output, shape))
+    let at = Operands { images: pointer(images)?, kernel: pointer(&kernel)?, maps: pointer(maps)? };
+    run(context, direction, g, dtype, at)?;
+    Ok(output)
 }
 
 /// Runs a product in `dtype`; where cuDNN has no way to do it in bf16, in f32.
@@ -121,31 +114,28 @@ fn run(context: &Context, direction: Direction, g: &Geometry, dtype: DType, at: 
 }
 
 /// Writes the gradient of a kernel, f32 (kh, kw, c, o), or adds it; all are contiguous.
-pub(crate) fn kernel_gradient(
+pub(super) fn kernel_gradient(
+    context: &Context,
     g: &Geometry,
-    (gradient, gradient_layout): (&CudaStorage, &Layout),
-    (images, images_layout): (&CudaStorage, &Layout),
-    (maps, maps_layout): (&CudaStorage, &Layout),
-    adds: bool,
+    images: &Tensor,
+    maps: &Tensor,
+    to: Sum<'_>,
 ) -> Result<()> {
     check_sizes(g)?;
-    let context = Context::of(&images.device)?;
     let dtype = images.dtype();
-    if gradient.dtype() != DType::F32 || maps.dtype() != dtype {
-        bail!("convolution: a gradient of {:?} from {dtype:?} and {:?}", gradient.dtype(), maps.dtype())
+    if to.tensor.dtype() != DType::F32 || maps.dtype() != dtype {
+        bail!("convolution: a gradient of {:?} from {dtype:?} and {:?}", to.tensor.dtype(), maps.dtype())
     }
     let own = context.empty(g.patch() * g.o, dtype)?;
-    let images = pointer_in(images, images_layout, &context.stream)?;
-    let maps = pointer_in(maps, maps_layout, &context.stream)?;
-    let at = Operands { images, kernel: pointer(&own)?, maps };
-    run(&context, Direction::Filter, g, dtype, at)?;
+    let at = Operands { images: pointer(images)?, kernel: pointer(&own)?, maps: pointer(maps)? };
+    run(context, Direction::Filter, g, dtype, at)?;
     let (rows, columns) = (g.o, g.patch());
     let arguments = [
         Argument::Pointer(pointer(&own)?),
-        Argument::Pointer(pointer_in(gradient, gradient_layout, &context.stream)?),
+        Argument::Pointer(pointer(to.tensor)?),
         Argument::Int(int(rows)?),
         Argument::Int(int(columns)?),
-        Argument::Int(i32::from(adds)),
+        Argument::Int(i32::from(to.adds)),
     ];
     context.launch(&format!("gradient_out_{}", type_name(dtype)?), tiles(rows, columns), (32, 8), &arguments)
 }

@@ -11,7 +11,7 @@ use candle_core::{
 };
 
 use super::failed;
-use crate::{conv::Geometry, device::Math};
+use crate::{geometry::Geometry, kernels::Math};
 
 /// Most memory an algorithm may work in, in bytes.
 const MOST_WORKSPACE: usize = 1 << 30;
@@ -20,7 +20,7 @@ const N_ALGORITHMS: usize = 10;
 
 /// Which of a convolution's three products.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(crate) enum Direction {
+pub(super) enum Direction {
     /// Images and kernel to maps.
     Forward,
     /// Maps (or their gradient) and kernel to images: a transposed convolution.
@@ -102,22 +102,39 @@ impl Cudnn {
     ) -> Result<bool> {
         let told = |e: CudnnError| failed(&format!("cuDNN, {direction:?} of {g:?}"), e);
         self.stream.context().bind_to_thread().map_err(|e| failed("cuDNN", e))?;
-        let key = (direction, *g, dtype);
-        let plan = match self.plans.get(&key) {
-            Some(plan) => *plan,
-            None => {
-                let shapes = Shapes::of(g, dtype, math).map_err(told)?;
-                let plan = match self.search(direction, shapes, at) {
-                    Ok(plan) => Some(plan),
-                    Err(_) if dtype == DType::BF16 => None,
-                    Err(error) => return Err(told(error)),
-                };
-                self.plans.insert(key, plan);
-                plan
-            }
-        };
-        let Some(plan) = plan else { return Ok(false) };
+        let Some(plan) = self.plan((direction, *g, dtype), math, at).map_err(told)? else { return Ok(false) };
         let workspace = self.workspace(plan.workspace)?;
+        self.launch(plan, workspace, at).map_err(told)?;
+        Ok(true)
+    }
+
+    /// The plan of earlier runs, or one that is searched for now.
+    fn plan(
+        &mut self,
+        key: (Direction, Geometry, DType),
+        math: Math,
+        at: Operands,
+    ) -> std::result::Result<Option<Plan>, CudnnError> {
+        if let Some(plan) = self.plans.get(&key) {
+            return Ok(*plan);
+        }
+        let (direction, g, dtype) = key;
+        let plan = match self.search(direction, Shapes::of(&g, dtype, math)?, at) {
+            Ok(plan) => Some(plan),
+            Err(_) if dtype == DType::BF16 => None,
+            Err(error) => return Err(error),
+        };
+        self.plans.insert(key, plan);
+        Ok(plan)
+    }
+
+    /// Runs a plan. (Long for the many arguments of cuDNN's three calls alone.)
+    fn launch(
+        &self,
+        plan: Plan,
+        workspace: *mut c_void,
+        at: Operands,
+    ) -> std::result::Result<(), CudnnError> {
         let (one, zero) = (1.0_f32, 0.0_f32);
         let (one, zero) = ((&raw const one).cast(), (&raw const zero).cast());
         let [images, kernel, maps] = at.pointers();
@@ -172,8 +189,6 @@ impl Cudnn {
                 ),
             }
         }
-        .map_err(told)?;
-        Ok(true)
     }
 
     /// Memory of at least `n_bytes` to work in, shared by all plans: they run one after the other.
@@ -209,11 +224,29 @@ impl Cudnn {
         let scratch = unsafe { self.stream.alloc::<u8>(MOST_WORKSPACE) }.ok();
         let memory = scratch.as_ref().map_or(std::ptr::null_mut(), |memory| self.start_of(memory));
         let n_bytes = scratch.as_ref().map_or(0, CudaSlice::len);
+        let found = self.find(direction, shapes, at, memory, n_bytes)?;
+        let Some((algorithm, workspace, math)) = found else {
+            return Err(CudnnError(sys::cudnnStatus_t::CUDNN_STATUS_NOT_SUPPORTED));
+        };
+        // SAFETY: the descriptor was made by `Shapes::of`.
+        unsafe { cudnn::set_convolution_math_type(shapes.convolution, math)? };
+        Ok(Plan { shapes, algorithm, workspace })
+    }
+
+    /// The algorithm, its memory and its precision. (Long for the many arguments of cuDNN's three searches alone.)
+    fn find(
+        &self,
+        direction: Direction,
+        shapes: Shapes,
+        at: Operands,
+        memory: *mut c_void,
+        n_bytes: usize,
+    ) -> std::result::Result<Option<(Algorithm, usize, sys::cudnnMathType_t)>, CudnnError> {
         let [images, kernel, maps] = at.pointers();
         let Shapes { images: x, maps: y, kernel: w, convolution } = shapes;
         let (handle, most) = (self.handle, N_ALGORITHMS as i32);
         // SAFETY: the operands are as described, and the room is for as many results as are asked for.
-        let found = unsafe {
+        Ok(unsafe {
             match direction {
                 Direction::Forward => best(n_bytes, |n, room| {
                     sys::cudnnFindConvolutionForwardAlgorithmEx(
@@ -270,13 +303,7 @@ impl Cudnn {
                 })?
                 .map(|found| (Algorithm::Filter(found.algo), found.memory, found.mathType)),
             }
-        };
-        let Some((algorithm, workspace, math)) = found else {
-            return Err(CudnnError(sys::cudnnStatus_t::CUDNN_STATUS_NOT_SUPPORTED));
-        };
-        // SAFETY: the descriptor was made by `Shapes::of`.
-        unsafe { cudnn::set_convolution_math_type(convolution, math)? };
-        Ok(Plan { shapes, algorithm, workspace })
+        })
     }
 }
 

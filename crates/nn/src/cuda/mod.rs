@@ -11,7 +11,7 @@ mod conv;
 mod cudnn;
 mod ops;
 #[cfg(test)]
-pub(crate) mod tests;
+mod tests;
 mod upload;
 
 use std::{
@@ -20,7 +20,7 @@ use std::{
 };
 
 use candle_core::{
-    CudaDevice, CudaStorage, DType, Device, Layout, Result, Shape, Storage, Tensor,
+    CudaDevice, DType, Device, Result, Shape, Storage, Tensor,
     backend::BackendDevice,
     bail,
     cuda::cudarc::{
@@ -33,12 +33,7 @@ use candle_core::{
     op::BackpropOp,
 };
 
-pub(crate) use conv::{convolve, kernel_gradient, krsc};
-pub(crate) use cudnn::Direction;
-pub(crate) use ops::*;
-pub(crate) use upload::upload;
-
-use crate::device::Math;
+use crate::kernels::Math;
 
 /// The source of the kernels.
 const KERNELS: &str = concat!(include_str!("kernels.cu"), include_str!("launched.cu"));
@@ -55,9 +50,9 @@ pub(crate) struct Context {
 }
 
 /// The contexts of the devices that were opened, kept to the end of the program.
-static CONTEXTS: OnceLock<Mutex<HashMap<DeviceId, Arc<Context>>>> = OnceLock::new();
+static CONTEXTS: OnceLock<Mutex<HashMap<DeviceId, &'static Context>>> = OnceLock::new();
 
-fn contexts() -> &'static Mutex<HashMap<DeviceId, Arc<Context>>> {
+fn contexts() -> &'static Mutex<HashMap<DeviceId, &'static Context>> {
     CONTEXTS.get_or_init(Mutex::default)
 }
 
@@ -73,8 +68,7 @@ fn failed(what: &str, error: impl std::fmt::Display) -> candle_core::Error {
 /// Opens GPU `ordinal` with a stream of its own, or gives it again if it is open with the same precision.
 pub(crate) fn open(ordinal: usize, math: Math) -> Result<Device> {
     let mut contexts = lock(contexts());
-    let is_open =
-        |context: &&Arc<Context>| context.stream.context().ordinal() == ordinal && context.math == math;
+    let is_open = |context: &&&Context| context.stream.context().ordinal() == ordinal && context.math == math;
     if let Some(context) = contexts.values().find(is_open) {
         return Ok(Device::Cuda(context.device.clone()));
     }
@@ -82,7 +76,7 @@ pub(crate) fn open(ordinal: usize, math: Math) -> Result<Device> {
     // SAFETY: all work on this device goes through its one stream, so no other can be ahead of it.
     unsafe { device.disable_event_tracking() };
     let context = Context::new(&device, math)?;
-    contexts.insert(device.id(), Arc::new(context));
+    contexts.insert(device.id(), Box::leak(Box::new(context)));
     Ok(Device::Cuda(device))
 }
 
@@ -110,33 +104,19 @@ impl Context {
     }
 
     /// The context of a device that [`open`] gave.
-    pub(crate) fn of(device: &CudaDevice) -> Result<Arc<Self>> {
+    pub(crate) fn of(device: &CudaDevice) -> Result<&'static Self> {
         match lock(contexts()).get(&device.id()) {
-            Some(context) => Ok(context.clone()),
+            Some(context) => Ok(context),
             None => bail!("this GPU was not opened by `dcgan_nn::device`"),
         }
-    }
-
-    /// The context of a tensor's device.
-    pub(crate) fn of_tensor(tensor: &Tensor) -> Result<Arc<Self>> {
-        Self::of(tensor.device().as_cuda_device()?)
-    }
-
-    /// How precisely networks compute.
-    pub(crate) fn math(&self) -> Math {
-        self.math
     }
 
     /// Memory of a new tensor, unset.
     fn empty(&self, shape: impl Into<Shape>, dtype: DType) -> Result<Tensor> {
         let shape = shape.into();
-        let storage = self.empty_storage(&shape, dtype)?;
-        Ok(Tensor::from_storage(Storage::Cuda(storage), shape, BackpropOp::none(), false))
-    }
-
-    fn empty_storage(&self, shape: &Shape, dtype: DType) -> Result<CudaStorage> {
         // SAFETY: the callers have a kernel write all of it.
-        unsafe { self.device.alloc_uninit(shape, dtype) }
+        let storage = unsafe { self.device.alloc_uninit(&shape, dtype) }?;
+        Ok(Tensor::from_storage(Storage::Cuda(storage), shape, BackpropOp::none(), false))
     }
 
     /// Launches a kernel. The arguments must be those of its declaration, in order.
@@ -200,30 +180,24 @@ fn type_name(dtype: DType) -> Result<&'static str> {
     }
 }
 
-/// Where the values behind a contiguous layout begin.
-fn pointer_in(storage: &CudaStorage, layout: &Layout, stream: &CudaStream) -> Result<u64> {
+/// Where the values of a contiguous tensor begin. Good as long as the tensor lives, and for all that is launched before it is
+/// dropped.
+fn pointer(tensor: &Tensor) -> Result<u64> {
     fn first<T>(slice: &CudaSlice<T>, offset: usize, stream: &CudaStream) -> u64 {
         // No event is recorded: tracking is off.
         slice.device_ptr(stream).0 + (offset * size_of::<T>()) as u64
     }
+    let (storage, layout) = tensor.storage_and_layout();
+    let Storage::Cuda(storage) = &*storage else { bail!("expected a tensor on the GPU") };
     let Some((offset, _)) = layout.contiguous_offsets() else {
         bail!("expected a contiguous tensor, found strides {:?} of {:?}", layout.stride(), layout.dims())
     };
+    let stream = &storage.device.cuda_stream();
     match &storage.slice {
         CudaStorageSlice::F32(slice) => Ok(first(slice, offset, stream)),
         CudaStorageSlice::BF16(slice) => Ok(first(slice, offset, stream)),
         CudaStorageSlice::F64(slice) => Ok(first(slice, offset, stream)),
         _ => bail!("the GPU's kernels take f32, f64 and bf16"),
-    }
-}
-
-/// Where the values of a contiguous tensor begin. Good as long as the tensor lives, and for all that is launched before it is
-/// dropped.
-fn pointer(tensor: &Tensor) -> Result<u64> {
-    let (storage, layout) = tensor.storage_and_layout();
-    match &*storage {
-        Storage::Cuda(storage) => pointer_in(storage, layout, &storage.device.cuda_stream()),
-        _ => bail!("expected a tensor on the GPU"),
     }
 }
 

@@ -3,19 +3,20 @@
 use candle_core::{DType, Device, Tensor, Var};
 
 use crate::{
+    activation::Activation,
     adam::{Adam, AdamConfig},
     batch_norm::Statistics,
-    conv::{Convolution, conv2d},
+    conv::Convolution,
     device::{self, DeviceChoice, Math},
-    layer::{Activation, Gradients, Layer, Map, prepare, stack_backward, stack_trace},
+    layer::{Gradients, Layer, Map, gradients_of, prepare, stack_backward, stack_trace},
     loss::{bce_gradient, bce_with_gradient},
     norm::norm,
     pixels::{to_activations, to_pixels},
-    pool::max_pool_rows,
+    pool::max_pool,
     testing::{flat, tensor, values},
 };
 
-pub(crate) fn gpu(math: Math) -> Option<Device> {
+fn gpu(math: Math) -> Option<Device> {
     match DeviceChoice::Cuda(0, math).open() {
         Ok(device) => Some(device),
         Err(error) => {
@@ -34,7 +35,7 @@ fn host(tensor: &Tensor) -> Vec<f32> {
     flat(&tensor.to_device(&Device::Cpu).unwrap().to_dtype(DType::F32).unwrap())
 }
 
-pub(crate) fn assert_near(ours: &Tensor, expected: &Tensor, tolerance: f32, what: &str) {
+fn assert_near(ours: &Tensor, expected: &Tensor, tolerance: f32, what: &str) {
     assert_eq!(ours.dims(), expected.dims(), "{what}");
     let (ours, expected) = (host(ours), host(expected));
     let scale = (expected.iter().map(|v| v * v).sum::<f32>() / expected.len() as f32).sqrt();
@@ -154,7 +155,7 @@ fn layers_agree() {
             let traces = stack_trace(&here, &x).unwrap();
             let expected = traces.last().unwrap().output().clone();
             let dy = filled(expected.dims(), 17);
-            let mut gradients: Vec<Gradients> = here.iter().map(|l| Gradients::of(l).unwrap()).collect();
+            let mut gradients = gradients_of(&here).unwrap();
             let dx = stack_backward(&here, traces, &dy.copy().unwrap(), Some(&mut gradients), true)
                 .unwrap()
                 .unwrap();
@@ -164,8 +165,7 @@ fn layers_agree() {
                     y = layer.output(&y, None).unwrap();
                 }
                 assert_near(&y, &expected, tolerance, &what(&format!("output, {kind}")));
-                let mut ours: Vec<Gradients> =
-                    stack(&gpu, transposed, c).iter().map(|l| Gradients::of(l).unwrap()).collect();
+                let mut ours = gradients_of(&stack(&gpu, transposed, c)).unwrap();
                 for times in [1.0, 2.0] {
                     let traces = stack_trace(there, &x_there).unwrap();
                     assert_near(
@@ -239,8 +239,8 @@ fn batch_statistics_agree_and_given_ones_are_used() {
                 activation: Activation::Leaky(0.2),
             }
         };
-        let (y, used) = of(&Device::Cpu).forward(&x, None).unwrap();
-        let (ours, ours_used) = of(&gpu).forward(&on(&gpu, &x, Math::F32), None).unwrap();
+        let (y, used) = of(&Device::Cpu).output_and_statistics(&x, None).unwrap();
+        let (ours, ours_used) = of(&gpu).output_and_statistics(&on(&gpu, &x, Math::F32), None).unwrap();
         let (used, ours_used) = (used.unwrap(), ours_used.unwrap());
         assert_near(&ours, &y, 2e-3, &format!("{shape:?}"));
         for (i, (a, b)) in ours_used.mean.iter().zip(&used.mean).enumerate() {
@@ -324,8 +324,8 @@ fn pixels_and_pools_agree_to_the_bit() {
     assert_eq!(to_pixels(&there).unwrap(), pixels);
     let maps = [filled(&[3, 8, 8, 2], 0), filled(&[3, 4, 4, 5], 3), filled(&[3, 16, 8, 1], 4)];
     let moved: Vec<Tensor> = maps.iter().map(|maps| on(&gpu, maps, Math::F32)).collect();
-    assert_eq!(max_pool_rows(&moved, 4).unwrap(), max_pool_rows(&maps, 4).unwrap());
-    assert!(max_pool_rows(&[on(&gpu, &tensor(&[1, 6, 8, 1]), Math::F32)], 4).is_err());
+    assert_eq!(host(&max_pool(&moved, 4).unwrap()), host(&max_pool(&maps, 4).unwrap()));
+    assert!(max_pool(&[on(&gpu, &tensor(&[1, 6, 8, 1]), Math::F32)], 4).is_err());
 }
 
 #[test]
@@ -361,7 +361,7 @@ fn what_does_not_fit_is_refused() {
     let Some(gpu) = gpu(Math::F32) else { return };
     let x = on(&gpu, &tensor(&[1, 4, 4, 2]), Math::F32);
     let kernel = on(&gpu, &tensor(&[3, 3, 5, 3]), Math::F32);
-    assert!(conv2d(&x, &kernel, 1, 1).is_err());
+    assert!(Convolution { stride: 1, padding: 1, transposed: None }.forward(&x, &kernel).is_err());
     let message = DeviceChoice::Cuda(99, Math::F32).open().unwrap_err().to_string();
     assert!(message.starts_with("device `cuda:99/f32`: "), "{message}");
 }

@@ -35,7 +35,7 @@ impl Buffer {
 }
 
 /// Copies values to the GPU, in the order of its stream; they may be changed at once.
-pub(crate) fn upload<T: DeviceRepr>(context: &Context, values: &[T]) -> Result<CudaSlice<T>> {
+pub(super) fn upload<T: DeviceRepr>(context: &Context, values: &[T]) -> Result<CudaSlice<T>> {
     copy(context, values).map_err(|e| failed("copying to the GPU", e))
 }
 

@@ -1,9 +1,8 @@
 use candle_core::{Device, Var};
 
 use super::*;
-use crate::batch_norm::batch_norm;
-use crate::conv::{conv_transpose2d, conv2d};
-use crate::testing::{assert_close, flat, tensor, values, var};
+use crate::batch_norm::EPS;
+use crate::testing::{assert_close, check_gradients, flat, tensor, values, var, weights};
 
 /// A generator's four kinds of layers, or a discriminator's three, and their variables.
 fn stack(transposed: bool) -> (Vec<Layer>, Vec<Var>) {
@@ -37,25 +36,43 @@ fn stack(transposed: bool) -> (Vec<Layer>, Vec<Var>) {
     (layers, vars)
 }
 
-/// The same stack through candle's graph.
+/// A convolution of stride 2 and padding 2, or a transposed one, by candle.
+fn convolve(x: &Tensor, kernel: &Tensor, transposed: bool) -> Tensor {
+    let x = x.permute((0, 3, 1, 2)).unwrap().contiguous().unwrap();
+    let kernel = kernel.permute((3, 2, 0, 1)).unwrap().contiguous().unwrap();
+    let y = if transposed { x.conv_transpose2d(&kernel, 2, 1, 2, 1) } else { x.conv2d(&kernel, 2, 2, 1, 1) };
+    y.unwrap().permute((0, 2, 3, 1)).unwrap().contiguous().unwrap()
+}
+
+fn batch_norm(x: &Tensor, gain: &Tensor, bias: &Tensor) -> Tensor {
+    let rows = x.reshape(((), gain.elem_count())).unwrap();
+    let centred = rows.broadcast_sub(&rows.mean_keepdim(0).unwrap()).unwrap();
+    let variance = centred.sqr().unwrap().mean_keepdim(0).unwrap();
+    let scaled = centred.broadcast_div(&(variance + EPS).unwrap().sqrt().unwrap()).unwrap();
+    scaled.broadcast_mul(gain).unwrap().broadcast_add(bias).unwrap().reshape(x.shape()).unwrap()
+}
+
+fn leaky(x: &Tensor) -> Tensor {
+    (x.relu().unwrap() - (x.neg().unwrap().relu().unwrap() * 0.2).unwrap()).unwrap()
+}
+
+/// The same stack of candle's own operations, in its graph.
 fn through_the_graph(x: &Tensor, v: &[Var], transposed: bool) -> Tensor {
     match transposed {
         true => {
-            let h = batch_norm(&x.matmul(&v[0]).unwrap(), &v[1], &v[2], 0.0).unwrap();
-            let h = h.reshape(((), 2, 2, 4)).unwrap();
-            let h = batch_norm(&conv_transpose2d(&h, &v[3], 2, 2, 1).unwrap(), &v[4], &v[5], 0.0).unwrap();
-            conv_transpose2d(&h, &v[6], 2, 2, 1).unwrap().tanh().unwrap()
+            let h = batch_norm(&x.matmul(&v[0]).unwrap(), &v[1], &v[2]).relu().unwrap();
+            let h = convolve(&h.reshape(((), 2, 2, 4)).unwrap(), &v[3], true);
+            convolve(&batch_norm(&h, &v[4], &v[5]).relu().unwrap(), &v[6], true).tanh().unwrap()
         }
         false => {
-            let h = crate::activation::leaky_relu(&conv2d(x, &v[0], 2, 2).unwrap(), 0.2).unwrap();
-            let h = batch_norm(&conv2d(&h, &v[1], 2, 2).unwrap(), &v[2], &v[3], 0.2).unwrap();
-            h.flatten_from(1).unwrap().matmul(&v[4]).unwrap()
+            let h = convolve(&leaky(&convolve(x, &v[0], false)), &v[1], false);
+            leaky(&batch_norm(&h, &v[2], &v[3])).flatten_from(1).unwrap().matmul(&v[4]).unwrap()
         }
     }
 }
 
 #[test]
-fn agrees_with_candles_graph_over_the_same_operations() {
+fn agrees_with_candles_own_operations_and_their_gradients() {
     for transposed in [true, false] {
         let (layers, vars) = stack(transposed);
         let x = if transposed { var(&[3, 5]) } else { var(&[3, 8, 8, 2]) };
@@ -63,15 +80,15 @@ fn agrees_with_candles_graph_over_the_same_operations() {
         let weights = tensor(expected.dims());
         let graph = (&expected * &weights).unwrap().sum_all().unwrap().backward().unwrap();
 
-        let mut gradients: Vec<Gradients> = layers.iter().map(|l| Gradients::of(l).unwrap()).collect();
+        let mut gradients = gradients_of(&layers).unwrap();
         let traces = stack_trace(&layers, &x).unwrap();
         let output = traces.last().unwrap().output().clone();
-        assert_close(&flat(&output), &flat(&expected), 1e-6, "output");
+        assert_close(&flat(&output), &flat(&expected), 1e-5, "output");
         let mut y = x.as_tensor().clone();
         for layer in &layers {
-            y = layer.forward(&y, None).unwrap().0;
+            y = layer.forward(&y).unwrap();
         }
-        assert_close(&flat(&y), &flat(&expected), 1e-6, "output without a trace");
+        assert_close(&flat(&y), &flat(&output), 0.0, "output without a trace");
 
         let copy = || weights.copy().unwrap();
         let dx = stack_backward(&layers, traces, &copy(), Some(&mut gradients), true).unwrap().unwrap();
@@ -91,4 +108,35 @@ fn agrees_with_candles_graph_over_the_same_operations() {
         let first = gradients[0].tensors().next().unwrap();
         assert_close(&flat(first), &flat(graph.get(&vars[0]).unwrap()), 1e-4, "after a clear");
     }
+}
+
+#[test]
+fn gradients_agree_with_finite_differences() {
+    for (layer, slope) in [(0, Activation::Leaky(0.2)), (2, Activation::Tanh)] {
+        let (layers, vars) = stack(slope == Activation::Tanh);
+        let layer = &layers[layer];
+        let kernel = if slope == Activation::Tanh { &vars[6] } else { &vars[0] };
+        let x = var(if slope == Activation::Tanh { &[2, 4, 4, 3] } else { &[2, 6, 6, 2] });
+        let mut own = Gradients::of(layer).unwrap();
+        let trace = layer.trace(&x).unwrap();
+        let dx = layer.backward(&trace, &weights(trace.output()), Some(&mut own), true).unwrap().unwrap();
+        let ours = [dx, own.tensors().next().unwrap().clone()];
+        check_gradients(&[&x, kernel], &ours, 3, 1e-3, 1e-2, || layer.output(&x, None));
+    }
+}
+
+#[test]
+fn given_statistics_are_used_and_those_used_are_told() {
+    let (layers, _) = stack(false);
+    let x = tensor(&[3, 4, 4, 3]);
+    let (y, own) = layers[1].output_and_statistics(&x, None).unwrap();
+    assert_eq!(flat(&y), flat(&layers[1].output(&x, own.as_ref()).unwrap()));
+    let given = Statistics { mean: vec![0.25; 4], variance: vec![4.0; 4] };
+    let (y, used) = layers[1].output_and_statistics(&x, Some(&given)).unwrap();
+    assert_eq!(used, Some(given));
+    // Back to what the convolution gave: u = gain·(m − 0.25)/2 + bias.
+    let (gain, bias) = layers[1].norm.as_ref().unwrap();
+    let mapped = convolve(&x, &layers[1].kernel, false);
+    let expected = ((mapped - 0.25).unwrap() * 0.5).unwrap().broadcast_mul(gain).unwrap();
+    assert_close(&flat(&y), &flat(&leaky(&expected.broadcast_add(bias).unwrap())), 1e-5, "given");
 }

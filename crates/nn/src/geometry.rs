@@ -19,7 +19,7 @@ pub(crate) struct Geometry {
 }
 
 impl Geometry {
-    pub(super) fn of_convolution(
+    pub(crate) fn of_convolution(
         [n, h, w, c]: [usize; 4],
         o: usize,
         [kh, kw]: [usize; 2],
@@ -37,7 +37,7 @@ impl Geometry {
     }
 
     /// The convolution whose input gradient is the transposed convolution of `(n, oh, ow, o)` to `c` channels.
-    pub(super) fn of_transposed(
+    pub(crate) fn of_transposed(
         [n, oh, ow, o]: [usize; 4],
         c: usize,
         [kh, kw]: [usize; 2],

@@ -5,7 +5,10 @@
 
 use std::ops::Range;
 
-use super::geometry::Geometry;
+use crate::geometry::Geometry;
+
+/// Channels below which a patch is copied into one row before it is multiplied.
+pub(super) const FEW_CHANNELS: usize = 8;
 
 /// The kernel rows and columns that fall inside the image at map position `(oy, ox)`, and the image position of the
 /// patch's corner (which may lie outside).

@@ -3,20 +3,24 @@
 //! Work is cut by sizes alone, never by the number of threads, and every sum has a fixed order: results do not depend
 //! on how many threads there are.
 
+mod columns;
+mod correlation;
+mod micro;
+mod tile;
+mod winograd;
+
 use std::borrow::Cow;
 
 use rayon::prelude::*;
 
-use super::{
-    columns,
+use self::{
+    columns::FEW_CHANNELS,
     correlation::{Correlation, Tap},
-    geometry::Geometry,
     micro::{Correlate, LANES, OuterProducts, Run, Shared, panel},
     winograd::Winograd,
 };
+use crate::geometry::Geometry;
 
-/// Channels below which a patch is copied into one row before it is multiplied.
-pub(super) const FEW_CHANNELS: usize = 8;
 /// Map positions whose outer products are summed before the sums go back to memory: a block of maps stays in L2.
 const POSITIONS: usize = 512;
 /// Map positions whose patches are made before they are added to an image: they stay in L2.
@@ -161,7 +165,6 @@ pub(super) fn kernel_gradient(g: &Geometry, images: &[f32], maps: &[f32], gradie
     let maps = widen(maps, g.o);
     // Offsets are 32 bits wide.
     assert!(images.len().max(maps.len()) < u32::MAX as usize);
-    let step = g.o.next_multiple_of(LANES);
     let n_positions = g.n * g.oh * g.ow;
     let gathers = g.c < FEW_CHANNELS;
     let (n_taps, rows) = if gathers { (1, g.patch()) } else { (g.kh * g.kw, g.c) };
@@ -173,59 +176,47 @@ pub(super) fn kernel_gradient(g: &Geometry, images: &[f32], maps: &[f32], gradie
     assert_eq!(gradient.len(), len);
     let mut others = vec![0.0; (parts - 1) * len];
     let out = [Shared::new(gradient), Shared::new(&mut others)];
-    {
-        (0..parts * n_taps * panels).into_par_iter().for_each_init(Scratch::default, |scratch, piece| {
-            let (first_column, tap, part_idx) =
-                (piece % panels * panel, piece / panels % n_taps, piece / panels / n_taps);
-            let columns = panel.min(g.o - first_column);
-            let end = ((part_idx + 1) * part).min(n_positions);
-            let mut block = part_idx * part;
-            let mut add = adds && part_idx == 0;
-            loop {
-                let positions = block..(block + POSITIONS).min(end).max(block);
-                let left = if gathers {
-                    scratch.gather(g, images, positions.clone());
-                    &scratch.columns[..]
-                } else {
-                    scratch.pair(g, tap, positions.clone());
-                    images
-                };
-                if gathers {
-                    let first = positions.start;
-                    let pair = |p: usize| (((p - first) * rows) as u32, p as u32);
-                    scratch.pairs.clear();
-                    scratch.pairs.extend(positions.map(pair));
-                }
-                for pair in &mut scratch.pairs {
-                    pair.1 = pair.1 * step as u32 + first_column as u32;
-                }
-                let products = OuterProducts {
-                    left,
-                    rows,
-                    right: &maps,
-                    columns,
-                    pairs: &scratch.pairs,
-                    out: out[part_idx.min(1)],
-                    out_offset: part_idx.saturating_sub(1) * len + tap * rows * g.o + first_column,
-                    out_step: g.o,
-                    add,
-                };
-                // SAFETY: a piece is one tap's rows and one panel's columns of one part's sums, all inside `gradient` or `others`.
-                #[allow(unsafe_code)]
-                unsafe {
-                    products.run();
-                }
-                (block, add) = (block + POSITIONS, true);
-                if block >= end {
-                    break;
-                }
+    (0..parts * n_taps * panels).into_par_iter().for_each_init(Scratch::default, |scratch, piece| {
+        let (first_column, tap, part_idx) =
+            (piece % panels * panel, piece / panels % n_taps, piece / panels / n_taps);
+        let end = ((part_idx + 1) * part).min(n_positions);
+        let mut block = part_idx * part;
+        let mut add = adds && part_idx == 0;
+        loop {
+            let positions = block..(block + POSITIONS).min(end).max(block);
+            scratch.fill(g, images, gathers, tap, positions, first_column);
+            let products = OuterProducts {
+                left: if gathers { &scratch.columns } else { images },
+                rows,
+                right: &maps,
+                columns: panel.min(g.o - first_column),
+                pairs: &scratch.pairs,
+                out: out[part_idx.min(1)],
+                out_offset: part_idx.saturating_sub(1) * len + tap * rows * g.o + first_column,
+                out_step: g.o,
+                add,
+            };
+            // SAFETY: a piece is one tap's rows and one panel's columns of one part's sums, all inside `gradient` or `others`.
+            #[allow(unsafe_code)]
+            unsafe {
+                products.run();
             }
-        });
-    }
-    let chunk = 4096;
-    gradient.par_chunks_mut(chunk).enumerate().for_each(|(i, sum)| {
+            (block, add) = (block + POSITIONS, true);
+            if block >= end {
+                break;
+            }
+        }
+    });
+    add_parts(gradient, &others);
+}
+
+/// Adds the sums of further parts, as long as `gradient` each.
+fn add_parts(gradient: &mut [f32], others: &[f32]) {
+    const CHUNK: usize = 4096;
+    let len = gradient.len();
+    gradient.par_chunks_mut(CHUNK).enumerate().for_each(|(i, sum)| {
         for other in others.chunks_exact(len) {
-            sum.iter_mut().zip(&other[i * chunk..]).for_each(|(s, v)| *s += v);
+            sum.iter_mut().zip(&other[i * CHUNK..]).for_each(|(s, v)| *s += v);
         }
     });
 }
@@ -250,9 +241,32 @@ struct Scratch {
 }
 
 impl Scratch {
-    /// The patches at `positions`, a row each.
+    /// Pairs what `tap` (or, gathered, all taps) meets at `positions` with the maps' values from `first_column` on.
+    fn fill(
+        &mut self,
+        g: &Geometry,
+        images: &[f32],
+        gathers: bool,
+        tap: usize,
+        positions: std::ops::Range<usize>,
+        first_column: usize,
+    ) {
+        if gathers {
+            self.gather(g, images, positions);
+        } else {
+            self.pair(g, tap, positions);
+        }
+        let step = g.o.next_multiple_of(LANES);
+        for (_, map) in &mut self.pairs {
+            *map = *map * step as u32 + first_column as u32;
+        }
+    }
+
+    /// The patches at `positions`, a row each, and the map position of each.
     fn gather(&mut self, g: &Geometry, images: &[f32], positions: std::ops::Range<usize>) {
         self.columns.resize(positions.len() * g.patch(), 0.0);
+        self.pairs.clear();
+        self.pairs.extend(positions.clone().enumerate().map(|(row, p)| ((row * g.patch()) as u32, p as u32)));
         for (position, row) in positions.zip(self.columns.chunks_exact_mut(g.patch())) {
             let (n, position) = (position / (g.oh * g.ow), position % (g.oh * g.ow));
             columns::gather(g, &images[n * g.image_len()..][..g.image_len()], position, row);

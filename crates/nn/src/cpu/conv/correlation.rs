@@ -3,7 +3,7 @@
 
 use rayon::prelude::*;
 
-use super::kernels::FEW_CHANNELS;
+use super::columns::FEW_CHANNELS;
 use super::micro::{Correlate, LANES, NOTHING, Run, Shared, panel};
 
 /// Target positions that are worked on together: their part of the source stays in L2.

@@ -1,0 +1,81 @@
+//! Steps that take each value by itself.
+
+use rayon::prelude::*;
+
+use crate::{activation::Activation, kernels::AdamStep, vectorised};
+
+/// Values a task handles.
+const CHUNK: usize = 1 << 14;
+/// Sums that run side by side.
+const LANES: usize = 16;
+
+pub(super) fn activate(x: &mut [f32], activation: Activation) {
+    x.par_chunks_mut(CHUNK).for_each(|x| match activation {
+        Activation::Leaky(1.0) => {}
+        Activation::Leaky(slope) => vectorised(|| {
+            x.iter_mut().for_each(|x| *x = if *x > 0.0 { *x } else { slope * *x });
+        }),
+        Activation::Tanh => x.iter_mut().for_each(|x| *x = x.tanh()),
+    });
+}
+
+pub(super) fn activate_backward(y: &[f32], dy: &mut [f32], activation: Activation) {
+    dy.par_chunks_mut(CHUNK).zip(y.par_chunks(CHUNK)).for_each(|(dy, y)| {
+        vectorised(|| match activation {
+            Activation::Leaky(slope) => dy.iter_mut().zip(y).for_each(|(g, &y)| {
+                *g = if y > 0.0 { *g } else { slope * *g };
+            }),
+            Activation::Tanh => dy.iter_mut().zip(y).for_each(|(g, &y)| *g *= 1.0 - y * y),
+        });
+    });
+}
+
+pub(super) fn accumulate(sum: &mut [f32], term: &[f32], adds: bool) {
+    sum.par_chunks_mut(CHUNK).zip(term.par_chunks(CHUNK)).for_each(|(sum, term)| match adds {
+        true => vectorised(|| sum.iter_mut().zip(term).for_each(|(s, t)| *s += t)),
+        false => sum.copy_from_slice(term),
+    });
+}
+
+/// Writes one value a channel, or adds it.
+pub(super) fn add_channels(sum: &mut [f32], values: &[f64], adds: bool) {
+    for (sum, &value) in sum.iter_mut().zip(values) {
+        *sum = if adds { *sum + value as f32 } else { value as f32 };
+    }
+}
+
+pub(super) fn sum_of_squares(values: &[f32]) -> f64 {
+    let parts: Vec<f64> = values.par_chunks(CHUNK).map(squares).collect();
+    parts.iter().sum()
+}
+
+fn squares(values: &[f32]) -> f64 {
+    vectorised(|| {
+        let mut sums = [0.0; LANES];
+        let mut lanes = values.chunks_exact(LANES);
+        for values in &mut lanes {
+            for (sum, &x) in sums.iter_mut().zip(values) {
+                *sum += f64::from(x) * f64::from(x);
+            }
+        }
+        let rest: f64 = lanes.remainder().iter().map(|&x| f64::from(x) * f64::from(x)).sum();
+        sums.iter().sum::<f64>() + rest
+    })
+}
+
+/// A parameter, the means of its gradient and of the gradient's square, and its gradient.
+pub(super) fn adam([parameter, mean, square]: [&mut [f32]; 3], gradient: &[f32], step: AdamStep) {
+    let AdamStep { rate, beta1, beta2, square_scale, eps, l2 } = step;
+    let chunks = parameter.par_chunks_mut(CHUNK).zip(gradient.par_chunks(CHUNK));
+    let moments = mean.par_chunks_mut(CHUNK).zip(square.par_chunks_mut(CHUNK));
+    chunks.zip(moments).for_each(|((p, g), (m, v))| {
+        vectorised(|| {
+            for (((p, &g), m), v) in p.iter_mut().zip(g).zip(m).zip(v) {
+                let g = g + l2 * *p;
+                *m = beta1 * *m + (1.0 - beta1) * g;
+                *v = beta2 * *v + (1.0 - beta2) * g * g;
+                *p -= rate * *m / ((*v * square_scale).sqrt() + eps);
+            }
+        });
+    });
+}
