@@ -34,6 +34,7 @@ mod data_source;
 mod dedup_eval;
 mod drawing;
 mod extract_features;
+mod features_to_csv;
 mod fetch;
 mod fit_svm;
 mod forget;
@@ -87,6 +88,7 @@ pub static KINDS: Registry = Registry {
         &guided_backprop::KIND,
         &forget::KIND,
         &extract_features::KIND,
+        &features_to_csv::KIND,
         &fit_svm::KIND,
         &svhn_protocol::KIND,
         &cifar10_protocol::KIND,
