@@ -8,7 +8,7 @@ use crate::graph::Graph;
 use crate::kind::StageConfig;
 use crate::manifest::{Manifest, Problem, StageDef, nearest, quoted, without_repetition};
 use crate::outside::{External, Wrong, wrong_input};
-use crate::stage::{Artifact, Facts, Input};
+use crate::stage::{Artifact, Facts, Input, in_words};
 
 /// Looks at ids, inputs, ranges, goals and cycles. `ids` are those of all stages, also of the ones whose
 /// configuration could not be read.
@@ -230,13 +230,11 @@ fn check_inputs(
         } else if let Some(other) = by_id.get(name)
             && !yields(other, input.needs)
         {
-            let found = other.config.stage().yields();
-            let found: Vec<String> = found.iter().map(ToString::to_string).collect();
             let message = format!(
                 "expected a stage that yields {}, but `{name}` ({}) yields {}",
                 input.needs,
                 other.config.kind().name,
-                found.join(" and ")
+                in_words(&other.config.stage().yields())
             );
             problems.push(problem(message));
         }

@@ -9,7 +9,7 @@ use crate::manifest::quoted;
 use crate::memo::Memo;
 use crate::progress::Progress;
 use crate::record::Record;
-use crate::stage::Artifact;
+use crate::stage::{Artifact, in_words};
 use crate::staleness::{Reason, damage};
 
 /// What is wrong with the folder of a finished stage that must yield `needs`, and a way out; its files are not read.
@@ -64,8 +64,7 @@ fn mismatch(folder: &Path, record: &Record, needs: Artifact, registry: &'static 
     if yields.contains(&needs) {
         return None;
     }
-    let found: Vec<String> = yields.iter().map(ToString::to_string).collect();
-    Some(format!("expected a stage that yields {needs}, but {shown} ({kind}) yields {}", found.join(" and ")))
+    Some(format!("expected a stage that yields {needs}, but {shown} ({kind}) yields {}", in_words(&yields)))
 }
 
 /// Makes sure that a finished stage is as its record says, before another reads it.

@@ -28,6 +28,12 @@ impl Artifact {
     }
 }
 
+/// What a stage yields, in words.
+pub(crate) fn in_words(yields: &[Artifact]) -> String {
+    let names: Vec<&str> = yields.iter().map(|artifact| artifact.name).collect();
+    if names.is_empty() { "nothing that stages read".to_owned() } else { names.join(" and ") }
+}
+
 impl PartialEq for Artifact {
     fn eq(&self, other: &Self) -> bool {
         self.name == other.name
