@@ -6,18 +6,18 @@ use std::path::Path;
 
 use anyhow::Context as _;
 use clap::CommandFactory as _;
-use dcgan_engine::check::outside;
-use dcgan_engine::manifest::{Manifest, Problems, check_outside, parse_arguments, suggestion};
+use dcgan_engine::check::{check_outside, outside};
+use dcgan_engine::manifest::{Manifest, Problems, parse_arguments};
+use dcgan_engine::parallel::Policy;
 use dcgan_engine::plan::Planner;
 use dcgan_engine::progress::Progress;
-use dcgan_engine::runner::{self, Finished, RunOptions, RunSummary};
-use dcgan_engine::schedule::Policy;
+use dcgan_engine::run::{Finished, RunOptions, RunSummary};
 use dcgan_engine::selection::{indices, selected};
 use dcgan_engine::{alone, compare, figures, gc, status, terminal};
 use dcgan_files::words::counted;
 use dcgan_report::{ReportData, summary};
-use dcgan_stages::dag::{mermaid, svg};
 use dcgan_stages::device::DeviceChoice;
+use dcgan_stages::graph::{mermaid, svg};
 use dcgan_stages::{KINDS, REPORT};
 
 use crate::args::{Cli, CompareArgs, DagArgs, GcArgs, ManifestArgs, RunArgs, StageArgs, StatusArgs};
@@ -52,7 +52,7 @@ pub(crate) fn run(args: &RunArgs, progress: &Progress) -> anyhow::Result<()> {
         let forced = indices(&manifest, "--force", &selection.force)?.into_iter().collect();
         let planner = Planner::new(&manifest, &args.runs.runs, progress, device.as_deref());
         if args.verify {
-            planner.memo.verify();
+            planner.cache.verify();
         }
         let stages = status::status(&planner, &chosen, &forced)?;
         return print(&status::text(&stages));
@@ -64,7 +64,7 @@ pub(crate) fn run(args: &RunArgs, progress: &Progress) -> anyhow::Result<()> {
         verifies: args.verify,
         policy: Policy { jobs: args.jobs as usize, keeps_going: args.keep_going },
     };
-    let done = runner::run(&manifest, &options, progress)?;
+    let done = dcgan_engine::run::run(&manifest, &options, progress)?;
     let restored = match done.n_restored {
         0 => String::new(),
         n => format!(", {n} of them put back from the versions that are kept"),
@@ -107,7 +107,7 @@ pub(crate) fn status(args: &StatusArgs, progress: &Progress) -> anyhow::Result<(
     let device = args.device.device.map(|device| device.to_string());
     let planner = Planner::new(&manifest, &args.runs.runs, progress, device.as_deref());
     if args.verify {
-        planner.memo.verify();
+        planner.cache.verify();
     }
     let wanted = status::wanted(&planner);
     let stages = status::status(&planner, &wanted, &BTreeSet::new())?;
@@ -162,7 +162,9 @@ pub(crate) fn stage(args: &StageArgs, progress: &Progress) -> anyhow::Result<()>
         return Err(Usage("which stage kind? `dcgan stage --list` lists them".to_owned()).into());
     };
     let Some(info) = KINDS.kind(kind) else {
-        let help = suggestion(kind, KINDS.names()).map(|help| format!("; {help}")).unwrap_or_default();
+        let help = dcgan_engine::suggest::nearest(kind, KINDS.names())
+            .map(|help| format!("; {help}"))
+            .unwrap_or_default();
         let message = format!("there is no stage kind `{kind}`{help} (`dcgan stage --list` lists them)");
         return Err(Usage(message).into());
     };

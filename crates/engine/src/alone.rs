@@ -4,15 +4,15 @@ use std::path::{Path, PathBuf};
 
 use anyhow::bail;
 
+use crate::cache::FingerprintCache;
 use crate::check::out_among_inputs;
-use crate::execute::{CPU, Job, execute, restore};
 use crate::folder::Target;
 use crate::inputs::{Location, gather};
 use crate::kind::StageConfig;
 use crate::lock::Lock;
-use crate::memo::Memo;
 use crate::progress::Progress;
 use crate::record::{InputRecord, Record};
+use crate::run_stage::{CPU, Job, execute, restore};
 use crate::staleness::{Current, damage, differences};
 use crate::version::Version;
 
@@ -29,7 +29,7 @@ pub struct Alone {
 /// change, and replaces a stage made from something else, which is then kept.
 ///
 /// # Errors
-/// If `out` is no stage's folder, or one that would be replaced without `force`, else as [`run`](crate::runner::run).
+/// If `out` is no stage's folder, or one that would be replaced without `force`, else as [`run`](crate::run::run).
 pub fn run_alone(
     config: &StageConfig,
     out: &Path,
@@ -46,27 +46,13 @@ pub fn run_alone(
     }
     let out = std::path::absolute(out)?;
     let target = Target::at(&out)?;
-    if let Ok(Some(record)) = Record::read(target.folder())
-        && record.kind != config.kind().name
-    {
-        bail!(
-            "{} was made by a stage of kind {} and would be replaced, so give another `--out`",
-            out.display(),
-            record.kind
-        );
-    }
-    // A stage that shares its folder replaces nothing in it.
-    if !shares {
-        target.check_way()?;
-    }
-    // The folder may be a stage's of a run that is going on.
-    Lock::check_free(target.folder().parent().unwrap_or(Path::new("/")))?;
+    check_place(config, &target)?;
     let _lock = if shares { Lock::of_folder(&out, progress)? } else { Lock::of_stage(&target, progress)? };
-    let memo = Memo::forgetful();
-    let inputs = gather(config, Location::Paths, &memo, progress)?;
+    let cache = FingerprintCache::forgetful();
+    let inputs = gather(config, Location::Paths, &cache, progress)?;
     if !shares
         && !force
-        && let Some(record) = unchanged(config, &target, &inputs, device, &memo, progress)?
+        && let Some(record) = unchanged(config, &target, &inputs, device, &cache, progress)?
     {
         return Ok(Alone { record, has_run: false });
     }
@@ -80,17 +66,36 @@ pub fn run_alone(
     };
     let kept = match shares || is_anew {
         true => None,
-        false => kept_alone(config, &target, &inputs, device, &memo, progress)?,
+        false => kept_alone(config, &target, &inputs, device, &cache, progress)?,
     };
     let location = Location::Paths;
     let job =
         Job { id: &id, cell: &[], config, target: &out, location, inputs, device: device.unwrap_or(CPU) };
     if let Some((folder, record)) = kept {
-        restore(&job, &folder, &memo)?;
+        restore(&job, &folder, &cache)?;
         progress.note(format_args!("{id}: put back from the versions that are kept, {}", folder.display()));
         return Ok(Alone { record, has_run: false });
     }
-    Ok(Alone { record: execute(job, &memo, progress)?, has_run: true })
+    Ok(Alone { record: execute(job, &cache, progress)?, has_run: true })
+}
+
+/// Makes sure that a stage of this kind may fill the folder.
+fn check_place(config: &StageConfig, target: &Target) -> anyhow::Result<()> {
+    if let Ok(Some(record)) = Record::read(target.folder())
+        && record.kind != config.kind().name
+    {
+        bail!(
+            "{} was made by a stage of kind {} and would be replaced, so give another `--out`",
+            target.folder().display(),
+            record.kind
+        );
+    }
+    // A stage that shares its folder replaces nothing in it.
+    if !config.stage().shares_folder() {
+        target.check_way()?;
+    }
+    // The folder may be a stage's of a run that is going on.
+    Lock::check_free(target.folder().parent().unwrap_or(Path::new("/")))
 }
 
 /// A version of a stage alone that is kept, is what a run would make, and that nobody has changed.
@@ -99,14 +104,14 @@ fn kept_alone(
     target: &Target,
     inputs: &[InputRecord],
     device: Option<&str>,
-    memo: &Memo,
+    cache: &FingerprintCache,
     progress: &Progress,
 ) -> anyhow::Result<Option<(PathBuf, Record)>> {
     let now = current(config, inputs, device)?;
     for folder in target.complete(&Version::of(config, inputs)?) {
         if let Ok(Some(record)) = Record::read(&folder)
             && differences(&record, &now).is_empty()
-            && damage(&folder, &record, memo, progress)?.is_empty()
+            && damage(&folder, &record, cache, progress)?.is_empty()
         {
             return Ok(Some((folder, record)));
         }
@@ -130,7 +135,7 @@ fn unchanged(
     target: &Target,
     inputs: &[InputRecord],
     device: Option<&str>,
-    memo: &Memo,
+    cache: &FingerprintCache,
     progress: &Progress,
 ) -> anyhow::Result<Option<Record>> {
     let shown = target.folder().display();
@@ -143,7 +148,7 @@ fn unchanged(
     };
     let now = current(config, inputs, device)?;
     let mut reasons = differences(&record, &now);
-    reasons.extend(damage(target.folder(), &record, memo, progress)?);
+    reasons.extend(damage(target.folder(), &record, cache, progress)?);
     match reasons.as_slice() {
         [] => Ok(Some(record)),
         [reason, rest @ ..] => {

@@ -1,39 +1,21 @@
-//! Checks of a whole manifest, made before the first stage starts.
+//! What is checked before the first stage starts beside the manifest itself: what lies outside of it, and whether results would lie
+//! among the data.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::path::{Component, Path, PathBuf};
 
+use crate::external::{External, Wrong};
 use crate::finished;
-use crate::graph::Graph;
+use crate::input::Input;
 use crate::kind::StageConfig;
-use crate::manifest::{Manifest, Problem, StageDef, nearest, quoted, without_repetition};
-use crate::outside::{External, Wrong, wrong_input};
-use crate::stage::{Artifact, Facts, Input, in_words};
-
-/// Looks at ids, inputs, ranges, goals and cycles. `ids` are those of all stages, also of the ones whose
-/// configuration could not be read.
-pub(crate) fn check(manifest: &Manifest, ids: &[String], problems: &mut Vec<Problem>) {
-    check_name(manifest, problems);
-    check_ids(manifest, ids, problems);
-    let known: BTreeSet<&str> = ids.iter().map(String::as_str).collect();
-    let by_id: BTreeMap<&str, &StageDef> =
-        manifest.stages.iter().map(|stage| (stage.id.as_str(), stage)).collect();
-    for stage in &manifest.stages {
-        check_inputs(manifest, stage, &known, &by_id, problems);
-        for problem in stage.config.stage().problems() {
-            let key = stage.places.named(&problem.key, &problem.message);
-            let location = stage.places.of(&key);
-            problems.push(Problem::new(location, problem.message).in_stage(&stage.id).at_key(key));
-        }
-    }
-    check_goals(manifest, ids, problems);
-    check_cycles(manifest, problems);
-}
+use crate::manifest::{Manifest, Problem, Problems, place_of, sources_of, without_repetition};
+use crate::outside::{wrong_input, wrong_path};
+use crate::stage::Facts;
 
 /// What is wrong with the files and folders outside the pipeline that the stages which are wanted read, and with what is known
 /// of them and of the settings before anything runs: sizes and numbers of pictures.
 pub fn outside(manifest: &Manifest) -> Vec<Problem> {
-    let wanted = Graph::new(manifest).wanted(manifest);
+    let wanted = manifest.wanted();
     let mut problems = Vec::new();
     for stage in wanted.iter().map(|idx| &manifest.stages[*idx]) {
         for input in stage.config.stage().inputs().iter().filter(|input| input.name.is_path()) {
@@ -55,8 +37,23 @@ pub fn outside(manifest: &Manifest) -> Vec<Problem> {
     without_repetition(problems)
 }
 
-/// The same for a stage alone, whose inputs are paths.
-pub(crate) fn outside_alone(config: &StageConfig) -> Vec<(String, Wrong)> {
+/// Checks what a configuration read from `arguments` names outside of them: that paths are there and are what is meant, and
+/// that sizes and numbers of pictures fit.
+///
+/// # Errors
+/// [`Problems`].
+pub fn check_outside(config: &StageConfig, arguments: &[String]) -> anyhow::Result<()> {
+    let sources = sources_of(config.kind().name, arguments);
+    let problem = |(key, (message, help)): (String, Wrong)| {
+        let place = place_of(&key, &sources, arguments);
+        Problem::new(place, message).at_key(key).with_help(help)
+    };
+    let list: Vec<Problem> = outside_alone(config).into_iter().map(problem).collect();
+    if list.is_empty() { Ok(()) } else { Err(Problems { list, is_usage: false }.into()) }
+}
+
+/// [`outside`] for a stage alone, whose inputs are paths.
+fn outside_alone(config: &StageConfig) -> Vec<(String, Wrong)> {
     let stage = config.stage();
     let mut found: Vec<(String, Wrong)> =
         wrong_paths(config).into_iter().map(|(key, wrong)| (key.to_owned(), wrong)).collect();
@@ -74,7 +71,7 @@ pub(crate) fn outside_alone(config: &StageConfig) -> Vec<(String, Wrong)> {
 
 fn wrong_paths(config: &StageConfig) -> Vec<(&'static str, Wrong)> {
     let stage = config.stage();
-    let wrong = |external: External| Some((stage.key_of(&external), external.wrong(stage)?));
+    let wrong = |external: External| Some((stage.key_of(&external), wrong_path(&external, stage)?));
     stage.external_paths().into_iter().filter_map(wrong).collect()
 }
 
@@ -83,7 +80,7 @@ fn wrong_paths(config: &StageConfig) -> Vec<(&'static str, Wrong)> {
 pub fn runs_among_inputs(manifest: &Manifest, runs: &Path) -> Vec<Problem> {
     let Some(runs_at) = whole(&runs.join(&manifest.name)) else { return Vec::new() };
     let mut problems = Vec::new();
-    for stage in Graph::new(manifest).wanted(manifest).iter().map(|idx| &manifest.stages[*idx]) {
+    for stage in manifest.wanted().iter().map(|idx| &manifest.stages[*idx]) {
         for input in stage.config.stage().inputs().iter().filter(|input| input.name.is_path()) {
             if let Some(found) = whole(input.name.as_path())
                 && found.starts_with(&runs_at)
@@ -168,89 +165,11 @@ fn whole(path: &Path) -> Option<PathBuf> {
     None
 }
 
-/// True for a name that is also a good folder name on every system: a letter or digit, then letters, digits, `-`, `_`.
-pub fn is_well_formed(name: &str) -> bool {
-    name.starts_with(|c: char| c.is_ascii_alphanumeric())
-        && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '-' || c == '_')
-}
-
-/// What such a name is made of.
-pub const WELL_FORMED: &str = "expected a letter or digit, then letters, digits, `-` and `_`";
-
-fn check_name(manifest: &Manifest, problems: &mut Vec<Problem>) {
-    if !manifest.name.is_empty() && !is_well_formed(&manifest.name) {
-        let message = format!("`{}` is not a name; {WELL_FORMED}", manifest.name);
-        problems.push(Problem::new(manifest.places.of("name"), message).at_key("name"));
-    }
-}
-
-fn check_ids(manifest: &Manifest, ids: &[String], problems: &mut Vec<Problem>) {
-    let mut n_times: BTreeMap<&str, usize> = BTreeMap::new();
-    ids.iter().for_each(|id| *n_times.entry(id).or_default() += 1);
-    let mut seen = BTreeSet::new();
-    for stage in &manifest.stages {
-        if !is_well_formed(&stage.written) {
-            let message = format!("`{}` is not an id; {WELL_FORMED}", stage.written);
-            problems.push(Problem::new(stage.places.of(""), message));
-        }
-        let repeated = n_times.get(stage.id.as_str()).is_some_and(|n| *n > 1);
-        if repeated && !seen.insert(&stage.id) {
-            let message = format!("the id `{}` is used by another stage before", stage.written);
-            problems.push(Problem::new(stage.places.of(""), message));
-        }
-    }
-}
-
-/// `ids` are those of all stages, `by_id` the stages whose configuration could be read.
-fn check_inputs(
-    manifest: &Manifest,
-    stage: &StageDef,
-    ids: &BTreeSet<&str>,
-    by_id: &BTreeMap<&str, &StageDef>,
-    problems: &mut Vec<Problem>,
-) {
-    for input in stage.config.stage().inputs() {
-        let name = input.name.as_str();
-        let problem = |message: String| {
-            Problem::new(stage.places.of(input.key), message).in_stage(&stage.id).at_key(input.key)
-        };
-        if input.name.is_path() {
-            // What lies there is looked at before a run.
-            continue;
-        }
-        if !ids.contains(name) {
-            let able = manifest.stages.iter().filter(|other| yields(other, input.needs));
-            let mut able: Vec<&str> = able.map(|other| other.written.as_str()).collect();
-            able.dedup();
-            let mut message = format!("there is no stage `{name}`");
-            if !able.is_empty() {
-                message.push_str(&format!("; stages that yield {}: {}", input.needs, quoted(able.clone())));
-            }
-            problems.push(problem(message).with_help(nearest(name, able)));
-        } else if let Some(other) = by_id.get(name)
-            && !yields(other, input.needs)
-        {
-            let message = format!(
-                "expected a stage that yields {}, but `{name}` ({}) yields {}",
-                input.needs,
-                other.config.kind().name,
-                in_words(&other.config.stage().yields())
-            );
-            problems.push(problem(message));
-        }
-    }
-}
-
-fn yields(stage: &StageDef, artifact: Artifact) -> bool {
-    stage.config.stage().yields().contains(&artifact)
-}
-
 /// What cannot fit in the stages of a manifest that are wanted, by what is known of them and of the settings before anything runs;
 /// it is handed on from stage to stage.
 fn misfits(manifest: &Manifest) -> Vec<Problem> {
-    let graph = Graph::new(manifest);
-    let Ok(order) = graph.order() else { return Vec::new() };
-    let wanted = graph.wanted(manifest);
+    let Ok(order) = manifest.graph().order() else { return Vec::new() };
+    let wanted = manifest.wanted();
     let mut known: BTreeMap<&str, Facts> = BTreeMap::new();
     let mut problems = Vec::new();
     for idx in order.into_iter().filter(|idx| wanted.contains(idx)) {
@@ -268,25 +187,4 @@ fn misfits(manifest: &Manifest) -> Vec<Problem> {
         known.insert(&def.id, result);
     }
     without_repetition(problems)
-}
-
-fn check_goals(manifest: &Manifest, ids: &[String], problems: &mut Vec<Problem>) {
-    for goal in manifest.goals.iter().filter(|goal| !ids.contains(goal)) {
-        let help = nearest(goal, ids.iter().map(String::as_str));
-        let location = manifest.places.of("goals");
-        problems.push(
-            Problem::new(location, format!("there is no stage `{goal}`")).at_key("goals").with_help(help),
-        );
-    }
-}
-
-fn check_cycles(manifest: &Manifest, problems: &mut Vec<Problem>) {
-    let Err(cycle) = Graph::new(manifest).order() else { return };
-    let mut ids: Vec<&str> = cycle.iter().map(|idx| manifest.stages[*idx].id.as_str()).collect();
-    if let Some(first) = ids.first().copied() {
-        ids.push(first);
-        let place = manifest.stages[cycle[0]].places.of("");
-        let message = format!("these stages wait for each other: {}", ids.join(" → "));
-        problems.push(Problem::new(place, message));
-    }
 }

@@ -10,9 +10,9 @@ use serde_json::{Value, json};
 
 use crate::figures::figures;
 use crate::kind::Registry;
-use crate::manifest::quoted;
 use crate::record::Record;
 use crate::staleness::flatten;
+use crate::suggest::quoted;
 
 /// In what two runs differ.
 #[derive(Debug, Clone, Serialize)]

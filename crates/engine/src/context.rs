@@ -4,8 +4,8 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
+use crate::input::Input;
 use crate::progress::{Progress, Task};
-use crate::stage::Input;
 
 /// Given to [`Stage::run`](crate::stage::Stage::run).
 #[derive(Debug)]

@@ -4,13 +4,13 @@ use std::path::Path;
 
 use anyhow::bail;
 
+use crate::cache::FingerprintCache;
+use crate::input::{Artifact, in_words};
 use crate::kind::Registry;
-use crate::manifest::quoted;
-use crate::memo::Memo;
 use crate::progress::Progress;
 use crate::record::Record;
-use crate::stage::{Artifact, in_words};
 use crate::staleness::{Reason, damage};
+use crate::suggest::quoted;
 
 /// What is wrong with the folder of a finished stage that must yield `needs`, and a way out; its files are not read.
 pub fn wrong(
@@ -76,13 +76,13 @@ pub fn check(
     record: &Record,
     needs: Artifact,
     registry: &'static Registry,
-    memo: &Memo,
+    cache: &FingerprintCache,
     progress: &Progress,
 ) -> anyhow::Result<()> {
     if let Some(message) = mismatch(folder, record, needs, registry) {
         bail!(message);
     }
-    let reasons = damage(folder, record, memo, progress)?;
+    let reasons = damage(folder, record, cache, progress)?;
     if reasons.is_empty() {
         return Ok(());
     }

@@ -8,15 +8,16 @@ use std::time::SystemTime;
 use fs_err as fs;
 use serde::Serialize;
 
+use crate::disk::size;
 use crate::fingerprint::path_of;
-use crate::folder::{FINGERPRINT, Target, size};
+use crate::folder::Target;
 use crate::hidden::{self, Hidden};
 use crate::kept::{KeptVersion, Limits, in_folder};
 use crate::kind::Registry;
 use crate::lock::{self, Lock};
 use crate::manifest::Manifest;
 use crate::progress::Progress;
-use crate::record::{self, Record};
+use crate::record::{self, FINGERPRINT, Record};
 use crate::space;
 
 /// Something that could be deleted.

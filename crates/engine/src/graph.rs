@@ -3,34 +3,25 @@
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
 
-use crate::manifest::Manifest;
-
-/// For each stage, the stages whose output it reads; both as indices into the manifest's stages.
+/// For each stage, the stages whose output it reads; both as indices.
 #[derive(Debug, Clone)]
 pub struct Graph {
-    /// `parents[stage_idx]`, without repetition, in the manifest's order.
+    /// `parents[stage_idx]`, without repetition, in the order of the stages.
     pub parents: Vec<Vec<usize>>,
 }
 
 impl Graph {
-    /// The graph of a manifest. Inputs that name no stage are left out (the check reports them).
-    pub fn new(manifest: &Manifest) -> Self {
+    /// The graph of stages, given as each one's id and the ids of those that it reads; what names no stage is left out.
+    pub fn new<'a>(stages: &[(&'a str, Vec<&'a str>)]) -> Self {
         let by_id: BTreeMap<&str, usize> =
-            manifest.stages.iter().enumerate().map(|(idx, stage)| (stage.id.as_str(), idx)).collect();
-        let parents = manifest
-            .stages
-            .iter()
-            .map(|stage| {
-                let inputs = stage.config.stage().inputs();
-                let found: BTreeSet<usize> =
-                    inputs.iter().filter_map(|input| by_id.get(input.name.as_str()).copied()).collect();
-                found.into_iter().collect()
-            })
-            .collect();
-        Self { parents }
+            stages.iter().enumerate().map(|(idx, (id, _))| (*id, idx)).collect();
+        let found = |reads: &Vec<&str>| -> BTreeSet<usize> {
+            reads.iter().filter_map(|id| by_id.get(id).copied()).collect()
+        };
+        Self { parents: stages.iter().map(|(_, reads)| found(reads).into_iter().collect()).collect() }
     }
 
-    /// Stages in an order in which each comes after what it reads, as near to the manifest's order as can be.
+    /// Stages in an order in which each comes after what it reads, as near to the given order as can be.
     ///
     /// # Errors
     /// The stages of one cycle, in the order in which they feed each other.
@@ -92,24 +83,6 @@ impl Graph {
     /// The given stages and everything that needs them.
     pub fn with_descendants(&self, of: &[usize]) -> BTreeSet<usize> {
         reached(of, &self.children())
-    }
-
-    /// The stages a manifest's goals need; all of them where it has no goals. Those that wait for a person are none.
-    pub fn wanted(&self, manifest: &Manifest) -> BTreeSet<usize> {
-        let is_waiting = |idx: &usize| manifest.stages[*idx].config.stage().waits_for().is_some();
-        if manifest.goals.is_empty() {
-            return (0..self.parents.len()).filter(|idx| !is_waiting(idx)).collect();
-        }
-        let named: BTreeSet<&String> = manifest.goals.iter().collect();
-        let goals: Vec<usize> = manifest
-            .stages
-            .iter()
-            .enumerate()
-            .filter(|(_, stage)| named.contains(&stage.id))
-            .map(|(idx, _)| idx)
-            .filter(|idx| !is_waiting(idx))
-            .collect();
-        self.with_ancestors(&goals)
     }
 }
 

@@ -5,9 +5,9 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
 
+use crate::cache::FingerprintCache;
 use crate::finished;
 use crate::kind::{Registry, StageConfig};
-use crate::memo::Memo;
 use crate::progress::Progress;
 use crate::record::{self, InputRecord, Record};
 use crate::stage::{Input, InputRef};
@@ -60,7 +60,7 @@ impl Location<'_> {
 pub fn gather(
     config: &StageConfig,
     location: Location<'_>,
-    memo: &Memo,
+    cache: &FingerprintCache,
     progress: &Progress,
 ) -> anyhow::Result<Vec<InputRecord>> {
     let stage = config.stage();
@@ -70,8 +70,8 @@ pub fn gather(
         let folder = location.folder(input.name);
         let is_by_path = matches!(location, Location::Paths) || input.name.is_path();
         let fingerprint = match is_by_path {
-            true => fingerprint_by_path(&folder, &input, location, config.registry(), memo, progress)?,
-            false => folder_fingerprint(&folder, memo, progress)?,
+            true => fingerprint_by_path(&folder, &input, location, config.registry(), cache, progress)?,
+            false => folder_fingerprint(&folder, cache, progress)?,
         };
         folders.push(folder);
         records.push(InputRecord {
@@ -83,7 +83,7 @@ pub fn gather(
         });
     }
     for external in stage.external_paths() {
-        let fingerprint = memo.fingerprint(&external.path, progress)?;
+        let fingerprint = cache.fingerprint(&external.path, progress)?;
         records.push(InputRecord {
             key: external.key.to_owned(),
             name: external.path.display().to_string(),
@@ -98,7 +98,7 @@ pub fn gather(
             Location::Run(_) | Location::Paths => upstream(&folders)?,
         };
         for (folder, record) in found {
-            let fingerprint = memo.fingerprint(&folder.join(record::FILE), progress)?;
+            let fingerprint = cache.fingerprint(&folder.join(record::FILE), progress)?;
             records.push(InputRecord {
                 key: "record".to_owned(),
                 name: record.id,
@@ -117,28 +117,32 @@ fn fingerprint_by_path(
     input: &InputRef<'_>,
     location: Location<'_>,
     registry: &'static Registry,
-    memo: &Memo,
+    cache: &FingerprintCache,
     progress: &Progress,
 ) -> anyhow::Result<String> {
     match Record::read(folder)? {
-        Some(record) => finished::check(folder, &record, input.needs, registry, memo, progress)?,
+        Some(record) => finished::check(folder, &record, input.needs, registry, cache, progress)?,
         // A stage alone may read what no stage has made.
         None if matches!(location, Location::Paths) => {}
         None => bail!(
             finished::wrong(folder, input.needs, registry).map_or_else(String::new, |(message, _)| message)
         ),
     }
-    folder_fingerprint(folder, memo, progress)
+    folder_fingerprint(folder, cache, progress)
 }
 
 /// The fingerprint of a stage's outputs as its record has it, or of a folder without a record.
-fn folder_fingerprint(folder: &Path, memo: &Memo, progress: &Progress) -> anyhow::Result<String> {
+fn folder_fingerprint(
+    folder: &Path,
+    cache: &FingerprintCache,
+    progress: &Progress,
+) -> anyhow::Result<String> {
     if !folder.is_dir() {
         bail!("{} does not exist; expected the folder of a complete stage", folder.display());
     }
     match Record::read(folder)? {
         Some(record) => Ok(record.fingerprint()),
-        None => memo.fingerprint(folder, progress),
+        None => cache.fingerprint(folder, progress),
     }
 }
 

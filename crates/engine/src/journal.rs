@@ -12,7 +12,7 @@ use fs_err as fs;
 use serde::{Deserialize, Serialize};
 
 use crate::clock::rfc3339;
-use crate::folder::write_whole;
+use crate::disk::write_whole;
 use crate::hidden::Hidden;
 use crate::lock;
 use crate::version::Version;

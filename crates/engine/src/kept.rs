@@ -9,8 +9,9 @@ use fs_err as fs;
 use serde::{Serialize, Serializer};
 
 use crate::clock::rfc3339;
+use crate::disk::size;
 use crate::fingerprint::{files_under, path_of};
-use crate::folder::{Target, size};
+use crate::folder::Target;
 use crate::hidden::Hidden;
 use crate::record::Record;
 use crate::space;

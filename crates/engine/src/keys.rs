@@ -5,7 +5,7 @@ use schemars::SchemaGenerator;
 use schemars::generate::SchemaSettings;
 use serde_json::{Map, Value};
 
-use crate::stage::STAGE_FORMAT;
+use crate::input::STAGE_FORMAT;
 
 /// One key of a kind.
 #[derive(Debug, Clone, PartialEq)]

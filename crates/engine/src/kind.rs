@@ -11,9 +11,9 @@ use serde_json::Value;
 use toml::de::ValueDeserializer;
 
 use crate::keys::{self, Key, KeyDefault, Names};
-use crate::outside::shell_quoted;
 use crate::paper::{Stated, covers};
 use crate::stage::{Facts, Stage};
+use crate::suggest::shell_quoted;
 
 /// A stage kind, as far as it does not depend on a configuration.
 #[derive(Debug)]

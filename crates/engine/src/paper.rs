@@ -6,8 +6,6 @@
 
 use serde_json::Value;
 
-use crate::kind::StageConfig;
-
 /// What the paper, or the authors' released code, says of a key.
 #[derive(Debug, Clone, Copy)]
 pub struct Stated {
@@ -142,24 +140,16 @@ pub fn grouped(n: usize) -> String {
     text
 }
 
-/// How a stage that ran compares with the paper: by its settings, then by what it found itself.
+/// How settings compare with what is stated of their keys; `papers` has the values that depend on other settings.
 ///
 /// # Errors
-/// If the settings cannot be resolved.
-pub fn compared(config: &StageConfig, found: Comparison) -> anyhow::Result<Comparison> {
-    let (kind, stage) = (config.kind(), config.stage());
-    let ours = match stage.settings()? {
-        Some(settings) => settings,
-        None => serde_json::to_value(config)?.get(kind.name).cloned().unwrap_or_default(),
-    };
-    let papers = stage.papers()?;
-    let keys: Vec<&str> = kind.keys().iter().map(|key| key.key.as_str()).collect();
-    let mut comparison = of_keys(&keys, kind.paper, &ours, &papers)?;
-    comparison.join(found);
-    Ok(comparison)
-}
-
-fn of_keys(keys: &[&str], stated: &[Stated], ours: &Value, papers: &Value) -> anyhow::Result<Comparison> {
+/// If a stated value is no JSON.
+pub(crate) fn of_keys(
+    keys: &[&str],
+    stated: &[Stated],
+    ours: &Value,
+    papers: &Value,
+) -> anyhow::Result<Comparison> {
     let mut comparison = Comparison::of_settings();
     let (mut equal, mut unstated, mut unknown) = (Vec::new(), Vec::new(), Vec::new());
     for key in keys {

@@ -6,12 +6,12 @@ use std::sync::OnceLock;
 
 use serde::Serialize;
 
+use crate::cache::FingerprintCache;
 use crate::folder::Target;
 use crate::graph::Graph;
 use crate::inputs::{Location, gather};
 use crate::kept;
 use crate::manifest::Manifest;
-use crate::memo::Memo;
 use crate::progress::Progress;
 use crate::record::{InputRecord, Record};
 use crate::staleness::{self, Current, Reason};
@@ -64,7 +64,7 @@ pub struct Planner<'a> {
     /// What comes before what.
     pub graph: Graph,
     /// Fingerprints known.
-    pub memo: Memo,
+    pub cache: FingerprintCache,
     progress: &'a Progress,
     /// The device, if one was asked for.
     device: Option<&'a str>,
@@ -84,8 +84,8 @@ impl<'a> Planner<'a> {
         Self {
             manifest,
             run_folder,
-            graph: Graph::new(manifest),
-            memo: Memo::open(runs),
+            graph: manifest.graph(),
+            cache: FingerprintCache::open(runs),
             progress,
             device,
             contents: OnceLock::new(),
@@ -132,7 +132,7 @@ impl<'a> Planner<'a> {
         let now = self.current(idx, inputs.as_deref())?;
         if let Some(record) = record {
             reasons.extend(staleness::differences(&record, &now));
-            reasons.extend(staleness::damage(&target, &record, &self.memo, self.progress)?);
+            reasons.extend(staleness::damage(&target, &record, &self.cache, self.progress)?);
         }
         let state = if reasons.is_empty() { State::Fresh } else { state };
         let kept = match &inputs {
@@ -168,7 +168,7 @@ impl<'a> Planner<'a> {
         for folder in target.complete(&version) {
             let Ok(Some(record)) = Record::read(&folder) else { continue };
             if staleness::differences(&record, now).is_empty()
-                && staleness::damage(&folder, &record, &self.memo, self.progress)?.is_empty()
+                && staleness::damage(&folder, &record, &self.cache, self.progress)?.is_empty()
                 && found.as_ref().is_none_or(|(started, _)| *started < record.started)
             {
                 found = Some((record.started, folder));
@@ -182,7 +182,7 @@ impl<'a> Planner<'a> {
                 now.device.as_ref().is_none_or(|device| record.environment.device == *device);
             if is_same_device
                 && Version::of_record(&record, self.manifest.registry).content == version.content
-                && staleness::damage(folder, &record, &self.memo, self.progress)?.is_empty()
+                && staleness::damage(folder, &record, &self.cache, self.progress)?.is_empty()
             {
                 return Ok(Some(folder.clone()));
             }
@@ -229,7 +229,7 @@ impl<'a> Planner<'a> {
             true => Location::Run(&self.run_folder),
             false => Location::Planned(&self.run_folder, &ahead.restored),
         };
-        match gather(&stage.config, location, &self.memo, self.progress) {
+        match gather(&stage.config, location, &self.cache, self.progress) {
             Ok(inputs) => Ok(Some(inputs)),
             Err(error) if self.progress.interrupt().is_requested() => Err(error),
             Err(error) => {

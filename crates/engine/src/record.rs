@@ -10,13 +10,15 @@ use fs_err as fs;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::cache::FingerprintCache;
+use crate::disk::write_whole;
 use crate::fingerprint::{combine, files_under, path_of};
-use crate::folder::{FINGERPRINT, write_whole};
 use crate::kind::Registry;
-use crate::memo::Memo;
 use crate::progress::Progress;
 use crate::seal::{Edited, is_intact, seal};
 
+/// The file by which earlier versions of this program marked a folder in work, `STAGE.partial`.
+pub(crate) const FINGERPRINT: &str = ".fingerprint";
 /// Name of the record's file in a stage's folder.
 pub const FILE: &str = "stage.json";
 
@@ -205,11 +207,11 @@ fn is_incidental(file: &str) -> bool {
 /// If a file cannot be read.
 pub fn outputs(
     folder: &Path,
-    memo: &Memo,
+    cache: &FingerprintCache,
     progress: &Progress,
 ) -> anyhow::Result<BTreeMap<String, OutputRecord>> {
     let files = files_under(folder)?;
-    fingerprints(folder, files.into_iter().filter(|file| file != FILE), memo, progress)
+    fingerprints(folder, files.into_iter().filter(|file| file != FILE), cache, progress)
 }
 
 /// Fingerprints some files within a folder, as far as they are there.
@@ -219,24 +221,24 @@ pub fn outputs(
 pub fn outputs_at(
     folder: &Path,
     paths: &[PathBuf],
-    memo: &Memo,
+    cache: &FingerprintCache,
     progress: &Progress,
 ) -> anyhow::Result<BTreeMap<String, OutputRecord>> {
     let files = paths.iter().filter(|path| folder.join(path).is_file());
-    fingerprints(folder, files.map(|path| dcgan_files::key::of_path(path)), memo, progress)
+    fingerprints(folder, files.map(|path| dcgan_files::key::of_path(path)), cache, progress)
 }
 
 fn fingerprints(
     folder: &Path,
     files: impl Iterator<Item = String>,
-    memo: &Memo,
+    cache: &FingerprintCache,
     progress: &Progress,
 ) -> anyhow::Result<BTreeMap<String, OutputRecord>> {
     let mut outputs = BTreeMap::new();
     for file in files {
         let path = path_of(folder, &file);
         let bytes = fs::metadata(&path)?.len();
-        let blake3 = memo.fingerprint(&path, progress)?;
+        let blake3 = cache.fingerprint(&path, progress)?;
         outputs.insert(file, OutputRecord { bytes, blake3 });
     }
     Ok(outputs)

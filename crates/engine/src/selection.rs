@@ -2,8 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use crate::graph::Graph;
-use crate::manifest::{Location, Manifest, Problem, Problems, StageDef, nearest, quoted};
+use crate::manifest::{Location, Manifest, Problem, Problems, StageDef};
+use crate::suggest::{nearest, quoted};
 
 /// Which stages of a manifest are asked for.
 #[derive(Debug, Clone, Default)]
@@ -23,12 +23,12 @@ pub struct Selection {
 /// # Errors
 /// [`Problems`] of usage if it names a stage that the manifest has not, asks for none, or forces one that it does not ask for.
 pub fn selected(manifest: &Manifest, selection: &Selection) -> Result<BTreeSet<usize>, Problems> {
-    let graph = Graph::new(manifest);
+    let graph = manifest.graph();
     let forced = indices(manifest, "--force", &selection.force)?;
     let only = indices(manifest, "--only", &selection.only)?;
     let from = indices(manifest, "--from", &selection.from)?;
     let to = indices(manifest, "--to", &selection.to)?;
-    let wanted = graph.wanted(manifest);
+    let wanted = manifest.wanted();
     let below = graph.with_descendants(&from);
     let above = graph.with_ancestors(&to);
     let (options, asked): (&str, BTreeSet<usize>) = match (only.as_slice(), from.as_slice(), to.as_slice()) {

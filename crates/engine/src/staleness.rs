@@ -9,8 +9,8 @@ use fs_err as fs;
 use serde::Serialize;
 use serde_json::Value;
 
+use crate::cache::FingerprintCache;
 use crate::fingerprint::{path_of, short};
-use crate::memo::Memo;
 use crate::progress::Progress;
 use crate::record::{InputRecord, Record};
 use crate::seal::Edited;
@@ -254,7 +254,7 @@ pub(crate) fn flatten(value: &Value) -> BTreeMap<String, Value> {
 pub fn damage(
     folder: &Path,
     record: &Record,
-    memo: &Memo,
+    cache: &FingerprintCache,
     progress: &Progress,
 ) -> anyhow::Result<Vec<Reason>> {
     let mut reasons = Vec::new();
@@ -265,7 +265,7 @@ pub fn damage(
         let path = path_of(folder, file);
         let found = match fs::metadata(&path) {
             Ok(metadata) if metadata.len() != output.bytes => Ok(false),
-            Ok(_) => memo.fingerprint(&path, progress).map(|found| found == output.blake3),
+            Ok(_) => cache.fingerprint(&path, progress).map(|found| found == output.blake3),
             Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {
                 reasons.push(Reason::OutputMissing { file: file.clone() });
                 continue;

@@ -124,7 +124,7 @@ pub fn status(
     forced: &BTreeSet<usize>,
 ) -> anyhow::Result<Vec<StageStatus>> {
     let assessed = planner.assess_all(selected, forced)?;
-    planner.memo.save(planner.progress());
+    planner.cache.save(planner.progress());
     let work = journal::at_work(&planner.run_folder);
     let mut blocked = BTreeSet::new();
     let mut all = Vec::new();
@@ -170,7 +170,7 @@ fn paths_read(config: &StageConfig) -> Vec<String> {
 
 /// The stages a plain run would look at.
 pub fn wanted(planner: &Planner<'_>) -> BTreeSet<usize> {
-    planner.graph.wanted(planner.manifest)
+    planner.manifest.wanted()
 }
 
 /// A line for each stage, with the reasons beneath those that would run.

@@ -7,8 +7,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use crate::context::Context;
+use crate::external::{External, Form};
 use crate::kind::{ConfigType, Kind, Registry, Traits};
-use crate::outside::{External, Form};
 use crate::paper::{Comparison, Stated, no_bearing, says};
 use crate::stage::{Artifact, ConfigProblem, Facts, Input, InputRef, Outcome, Stage};
 

@@ -26,14 +26,14 @@ impl Version {
     /// If the configuration cannot be written as JSON.
     pub fn of(config: &StageConfig, inputs: &[InputRecord]) -> anyhow::Result<Self> {
         let settings = serde_json::to_value(config)?;
-        Ok(Self::new(&settings, config.kind().version, &free_keys(config), inputs))
+        Ok(Self::new(&settings, config.kind().version, &keys_free_to_change(config), inputs))
     }
 
     /// What a complete stage was made from.
     pub fn of_record(record: &Record, registry: &'static Registry) -> Self {
         // Settings that this program no longer has are all taken to decide.
         let config = registry.recorded(&record.config);
-        let free = config.as_ref().map(free_keys).unwrap_or_default();
+        let free = config.as_ref().map(keys_free_to_change).unwrap_or_default();
         Self::new(&record.config, record.stage_version, &free, &record.inputs)
     }
 
@@ -93,8 +93,8 @@ fn digest(
 }
 
 /// JSON pointers to the settings that are free to change.
-fn free_keys(config: &StageConfig) -> Vec<String> {
-    let keys = config.stage().free_keys().into_iter();
+fn keys_free_to_change(config: &StageConfig) -> Vec<String> {
+    let keys = config.stage().keys_free_to_change().into_iter();
     keys.map(|key| format!("/{}/{}", config.kind().name, key.replace('.', "/"))).collect()
 }
 

@@ -6,9 +6,9 @@ use std::ops::ControlFlow;
 use std::path::Path;
 use std::time::{Duration, SystemTime};
 
+use dcgan_engine::cache::FingerprintCache;
 use dcgan_engine::fingerprint::{combine, content, stamp};
 use dcgan_engine::interrupt::Interrupt;
-use dcgan_engine::memo::Memo;
 use dcgan_engine::progress::{Progress, Verbosity};
 use dcgan_files::walk::Stop;
 use proptest::prelude::*;
@@ -131,7 +131,7 @@ proptest! {
     ) {
         let dir = tempfile::tempdir().unwrap();
         let progress = Progress::new(Verbosity::Quiet, Interrupt::default());
-        let mut memo = Memo::open(dir.path());
+        let mut cache = FingerprintCache::open(dir.path());
         let file = dir.path().join("file");
         std::fs::write(&file, "first").unwrap();
         // A day between any two changes: a later one is never in the tick of the one before.
@@ -152,11 +152,11 @@ proptest! {
                 }
                 3 => set_modified(&file, 4_000_000_000 + future),
                 _ => {
-                    memo.save(&progress);
-                    memo = Memo::open(dir.path());
+                    cache.save(&progress);
+                    cache = FingerprintCache::open(dir.path());
                 }
             }
-            prop_assert_eq!(memo.fingerprint(&file, &progress).unwrap(), print(&file));
+            prop_assert_eq!(cache.fingerprint(&file, &progress).unwrap(), print(&file));
         }
     }
 

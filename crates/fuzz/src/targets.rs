@@ -250,7 +250,7 @@ fn manifest(data: &[u8]) {
     let sets: Vec<String> =
         text.lines().filter_map(|line| line.strip_prefix("#--set ")).map(str::to_owned).collect();
     match Manifest::parse(Path::new("fuzz.toml"), text, &sets, &KINDS) {
-        Ok(manifest) => drop(dcgan_stages::dag::mermaid(&manifest)),
+        Ok(manifest) => drop(dcgan_stages::graph::mermaid(&manifest)),
         Err(error) => drop(error.to_string()),
     }
     for kind in ["import_images", "train_gan", "fetch"] {

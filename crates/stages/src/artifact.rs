@@ -2,8 +2,8 @@
 
 use std::path::Path;
 
-use dcgan_engine::outside::shell_quoted;
 use dcgan_engine::stage::Artifact;
+use dcgan_engine::suggest::shell_quoted;
 use dcgan_images::Source;
 
 /// A data set in its original distribution's layout.

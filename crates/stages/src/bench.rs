@@ -2,10 +2,10 @@
 
 use std::time::Instant;
 
-use dcgan_engine::manifest::{nearest, quoted};
 use dcgan_engine::memory::high_water_mark;
 use dcgan_engine::progress::Progress;
 use dcgan_engine::record::Environment;
+use dcgan_engine::suggest::{nearest, quoted};
 use dcgan_gan::train::{TrainConfig, Trainer};
 use dcgan_gan::{Architecture, ArchitectureName, Discriminator, FeatureExtractor};
 use dcgan_images::{ImageStore, Picture, StoreDescription, StoreWriter};
@@ -153,13 +153,7 @@ pub fn bench(options: &BenchOptions, progress: &Progress) -> anyhow::Result<Benc
         }
         BenchKind::Features => {
             let discriminator = Discriminator::random(settings.architecture.discriminator(), 0, &device)?;
-            let extractor = FeatureExtractor::infer(&discriminator, &store, &device, &mut |_, _| {
-                progress.interrupt().flow()
-            })?;
-            let seconds = measure(n_steps, progress, &mut || {
-                std::hint::black_box(extractor.extract_tensor(store.pixels(), batch)?);
-                Ok(device.synchronize()?)
-            })?;
+            let seconds = seconds_of_features(&discriminator, &store, n_steps, &device, progress)?;
             result.feature_images_per_s = Some(batch as f64 / seconds);
             result.gflops = 1e-9 * batch as f64 * operations.features / seconds;
         }
@@ -168,6 +162,22 @@ pub fn bench(options: &BenchOptions, progress: &Progress) -> anyhow::Result<Benc
     result.gemm_gflops = gemm_gflops(&device, progress)?;
     result.share_of_gemm = result.gflops / result.gemm_gflops;
     Ok(result)
+}
+
+/// Seconds for the features of all pictures of a store in one batch.
+fn seconds_of_features(
+    discriminator: &Discriminator,
+    store: &ImageStore,
+    n_steps: usize,
+    device: &Device,
+    progress: &Progress,
+) -> anyhow::Result<f64> {
+    let mut flow = |_, _| progress.interrupt().flow();
+    let extractor = FeatureExtractor::infer(discriminator, store, device, &mut flow)?;
+    measure(n_steps, progress, &mut || {
+        std::hint::black_box(extractor.extract_tensor(store.pixels(), store.len())?);
+        Ok(device.synchronize()?)
+    })
 }
 
 /// Median of the seconds of `n` steps, after some that warm up.

@@ -1,8 +1,8 @@
 //! `crop_faces`: the faces of photos, as a training set.
 
 use dcgan_engine::context::Context;
+use dcgan_engine::external::{Advice, External, Form};
 use dcgan_engine::kind::{ConfigType, Kind, Traits};
-use dcgan_engine::outside::{Advice, External, Form};
 use dcgan_engine::paper::{Comparison, Stated, no_bearing, says, unstated};
 use dcgan_engine::stage::{Artifact, ConfigProblem, Facts, FactsOf, Input, InputRef, Outcome, Stage};
 use dcgan_faces::{CollectConfig, CropConfig, DetectorConfig, Files, crop_faces, files};

@@ -3,7 +3,7 @@
 use std::path::{Component, Path, PathBuf};
 
 use dcgan_engine::context::Context;
-use dcgan_engine::outside::{Advice, External, Form};
+use dcgan_engine::external::{Advice, External, Form};
 use dcgan_engine::stage::{ConfigProblem, FactsOf, Input, InputRef};
 use dcgan_images::{HIDDEN, Source, in_words};
 

@@ -9,9 +9,9 @@ use dcgan_dedup::evaluate::{
 use dcgan_dedup::group::{GROUPS, GroupConfig, GroupSummary, Member, Rule, group_images, read_groups};
 use dcgan_dedup::train::files::AUTOENCODER;
 use dcgan_engine::context::Context;
+use dcgan_engine::external::{Advice, External, Form};
 use dcgan_engine::inputs::upstream;
 use dcgan_engine::kind::{ConfigType, Kind, Traits};
-use dcgan_engine::outside::{Advice, External, Form};
 use dcgan_engine::paper::{Comparison, Stated, by_stage, grouped};
 use dcgan_engine::stage::{Artifact, ConfigProblem, Input, InputRef, Outcome, Stage};
 use dcgan_files::words::counted;

@@ -2,7 +2,7 @@
 
 use candle_core::Device;
 use dcgan_engine::context::Context;
-use dcgan_engine::manifest::nearest;
+use dcgan_engine::suggest::nearest;
 
 pub use dcgan_nn::device::DeviceChoice;
 

@@ -149,7 +149,7 @@ impl Stage for Fetch {
         );
         let known: Vec<String> = Set::ALL.into_iter().flat_map(Set::files).map(|file| file.name).collect();
         for name in self.checksums.keys().filter(|name| !known.contains(name)) {
-            let help = dcgan_engine::manifest::suggestion(name, known.iter().map(String::as_str));
+            let help = dcgan_engine::suggest::nearest(name, known.iter().map(String::as_str));
             let help = help.map(|help| format!("; {help}")).unwrap_or_default();
             problems.push(problem("checksums", format!("no set has a file `{name}`{help}")));
         }

@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 
 use dcgan_engine::context::Context;
+use dcgan_engine::external::{Advice, External, Form};
 use dcgan_engine::kind::{ConfigType, Kind, Traits};
-use dcgan_engine::outside::{Advice, External, Form};
 use dcgan_engine::paper::{Count, Stated, UNSTATED, depends, no_bearing, says, unstated};
 use dcgan_engine::stage::{Artifact, ConfigProblem, Facts, FactsOf, Input, InputRef, Outcome, Stage};
 use dcgan_files::words::counted;

@@ -3,8 +3,8 @@
 use std::path::{Path, PathBuf};
 
 use dcgan_engine::context::Context;
+use dcgan_engine::external::{External, Form};
 use dcgan_engine::kind::{ConfigType, Kind, Traits};
-use dcgan_engine::outside::{External, Form};
 use dcgan_engine::paper::{Comparison, Stated, no_bearing};
 use dcgan_engine::record::Record;
 use dcgan_engine::stage::{Artifact, Facts, FactsOf, Outcome, Stage};

@@ -93,11 +93,11 @@ pub fn manifest(name: &str, photos: &str, suited: &Suited) -> String {
 /// no picture, or holds the present folder.
 pub fn write(path: &Path, photos: &Path) -> anyhow::Result<Suited> {
     let name = path.file_stem().and_then(|name| name.to_str()).unwrap_or_default();
-    if !dcgan_engine::check::is_well_formed(name) {
+    if !dcgan_engine::manifest::is_well_formed(name) {
         bail!(
             "{}: `{name}` cannot be a pipeline's name; {}",
             path.display(),
-            dcgan_engine::check::WELL_FORMED
+            dcgan_engine::manifest::WELL_FORMED
         );
     }
     let holds_runs = photos.canonicalize().is_ok_and(|photos| {

@@ -22,8 +22,8 @@
 //! ```
 
 pub mod bench;
-pub mod dag;
 pub mod device;
+pub mod graph;
 pub mod init;
 
 mod arithmetic;

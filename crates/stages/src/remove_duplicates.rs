@@ -3,8 +3,8 @@
 use dcgan_dedup::group::{GROUPS, Readable, read_groups, removed_keys};
 use dcgan_dedup::regenerate::{Target, Way, regenerate};
 use dcgan_engine::context::Context;
+use dcgan_engine::external::{Advice, External, Form};
 use dcgan_engine::kind::{ConfigType, Kind, Traits};
-use dcgan_engine::outside::{Advice, External, Form};
 use dcgan_engine::paper::{Stated, no_bearing, unstated};
 use dcgan_engine::stage::{Artifact, ConfigProblem, Facts, FactsOf, Input, InputRef, Outcome, Stage};
 use dcgan_files::words::counted;

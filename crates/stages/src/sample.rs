@@ -4,8 +4,8 @@ use std::path::PathBuf;
 
 use anyhow::Context as _;
 use dcgan_engine::context::Context;
+use dcgan_engine::external::{External, Form};
 use dcgan_engine::kind::{ConfigType, Kind, Traits};
-use dcgan_engine::outside::{External, Form};
 use dcgan_engine::paper::{Comparison, Stated, no_bearing, says};
 use dcgan_engine::stage::{Artifact, ConfigProblem, FactsOf, Input, InputRef, Outcome, Stage};
 use dcgan_gan::train::files::DISCRIMINATOR;

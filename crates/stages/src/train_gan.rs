@@ -116,7 +116,7 @@ impl Stage for TrainGan {
         Some(self.training.seed)
     }
 
-    fn free_keys(&self) -> Vec<String> {
+    fn keys_free_to_change(&self) -> Vec<String> {
         FREE_SETTINGS.iter().map(|key| format!("training.{key}")).collect()
     }
 

@@ -37,7 +37,7 @@ fn a_syntax_error_names_its_line() {
 }
 
 #[test]
-fn unknown_keys_are_all_reported_with_line_and_suggestion() {
+fn unknown_keys_are_all_reported_with_line_and_nearest() {
     let found = problems(
         "[[stage]]\nid = \"t\"\n[stage.synthesize.shapes]\nn_trian = 1\nseeed = 2\nn_test = \"many\"\n",
     );

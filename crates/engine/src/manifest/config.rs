@@ -9,12 +9,12 @@ use toml::de::{DeValue, ValueDeserializer};
 
 use super::explain::{explain, wants_list, wants_text};
 use super::home;
-use super::problem::{Problem, nearest, quoted};
+use super::problem::Problem;
 use super::sources::Sources;
 use super::tree::{self, Node, as_table_mut};
 use super::vars::display;
 use crate::kind::{Kind, Registry, StageConfig};
-use crate::outside::shell_quoted;
+use crate::suggest::{nearest, quoted, shell_quoted};
 
 /// Deserialises `{kind = value}`. A key that is wrong is reported and left out, so that the ones after it are found too.
 pub(super) fn deserialise<'i>(

@@ -1,6 +1,6 @@
 //! Deserialisation errors, put into words that name the key and the nearest valid one.
 
-use super::problem::{nearest, quoted};
+use crate::suggest::{nearest, quoted};
 
 /// What serde's message means.
 #[derive(Debug, PartialEq, Eq)]

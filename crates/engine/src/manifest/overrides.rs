@@ -4,10 +4,11 @@ use toml::Spanned;
 use toml::de::{DeArray, DeValue};
 
 use super::matrix::{self, Matrix};
-use super::problem::{Problem, nearest};
+use super::problem::Problem;
 use super::sources::Sources;
 use super::tree::{self, Node, Table, as_table_mut};
 use super::vars::{Vars, may_be_variable};
+use crate::suggest::{nearest, quoted};
 
 /// One `K=V`, with the value already parsed.
 pub(crate) struct Override<'i> {
@@ -58,7 +59,7 @@ pub(crate) fn set_var<'i>(
         let message = if names.is_empty() {
             format!("the manifest has no variable `{}` (it has no [vars])", change.key)
         } else {
-            format!("the manifest has no variable `{}`; it has {}", change.key, super::quoted(names))
+            format!("the manifest has no variable `{}`; it has {}", change.key, quoted(names))
         };
         return Err(Problem::new(location, message).with_help(help).into());
     };

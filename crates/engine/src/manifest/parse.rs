@@ -8,17 +8,18 @@ use serde::Deserialize;
 use toml::Spanned;
 use toml::de::{DeValue, ValueDeserializer};
 
+use super::check;
 use super::config::deserialise;
+use super::definition::{Manifest, Places, StageDef};
 use super::explain::explain;
 use super::matrix::{self, Cell, Expansion, Matrix, Written};
 use super::overrides::{self, Override};
-use super::problem::{Problem, Problems, nearest, quoted, without_repetition};
+use super::problem::{Problem, Problems, is_same_or_within, named_in, without_repetition};
 use super::sources::{Location, Sources};
 use super::tree::{self, Table};
 use super::vars::{Vars, may_be_variable, substitute};
-use super::{Manifest, Places, StageDef};
-use crate::check;
 use crate::kind::{Registry, StageConfig};
+use crate::suggest::{nearest, quoted};
 
 /// What a manifest may hold beside its stages' own tables.
 pub(super) const TOP_KEYS: [&str; 6] = ["name", "description", "goals", "vars", "matrix", "stage"];
@@ -128,33 +129,14 @@ pub(super) fn check_arguments(
     if list.is_empty() { Ok(()) } else { Err(Problems { list, is_usage: true }) }
 }
 
-/// Of keys in a table, or anywhere if that is empty, the one that a message names first.
-pub(super) fn named_in<'a>(
-    message: &str,
-    table: &str,
-    keys: impl Iterator<Item = &'a str>,
-) -> Option<&'a str> {
-    let within = |key: &&str| table.is_empty() || (*key != table && is_same_or_within(key, table));
-    let keys: Vec<&str> = keys.filter(within).collect();
-    let mut words =
-        message.split(|c: char| !c.is_ascii_alphanumeric() && c != '_').filter(|word| !word.is_empty());
-    let last = |key: &str| key.rsplit('.').next().unwrap_or_default().to_owned();
-    words.find_map(|word| keys.iter().copied().find(|key| last(key).eq_ignore_ascii_case(word)))
-}
-
 /// The argument that gave a key, or the command as a whole.
-pub(super) fn place_of(key: &str, sources: &Sources, arguments: &[String]) -> Location {
+pub(crate) fn place_of(key: &str, sources: &Sources, arguments: &[String]) -> Location {
     let said = arguments.iter().position(|argument| {
         let given = argument.split_once('=').map_or("", |(key, _)| key);
         is_same_or_within(key, given) || is_same_or_within(given, key)
     });
     let place = sources.part(said.unwrap_or(arguments.len())).base;
     sources.locate(&(place..place))
-}
-
-/// True if the dotted `key` is `path` or lies in the table of that name.
-fn is_same_or_within(key: &str, path: &str) -> bool {
-    key == path || key.strip_prefix(path).is_some_and(|rest| rest.starts_with('.'))
 }
 
 /// A stage as written: its id, and its table without it.

@@ -104,37 +104,21 @@ pub(crate) fn without_repetition(list: Vec<Problem>) -> Vec<Problem> {
     list.into_iter().filter(|problem| is_new(problem)).collect()
 }
 
-/// "did you mean `x`?" for the candidate nearest to `wrong`, if one is near.
-pub fn nearest<'a>(wrong: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<String> {
-    nearest_of(wrong, candidates).map(|candidate| format!("did you mean `{candidate}`?"))
+/// Of keys in a table, or anywhere if that is empty, the one that a message names first.
+pub(super) fn named_in<'a>(
+    message: &str,
+    table: &str,
+    keys: impl Iterator<Item = &'a str>,
+) -> Option<&'a str> {
+    let within = |key: &&str| table.is_empty() || (*key != table && is_same_or_within(key, table));
+    let keys: Vec<&str> = keys.filter(within).collect();
+    let mut words =
+        message.split(|c: char| !c.is_ascii_alphanumeric() && c != '_').filter(|word| !word.is_empty());
+    let last = |key: &str| key.rsplit('.').next().unwrap_or_default().to_owned();
+    words.find_map(|word| keys.iter().copied().find(|key| last(key).eq_ignore_ascii_case(word)))
 }
 
-/// The candidate nearest to `wrong`, if one is near.
-pub(super) fn nearest_of<'a>(wrong: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
-    candidates
-        .into_iter()
-        .map(|candidate| (strsim::damerau_levenshtein(wrong, candidate), candidate))
-        .filter(|(distance, candidate)| {
-            *distance <= 1 + candidate.len().min(wrong.len()) / 3 || candidate.starts_with(wrong)
-        })
-        .min()
-        .map(|(_, candidate)| candidate)
-}
-
-/// The names in a list, in backticks.
-pub fn quoted<'a>(names: impl IntoIterator<Item = &'a str>) -> String {
-    names.into_iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_nearest_name_is_suggested_and_a_far_one_is_not() {
-        let kinds = ["train_gan", "report", "fit_svm"];
-        assert_eq!(nearest("train_gna", kinds).as_deref(), Some("did you mean `train_gan`?"));
-        assert_eq!(nearest("fit-svm", kinds).as_deref(), Some("did you mean `fit_svm`?"));
-        assert_eq!(nearest("tokenise", kinds), None);
-    }
+/// True if the dotted `key` is `path` or lies in the table of that name.
+pub(super) fn is_same_or_within(key: &str, path: &str) -> bool {
+    key == path || key.strip_prefix(path).is_some_and(|rest| rest.starts_with('.'))
 }

@@ -6,9 +6,10 @@ use std::ops::Range;
 
 use toml::de::DeValue;
 
-use super::problem::{Problem, nearest};
+use super::problem::Problem;
 use super::sources::Sources;
 use super::tree::{Node, Table, as_table_mut};
+use crate::suggest::nearest;
 
 /// The variables by name; values are strings, numbers or booleans.
 pub(crate) type Vars<'i> = BTreeMap<String, Node<'i>>;

@@ -3,14 +3,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
-use dcgan_engine::graph::Graph;
 use dcgan_engine::manifest::{Manifest, StageDef};
 use dcgan_report::diagram::{self, Node};
 
 /// A Mermaid flowchart: a box for each stage as written, an arrow from each stage to those that read it. A box says over
 /// what the matrix repeats it. Stages that no goal needs are dashed. Finished stages of elsewhere, read by path, are rounded.
 pub fn mermaid(manifest: &Manifest) -> String {
-    let wanted = Graph::new(manifest).wanted(manifest);
+    let wanted = manifest.wanted();
     let boxes = boxes(manifest);
     let mut text = String::from("flowchart LR\n");
     for (idx, (written, cells)) in boxes.iter().enumerate() {
@@ -97,8 +96,8 @@ const STYLE: &str = "text{font:13px system-ui,sans-serif;fill:#1c1d1f}.kind{font
 
 /// The graph as an SVG file, with a box for each stage as written; stages that no goal needs are dashed.
 pub fn svg(manifest: &Manifest) -> String {
-    let graph = Graph::new(manifest);
-    let wanted = graph.wanted(manifest);
+    let graph = manifest.graph();
+    let wanted = manifest.wanted();
     let node = |(idx, stage): (usize, &dcgan_engine::manifest::StageDef)| Node {
         id: stage.id.clone(),
         kind: stage.config.kind().name.to_owned(),

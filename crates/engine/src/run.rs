@@ -2,27 +2,30 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::bail;
 use dcgan_files::words::counted;
 use dcgan_files::words::duration;
 
+use crate::cache::FingerprintCache;
 use crate::check::{outside, runs_among_inputs};
-use crate::execute::{CPU, Job, execute, restore};
 use crate::figures::short_figures;
+use crate::fingerprint::path_of;
 use crate::folder::Target;
 use crate::hidden::Hidden;
 use crate::inputs::Location;
 use crate::interrupt::Interrupted;
 use crate::journal::Journal;
 use crate::lock::Lock;
-use crate::manifest::{Manifest, Problems, quoted};
+use crate::manifest::{Manifest, Problems};
+use crate::parallel::{self, Outcome, Policy};
 use crate::plan::{Ahead, Assessment, Planner, State, force};
 use crate::progress::Progress;
-use crate::schedule::{self, Outcome, Policy};
+use crate::run_stage::{CPU, Job, execute, restore};
 use crate::selection::{Selection, indices, selected};
 use crate::staleness::Reason;
+use crate::suggest::quoted;
 use crate::version::Version;
 
 /// How a manifest is to be run.
@@ -110,7 +113,7 @@ pub fn run(manifest: &Manifest, options: &RunOptions, progress: &Progress) -> an
     let planner = Planner::new(manifest, &options.runs, progress, device);
     let device = device.unwrap_or(CPU);
     if options.verifies {
-        planner.memo.verify();
+        planner.cache.verify();
     }
     Hidden::open(&options.runs)?;
     let _lock = Lock::of_folder(&planner.run_folder, progress)?;
@@ -183,7 +186,7 @@ fn run_steps(
         if !matches!(has_run, Ok(Done::Unchanged)) {
             journal.ended(id, has_run.is_ok());
         }
-        planner.memo.save_now_and_then(&progress);
+        planner.cache.save_now_and_then(&progress);
         if let Err(error) = &has_run
             && policy.keeps_going
             && !progress.interrupt().is_requested()
@@ -193,8 +196,8 @@ fn run_steps(
         has_run
     };
     let must_stop = || planner.progress().interrupt().is_requested();
-    let outcomes = schedule::run_all(&needs, policy, &must_stop, &work);
-    planner.memo.save(planner.progress());
+    let outcomes = parallel::run_all(&needs, policy, &must_stop, &work);
+    planner.cache.save(planner.progress());
     outcomes
 }
 
@@ -286,34 +289,47 @@ fn run_one(
         inputs,
         device,
     };
-    if let Some(kept) = &assessment.kept {
-        let is_own = target.owns(kept);
-        match restore(&job, kept, &planner.memo) {
-            Ok(()) => {
-                let from = if is_own { "the versions that are kept" } else { "a stage made from the same" };
-                progress.note(format_args!("{label}: put back from {from}, {}", kept.display()));
-                return Ok(Done::Restored);
-            }
-            Err(error) if is_own => return Err(error),
-            // The other stage may be replaced at this moment.
-            Err(error) => progress.detail(format_args!("  {} cannot be used: {error:#}", kept.display())),
-        }
+    if let Some(kept) = &assessment.kept
+        && put_back(&job, kept, target.owns(kept), label, &planner.cache, progress)?
+    {
+        return Ok(Done::Restored);
     }
     let is_resumable = stage.config.kind().traits.is_resumable;
     let version = is_resumable.then(|| Version::of(job.config, &job.inputs)).transpose()?;
     journal.started(&stage.id, version.as_ref());
     say_why(progress, label, stage.config.kind().name, &assessment);
-    let record = execute(job, &planner.memo, progress)?;
+    let record = execute(job, &planner.cache, progress)?;
     progress.note(format_args!("{label}: done in {}", duration(record.seconds)));
     progress.detail(format_args!("  metrics {}", short_figures(&record.metrics)));
     for (file, output) in &record.outputs {
-        progress.detail(format_args!(
-            "  wrote {} ({})",
-            crate::fingerprint::path_of(&path, file).display(),
-            counted(output.bytes, "byte")
-        ));
+        let file = path_of(&path, file);
+        progress.detail(format_args!("  wrote {} ({})", file.display(), counted(output.bytes, "byte")));
     }
     Ok(Done::Ran)
+}
+
+/// Puts a kept version in the stage's place; false where it is another stage's and cannot be used.
+fn put_back(
+    job: &Job<'_>,
+    kept: &Path,
+    is_own: bool,
+    label: &str,
+    cache: &FingerprintCache,
+    progress: &Progress,
+) -> anyhow::Result<bool> {
+    match restore(job, kept, cache) {
+        Ok(()) => {
+            let from = if is_own { "the versions that are kept" } else { "a stage made from the same" };
+            progress.note(format_args!("{label}: put back from {from}, {}", kept.display()));
+            Ok(true)
+        }
+        Err(error) if is_own => Err(error),
+        // The other stage may be replaced at this moment.
+        Err(error) => {
+            progress.detail(format_args!("  {} cannot be used: {error:#}", kept.display()));
+            Ok(false)
+        }
+    }
 }
 
 fn say_why(progress: &Progress, label: &str, kind: &str, assessment: &Assessment) {
@@ -377,5 +393,5 @@ fn finish(planner: &Planner<'_>, steps: &[usize], summary: &mut RunSummary) {
 }
 
 #[cfg(test)]
-#[path = "runner_tests.rs"]
+#[path = "run_tests.rs"]
 mod tests;

@@ -18,8 +18,8 @@ use dcgan_files::walk::Stop;
 use fs_err as fs;
 use serde::{Deserialize, Serialize};
 
+use crate::disk::{temporary, write_whole};
 use crate::fingerprint::{self, Stamp};
-use crate::folder::{temporary, write_whole};
 use crate::hidden::Hidden;
 use crate::progress::Progress;
 
@@ -40,7 +40,7 @@ struct Entry {
 
 /// Fingerprints by absolute path; kept in the hidden folder of the folder of runs.
 #[derive(Debug)]
-pub struct Memo {
+pub struct FingerprintCache {
     file: PathBuf,
     known: Mutex<Known>,
 }
@@ -62,7 +62,7 @@ fn take_below(entries: &mut BTreeMap<PathBuf, Entry>, folder: &Path) -> Vec<(Pat
     below.into_iter().filter_map(|path| entries.remove_entry(&path)).collect()
 }
 
-impl Memo {
+impl FingerprintCache {
     /// Opens the memory of a folder of runs. One that cannot be read is forgotten: it only saves time.
     pub fn open(runs: &Path) -> Self {
         let file = Hidden::of(runs).root().join("fingerprints.json");
@@ -100,7 +100,7 @@ impl Memo {
             return Ok(entry.content);
         }
         let is_old = self.is_older_than_a_tick(&stamp);
-        let content = read(path, &stamp, &mut LargeFiles { memo: self, stamp: None }, progress)?;
+        let content = read(path, &stamp, &mut LargeFiles { cache: self, stamp: None }, progress)?;
         self.known().unread.remove(&key);
         if is_old {
             let mut known = self.known();
@@ -165,7 +165,7 @@ impl Memo {
         }
     }
 
-    /// [`Memo::save`], unless it was saved so short a time ago that saving would become the work.
+    /// [`FingerprintCache::save`], unless it was saved so short a time ago that saving would become the work.
     pub fn save_now_and_then(&self, progress: &Progress) {
         let saved = self.known().saved;
         if saved.is_none_or(|(at, took)| at.elapsed() >= 20 * took) {
@@ -194,7 +194,7 @@ impl Memo {
 
 /// Remembers the large files of a folder one by one, so that another file's change does not make them be read again.
 struct LargeFiles<'a> {
-    memo: &'a Memo,
+    cache: &'a FingerprintCache,
     /// Of the file that was asked for last, from before it was read.
     stamp: Option<Stamp>,
 }
@@ -208,14 +208,14 @@ impl fingerprint::Known for LargeFiles<'_> {
         }
         let (stamp, key) =
             (fingerprint::stamp(file, &Stop::default()).ok()?, std::path::absolute(file).ok()?);
-        let known = self.memo.known().entries.get(&key).filter(|entry| entry.stamp == stamp.digest).cloned();
-        self.stamp = Some(stamp).filter(|stamp| self.memo.is_older_than_a_tick(stamp));
+        let known = self.cache.known().entries.get(&key).filter(|entry| entry.stamp == stamp.digest).cloned();
+        self.stamp = Some(stamp).filter(|stamp| self.cache.is_older_than_a_tick(stamp));
         known.map(|entry| entry.content)
     }
 
     fn remember(&mut self, file: &Path, hash: &str) {
         if let (Some(stamp), Ok(key)) = (self.stamp.take(), std::path::absolute(file)) {
-            let mut known = self.memo.known();
+            let mut known = self.cache.known();
             known.unread.remove(&key);
             known.entries.insert(key, Entry { stamp: stamp.digest, content: hash.to_owned() });
             known.is_changed = true;
@@ -262,14 +262,14 @@ mod tests {
         let then = SystemTime::now() - Duration::from_secs(60);
         set_modified(&path, then);
         wait_a_tick();
-        let memo = Memo::open(dir.path());
-        let before = [&path, &folder].map(|path| memo.fingerprint(path, &progress).unwrap());
-        assert_eq!(memo.known().entries.len(), 2);
+        let cache = FingerprintCache::open(dir.path());
+        let before = [&path, &folder].map(|path| cache.fingerprint(path, &progress).unwrap());
+        assert_eq!(cache.known().entries.len(), 2);
         // The same inode, size and modification time.
         let file = std::fs::File::options().write(true).open(&path).unwrap();
         std::io::Write::write_all(&mut &file, b"two").unwrap();
         set_modified(&path, then);
-        let after = [&path, &folder].map(|path| memo.fingerprint(path, &progress).unwrap());
+        let after = [&path, &folder].map(|path| cache.fingerprint(path, &progress).unwrap());
         assert_ne!(before[0], after[0]);
         assert_ne!(before[1], after[1]);
     }
@@ -281,25 +281,25 @@ mod tests {
         let paths = ["a", "b"].map(|name| dir.path().join(name));
         paths.iter().for_each(|path| fs::write(path, "one").unwrap());
         wait_a_tick();
-        let memo = Memo::open(dir.path());
-        paths.iter().for_each(|path| _ = memo.fingerprint(path, &progress).unwrap());
+        let cache = FingerprintCache::open(dir.path());
+        paths.iter().for_each(|path| _ = cache.fingerprint(path, &progress).unwrap());
         // As after an error of the disk: the stamp is right and the content is not.
-        memo.known().entries.values_mut().for_each(|entry| "stale".clone_into(&mut entry.content));
-        memo.known().is_changed = true;
-        memo.save(&progress);
+        cache.known().entries.values_mut().for_each(|entry| "stale".clone_into(&mut entry.content));
+        cache.known().is_changed = true;
+        cache.save(&progress);
 
-        let memo = Memo::open(dir.path());
-        assert_eq!(memo.fingerprint(&paths[0], &progress).unwrap(), "stale");
-        memo.verify();
-        assert_ne!(memo.fingerprint(&paths[0], &progress).unwrap(), "stale");
-        assert!(memo.known().is_changed);
-        memo.save(&progress);
-        memo.known().is_changed = false;
-        memo.fingerprint(&paths[0], &progress).unwrap();
-        assert!(!memo.known().is_changed, "it was read twice");
-        let memo = Memo::open(dir.path());
-        assert_ne!(memo.fingerprint(&paths[0], &progress).unwrap(), "stale");
-        assert_eq!(memo.fingerprint(&paths[1], &progress).unwrap(), "stale");
+        let cache = FingerprintCache::open(dir.path());
+        assert_eq!(cache.fingerprint(&paths[0], &progress).unwrap(), "stale");
+        cache.verify();
+        assert_ne!(cache.fingerprint(&paths[0], &progress).unwrap(), "stale");
+        assert!(cache.known().is_changed);
+        cache.save(&progress);
+        cache.known().is_changed = false;
+        cache.fingerprint(&paths[0], &progress).unwrap();
+        assert!(!cache.known().is_changed, "it was read twice");
+        let cache = FingerprintCache::open(dir.path());
+        assert_ne!(cache.fingerprint(&paths[0], &progress).unwrap(), "stale");
+        assert_eq!(cache.fingerprint(&paths[1], &progress).unwrap(), "stale");
     }
 
     #[test]
@@ -323,16 +323,16 @@ mod tests {
         set_modified(&path, SystemTime::now() - Duration::from_secs(60));
         wait_a_tick();
 
-        let memo = Memo::open(dir.path());
-        let before = memo.fingerprint(&path, &progress).unwrap();
-        memo.save(&progress);
-        let memo = Memo::open(dir.path());
-        assert_eq!(memo.known().entries.len(), 1);
-        assert_eq!(memo.fingerprint(&path, &progress).unwrap(), before);
-        assert!(!memo.known().is_changed);
+        let cache = FingerprintCache::open(dir.path());
+        let before = cache.fingerprint(&path, &progress).unwrap();
+        cache.save(&progress);
+        let cache = FingerprintCache::open(dir.path());
+        assert_eq!(cache.known().entries.len(), 1);
+        assert_eq!(cache.fingerprint(&path, &progress).unwrap(), before);
+        assert!(!cache.known().is_changed);
 
         fs::write(&path, "two").unwrap();
-        assert_ne!(memo.fingerprint(&path, &progress).unwrap(), before);
+        assert_ne!(cache.fingerprint(&path, &progress).unwrap(), before);
         let names = |folder: &Path| {
             let mut names: Vec<_> =
                 fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name()).collect();
@@ -349,15 +349,15 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let progress = Progress::new(Verbosity::Quiet, Interrupt::default());
         let path = dir.path().join("a");
-        let memo = Memo::open(dir.path());
+        let cache = FingerprintCache::open(dir.path());
         fs::write(&path, "one").unwrap();
         let modified = modified.unwrap_or_else(|| fs::metadata(&path).unwrap().modified().unwrap());
         set_modified(&path, modified);
-        let before = memo.fingerprint(&path, &progress).unwrap();
+        let before = cache.fingerprint(&path, &progress).unwrap();
         let was_slow = modified.elapsed().is_ok_and(|elapsed| elapsed.as_millis() > 50);
         fs::write(&path, "two").unwrap();
         set_modified(&path, modified);
-        let after = memo.fingerprint(&path, &progress).unwrap();
+        let after = cache.fingerprint(&path, &progress).unwrap();
         assert!(was_slow || after != before);
         !was_slow
     }
@@ -374,8 +374,8 @@ mod tests {
         let progress = Progress::new(Verbosity::Quiet, Interrupt::default());
         let path = dir.path().join("a");
         fs::File::create(&path).unwrap().set_len(WORTH_WAITING).unwrap();
-        let memo = Memo::open(dir.path());
-        memo.fingerprint(&path, &progress).unwrap();
-        assert_eq!(memo.known().entries.len(), 1);
+        let cache = FingerprintCache::open(dir.path());
+        cache.fingerprint(&path, &progress).unwrap();
+        assert_eq!(cache.known().entries.len(), 1);
     }
 }

@@ -6,17 +6,18 @@ use std::time::{Instant, SystemTime};
 
 use anyhow::{Context as _, bail};
 
+use crate::cache::FingerprintCache;
 use crate::clock::rfc3339;
 use crate::context::Context;
-use crate::folder::{self, Target};
+use crate::disk;
+use crate::folder::Target;
 use crate::hidden::Hidden;
 use crate::inputs::{Location, gather};
 use crate::interrupt::Interrupted;
 use crate::kept;
 use crate::kind::{Registry, StageConfig};
-use crate::memo::Memo;
 use crate::memory::PeakMemory;
-use crate::paper::{Comparison, compared};
+use crate::paper::{Comparison, of_keys};
 use crate::progress::Progress;
 use crate::record::{Environment, InputRecord, OutputRecord, Record, outputs, outputs_at};
 use crate::space;
@@ -51,23 +52,23 @@ pub struct Job<'a> {
 ///
 /// # Errors
 /// Whatever went wrong; [`Interrupted`] if it was asked to stop. The stage's folder is then as it was before.
-pub fn execute(job: Job<'_>, memo: &Memo, progress: &Progress) -> anyhow::Result<Record> {
+pub fn execute(job: Job<'_>, cache: &FingerprintCache, progress: &Progress) -> anyhow::Result<Record> {
     if job.config.stage().shares_folder() {
-        return execute_in_place(&job, memo, progress);
+        return execute_in_place(&job, cache, progress);
     }
     let target = Target::at(job.target)?;
     target.check_way()?;
     refuse_foreign(&target, job.config.registry())?;
     let version = Version::of(job.config, &job.inputs)?;
     let work = if job.config.kind().traits.is_resumable {
-        go_on(&job, &target, &version, memo, progress)?
+        go_on(&job, &target, &version, cache, progress)?
     } else {
         target.new_work(&version)?
     };
-    let outputs = || outputs(&work, memo, progress);
+    let outputs = || outputs(&work, cache, progress);
     let made = run(&job, &work, outputs, progress).and_then(|record| {
-        inputs_are_as_before(&job, memo, progress)?;
-        folder::sync(&work)?;
+        inputs_are_as_before(&job, cache, progress)?;
+        disk::sync(&work)?;
         record.write(&work, &work)?;
         Ok(record)
     });
@@ -75,7 +76,7 @@ pub fn execute(job: Job<'_>, memo: &Memo, progress: &Progress) -> anyhow::Result
         Ok(record) => record,
         Err(error) => return Err(given_up(&job, &target, &work, error, progress)),
     };
-    replace(&job, &target, &work, memo, progress)?;
+    replace(&job, &target, &work, cache, progress)?;
     drop_passed(&job, &target, &version)?;
     Ok(record)
 }
@@ -85,16 +86,16 @@ fn replace(
     job: &Job<'_>,
     target: &Target,
     work: &Path,
-    memo: &Memo,
+    cache: &FingerprintCache,
     progress: &Progress,
 ) -> anyhow::Result<()> {
     let aside = target.put_in_place(work, job.config.registry())?;
     if let Some(aside) = &aside {
-        memo.moved(target.folder(), aside);
+        cache.moved(target.folder(), aside);
     }
-    memo.moved(work, target.folder());
+    cache.moved(work, target.folder());
     let Some(aside) = aside else { return Ok(()) };
-    if is_twin(&aside, target.folder(), job.config.registry(), memo, progress)? {
+    if is_twin(&aside, target.folder(), job.config.registry(), cache, progress)? {
         return target.remove(&aside);
     }
     progress.note(format_args!("  {}: the version before is kept in {}", job.id, aside.display()));
@@ -106,14 +107,14 @@ fn is_twin(
     of: &Path,
     other: &Path,
     registry: &'static Registry,
-    memo: &Memo,
+    cache: &FingerprintCache,
     progress: &Progress,
 ) -> anyhow::Result<bool> {
     let (Ok(Some(a)), Ok(Some(b))) = (Record::read(of), Record::read(other)) else { return Ok(false) };
     Ok(Version::of_record(&a, registry) == Version::of_record(&b, registry)
         && a.outputs == b.outputs
         && a.environment.device == b.environment.device
-        && damage(of, &a, memo, progress)?.is_empty())
+        && damage(of, &a, cache, progress)?.is_empty())
 }
 
 /// Puts a version that was kept in the stage's place, where nothing would come out other than what it holds; of another stage's
@@ -121,15 +122,15 @@ fn is_twin(
 ///
 /// # Errors
 /// If somebody put files beside the stage's, or a folder cannot be moved.
-pub fn restore(job: &Job<'_>, kept: &Path, memo: &Memo) -> anyhow::Result<()> {
+pub fn restore(job: &Job<'_>, kept: &Path, cache: &FingerprintCache) -> anyhow::Result<()> {
     let target = Target::at(job.target)?;
     target.check_way()?;
     refuse_foreign(&target, job.config.registry())?;
     let own = if target.owns(kept) { kept.to_owned() } else { adopt(job, &target, kept)? };
     if let Some(aside) = target.put_in_place(&own, job.config.registry())? {
-        memo.moved(target.folder(), &aside);
+        cache.moved(target.folder(), &aside);
     }
-    memo.moved(&own, target.folder());
+    cache.moved(&own, target.folder());
     Ok(())
 }
 
@@ -144,7 +145,7 @@ fn adopt(job: &Job<'_>, target: &Target, from: &Path) -> anyhow::Result<PathBuf>
         inputs: job.inputs.clone(),
         ..found
     };
-    folder::sync(&work)?;
+    disk::sync(&work)?;
     record.write(&work, &work)?;
     Ok(work)
 }
@@ -155,7 +156,7 @@ fn go_on(
     job: &Job<'_>,
     target: &Target,
     version: &Version,
-    memo: &Memo,
+    cache: &FingerprintCache,
     progress: &Progress,
 ) -> anyhow::Result<PathBuf> {
     let stage = job.config.stage();
@@ -167,7 +168,7 @@ fn go_on(
     for folder in std::iter::once(target.folder().to_owned()).chain(target.kept()) {
         if let Ok(Some(record)) = Record::read(&folder)
             && extends(&record, job.config, &job.inputs, job.device)?
-            && damage(&folder, &record, memo, progress)?.is_empty()
+            && damage(&folder, &record, cache, progress)?.is_empty()
         {
             finished.push(folder);
         }
@@ -226,7 +227,7 @@ fn refuse_foreign(target: &Target, registry: &Registry) -> anyhow::Result<()> {
 fn has_room(job: &Job<'_>, context: &Context<'_>) -> anyhow::Result<()> {
     let Some(needed) = job.config.stage().bytes_needed(context)? else { return Ok(()) };
     // What a stage to be resumed has written is there already.
-    let checked = space::check(context.out, needed.saturating_sub(folder::size(context.out)?));
+    let checked = space::check(context.out, needed.saturating_sub(disk::size(context.out)?));
     checked.map_err(|error| {
         let versions = kept::in_folder(job.target.parent().unwrap_or(job.target));
         match versions.iter().map(|version| version.bytes).sum() {
@@ -240,19 +241,19 @@ fn has_room(job: &Job<'_>, context: &Context<'_>) -> anyhow::Result<()> {
 }
 
 /// Runs a stage in its folder itself, where not every file is its. Nothing is removed, so that a record from before stays true.
-fn execute_in_place(job: &Job<'_>, memo: &Memo, progress: &Progress) -> anyhow::Result<Record> {
+fn execute_in_place(job: &Job<'_>, cache: &FingerprintCache, progress: &Progress) -> anyhow::Result<Record> {
     fs_err::create_dir_all(job.target)?;
-    let outputs = || outputs_at(job.target, &job.config.stage().own_files(job.target)?, memo, progress);
+    let outputs = || outputs_at(job.target, &job.config.stage().own_files(job.target)?, cache, progress);
     let record = run(job, job.target, outputs, progress);
-    let record = record.and_then(|record| inputs_are_as_before(job, memo, progress).map(|()| record));
+    let record = record.and_then(|record| inputs_are_as_before(job, cache, progress).map(|()| record));
     let record = record.map_err(|error| not_done(job, error, progress))?;
     record.write(job.target, Hidden::open(job.target)?.root())?;
     Ok(record)
 }
 
 /// Fails if an input is not what it was when the stage began: nobody knows then which of both was read.
-fn inputs_are_as_before(job: &Job<'_>, memo: &Memo, progress: &Progress) -> anyhow::Result<()> {
-    let now = gather(job.config, job.location, memo, progress)?;
+fn inputs_are_as_before(job: &Job<'_>, cache: &FingerprintCache, progress: &Progress) -> anyhow::Result<()> {
+    let now = gather(job.config, job.location, cache, progress)?;
     let mut changed =
         job.inputs.iter().zip(&now).filter(|(before, now)| before.fingerprint != now.fingerprint);
     if let Some((input, _)) = changed.next() {
@@ -261,7 +262,7 @@ fn inputs_are_as_before(job: &Job<'_>, memo: &Memo, progress: &Progress) -> anyh
     for input in job.config.stage().inputs() {
         let folder = job.location.folder(input.name);
         let Ok(Some(record)) = Record::read(&folder) else { continue };
-        if let Some(reason) = damage(&folder, &record, memo, progress)?.first() {
+        if let Some(reason) = damage(&folder, &record, cache, progress)?.first() {
             bail!("its input `{}` ({}) changed while it was read: {reason}", input.key, input.name.as_str());
         }
     }
@@ -340,4 +341,18 @@ fn record(
         not_checked,
         equal,
     })
+}
+
+/// How a stage that ran compares with the paper: by its settings, then by what it found itself.
+fn compared(config: &StageConfig, found: Comparison) -> anyhow::Result<Comparison> {
+    let (kind, stage) = (config.kind(), config.stage());
+    let ours = match stage.settings()? {
+        Some(settings) => settings,
+        None => serde_json::to_value(config)?.get(kind.name).cloned().unwrap_or_default(),
+    };
+    let papers = stage.papers()?;
+    let keys: Vec<&str> = kind.keys().iter().map(|key| key.key.as_str()).collect();
+    let mut comparison = of_keys(&keys, kind.paper, &ours, &papers)?;
+    comparison.join(found);
+    Ok(comparison)
 }
