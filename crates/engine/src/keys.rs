@@ -137,6 +137,29 @@ impl Key {
         takes(&self.schema)
     }
 
+    /// What is expected and found where a setting is out of the key's range; none for one that is not there.
+    pub(crate) fn out_of_range(&self, setting: &Value) -> Option<String> {
+        let schema = &self.schema;
+        let is_whole = kind(schema) == "integer";
+        let bound = |name: &str| schema[name].as_f64();
+        let number = match shortest(schema, setting).as_f64() {
+            Some(number) => number,
+            // NaN and the infinities, which JSON does not have.
+            None if schema["type"] == "number" => f64::NAN,
+            None => return None,
+        };
+        let is_one_of = schema["enum"]
+            .as_array()
+            .is_none_or(|names| names.iter().any(|name| name.as_f64() == Some(number)));
+        let is_within = !number.is_nan()
+            && bound("minimum").is_none_or(|low| number >= low)
+            && bound("exclusiveMinimum").is_none_or(|low| number > low)
+            && bound("maximum").is_none_or(|high| number <= high)
+            && bound("exclusiveMaximum").is_none_or(|high| number < high);
+        let found = if is_whole { setting.to_string() } else { number.to_string() };
+        (!is_one_of || !is_within).then(|| format!("expected {}, found {found}", self.takes()))
+    }
+
     /// Its default as TOML; empty where there is none.
     pub fn default_text(&self) -> String {
         match &self.default {
@@ -335,6 +358,23 @@ mod tests {
         ] {
             assert_eq!(takes(&schema), words, "{schema}");
         }
+    }
+
+    #[test]
+    fn settings_are_held_against_their_ranges() {
+        let told = |schema: Value, setting: Value| {
+            let (key, meaning) = ("x".to_owned(), String::new());
+            Key { key, meaning, default: KeyDefault::Optional, schema }.out_of_range(&setting)
+        };
+        let share = || json!({"type": "number", "format": "float", "exclusiveMinimum": 0.0, "maximum": 0.95});
+        assert_eq!(told(share(), json!(f64::from(0.95_f32))), None);
+        assert_eq!(told(share(), json!(0.0)).unwrap(), "expected number in (0, 0.95], found 0");
+        assert_eq!(told(share(), Value::Null).unwrap(), "expected number in (0, 0.95], found NaN");
+        let count = || json!({"type": ["integer", "null"], "minimum": 2, "maximum": 100});
+        assert_eq!((told(count(), Value::Null), told(count(), json!(2))), (None, None));
+        assert_eq!(told(count(), json!(101)).unwrap(), "expected 2 to 100, found 101");
+        let channels = json!({"type": "integer", "minimum": 0, "enum": [1, 3]});
+        assert_eq!(told(channels, json!(2)).unwrap(), "expected 1 or 3, found 2");
     }
 
     #[test]

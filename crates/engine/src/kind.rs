@@ -12,7 +12,7 @@ use toml::de::ValueDeserializer;
 
 use crate::keys::{self, Key, KeyDefault, Names};
 use crate::paper::{Stated, covers};
-use crate::stage::{Facts, Stage};
+use crate::stage::{ConfigProblem, Facts, Stage};
 use crate::suggest::shell_quoted;
 
 /// A stage kind, as far as it does not depend on a configuration.
@@ -154,6 +154,17 @@ impl StageConfig {
     /// The adapter.
     pub fn stage(&self) -> &dyn Stage {
         &*self.stage
+    }
+
+    /// Values out of range: by the ranges of the keys, and where these are kept, by what the stage itself finds.
+    pub fn problems(&self) -> Vec<ConfigProblem> {
+        let settings = self.stage.to_json().unwrap_or_default();
+        let wrong = |key: &Key| {
+            let setting = settings.pointer(&format!("/{}", key.key.replace('.', "/")))?;
+            Some(ConfigProblem { key: key.key.clone(), message: key.out_of_range(setting)? })
+        };
+        let found: Vec<ConfigProblem> = self.kind.keys().iter().filter_map(wrong).collect();
+        if found.is_empty() { self.stage.problems() } else { found }
     }
 
     /// The kinds that it is one of.

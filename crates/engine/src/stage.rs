@@ -133,7 +133,7 @@ pub trait Stage: Settings + fmt::Debug + Send + Sync {
         None
     }
 
-    /// Values out of range.
+    /// What is wrong with its settings, beside values out of the ranges that its configuration's schema gives.
     fn problems(&self) -> Vec<ConfigProblem> {
         Vec::new()
     }

@@ -115,15 +115,8 @@ impl Stage for Arithmetic {
     }
 
     fn problems(&self) -> Vec<ConfigProblem> {
-        let message = format!("expected a number from 0 to 2, found {}", self.noise);
-        let noise =
-            (!(0.0..=2.0).contains(&self.noise)).then(|| ConfigProblem { key: "noise".to_owned(), message });
-        let mut problems: Vec<ConfigProblem> = noise.into_iter().collect();
-        if self.waits_for().is_none() {
-            let lists = [empty_list("a", &self.a), empty_list("b", &self.b), empty_list("c", &self.c)];
-            problems.extend(lists.into_iter().flatten());
-        }
-        problems
+        let lists = [empty_list("a", &self.a), empty_list("b", &self.b), empty_list("c", &self.c)];
+        lists.into_iter().filter(|_| self.waits_for().is_none()).flatten().collect()
     }
 
     fn waits_for(&self) -> Option<Picks<'_>> {

@@ -197,16 +197,6 @@ pub(crate) fn listed(picks: &[usize]) -> String {
     }
 }
 
-/// A number out of its range.
-pub(crate) fn out_of_range(
-    key: &str,
-    found: usize,
-    range: std::ops::RangeInclusive<usize>,
-) -> Option<ConfigProblem> {
-    let message = format!("expected {} to {}, found {found}", range.start(), range.end());
-    (!range.contains(&found)).then(|| ConfigProblem { key: key.to_owned(), message })
-}
-
 /// A list of samples that must not be empty.
 pub(crate) fn empty_list(key: &str, picks: &[usize]) -> Option<ConfigProblem> {
     let message = "expected at least one number of a sample".to_owned();

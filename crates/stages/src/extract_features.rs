@@ -35,6 +35,7 @@ pub(crate) struct ExtractFeatures {
     held_out: Option<HeldOut>,
     /// Pictures at a time; features do not depend on it.
     #[serde(default = "batch_size")]
+    #[schemars(range(min = 1))]
     batch_size: usize,
     /// Use a discriminator of the same sizes with random weights: the baseline that training has to beat.
     #[serde(default)]
@@ -143,9 +144,6 @@ impl Stage for ExtractFeatures {
         }
         if self.untrained && self.model.is_none() {
             problems.push(problem("untrained", "needs `model`, whose sizes it takes"));
-        }
-        if self.batch_size == 0 {
-            problems.push(problem("batch_size", "expected at least 1, found 0"));
         }
         problems
     }

@@ -6,7 +6,7 @@ use anyhow::bail;
 use dcgan_engine::context::Context;
 use dcgan_engine::kind::{ConfigType, Kind, Traits};
 use dcgan_engine::paper::{Comparison, no_bearing};
-use dcgan_engine::stage::{Artifact, ConfigProblem, Input, InputRef, Outcome, Stage};
+use dcgan_engine::stage::{Artifact, Input, InputRef, Outcome, Stage};
 use dcgan_eval::FeatureSet;
 use dcgan_files::csv::field;
 use schemars::JsonSchema;
@@ -59,12 +59,6 @@ impl Stage for FeaturesToCsv {
 
     fn yields(&self) -> Vec<Artifact> {
         Vec::new()
-    }
-
-    fn problems(&self) -> Vec<ConfigProblem> {
-        let message = "expected at least 1 row, found 0".to_owned();
-        let wrong = (self.limit == Some(0)).then(|| ConfigProblem { key: "limit".to_owned(), message });
-        wrong.into_iter().collect()
     }
 
     fn bytes_needed(&self, ctx: &Context<'_>) -> anyhow::Result<Option<u64>> {

@@ -24,7 +24,7 @@ use serde_json::json;
 use crate::artifact;
 use crate::device;
 use crate::drawing::{Drawn, Weights};
-use crate::drawing::{DrawnBy, inferred, load_generator, out_of_range, sampler, write_figures, z_of};
+use crate::drawing::{DrawnBy, inferred, load_generator, sampler, write_figures, z_of};
 use crate::lineage::{self, LSUN};
 
 /// A way to find an object without hand-drawn boxes.
@@ -164,9 +164,6 @@ impl Stage for Forget {
 
     fn problems(&self) -> Vec<ConfigProblem> {
         let mut problems = ConfigProblem::of("forgetting", self.forgetting.validate());
-        problems.extend(out_of_range("n_measured", self.n_measured, 1..=8192));
-        problems.extend(out_of_range("n_controls", self.n_controls, 2..=1000));
-        problems.extend(out_of_range("n_shown", self.n_shown, 1..=256));
         if self.boxes.is_none() && self.rule.is_none() {
             let message = "expected `boxes`, a CSV, or a `rule` that finds them".to_owned();
             problems.push(ConfigProblem { key: "boxes".to_owned(), message });

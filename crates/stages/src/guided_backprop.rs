@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use crate::artifact;
-use crate::drawing::{out_of_range, write_figures};
+use crate::drawing::write_figures;
 use crate::known::{known, unlike};
 use crate::lineage::{self, LSUN, data_name};
 
@@ -98,13 +98,6 @@ impl Stage for GuidedBackprop {
         let wrong = |key: &str, images: &Input| unlike(key, known(of, images), side, &network);
         let statistics = self.statistics.as_ref().and_then(|images| wrong("statistics", images));
         wrong("images", &self.images).into_iter().chain(statistics).collect()
-    }
-
-    fn problems(&self) -> Vec<ConfigProblem> {
-        [out_of_range("n_features", self.n_features, 1..=64), out_of_range("top_k", self.top_k, 1..=64)]
-            .into_iter()
-            .flatten()
-            .collect()
     }
 
     fn seed(&self) -> Option<u64> {

@@ -20,7 +20,7 @@ use serde_json::json;
 use crate::artifact;
 use crate::device;
 use crate::drawing::{Weights, Z};
-use crate::drawing::{folder_in, load_generator, out_of_range, sampler};
+use crate::drawing::{folder_in, load_generator, sampler};
 use crate::known::known;
 use crate::pages::{Grid, PICK_PAGE, boxes_page, pick_page};
 
@@ -138,17 +138,6 @@ impl Stage for Sample {
         );
         let wrong = || ConfigProblem { key: "sorted_by".to_owned(), message };
         (drawn != taken).then(wrong).into_iter().collect()
-    }
-
-    fn problems(&self) -> Vec<ConfigProblem> {
-        let n_images = self.n_images.unwrap_or(N_IMAGES);
-        [
-            out_of_range("n_images", n_images, 1..=MAX_IMAGES),
-            out_of_range("n_columns", self.n_columns, 1..=MAX_IMAGES),
-        ]
-        .into_iter()
-        .flatten()
-        .collect()
     }
 
     fn seed(&self) -> Option<u64> {

@@ -13,8 +13,7 @@ use serde_json::json;
 use crate::artifact;
 use crate::drawing::{Drawn, Weights, Z};
 use crate::drawing::{
-    DrawnBy, ask_for, empty_list, inferred, listed, load_generator, out_of_range, picked_z, sampler,
-    write_figures,
+    DrawnBy, ask_for, empty_list, inferred, listed, load_generator, picked_z, sampler, write_figures,
 };
 use crate::lineage::{self, FACES};
 use crate::pages::PICK_PAGE;
@@ -112,16 +111,8 @@ impl Stage for Turn {
     }
 
     fn problems(&self) -> Vec<ConfigProblem> {
-        let message = format!("expected a number above 0 and up to 10, found {}", self.reach);
-        let reach = (!(self.reach > 0.0 && self.reach <= 10.0))
-            .then(|| ConfigProblem { key: "reach".to_owned(), message });
         let lists = [empty_list("left", &self.left), empty_list("right", &self.right)];
-        let lists = lists.into_iter().filter(|_| self.waits_for().is_none()).flatten();
-        [out_of_range("n_rows", self.n_rows, 1..=100), out_of_range("n_steps", self.n_steps, 2..=100), reach]
-            .into_iter()
-            .flatten()
-            .chain(lists)
-            .collect()
+        lists.into_iter().filter(|_| self.waits_for().is_none()).flatten().collect()
     }
 
     fn waits_for(&self) -> Option<Picks<'_>> {

@@ -12,9 +12,7 @@ use serde_json::json;
 
 use crate::artifact;
 use crate::drawing::{Drawn, Weights, Z};
-use crate::drawing::{
-    DrawnBy, inferred, listed, load_generator, out_of_range, picked_z, sampler, write_figures,
-};
+use crate::drawing::{DrawnBy, inferred, listed, load_generator, picked_z, sampler, write_figures};
 use crate::lineage::{self, LSUN};
 
 /// From where to where, and how.
@@ -106,13 +104,7 @@ impl Stage for Walk {
 
     fn problems(&self) -> Vec<ConfigProblem> {
         let problem = |message: &str| ConfigProblem { key: "picks".to_owned(), message: message.to_owned() };
-        let mut problems: Vec<ConfigProblem> = [
-            out_of_range("n_points", self.n_points, 2..=100),
-            out_of_range("n_steps", self.n_steps, 2..=100),
-        ]
-        .into_iter()
-        .flatten()
-        .collect();
+        let mut problems = Vec::new();
         match (&self.samples, self.picks.len()) {
             (None, 0) => {}
             (None, _) => problems.push(problem("needs `samples`, whose pictures it counts")),

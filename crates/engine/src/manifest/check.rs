@@ -17,7 +17,7 @@ pub(crate) fn check(manifest: &Manifest, ids: &[String], problems: &mut Vec<Prob
         manifest.stages.iter().map(|stage| (stage.id.as_str(), stage)).collect();
     for stage in &manifest.stages {
         check_inputs(manifest, stage, &known, &by_id, problems);
-        for problem in stage.config.stage().problems() {
+        for problem in stage.config.problems() {
             let key = stage.places.named(&problem.key, &problem.message);
             let location = stage.places.of(&key);
             problems.push(Problem::new(location, problem.message).in_stage(&stage.id).at_key(key));

@@ -125,7 +125,7 @@ pub(super) fn check_arguments(
         let key = named_in(&problem.message, &problem.key, given).unwrap_or(&problem.key).to_owned();
         Problem::new(place_of(&key, sources, arguments), problem.message).at_key(key)
     };
-    let list: Vec<Problem> = config.stage().problems().into_iter().map(problem).collect();
+    let list: Vec<Problem> = config.problems().into_iter().map(problem).collect();
     if list.is_empty() { Ok(()) } else { Err(Problems { list, is_usage: true }) }
 }
 
