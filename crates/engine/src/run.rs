@@ -22,6 +22,7 @@ use crate::manifest::{Manifest, Problems};
 use crate::parallel::{self, Outcome, Policy};
 use crate::plan::{Ahead, Assessment, Planner, State, force};
 use crate::progress::Progress;
+use crate::record::Record;
 use crate::run_stage::{CPU, Job, execute, restore};
 use crate::selection::{Selection, indices, selected};
 use crate::staleness::Reason;
@@ -299,13 +300,17 @@ fn run_one(
     journal.started(&stage.id, version.as_ref());
     say_why(progress, label, stage.config.kind().name, &assessment);
     let record = execute(job, &planner.cache, progress)?;
+    say_done(progress, label, &path, &record);
+    Ok(Done::Ran)
+}
+
+fn say_done(progress: &Progress, label: &str, folder: &Path, record: &Record) {
     progress.note(format_args!("{label}: done in {}", duration(record.seconds)));
     progress.detail(format_args!("  metrics {}", short_figures(&record.metrics)));
     for (file, output) in &record.outputs {
-        let file = path_of(&path, file);
+        let file = path_of(folder, file);
         progress.detail(format_args!("  wrote {} ({})", file.display(), counted(output.bytes, "byte")));
     }
-    Ok(Done::Ran)
 }
 
 /// Puts a kept version in the stage's place; false where it is another stage's and cannot be used.

@@ -6,7 +6,7 @@ use dcgan_engine::memory::high_water_mark;
 use dcgan_engine::progress::Progress;
 use dcgan_engine::record::Environment;
 use dcgan_engine::suggest::{nearest, quoted};
-use dcgan_gan::train::{TrainConfig, Trainer};
+use dcgan_gan::train::{TrainConfig, TrainSettings, Trainer};
 use dcgan_gan::{Architecture, ArchitectureName, Discriminator, FeatureExtractor};
 use dcgan_images::{ImageStore, Picture, StoreDescription, StoreWriter};
 use dcgan_nn::candle::{Device, Tensor};
@@ -133,18 +133,7 @@ pub fn bench(options: &BenchOptions, progress: &Progress) -> anyhow::Result<Benc
     };
     match options.kind {
         BenchKind::Train => {
-            let mut trainer = Trainer::new(&settings, &device)?;
-            let real = to_activations(store.pixels(), [batch, store.channels(), size, size], &device)?;
-            let mut update = |discriminator: bool| {
-                measure(n_steps, progress, &mut || {
-                    match discriminator {
-                        true => drop(trainer.update_discriminator(&real, device.is_cpu())?),
-                        false => drop(trainer.update_generator(device.is_cpu())?),
-                    }
-                    Ok(device.synchronize()?)
-                })
-            };
-            let (d, g) = (update(true)?, update(false)?);
+            let (d, g) = seconds_of_updates(&settings, &store, n_steps, &device, progress)?;
             result.d_update_ms = Some(1e3 * d);
             result.g_update_ms = Some(1e3 * g);
             result.train_images_per_s = Some(2.0 * batch as f64 / (d + g));
@@ -162,6 +151,29 @@ pub fn bench(options: &BenchOptions, progress: &Progress) -> anyhow::Result<Benc
     result.gemm_gflops = gemm_gflops(&device, progress)?;
     result.share_of_gemm = result.gflops / result.gemm_gflops;
     Ok(result)
+}
+
+/// Seconds for an update of D and one of G on all pictures of a store in one minibatch.
+fn seconds_of_updates(
+    settings: &TrainSettings,
+    store: &ImageStore,
+    n_steps: usize,
+    device: &Device,
+    progress: &Progress,
+) -> anyhow::Result<(f64, f64)> {
+    let mut trainer = Trainer::new(settings, device)?;
+    let size = settings.architecture.discriminator().image_size;
+    let real = to_activations(store.pixels(), [store.len(), store.channels(), size, size], device)?;
+    let mut update = |discriminator: bool| {
+        measure(n_steps, progress, &mut || {
+            match discriminator {
+                true => drop(trainer.update_discriminator(&real, device.is_cpu())?),
+                false => drop(trainer.update_generator(device.is_cpu())?),
+            }
+            Ok(device.synchronize()?)
+        })
+    };
+    Ok((update(true)?, update(false)?))
 }
 
 /// Seconds for the features of all pictures of a store in one batch.

@@ -21,11 +21,10 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use crate::artifact;
-use crate::device;
 use crate::drawing::{Drawn, Weights};
 use crate::drawing::{DrawnBy, inferred, load_generator, sampler, write_figures, z_of};
 use crate::lineage::{self, LSUN};
+use crate::{artifact, device};
 
 /// A way to find an object without hand-drawn boxes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
