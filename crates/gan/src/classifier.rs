@@ -273,14 +273,8 @@ impl Classifier {
     /// # Errors
     /// Where the file cannot be read, is no classifier, or a tensor is missing or has another shape.
     pub fn load(path: &Path, device: &Device) -> Result<Self> {
-        let (config, checkpoint): (crate::DiscriminatorConfig, _) = parameters::load(NETWORK, path, device)?;
-        if !config.is_sound() {
-            return Err(GanError::File {
-                path: path.to_path_buf(),
-                expected: format!("a {NETWORK} of possible sizes"),
-                found: format!("{config:?}"),
-            });
-        }
+        let (config, checkpoint) =
+            parameters::load(NETWORK, path, device, crate::DiscriminatorConfig::is_sound)?;
         let mut statistics = vec![None];
         for (i, layer) in config.layers.iter().enumerate().skip(1) {
             let values = |name: &str| -> Result<Vec<f64>> {

@@ -12,7 +12,7 @@ use dcgan_nn::{
 };
 
 use crate::{
-    DiscriminatorConfig, GanError, IMAGE_CHANNELS, LEAKY_SLOPE, Result,
+    DiscriminatorConfig, IMAGE_CHANNELS, LEAKY_SLOPE, Result,
     parameters::{self, Kind, Parameters, Source},
 };
 
@@ -39,14 +39,7 @@ impl Discriminator {
     /// # Errors
     /// Where the file cannot be read, is no discriminator, or a tensor is missing or has another shape.
     pub fn load(path: &Path, device: &Device) -> Result<Self> {
-        let (config, checkpoint): (DiscriminatorConfig, _) = parameters::load(NETWORK, path, device)?;
-        if !config.is_sound() {
-            return Err(GanError::File {
-                path: path.to_path_buf(),
-                expected: format!("a {NETWORK} of possible sizes"),
-                found: format!("{config:?}"),
-            });
-        }
+        let (config, checkpoint) = parameters::load(NETWORK, path, device, DiscriminatorConfig::is_sound)?;
         Self::from_checkpoint(config, &checkpoint, path, "")
     }
 
@@ -61,18 +54,13 @@ impl Discriminator {
 
     fn build(config: DiscriminatorConfig, mut source: Source) -> Result<Self> {
         let mut parameters = Parameters::default();
-        let mut make = |name: &str, shape: &[usize], kind| parameters.make(&mut source, name, shape, kind);
         let mut layers = Vec::new();
         let mut channels = IMAGE_CHANNELS;
         for (i, layer) in config.layers.iter().enumerate() {
             let shape = [config.kernel, config.kernel, channels, layer.channels];
-            let kernel = make(&format!("conv{i}.kernel"), &shape, Kind::Weight)?;
-            let c = [layer.channels];
+            let kernel = parameters.make(&mut source, &format!("conv{i}.kernel"), &shape, Kind::Weight)?;
             let norm = match i > 0 {
-                true => Some((
-                    make(&format!("conv{i}.gain"), &c, Kind::Gain)?,
-                    make(&format!("conv{i}.bias"), &c, Kind::Bias)?,
-                )),
+                true => Some(parameters.make_norm(&mut source, &format!("conv{i}"), layer.channels)?),
                 false => None,
             };
             let convolution =
@@ -83,7 +71,7 @@ impl Discriminator {
         }
         let units = channels * config.last_size() * config.last_size();
         if config.head {
-            let kernel = make("head.weight", &[units, 1], Kind::Weight)?;
+            let kernel = parameters.make(&mut source, "head.weight", &[units, 1], Kind::Weight)?;
             layers.push(Layer { map: Map::Linear, kernel, norm: None, activation: Activation::Leaky(1.0) });
         }
         Ok(Self { config, layers, parameters })
@@ -143,11 +131,9 @@ impl Discriminator {
     /// # Errors
     /// Where the pictures do not fit, or the network has no head.
     pub(crate) fn logits_with(&self, x: &Tensor, given: &[Option<Statistics>]) -> Result<Tensor> {
-        let mut x = x.clone();
-        for (i, layer) in self.layers()?.iter().enumerate() {
-            x = layer.output(&x, given.get(i).and_then(Option::as_ref))?;
-        }
-        Ok(x)
+        let mut layers = self.layers()?.iter().enumerate();
+        layers
+            .try_fold(x.clone(), |x, (i, layer)| Ok(layer.output(&x, given.get(i).and_then(Option::as_ref))?))
     }
 
     /// The batch's own statistics at every convolution (none at the first), each layer normalised by them.

@@ -12,7 +12,7 @@ use dcgan_nn::{
 };
 
 use crate::{
-    BASE_SIZE, GanError, GeneratorConfig, Result,
+    BASE_SIZE, GeneratorConfig, Result,
     parameters::{self, Kind, Parameters, Source},
 };
 
@@ -41,14 +41,7 @@ impl Generator {
     /// # Errors
     /// Where the file cannot be read, is no generator, or a tensor is missing or has another shape.
     pub fn load(path: &Path, device: &Device) -> Result<Self> {
-        let (config, checkpoint): (GeneratorConfig, _) = parameters::load(NETWORK, path, device)?;
-        if !config.is_sound() {
-            return Err(GanError::File {
-                path: path.to_path_buf(),
-                expected: format!("a {NETWORK} of possible sizes"),
-                found: format!("{config:?}"),
-            });
-        }
+        let (config, checkpoint) = parameters::load(NETWORK, path, device, GeneratorConfig::is_sound)?;
         Self::from_checkpoint(config, &checkpoint, path, "")
     }
 
@@ -64,22 +57,16 @@ impl Generator {
     fn build(config: GeneratorConfig, mut source: Source) -> Result<Self> {
         let mut parameters = Parameters::default();
         let units = config.base_channels * BASE_SIZE * BASE_SIZE;
-        let mut make = |name: &str, shape: &[usize], kind| parameters.make(&mut source, name, shape, kind);
-        let kernel = make("project.weight", &[config.nz, units], Kind::Weight)?;
-        let norm =
-            Some((make("project.gain", &[units], Kind::Gain)?, make("project.bias", &[units], Kind::Bias)?));
+        let kernel = parameters.make(&mut source, "project.weight", &[config.nz, units], Kind::Weight)?;
+        let norm = Some(parameters.make_norm(&mut source, "project", units)?);
         let relu = Activation::Leaky(0.0);
         let mut layers = vec![Layer { map: Map::Linear, kernel, norm, activation: relu }];
         let mut channels = config.base_channels;
         for (i, layer) in config.layers.iter().enumerate() {
             let shape = [config.kernel, config.kernel, layer.channels, channels];
-            let kernel = make(&format!("deconv{i}.kernel"), &shape, Kind::Weight)?;
-            let c = [layer.channels];
+            let kernel = parameters.make(&mut source, &format!("deconv{i}.kernel"), &shape, Kind::Weight)?;
             let norm = match i + 1 < config.layers.len() {
-                true => Some((
-                    make(&format!("deconv{i}.gain"), &c, Kind::Gain)?,
-                    make(&format!("deconv{i}.bias"), &c, Kind::Bias)?,
-                )),
+                true => Some(parameters.make_norm(&mut source, &format!("deconv{i}"), layer.channels)?),
                 false => None,
             };
             let transposed = Some(layer.stride - 1);

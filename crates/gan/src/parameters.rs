@@ -59,6 +59,17 @@ impl Parameters {
         Ok(var.into_inner())
     }
 
+    /// Gain and bias of `c` channels.
+    pub(crate) fn make_norm(
+        &mut self,
+        source: &mut Source,
+        name: &str,
+        c: usize,
+    ) -> Result<(Tensor, Tensor)> {
+        let mut make = |part: &str, kind| self.make(source, &format!("{name}.{part}"), &[c], kind);
+        Ok((make("gain", Kind::Gain)?, make("bias", Kind::Bias)?))
+    }
+
     pub(crate) fn vars(&self) -> &[(String, Var)] {
         &self.vars
     }
@@ -90,25 +101,30 @@ pub(crate) fn save(
     Ok(checkpoint.save(path)?)
 }
 
-/// Reads a file that [`save`] wrote for the same kind of network.
-pub(crate) fn load<C: serde::de::DeserializeOwned>(
+/// Reads a file that [`save`] wrote for the same kind of network, of sizes that `is_sound` takes.
+pub(crate) fn load<C: serde::de::DeserializeOwned + std::fmt::Debug>(
     network: &str,
     path: &Path,
     device: &Device,
+    is_sound: fn(&C) -> bool,
 ) -> Result<(C, Checkpoint)> {
     let checkpoint = Checkpoint::load(path, device)?;
-    let wrong = |found: String| GanError::File {
+    let expected = |what: &str, found| GanError::File {
         path: path.to_path_buf(),
-        expected: format!("a {network} with its configuration"),
+        expected: format!("a {network} {what}"),
         found,
     };
+    let wrong = |found| expected("with its configuration", found);
     match checkpoint.metadata("network") {
         Some(found) if found == network => {}
         found => return Err(wrong(format!("network {found:?}"))),
     }
     let config = checkpoint.metadata("config").unwrap_or_default();
     let config = serde_json::from_str(config).map_err(|e| wrong(e.to_string()))?;
-    Ok((config, checkpoint))
+    match is_sound(&config) {
+        true => Ok((config, checkpoint)),
+        false => Err(expected("of possible sizes", format!("{config:?}"))),
+    }
 }
 
 /// Plain structs of numbers and strings always have a JSON form; the error is kept all the same.
