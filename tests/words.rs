@@ -16,17 +16,6 @@ fn dcgan(place: &Place, arguments: &[&str]) -> Command {
     command
 }
 
-/// A folder of `n` pictures of 40×32 pixels.
-fn pictures(place: &Place, folder: &str, n: u8) {
-    std::fs::create_dir_all(place.path(folder)).unwrap();
-    for k in 0..n {
-        let picture = image::RgbImage::from_fn(40, 32, |x, y| {
-            image::Rgb([k.wrapping_mul(7), (x * 5) as u8, (y * 7) as u8])
-        });
-        picture.save(place.path(folder).join(format!("{k:03}.png"))).unwrap();
-    }
-}
-
 #[test]
 #[cfg(target_os = "linux")]
 fn a_run_goes_on_where_stderr_cannot_be_written() {
@@ -36,7 +25,7 @@ fn a_run_goes_on_where_stderr_cannot_be_written() {
         dcgan(&place, &["run", "m.toml", "-v"]).stderr(full()).stdout(Stdio::null()).status().unwrap();
     assert_eq!(status.code(), Some(0));
     assert!(place.path("runs/small/report/report.html").exists());
-    // A failure is told by the exit code alone.
+    // Only the exit code shows a failure.
     let status = dcgan(&place, &["run", "gone.toml"]).stderr(full()).status().unwrap();
     assert_eq!(status.code(), Some(1));
     let status = dcgan(&place, &["fly"]).stderr(full()).status().unwrap();
@@ -97,7 +86,7 @@ fn nothing_steers_the_terminal() {
         let output = place.dcgan(arguments).assert().failure().get_output().clone();
         told.push(String::from_utf8(output.stderr).unwrap());
     }
-    pictures(&place, "photos", 3);
+    place.pictures("photos", 3);
     std::fs::write(place.path(&format!("photos/{red}.png")), "no picture").unwrap();
     let out = place
         .dcgan(&["stage", "import_images", "--out", red, "source.folder.path=photos"])
@@ -115,7 +104,7 @@ fn nothing_steers_the_terminal() {
 fn text_is_text_where_text_is_wanted() {
     let place = Place::new(SMALL);
     for name in ["2024", "1e5", "true", "[a] trip", "2024-05-01", "0x10"] {
-        pictures(&place, name, 2);
+        place.pictures(name, 2);
         let told = place.stdout(&[
             "stage",
             "import_images",
@@ -133,7 +122,7 @@ fn text_is_text_where_text_is_wanted() {
     let manifest = "name = \"v\"\n[vars]\nyear = 2024\n[[stage]]\nid = \"a\"\n[stage.import_images]\nsource.folder.path = \"${year}\"\n";
     std::fs::write(place.path("v.toml"), manifest).unwrap();
     place.stderr(&["check", "v.toml"]);
-    // What is written without quotes in a manifest is told so.
+    // What is written without quotes in a manifest is an error that says so.
     std::fs::write(place.path("w.toml"), manifest.replace("\"${year}\"", "2024")).unwrap();
     let told = place.fails(1, &["check", "w.toml"]);
     assert!(told.contains("w.toml:7:") && told.contains("expected text in quotes"), "{told}");
@@ -143,7 +132,7 @@ fn text_is_text_where_text_is_wanted() {
 #[cfg(unix)]
 fn the_home_folder_is_found() {
     let place = Place::new("");
-    pictures(&place, "home/photos", 2);
+    place.pictures("home/photos", 2);
     let home = place.path("home");
     let import = |arguments: &[&str]| {
         let all = [&["stage", "import_images"], arguments].concat();
@@ -165,7 +154,7 @@ fn the_home_folder_is_found() {
 #[test]
 fn what_was_meant_is_said() {
     let place = Place::new(SMALL);
-    pictures(&place, "photos", 2);
+    place.pictures("photos", 2);
     std::fs::copy(place.path("photos/000.png"), place.path("x.jpg")).unwrap();
     std::fs::create_dir_all(place.path("data")).unwrap();
     std::fs::write(place.path("set.tar"), "").unwrap();
@@ -273,111 +262,9 @@ fn a_wrong_value_of_set_is_blamed_on_set() {
 }
 
 #[test]
-fn what_cannot_fit_is_found_before_the_first_stage() {
-    let place = Place::new("");
-    pictures(&place, "photos", 40);
-    let stage = |id: &str, rest: &str| format!("[[stage]]\nid = \"{id}\"\n{rest}\n");
-    let shapes = stage("shapes", "[stage.synthesize.shapes]\nn_train = 50\nn_test = 20");
-    let set = |split: &str| {
-        stage(
-            split,
-            &format!(
-                "[stage.import_images]\nfrom = \"shapes\"\nsource.cifar10 = {{ path = \"cifar-10-batches-bin\", split = \"{split}\" }}"
-            ),
-        )
-    };
-    let train =
-        |images: &str, rest: &str| stage("gan", &format!("[stage.train_gan]\nimages = \"{images}\"\n{rest}"));
-    let own = |resize: &str| {
-        stage(
-            "own",
-            &format!("[stage.import_images]\nsource.folder.path = \"photos\"\nresize = \"{resize}\""),
-        )
-    };
-    let pixels =
-        |of: &str| stage(&format!("{of}-pixels"), &format!("[stage.extract_features]\nimages = \"{of}\""));
-    let cases = [
-        (
-            [shapes.clone(), set("train"), train("train", "training = { architecture = \"faces64\", batch_size = 8 }")].concat(),
-            "stage `gan`, key `images`: expected colour pictures of 64×64, which faces64 takes, found 32×32",
-        ),
-        (
-            [shapes.clone(), set("train"), train("train", "training = { architecture = \"svhn32\" }")].concat(),
-            "stage `gan`, key `training.batch_size`: expected at most the number of pictures, 50, found 64",
-        ),
-        (
-            [own("centre_crop(32)"), train("own", "training = { architecture = \"svhn32\", batch_size = 41 }")].concat(),
-            "key `training.batch_size`: expected at most the number of pictures, 40, found 41",
-        ),
-        (
-            [own("min_resize_centre_crop(64)"), train("own", "training = { architecture = \"svhn32\", batch_size = 8 }")].concat(),
-            "key `images`: expected colour pictures of 32×32, which svhn32 takes, found 64×64",
-        ),
-        (
-            [own("min_resize_centre_crop(16)"), stage("ae", "[stage.train_autoencoder]\nimages = \"own\"\ntraining.batch_size = 8")].concat(),
-            "key `images`: expected square colour pictures of at least 32×32",
-        ),
-        (
-            [own("min_resize_centre_crop(64)"), stage("ae", "[stage.train_autoencoder]\nimages = \"own\"")].concat(),
-            "key `training.batch_size`: expected at most the number of pictures, 40, found 128",
-        ),
-        (
-            [
-                shapes.clone(),
-                set("train"),
-                set("test"),
-                pixels("train"),
-                pixels("test"),
-                stage("svhn", "[stage.svhn_protocol]\ntrain = \"train-pixels\"\ntest = \"test-pixels\"\nprotocol.n_validation = 60"),
-            ]
-            .concat(),
-            "key `protocol.n_validation`: expected fewer than the training pictures, 50",
-        ),
-        (
-            [
-                shapes,
-                set("train"),
-                own("min_resize_centre_crop(64)"),
-                train("train", "training = { architecture = \"svhn32\", batch_size = 8 }"),
-                stage("f", "[stage.extract_features]\nimages = \"own\"\nmodel = \"gan\"\nstatistics = \"train\""),
-            ]
-            .concat(),
-            "stage `f`, key `images`: expected colour pictures of 32×32, which `gan` takes, found 64×64",
-        ),
-    ];
-    for (stages, expected) in cases {
-        std::fs::write(place.path("m.toml"), format!("name = \"m\"\n{stages}")).unwrap();
-        for verb in ["check", "run"] {
-            let told = place.fails(1, &[verb, "m.toml"]);
-            assert!(told.contains(expected), "expected {expected:?} in {told}");
-        }
-        assert!(!place.path("runs").exists());
-    }
-    // A stage alone knows by the store's meta.json.
-    place.stdout(&[
-        "stage",
-        "import_images",
-        "--out",
-        "store",
-        "source.folder.path=photos",
-        "resize=centre_crop(32)",
-    ]);
-    let alone = ["stage", "train_gan", "--out", "o", "images=store"];
-    let told =
-        place.fails(1, &[&alone[..], &["training.architecture=faces64", "training.batch_size=8"]].concat());
-    assert!(
-        told.contains("argument `images=store`") && told.contains("64×64, which faces64 takes, found 32×32"),
-        "{told}"
-    );
-    let told = place.fails(1, &[&alone[..], &["training.architecture=svhn32"]].concat());
-    assert!(told.contains("at most the number of pictures, 40, found 64"), "{told}");
-    assert!(!place.path("o").exists());
-}
-
-#[test]
 fn bad_pictures_are_listed_so_that_no_spreadsheet_runs_their_names() {
     let place = Place::new("");
-    pictures(&place, "photos", 3);
+    place.pictures("photos", 3);
     for name in ["=1+1.png", "+a.png", "-b.png", "@c.png", "d=e.png"] {
         std::fs::write(place.path("photos").join(name), "no picture").unwrap();
     }
@@ -410,7 +297,7 @@ fn figures_are_printed_to_the_digits_that_they_are_worth() {
 #[test]
 fn init_counts_the_pictures() {
     let place = Place::new("");
-    pictures(&place, "photos", 40);
+    place.pictures("photos", 40);
     let told = place.stderr(&["init", "--folder", "photos"]);
     assert!(told.contains("for 40 pictures") && told.contains("--to first-samples"), "{told}");
     assert!(told.contains("warning: photos holds 40 pictures only"), "{told}");

@@ -88,6 +88,17 @@ impl Place {
         self.dir.path().join(relative)
     }
 
+    /// A folder of `n` pictures of 40×32 pixels.
+    pub(crate) fn pictures(&self, folder: &str, n: u8) {
+        std::fs::create_dir_all(self.path(folder)).unwrap();
+        for k in 0..n {
+            let picture = image::RgbImage::from_fn(40, 32, |x, y| {
+                image::Rgb([k.wrapping_mul(7), (x * 5) as u8, (y * 7) as u8])
+            });
+            picture.save(self.path(folder).join(format!("{k:03}.png"))).unwrap();
+        }
+    }
+
     pub(crate) fn folder(&self) -> &Path {
         self.dir.path()
     }

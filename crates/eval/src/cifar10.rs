@@ -6,15 +6,15 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::confusion::Confusion;
-use crate::cross_validation::{CrossValidation, fit_rows};
 use crate::draws::{Draws, stratified_share};
 use crate::error::Result;
 use crate::features::FeatureSet;
-use crate::measure::{Trainer, largest_gap, measure};
+use crate::measure::{measure, measure_all};
 use crate::progress::{Observe, Progress};
-use crate::scorer::{ModelBank, Rows};
+use crate::search::FoldSearch;
 use crate::selection::{SearchPoint, check_count, check_cs, check_gap};
 use crate::statistics::{mean, std_dev};
+use crate::train::Trainer;
 
 /// Settings of the CIFAR-10 protocols.
 ///
@@ -90,8 +90,8 @@ impl Cifar10Protocol {
             .map_err(|error| error.named(train.class_names()))
     }
 
-    fn cross_validation(&self) -> CrossValidation<'_> {
-        CrossValidation {
+    fn search(&self) -> FoldSearch<'_> {
+        FoldSearch {
             cs: &self.cs,
             n_folds: self.n_folds,
             patience: self.patience,
@@ -237,22 +237,12 @@ fn all_labels(
         }
         _ => (0..train.n_rows() as u32).collect(),
     };
-    let (chosen, search_gap) = protocol.cross_validation().choose(train, &rows, progress)?;
+    let (chosen, search_gap) = protocol.search().choose(train, &rows, progress)?;
     let search_seconds = start.elapsed().as_secs_f64();
 
     let start = Instant::now();
-    let (features, labels) = (train.features(), train.labels());
-    let mut worst_gap = 0.0_f64;
-    let mut bank = ModelBank::default();
-    for model in fit_rows(features, labels, &[chosen.c()], protocol.relative_gap, progress)? {
-        worst_gap = largest_gap(model.certificates()).max(worst_gap);
-        bank.push(model);
-    }
-    let mut confusion = Confusion::new(train.n_classes());
-    for of_model in bank.drain(test, Rows::All, train.n_classes(), progress)? {
-        confusion.merge(&of_model);
-    }
-    progress.advance(1)?;
+    let measured = measure_all(train, test, &chosen, protocol.relative_gap, progress)?;
+    let confusion = measured.confusion;
     Ok(AllLabels {
         c: chosen.c(),
         c_at_edge: chosen.at_edge(),
@@ -261,7 +251,7 @@ fn all_labels(
         error_rate: confusion.error_rate(),
         accuracy: 1.0 - confusion.error_rate(),
         confusion: confusion.named(train.class_names()),
-        largest_gap: worst_gap,
+        largest_gap: measured.largest_gap,
         search_gap,
         search_seconds,
         final_seconds: start.elapsed().as_secs_f64(),
@@ -276,7 +266,7 @@ fn few_labels(
     progress: &mut Progress<'_>,
 ) -> Result<FewLabels> {
     let start = Instant::now();
-    let (chosen, search_gap) = protocol.cross_validation().choose(train, &draws.search(0), progress)?;
+    let (chosen, search_gap) = protocol.search().choose(train, &draws.search(0), progress)?;
     let search_seconds = start.elapsed().as_secs_f64();
 
     let start = Instant::now();

@@ -157,7 +157,7 @@ pub enum EvalError {
         /// Its rows in the test set.
         n_rows: usize,
     },
-    /// The labels differ, and there are no names by which the classes could be told.
+    /// The labels differ, and there are no names by which the classes could be matched.
     #[error(
         "{}: expected the labels {expected} as in {}, found {found}; labels are matched by number unless both sets name their \
          classes (classes.json, a JSON list in the order of the labels, beside labels.npy)",

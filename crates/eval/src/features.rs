@@ -102,28 +102,15 @@ impl FeatureSet {
         Ok(Self { class_names: Some(class_names), ..self })
     }
 
-    /// This set, to be measured with what is learned on `train`: its rows with the labels that `train` gives their classes. Where both
-    /// sets name their classes, they are matched by name; else the numbers are taken as they are.
-    ///
-    /// # Errors
-    /// [`EvalError::Unlike`] for another number of columns, [`EvalError::UnknownClass`] for a class of which `train` has no row,
-    /// [`EvalError::OtherLabels`] where one of the sets has no names and the labels that occur are not the same.
-    pub fn in_classes_of(&self, train: &Self) -> Result<Self> {
-        if train.n_columns() != self.n_columns() {
-            return Err(EvalError::Unlike {
-                path: self.path.clone(),
-                reference: train.path.clone(),
-                expected: format!("{} columns", train.n_columns()),
-                found: self.n_columns().to_string(),
-            });
-        }
-        Ok(Self {
+    /// The same rows with other labels, of the classes of `other`.
+    pub(crate) fn relabelled(&self, labels: Vec<usize>, other: &Self) -> Self {
+        Self {
             matrix: self.matrix.clone(),
-            labels: classes::matched(train, self)?,
-            n_classes: train.n_classes,
-            class_names: train.class_names.clone(),
+            labels,
+            n_classes: other.n_classes,
+            class_names: other.class_names.clone(),
             path: self.path.clone(),
-        })
+        }
     }
 
     /// The features, (N, D).

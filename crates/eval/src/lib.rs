@@ -5,6 +5,18 @@
 //!   CIFAR-10 (Table 1), each with an L2-SVM whose C is chosen on training data.
 //! - [`paper`] holds the published rows to stand beside ours.
 //!
+//! The way from features to a table's row goes down this list, and each file uses only those above it:
+//!
+//! | file | does |
+//! | --- | --- |
+//! | `features` | opens the labelled features |
+//! | `draws` | draws rows: validation set, labels, folds |
+//! | `train` | fits machines, on draws or on all rows |
+//! | `scorer`, `confusion` | predicts and counts |
+//! | `search`, `selection` | chooses C on training rows, by cross-validation ([`dcgan_svm`]'s) or on a validation set |
+//! | `measure` | reads the test set, with a C that was chosen |
+//! | `svhn`, `cifar10` | the protocols, and what they report |
+//!
 //! Training data choose, test data only measure: C comes out of a search that is never given the test set, and nothing
 //! reads the test set without it.
 //!
@@ -32,19 +44,21 @@
 mod cifar10;
 mod classes;
 mod confusion;
-mod cross_validation;
 mod draws;
 mod error;
 mod extract;
 mod features;
+mod matching;
 mod measure;
 mod npy;
 pub mod paper;
 mod progress;
 mod scorer;
+mod search;
 mod selection;
 pub mod statistics;
 mod svhn;
+mod train;
 mod writer;
 
 pub use cifar10::{AllLabels, Cifar10Protocol, Cifar10Result, FewLabels, cifar10_protocol};

@@ -1,26 +1,18 @@
-//! Training on draws of rows, and measuring them on a test set with a C that was chosen before.
-
-use std::ops::ControlFlow;
-
-use dcgan_svm::{Certificate, LinearSvc, SharedGram};
-use linfa::ParamGuard;
+//! Measuring on a test set, with a C that was chosen before.
 
 use crate::confusion::Confusion;
-use crate::draws::Draws;
 use crate::error::Result;
 use crate::features::FeatureSet;
 use crate::progress::Progress;
 use crate::scorer::{ModelBank, Rows};
 use crate::selection::Chosen;
+use crate::train::{Trainer, fit_all, largest_gap};
 
-/// Up to this many rows one Gram matrix (8 bytes an entry, 512 MB here) serves all draws or folds.
-pub(crate) const GRAM_ROWS: usize = 8000;
-
-/// What draws reached on the test set.
+/// What machines reached on the test set.
 pub(crate) struct Measured {
-    /// Test error of each draw, in 0..=1.
+    /// Test error of each machine, in 0..=1.
     pub(crate) errors: Vec<f64>,
-    /// Predictions summed over the draws.
+    /// Predictions summed over the machines.
     pub(crate) confusion: Confusion,
     /// Largest relative duality gap left.
     pub(crate) largest_gap: f64,
@@ -34,7 +26,7 @@ pub(crate) fn measure(
     chosen: &Chosen,
     progress: &mut Progress<'_>,
 ) -> Result<Measured> {
-    let (n_draws, n_classes) = (draws.len(), trainer.train.n_classes());
+    let (n_draws, n_classes) = (draws.len(), trainer.train().n_classes());
     let mut measured =
         Measured { errors: Vec::new(), confusion: Confusion::new(n_classes), largest_gap: 0.0 };
     let mut bank = ModelBank::default();
@@ -54,54 +46,26 @@ pub(crate) fn measure(
     Ok(measured)
 }
 
-/// Trains machines on draws of rows.
-pub(crate) struct Trainer<'a> {
-    train: &'a FeatureSet,
+/// Trains one machine on all of `train` and predicts the whole test set with it: a unit of progress.
+pub(crate) fn measure_all(
+    train: &FeatureSet,
+    test: &FeatureSet,
+    chosen: &Chosen,
     relative_gap: f64,
-    /// All rows that can be drawn, ascending, and their inner products.
-    shared: Option<(Vec<u32>, SharedGram)>,
-}
-
-impl<'a> Trainer<'a> {
-    /// Makes ready for `n_draws` of `draws`.
-    ///
-    /// Where the rows that can be drawn are few, their inner products are computed once for all draws; where they are
-    /// many, fits of their own are less work.
-    pub(crate) fn new(
-        train: &'a FeatureSet,
-        draws: &Draws,
-        n_draws: u64,
-        relative_gap: f64,
-        progress: &mut Progress<'_>,
-    ) -> Result<Self> {
-        let rows = draws.drawable();
-        let n_labels = draws.n_labels() as u64;
-        let pays = (rows.len() as u64).pow(2) < n_draws * n_labels.pow(2);
-        let shared = if pays && rows.len() <= GRAM_ROWS {
-            let features = train.gather(&rows)?;
-            let gram = SharedGram::new_observed(features.view(), &mut |_, _| progress.ask())?;
-            Some((rows, gram))
-        } else {
-            None
-        };
-        Ok(Self { train, relative_gap, shared })
+    progress: &mut Progress<'_>,
+) -> Result<Measured> {
+    let n_classes = train.n_classes();
+    let mut measured =
+        Measured { errors: Vec::new(), confusion: Confusion::new(n_classes), largest_gap: 0.0 };
+    let mut bank = ModelBank::default();
+    for model in fit_all(train, &[chosen.c()], relative_gap, progress)? {
+        measured.largest_gap = largest_gap(model.certificates()).max(measured.largest_gap);
+        bank.push(model);
     }
-
-    /// One machine a C, trained on `rows` of one draw.
-    pub(crate) fn fit(&self, rows: &[u32], cs: &[f64]) -> Result<Vec<LinearSvc>> {
-        let features = self.train.gather(rows)?;
-        let labels = self.train.gather_labels(rows);
-        let Some((drawable, gram)) = &self.shared else {
-            let params = LinearSvc::params().relative_gap(self.relative_gap).check()?;
-            return Ok(params.fit_path(features.view(), &labels, cs, &mut |_| ControlFlow::Continue(()))?);
-        };
-        let positions: Vec<usize> =
-            rows.iter().map(|row| drawable.partition_point(|other| other < row)).collect();
-        Ok(gram.subset(&positions)?.fit(features.view(), &labels, cs, self.relative_gap)?)
+    for of_model in bank.drain(test, Rows::All, n_classes, progress)? {
+        measured.errors.push(of_model.error_rate());
+        measured.confusion.merge(&of_model);
     }
-}
-
-/// The largest relative duality gap over a machine's classes.
-pub(crate) fn largest_gap(certificates: &[Certificate]) -> f64 {
-    certificates.iter().map(|certificate| certificate.relative_gap).fold(0.0, f64::max)
+    progress.advance(1)?;
+    Ok(measured)
 }

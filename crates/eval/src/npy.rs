@@ -70,7 +70,7 @@ impl Matrix {
 const CHUNK_BYTES: usize = 64 << 20;
 
 impl Matrix {
-    /// All numbers rounded to bf16, row by row. `path` is the matrix's file, which is read rather than looked at through the
+    /// All numbers rounded to bf16, row by row. `path` is the matrix's file, which is read rather than accessed through the
     /// map, whose pages would count against the memory that this is to spare.
     pub(crate) fn to_bf16(&self, path: &Path) -> Result<Vec<bf16>> {
         let mut rounded = room(path, self.n_rows * self.n_columns)?;
@@ -244,8 +244,8 @@ mod tests {
 
     #[test]
     fn memory_that_cannot_be_had_is_an_error() {
-        let told = room::<f32>(Path::new("features.npy"), usize::MAX / 8).unwrap_err().to_string();
-        assert!(told.starts_with("features.npy: expected "), "{told}");
-        assert!(told.ends_with("bytes of memory to be had, found too little"), "{told}");
+        let message = room::<f32>(Path::new("features.npy"), usize::MAX / 8).unwrap_err().to_string();
+        assert!(message.starts_with("features.npy: expected "), "{message}");
+        assert!(message.ends_with("bytes of memory to be had, found too little"), "{message}");
     }
 }

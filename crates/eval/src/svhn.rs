@@ -9,11 +9,12 @@ use crate::confusion::Confusion;
 use crate::draws::Draws;
 use crate::error::Result;
 use crate::features::FeatureSet;
-use crate::measure::{Trainer, largest_gap, measure};
+use crate::measure::measure;
 use crate::progress::{Observe, Progress};
-use crate::scorer::{ModelBank, Rows};
-use crate::selection::{Chosen, SearchPoint, check_count, check_cs, check_gap};
+use crate::search::DrawSearch;
+use crate::selection::{SearchPoint, check_count, check_cs, check_gap};
 use crate::statistics::{INTERVAL_DEVIATIONS, mean, std_dev};
+use crate::train::Trainer;
 
 /// Settings of the SVHN protocol; the default is the paper's (section 5.2).
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -143,7 +144,8 @@ pub fn svhn_protocol(
 
     let start = Instant::now();
     let trainer = Trainer::new(train, &draws, n_draws, protocol.relative_gap, &mut progress)?;
-    let (chosen, search_gap) = choose(train, &trainer, &draws, protocol, &mut progress)?;
+    let search = DrawSearch { cs: &protocol.cs, n_draws: protocol.n_search_draws };
+    let (chosen, search_gap) = search.choose(&trainer, &draws, &mut progress)?;
     let search_seconds = start.elapsed().as_secs_f64();
     let start = Instant::now();
     let fresh = (0..protocol.n_final_draws).map(|draw_idx| draws.fresh(draw_idx));
@@ -169,33 +171,4 @@ pub fn svhn_protocol(
         search_seconds,
         final_seconds: start.elapsed().as_secs_f64(),
     })
-}
-
-/// Chooses C on the training set alone. Returns it with the largest relative gap left.
-fn choose(
-    train: &FeatureSet,
-    trainer: &Trainer<'_>,
-    draws: &Draws,
-    protocol: &SvhnProtocol,
-    progress: &mut Progress<'_>,
-) -> Result<(Chosen, f64)> {
-    let validation = Rows::Only(draws.validation());
-    let mut errors = vec![Vec::new(); protocol.cs.len()];
-    let mut worst_gap = 0.0;
-    let mut bank = ModelBank::default();
-    for draw_idx in 0..protocol.n_search_draws {
-        for model in trainer.fit(&draws.search(draw_idx), &protocol.cs)? {
-            worst_gap = largest_gap(model.certificates()).max(worst_gap);
-            bank.push(model);
-        }
-        if bank.is_full() || draw_idx + 1 == protocol.n_search_draws {
-            let confusions = bank.drain(train, validation, train.n_classes(), progress)?;
-            for (model_idx, confusion) in confusions.iter().enumerate() {
-                errors[model_idx % protocol.cs.len()].push(confusion.error_rate());
-            }
-        }
-        progress.advance(1)?;
-    }
-    let points = protocol.cs.iter().zip(errors).map(|(&c, errors)| SearchPoint::new(c, errors)).collect();
-    Ok((Chosen::lowest(points)?, worst_gap))
 }

@@ -131,7 +131,7 @@ impl FeatureWriter {
 
 impl Drop for FeatureWriter {
     fn drop(&mut self) {
-        // After `finish` none of them is there; before, nobody is left to tell of one that cannot be removed.
+        // After `finish` none of them is there; before, there is no caller for the error of one that cannot be removed.
         let _ = fs_err::remove_file(&self.partial_features);
         let _ = fs_err::remove_file(&self.partial_labels);
         let _ = fs_err::remove_file(&self.partial_classes);

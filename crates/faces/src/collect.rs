@@ -8,85 +8,26 @@ use std::time::{Duration, Instant};
 
 use dcgan_files::threads;
 use dcgan_files::walk::Stop;
-use dcgan_images::{
-    Damaged, DecodeConfig, ImagesError, Payload, Picture, Record, Records, ReducedPicture, Source,
-};
+use dcgan_images::{DecodeConfig, ImagesError, Payload, Record, Records, ReducedPicture, Source};
 use rayon::prelude::*;
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
-use crate::error::check;
-use crate::finish::{Counts, finish};
+use crate::config::CollectConfig;
+use crate::finish::finish;
 use crate::journal::{Journal, Shown};
-use crate::row::{Outcome, Photo};
+use crate::row::{Counts, Outcome, Photo};
 use crate::sheet::{ON_SHEET, with_boxes};
-use crate::{CropConfig, DetectorConfig, DetectorScratch, Face, FaceDetector, FacesError, Result, Which};
+use crate::{DetectorScratch, Face, FaceDetector, FacesError, Result, Which};
 
-/// Photos that are looked at together and then written, at least; with many threads, two for each.
+/// Photos that are processed together and then written, at least; with many threads, two for each.
 pub(crate) const CHUNK: usize = 16;
 /// How long an observer waits, at most, to be asked whether to stop.
 const POLL: Duration = Duration::from_millis(100);
 
-/// Settings of [`crop_faces`].
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct CollectConfig {
-    /// What counts as a face.
-    pub detector: DetectorConfig,
-    /// What part of a photo becomes a picture.
-    pub crop: CropConfig,
-    /// Whether the faces are also written as single files.
-    pub files: Files,
-    /// A photo of more pixels than this is bad, and is not decoded.
-    pub max_pixels: u64,
-    /// What becomes of a JPEG of which a part is lost.
-    pub damaged: Damaged,
-    /// Stop after this many photos, bad ones included.
-    pub limit: Option<usize>,
-}
-
-/// Single files of the faces, in `pictures/`, numbered as in the store.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum Files {
-    /// None.
-    #[default]
-    None,
-    /// PNG, without loss.
-    Png,
-    /// JPEG of quality 95.
-    Jpeg,
-}
-
-impl Default for CollectConfig {
-    fn default() -> Self {
-        let DecodeConfig { max_pixels, damaged } = DecodeConfig::default();
-        Self {
-            detector: DetectorConfig::default(),
-            crop: CropConfig::default(),
-            files: Files::None,
-            max_pixels,
-            damaged,
-            limit: None,
-        }
-    }
-}
-
-impl CollectConfig {
-    /// Checks the ranges of its own settings; `detector` and `crop` have their own `validate`.
-    ///
-    /// # Errors
-    /// [`FacesError::Setting`].
-    pub fn validate(&self) -> Result<()> {
-        check("max_pixels", (1..=1 << 32).contains(&self.max_pixels), "1 to 2³²", self.max_pixels)?;
-        check("limit", self.limit != Some(0), "at least 1", 0)
-    }
-}
-
 /// What [`crop_faces`] did.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct CollectSummary {
-    /// Photos that were looked at, bad ones included.
+    /// Photos that were read, bad ones included.
     pub n_photos: u64,
     /// Pictures in the store.
     pub n_faces: u64,
@@ -112,8 +53,8 @@ pub struct CollectSummary {
 /// whatever the number of threads; memory does not grow with the number of photos. A run that was killed, at any point, is
 /// continued where its journal in `dir` ends, to the bits of an uninterrupted one.
 ///
-/// `observe` is told how many photos are done and how many there are (0: unknown). Where it breaks, the photos that are being looked
-/// at are finished, and those that are done are kept.
+/// `observe` receives how many photos are done and how many there are (0: unknown). Where it breaks, the photos at work
+/// are finished, and those that are done are kept.
 ///
 /// # Errors
 /// Those of [`Source::records`], of [`FaceDetector::new`] and of writing; [`FacesError::File`] where no photo has a face that is
@@ -133,16 +74,17 @@ pub fn crop_faces(
     let n_resumed = journal.n_rows();
     let stop = Stop::default();
     let records: Records = Box::new(source.records_until(&stop)?.take(limit).skip(n_resumed as usize));
-    let looker = Looker { detector, config, shown: Mutex::new(journal.shown()), stop: stop.clone() };
+    let worker = Worker { detector, config, shown: Mutex::new(journal.shown()), stop: stop.clone() };
     let mut times = Times::default();
     std::thread::scope(|scope| {
-        // Reading overlaps looking, and that overlaps writing.
-        let (to_look, chunks) = sync_channel(1);
-        let (to_write, looked) = sync_channel(1);
-        threads::spawn(scope, "read", move || send_chunks(records, &to_look))?;
-        let looker = &looker;
-        threads::spawn(scope, "look", move || looker.look_at_all(chunks, &to_write))?;
-        let written = write_all(looked, &mut journal, looker, &mut times, &mut |done| observe(done, n_total));
+        // Reading overlaps detecting, and that overlaps writing.
+        let (to_process, chunks) = sync_channel(1);
+        let (to_write, processed) = sync_channel(1);
+        threads::spawn(scope, "read", move || send_chunks(records, &to_process))?;
+        let worker = &worker;
+        threads::spawn(scope, "detect", move || worker.process_all(chunks, &to_write))?;
+        let written =
+            write_all(processed, &mut journal, worker, &mut times, &mut |done| observe(done, n_total));
         stop.set();
         written
     })?;
@@ -204,43 +146,43 @@ fn send_chunks(mut records: Records, sender: &SyncSender<Chunk>) {
 }
 
 /// Photos, their crops one after the other, and the time they took.
-type Looked = (Vec<Photo>, Vec<u8>, Times);
+type Processed = (Vec<Photo>, Vec<u8>, Times);
 
-struct Looker<'a> {
+struct Worker<'a> {
     detector: FaceDetector,
     config: &'a CollectConfig,
     /// How many photos of each outcome have been written with a thumbnail.
     shown: Mutex<Shown>,
-    /// Set where no further photo is to be looked at, or looked for.
+    /// Set where no further photo is to be read or processed.
     stop: Stop,
 }
 
-impl Looker<'_> {
-    /// Looks at chunks on all cores until they end, one holds an error of the set itself, it is stopped, or nobody listens any
+impl Worker<'_> {
+    /// Processes chunks on all cores until they end, one holds an error of the set itself, it is stopped, or nobody listens any
     /// more. Of the chunk in which it is stopped, it sends what lies before the first photo that was left out.
-    fn look_at_all(&self, chunks: Receiver<Chunk>, sender: &SyncSender<Result<Looked>>) {
+    fn process_all(&self, chunks: Receiver<Chunk>, sender: &SyncSender<Result<Processed>>) {
         for chunk in chunks {
             let records: std::result::Result<Vec<Record>, ImagesError> = chunk.into_iter().collect();
-            let looked = records.map_err(FacesError::from).and_then(|records| {
+            let processed = records.map_err(FacesError::from).and_then(|records| {
                 let each =
                     records.into_par_iter().map_init(DetectorScratch::default, |scratch, record| match self
                         .is_stopped()
                     {
                         true => Ok(None),
-                        false => self.look(record, scratch).map(Some),
+                        false => self.process(record, scratch).map(Some),
                     });
                 let each: Vec<Option<(Photo, Vec<u8>, Times)>> = each.collect::<Result<_>>()?;
-                let mut looked = Looked::default();
+                let mut processed = Processed::default();
                 for (photo, crops, times) in each.into_iter().map_while(|done| done) {
-                    looked.0.push(photo);
-                    looked.1.extend(crops);
-                    looked.2.add(times);
+                    processed.0.push(photo);
+                    processed.1.extend(crops);
+                    processed.2.add(times);
                 }
-                Ok(looked)
+                Ok(processed)
             });
             // Asked before sending: stopped behind this chunk, none may follow; stopped within it, its end may be missing.
             let is_stopped = self.is_stopped();
-            if sender.send(looked).is_err() || is_stopped {
+            if sender.send(processed).is_err() || is_stopped {
                 return;
             }
         }
@@ -250,12 +192,12 @@ impl Looker<'_> {
         self.stop.is_set()
     }
 
-    fn look(&self, record: Record, scratch: &mut DetectorScratch) -> Result<(Photo, Vec<u8>, Times)> {
+    fn process(&self, record: Record, scratch: &mut DetectorScratch) -> Result<(Photo, Vec<u8>, Times)> {
         let Record { key, label, source, payload } = record;
         let photo =
             Photo { key, source, label, size: None, faces: Vec::new(), reason: None, thumbnail: Vec::new() };
         let mut times = Times::default();
-        match self.look_closely(payload, photo.clone(), scratch, &mut times) {
+        match self.detect_and_crop(payload, photo.clone(), scratch, &mut times) {
             Ok((photo, crops)) => Ok((photo, crops, times)),
             Err(FacesError::Images(ImagesError::BadPicture { reason })) => {
                 Ok((Photo { reason: Some(reason), ..photo }, Vec::new(), times))
@@ -264,7 +206,7 @@ impl Looker<'_> {
         }
     }
 
-    fn look_closely(
+    fn detect_and_crop(
         &self,
         payload: Payload,
         mut photo: Photo,
@@ -327,12 +269,12 @@ fn judged(faces: &[Face], smallest: f64, which: Which) -> Vec<(Face, Outcome)> {
     faces.iter().map(judge).collect()
 }
 
-/// Writes chunks as they come, and asks `observe` all the while. Where it breaks, the looker is stopped, and what it still sends
+/// Writes chunks as they come, and asks `observe` all the while. Where it breaks, the worker is stopped, and what it still sends
 /// is written too.
 fn write_all(
-    chunks: Receiver<Result<Looked>>,
+    chunks: Receiver<Result<Processed>>,
     journal: &mut Journal,
-    looker: &Looker<'_>,
+    worker: &Worker<'_>,
     times: &mut Times,
     observe: &mut dyn FnMut(u64) -> ControlFlow<()>,
 ) -> Result<()> {
@@ -343,7 +285,7 @@ fn write_all(
                 let (photos, crops, spent) = chunk?;
                 times.add(spent);
                 journal.append(photos, &crops, ON_SHEET)?;
-                *looker.shown.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = journal.shown();
+                *worker.shown.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = journal.shown();
             }
             Err(RecvTimeoutError::Timeout) => {}
             Err(RecvTimeoutError::Disconnected) if is_broken => return Err(FacesError::Interrupted),
@@ -351,14 +293,9 @@ fn write_all(
         }
         if !is_broken && observe(journal.n_rows()).is_break() {
             is_broken = true;
-            looker.stop.set();
+            worker.stop.set();
         }
     }
-}
-
-/// A crop of a store's bytes.
-pub(crate) fn picture(pixels: &[u8], size: usize) -> Picture {
-    Picture { channels: 3, height: size, width: size, pixels: pixels.to_vec() }
 }
 
 #[cfg(test)]

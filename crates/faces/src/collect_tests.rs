@@ -3,8 +3,10 @@ use dcgan_images::ImageStore;
 use dcgan_images::grid::write_grid;
 
 use super::*;
+use crate::config::Files;
 use crate::files;
 use crate::testing::photo;
+use crate::{CropConfig, DetectorConfig};
 
 fn write(path: &Path, faces: &[[f64; 3]], width: usize, height: usize) {
     write_grid(path, &photo(width, height, faces).pixels, [1, 1, height, width], 1).unwrap();

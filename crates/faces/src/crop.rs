@@ -118,6 +118,11 @@ impl CropConfig {
     }
 }
 
+/// A crop of a store's bytes.
+pub(crate) fn picture(pixels: &[u8], size: usize) -> Picture {
+    Picture { channels: 3, height: size, width: size, pixels: pixels.to_vec() }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

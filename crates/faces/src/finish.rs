@@ -7,10 +7,11 @@ use dcgan_images::grid::write_grid;
 use dcgan_images::page::jpeg;
 use dcgan_images::{ImagesError, Source, StoreDescription, StoreWriter};
 
-use crate::collect::{CollectConfig, Files, picture};
+use crate::config::{CollectConfig, Files};
+use crate::crop::picture;
 use crate::files::{BOXES, CONTACT_SHEET, GRID, PICTURES};
 use crate::journal::Journal;
-use crate::row::{BoxesWriter, Outcome, Photo};
+use crate::row::{BoxesWriter, Counts};
 use crate::sheet::{Sheet, spread};
 use crate::{FacesError, Result};
 
@@ -19,31 +20,6 @@ const ON_GRID: usize = 100;
 const GRID_COLUMNS: usize = 10;
 /// Bad photos in an error's text.
 const ON_ERROR: usize = 2;
-
-/// How many there are of what.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Counts {
-    pub(crate) n_photos: u64,
-    pub(crate) n_faces: u64,
-    pub(crate) n_with_face: u64,
-    pub(crate) n_too_small: u64,
-    pub(crate) n_no_face: u64,
-    pub(crate) n_bad: u64,
-}
-
-impl Counts {
-    fn add(&mut self, photo: &Photo) {
-        self.n_photos += 1;
-        self.n_faces += photo.crop_keys().count() as u64;
-        let counter = match photo.outcome() {
-            Outcome::Cropped | Outcome::NotLargest => &mut self.n_with_face,
-            Outcome::TooSmall => &mut self.n_too_small,
-            Outcome::NoFace => &mut self.n_no_face,
-            Outcome::Bad => &mut self.n_bad,
-        };
-        *counter += 1;
-    }
-}
 
 /// Writes the store, `boxes.parquet`, the contact sheet, the grid and, where asked for, single files, and removes the journal.
 pub(crate) fn finish(
@@ -81,28 +57,12 @@ pub(crate) fn finish(
         boxes.append(photo)?;
     }
     if counts.n_photos == 0 {
-        let path = source.paths().first().map_or(dir, |path| path).to_path_buf();
-        return Err(ImagesError::NoImages {
-            path,
-            expected: "at least one JPEG, PNG, WebP, GIF, BMP or TIFF".into(),
-        }
-        .into());
+        return Err(no_photos(source, dir));
     }
-    // First, so that it is there to tell why no photo has a face.
+    // First, so that it is there to show why no photo has a face.
     boxes.finish()?;
     if counts.n_faces == 0 {
-        let bad = match reasons.as_slice() {
-            [] => String::new(),
-            reasons => format!("; the first bad ones: {}", reasons.join("; ")),
-        };
-        let found = format!(
-            "none in {} ({} without a face, {} with too small ones, {} bad), of which {BOXES} says more{bad}",
-            counted(counts.n_photos, "photo"),
-            counts.n_no_face,
-            counts.n_too_small,
-            counts.n_bad
-        );
-        return Err(FacesError::file(dir, format!("at least one face in {source}"), found));
+        return Err(no_faces(source, dir, &counts, &reasons));
     }
     store.finish(StoreDescription {
         source: source.to_string(),
@@ -117,6 +77,26 @@ pub(crate) fn finish(
     fs_err::write(dir.join(CONTACT_SHEET), html)?;
     journal.remove()?;
     Ok(counts)
+}
+
+fn no_photos(source: &Source, dir: &Path) -> FacesError {
+    let path = source.paths().first().map_or(dir, |path| path).to_path_buf();
+    ImagesError::NoImages { path, expected: "at least one JPEG, PNG, WebP, GIF, BMP or TIFF".into() }.into()
+}
+
+fn no_faces(source: &Source, dir: &Path, counts: &Counts, reasons: &[String]) -> FacesError {
+    let bad = match reasons {
+        [] => String::new(),
+        reasons => format!("; the first bad ones: {}", reasons.join("; ")),
+    };
+    let found = format!(
+        "none in {} ({} without a face, {} with too small ones, {} bad), of which {BOXES} says more{bad}",
+        counted(counts.n_photos, "photo"),
+        counts.n_no_face,
+        counts.n_too_small,
+        counts.n_bad
+    );
+    FacesError::file(dir, format!("at least one face in {source}"), found)
 }
 
 fn write_file(dir: &Path, files: Files, idx: u64, pixels: &[u8], size: usize) -> Result<()> {

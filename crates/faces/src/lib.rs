@@ -52,6 +52,7 @@
 
 mod cascade;
 mod collect;
+mod config;
 mod crop;
 mod detector;
 mod error;
@@ -64,7 +65,8 @@ mod sheet;
 #[cfg(test)]
 mod testing;
 
-pub use collect::{CollectConfig, CollectSummary, Files, crop_faces};
+pub use collect::{CollectSummary, crop_faces};
+pub use config::{CollectConfig, Files};
 pub use crop::{CropConfig, Shape, Which};
 pub use detector::{DetectorConfig, DetectorScratch, Engine, Face, FaceDetector};
 pub use error::{FacesError, Result};

@@ -27,7 +27,7 @@ impl HaarCascade {
     pub(crate) fn load(path: &Path) -> Result<Self> {
         fs_err::metadata(path)?;
         load(path)?;
-        // The photos are looked at in parallel.
+        // The photos are processed in parallel.
         opencv::core::set_num_threads(1).map_err(failed)?;
         Ok(Self { path: path.to_path_buf() })
     }

@@ -36,7 +36,7 @@ impl Outcome {
     }
 }
 
-/// A photo that was looked at.
+/// A photo that was processed.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Photo {
     pub(crate) key: String,
@@ -93,6 +93,32 @@ const SCHEMA: &str = "message boxes {
     OPTIONAL INT32 photo_height (INTEGER(32, false));
     OPTIONAL BYTE_ARRAY reason (STRING);
 }";
+
+/// How many there are of what.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Counts {
+    pub(crate) n_photos: u64,
+    pub(crate) n_faces: u64,
+    pub(crate) n_with_face: u64,
+    pub(crate) n_too_small: u64,
+    pub(crate) n_no_face: u64,
+    pub(crate) n_bad: u64,
+}
+
+impl Counts {
+    /// Counts a photo.
+    pub(crate) fn add(&mut self, photo: &Photo) {
+        self.n_photos += 1;
+        self.n_faces += photo.crop_keys().count() as u64;
+        let counter = match photo.outcome() {
+            Outcome::Cropped | Outcome::NotLargest => &mut self.n_with_face,
+            Outcome::TooSmall => &mut self.n_too_small,
+            Outcome::NoFace => &mut self.n_no_face,
+            Outcome::Bad => &mut self.n_bad,
+        };
+        *counter += 1;
+    }
+}
 
 /// Writes `boxes.parquet`.
 pub(crate) struct BoxesWriter {

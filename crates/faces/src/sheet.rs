@@ -4,10 +4,9 @@ use dcgan_files::words::counted;
 use dcgan_images::page::{Page, jpeg};
 use dcgan_images::{Filter, Picture, ReducedPicture, Source, Window};
 
-use crate::collect::picture;
-use crate::finish::Counts;
+use crate::crop::picture;
 use crate::journal::Journal;
-use crate::row::{Outcome, Photo};
+use crate::row::{Counts, Outcome, Photo};
 use crate::{Face, Result};
 
 /// Photos of each outcome on the sheet, the first ones; and as many faces, and as many of the worst.

@@ -13,7 +13,7 @@ use crate::place::measure;
 use crate::transfer::{Attempt, attempt, copy};
 use crate::{FetchError, Options, RemoteFile, Result};
 
-/// An attempt that brings as much counts as one that went forward.
+/// An attempt that receives as much counts as one that went forward.
 const PROGRESS_BYTES: u64 = 64 << 10;
 /// Whole downloads from one address whose checksum may be wrong before it is given up.
 const N_WRONG: u32 = 2;

@@ -1,4 +1,4 @@
-//! What the caller is told while it waits.
+//! Events for the caller while it waits.
 
 use std::ops::ControlFlow;
 
@@ -17,7 +17,7 @@ pub enum Action {
     Copying,
 }
 
-/// One thing to tell.
+/// An event.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Event<'a> {
     /// So many bytes of a file are done; sent several times a second also while nothing moves.
@@ -38,7 +38,7 @@ pub enum Event<'a> {
 /// Called with every event; breaks to stop.
 pub type Observe<'a> = dyn FnMut(Event<'_>) -> ControlFlow<()> + 'a;
 
-/// Tells how far it is.
+/// Reports progress.
 ///
 /// # Errors
 /// [`FetchError::Interrupted`] on a break.

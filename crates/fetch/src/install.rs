@@ -6,7 +6,8 @@ use crate::checksum::{Checksum, Digests, digest};
 use crate::download::{Arrived, download};
 use crate::event::{Observe, note};
 use crate::ledger::{Archive, Entry, Ledger};
-use crate::place::{Piece, check_links, clear_beside, measure, not_ours, put};
+use crate::links::check_links;
+use crate::place::{Piece, clear_beside, measure, not_ours, put};
 use crate::work::Work;
 use crate::{
     FetchError, Install, Limits, Options, RemoteFile, Result, part, space, unpack_tar_gz, unpack_zip,
@@ -74,13 +75,15 @@ pub fn fetch(
         }
         match standing(&file, data, &mut ledger, observe)? {
             Standing::Right => summary.n_verified += 1,
-            Standing::Missing => bring(&file, options, data, &mut ledger, &mut summary, observe)?,
+            Standing::Missing => {
+                download_and_install(&file, options, data, &mut ledger, &mut summary, observe)?
+            }
             Standing::Damaged(why) => {
                 note(
                     observe,
                     format!("{}: {why}; fetching it again", data.join(file.install.path()).display()),
                 );
-                bring(&file, options, data, &mut ledger, &mut summary, observe)?;
+                download_and_install(&file, options, data, &mut ledger, &mut summary, observe)?;
             }
         }
         if file.checksum.is_none() {
@@ -120,7 +123,7 @@ fn standing(
     known.extend(expected_files(&file.install).into_iter().map(|(path, _)| path));
     known.sort();
     known.dedup();
-    // The user's own files are looked at too before a damaged one is fetched.
+    // The user's own files are checked too before a damaged one is fetched.
     let mut damaged = None;
     for path in known {
         if let Some(why) = damage(&path, file, data, ledger, observe)? {
@@ -144,7 +147,7 @@ fn damage(
     let whole = data.join(path);
     check_links(data, path)?;
     let Some(entry) = ledger.get(path) else { return Ok(Some(format!("{} is missing", path.display()))) };
-    // Its length alone may tell, before all of it is read.
+    // Its length alone may show it, before all of it is read.
     let is_other_length =
         fs_err::metadata(&whole).is_ok_and(|metadata| metadata.is_file() && metadata.len() != entry.bytes);
     let (why, expected, found) = if is_other_length {
@@ -220,7 +223,7 @@ fn adopt(file: &RemoteFile, data: &Path, ledger: &mut Ledger, observe: &mut Obse
 }
 
 /// Downloads a file and puts it, or what is in it, in its place.
-fn bring(
+fn download_and_install(
     file: &RemoteFile,
     options: &Options,
     data: &Path,

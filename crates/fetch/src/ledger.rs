@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use crate::checksum::Digests;
-use crate::place::check_links;
+use crate::links::check_links;
 use crate::{Checksum, FetchError, Result};
 
 /// Name of the ledger in a data folder.

@@ -2,7 +2,7 @@
 //! expect.
 //!
 //! A [`Set`] names its [`RemoteFile`]s: where they are, how large, with which published checksum, and what becomes of
-//! them. [`fetch`] brings them into a folder. It may be stopped or killed at any time: a download goes on where it was,
+//! them. [`fetch`] downloads them into a folder. It may be stopped or killed at any time: a download goes on where it was,
 //! a file or an unpacked folder appears under its name only when it is whole and verified, and what is there already is
 //! verified and left alone. `.fetched.json` in the folder keeps size and SHA-256 of every file, so that damage is found
 //! even where nobody publishes a checksum.
@@ -50,6 +50,7 @@ mod event;
 mod http;
 mod install;
 mod ledger;
+mod links;
 mod options;
 mod part;
 mod place;

@@ -14,14 +14,14 @@ pub struct Options {
     pub official: bool,
     /// By file name, other checksums than the published ones; none: do not compare, only record.
     pub checksums: BTreeMap<String, Option<Checksum>>,
-    /// Attempts at one address in a row that bring nothing new, at most.
+    /// Attempts at one address in a row that receive nothing new, at most.
     pub attempts: u32,
     /// Wait before the second attempt; it doubles with every further one, and is made up to half longer or shorter by
     /// chance.
     pub first_wait: Duration,
     /// The longest wait.
     pub longest_wait: Duration,
-    /// A connection that brings fewer than [`Options::STALL_BYTES`] in this time is given up.
+    /// A connection that receives fewer than [`Options::STALL_BYTES`] in this time is given up.
     pub stall: Duration,
     /// The most bytes of a file whose size is not published; none: [`crate::RemoteFile::most_bytes`].
     pub max_bytes: Option<u64>,

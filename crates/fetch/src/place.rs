@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use crate::checksum::{Digests, digest};
 use crate::event::{Action, Observe, note, progress};
 use crate::ledger::{Entry, Ledger};
+use crate::links::check_links;
 use crate::sparse::SparseFile;
 use crate::work::{Work, is_marked, sweep};
 use crate::{FetchError, Result, space};
@@ -36,7 +37,7 @@ enum There {
 
 /// Puts files at their places, which all are at or under `place`, and says so in the ledger. The sources that are not moved
 /// stay. A file is replaced only if the ledger says that it came from here;
-/// where its bytes are others than the new file's, it is kept beside as `NAME.replaced`. All places are looked at before the
+/// where its bytes are others than the new file's, it is kept beside as `NAME.replaced`. All places are checked before the
 /// first file is moved.
 ///
 /// # Errors
@@ -51,7 +52,7 @@ pub(crate) fn put(
 ) -> Result<()> {
     let mut there = Vec::new();
     for piece in &pieces {
-        there.push(look(piece, data, ledger, observe)?);
+        there.push(check(piece, data, ledger, observe)?);
     }
     ledger.forget(place);
     for (Piece { source, path, entry }, there) in pieces.into_iter().zip(there) {
@@ -71,7 +72,7 @@ pub(crate) fn put(
     Ok(())
 }
 
-fn look(piece: &Piece, data: &Path, ledger: &Ledger, observe: &mut Observe<'_>) -> Result<There> {
+fn check(piece: &Piece, data: &Path, ledger: &Ledger, observe: &mut Observe<'_>) -> Result<There> {
     let target = data.join(&piece.path);
     check_links(data, &piece.path)?;
     let Some(found) = measure(&target, observe)? else { return Ok(There::Nothing) };
@@ -118,20 +119,6 @@ pub(crate) fn not_ours(
     };
     let what = format!("({why}, so it is not replaced: move it away to have it fetched)");
     FetchError::content(path, format!("{expected} {what}"), found)
-}
-
-/// Refuses a place that leads over a link to nothing, such as a disk that is not mounted.
-pub(crate) fn check_links(data: &Path, path: &Path) -> Result<()> {
-    let mut whole = data.to_path_buf();
-    for part in path.components() {
-        whole.push(part);
-        if whole.is_symlink() && !whole.exists() {
-            let target = fs_err::read_link(&whole)?;
-            let found = format!("a link to {}, which does not exist", target.display());
-            return Err(FetchError::content(&whole, "a file, a folder or nothing", found));
-        }
-    }
-    Ok(())
 }
 
 /// True if the new file begins with all that the old one holds: then nothing is lost with it.

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use crate::{FetchError, Result};
 
-/// Fails if the file system of `folder` has less than `needed` bytes free; passes where that cannot be told.
+/// Fails if the file system of `folder` has less than `needed` bytes free; passes where that is unknown.
 pub(crate) fn check(folder: &Path, file: &str, needed: u64) -> Result<()> {
     match free(folder) {
         Some(free) if free < needed => {

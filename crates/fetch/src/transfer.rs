@@ -1,4 +1,4 @@
-//! One attempt to bring a file, or the rest of it, from one address.
+//! One attempt to download a file, or the rest of it, from one address.
 
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::Duration;

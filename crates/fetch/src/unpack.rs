@@ -98,7 +98,7 @@ impl<'a, 'o> Unpacking<'a, 'o> {
         Ok(fs_err::create_dir_all(self.target.join(path))?)
     }
 
-    /// Writes one file; `position` tells how far in the archive it is.
+    /// Writes one file; `position` says how far in the archive it is.
     fn file(&mut self, name: &str, contents: &mut dyn Read, position: &dyn Fn(u64) -> u64) -> Result<()> {
         let path = self.admit(name)?;
         if !self.seen.insert(path.clone()) {

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use crate::part::Part;
 use crate::{Options, RemoteFile, Result, space};
 
-/// Bytes after which the room on the disk is looked at again.
+/// Bytes after which the room on the disk is checked again.
 const LOOK_EVERY: u64 = 32 << 20;
 
 /// Watches that a file of unpublished size stays within its limit, and that the disk has room for what is to come.
@@ -14,7 +14,7 @@ pub(crate) struct Growth<'a> {
     total: Option<u64>,
     most: u64,
     keep_free: u64,
-    /// Size at which room is looked at next.
+    /// Size at which room is checked next.
     next_look: u64,
 }
 

@@ -1,66 +1,27 @@
 //! Downloads from a real server that misbehaves in every way a server or a network can.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod served;
 mod server;
 
 use std::ops::ControlFlow;
-use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use dcgan_fetch::{Event, FetchError, Install, LEDGER, Options, RemoteFile, Result, Summary, fetch};
+use dcgan_fetch::{Event, FetchError, LEDGER, Options, fetch};
 
+use served::{ETAG, SHA256, contents, fetch_one, file, options};
 use server::{Asked, Reply, Server, honest};
-
-const ETAG: &str = "\"v1\"";
-
-/// 300,000 bytes in which every place can be told from every other.
-fn contents() -> Vec<u8> {
-    (0..75_000u32).flat_map(|i| i.wrapping_mul(2_654_435_761).to_le_bytes()).collect()
-}
 
 /// As `contents`, and as long, but another file.
 fn other() -> Vec<u8> {
     contents().iter().map(|byte| !byte).collect()
 }
 
-/// The file, with its size and checksum where they are published.
-fn file(server: &Server, is_known: bool) -> RemoteFile {
-    let checksum = is_known.then(|| SHA256.parse().unwrap());
-    RemoteFile {
-        name: "file.bin".into(),
-        urls: vec![format!("{}/file.bin", server.address)],
-        bytes: is_known.then_some(300_000),
-        likely_bytes: None,
-        checksum,
-        install: Install::File { path: "set/file.bin".into() },
-        estimate: 0,
-    }
-}
-
-/// python3 -c "import hashlib,struct; print(hashlib.sha256(b''.join(struct.pack('<I',i*2654435761%2**32)
-/// for i in range(75000))).hexdigest())"
-const SHA256: &str = "sha256:e496e24b4de3ed92e3247412ae0a588a002b2e209bff58a8a138020cc8e75fed";
-
-fn options() -> Options {
-    Options {
-        attempts: 3,
-        first_wait: Duration::from_millis(10),
-        longest_wait: Duration::from_millis(40),
-        stall: Duration::from_secs(2),
-        proxy_from_environment: false,
-        ..Options::default()
-    }
-}
-
-fn bring(file: &RemoteFile, data: &Path) -> Result<Summary> {
-    fetch(std::slice::from_ref(file), &options(), data, &mut |_| ControlFlow::Continue(()))
-}
-
 /// Fetches from a server that answers so, which must end well, and returns what was asked.
 fn succeeds(is_known: bool, answer: impl Fn(&Asked) -> Reply + Send + Sync + 'static) -> Vec<Asked> {
     let (server, folder) = (Server::start(answer), tempfile::tempdir().unwrap());
-    let summary = bring(&file(&server, is_known), folder.path()).unwrap();
+    let summary = fetch_one(&file(&server, is_known), folder.path()).unwrap();
     assert_eq!((summary.n_downloaded, summary.bytes_downloaded), (1, 300_000));
     assert!(std::fs::read(folder.path().join("set/file.bin")).unwrap() == contents());
     let names: Vec<_> =
@@ -72,7 +33,7 @@ fn succeeds(is_known: bool, answer: impl Fn(&Asked) -> Reply + Send + Sync + 'st
 /// Fetches from a server that answers so, which must fail, and returns the error.
 fn fails(is_known: bool, answer: impl Fn(&Asked) -> Reply + Send + Sync + 'static) -> (String, Vec<Asked>) {
     let (server, folder) = (Server::start(answer), tempfile::tempdir().unwrap());
-    let error = bring(&file(&server, is_known), folder.path()).unwrap_err();
+    let error = fetch_one(&file(&server, is_known), folder.path()).unwrap_err();
     assert!(!folder.path().join("set/file.bin").exists());
     (error.to_string(), server.asked())
 }
@@ -85,7 +46,7 @@ fn starts(asked: &[Asked]) -> Vec<Option<u64>> {
 fn a_plain_download_is_whole_verified_and_recorded() {
     let (server, folder) =
         (Server::start(|asked| honest(&contents(), ETAG, asked)), tempfile::tempdir().unwrap());
-    let summary = bring(&file(&server, false), folder.path()).unwrap();
+    let summary = fetch_one(&file(&server, false), folder.path()).unwrap();
     assert_eq!(summary.unpublished, ["file.bin"]);
     let ledger = std::fs::read_to_string(folder.path().join(LEDGER)).unwrap();
     assert!(ledger.contains(SHA256) && ledger.contains("\"set/file.bin\""), "{ledger}");
@@ -113,7 +74,7 @@ fn a_connection_that_always_drops_is_given_up_with_the_reason() {
 }
 
 #[test]
-fn attempts_that_bring_something_are_not_counted() {
+fn attempts_that_get_on_are_not_counted() {
     let asked = succeeds(true, |asked| {
         let reply = honest(&contents(), ETAG, asked);
         let n = reply.body.len().min(70_000);
@@ -315,7 +276,7 @@ fn an_interruption_keeps_the_part_and_the_next_run_goes_on() {
     let error = fetch(&[file(&server, true)], &options(), folder.path(), &mut stop).unwrap_err();
     assert!(matches!(error, FetchError::Interrupted));
     is_slow.store(false, Ordering::SeqCst);
-    bring(&file(&server, true), folder.path()).unwrap();
+    fetch_one(&file(&server, true), folder.path()).unwrap();
     assert!(std::fs::read(folder.path().join("set/file.bin")).unwrap() == contents());
     let start = server.asked()[1].start.unwrap();
     assert!((100_000..300_000).contains(&start), "{start}");
@@ -344,7 +305,7 @@ fn what_is_there_is_only_verified_and_mended_if_it_came_from_here() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("set/file.bin");
     for is_known in [true, false] {
-        bring(&file(&server, is_known), folder.path()).unwrap();
+        fetch_one(&file(&server, is_known), folder.path()).unwrap();
     }
     assert_eq!(server.asked().len(), 1);
     std::fs::write(&path, other()).unwrap();
@@ -368,14 +329,14 @@ fn what_people_put_there_is_taken_if_it_is_right_and_never_replaced() {
     let path = folder.path().join("set/file.bin");
     std::fs::create_dir(folder.path().join("set")).unwrap();
     std::fs::write(&path, other()).unwrap();
-    let error = bring(&file(&server, true), folder.path()).unwrap_err().to_string();
+    let error = fetch_one(&file(&server, true), folder.path()).unwrap_err().to_string();
     assert!(
         error.contains("set/file.bin: expected sha256:") && error.contains("so it is not replaced"),
         "{error}"
     );
     assert!(std::fs::read(&path).unwrap() == other());
     std::fs::write(&path, contents()).unwrap();
-    let summary = bring(&file(&server, true), folder.path()).unwrap();
+    let summary = fetch_one(&file(&server, true), folder.path()).unwrap();
     assert_eq!((summary.n_verified, summary.n_downloaded, server.asked().len()), (1, 0, 0));
 }
 
@@ -395,61 +356,4 @@ fn a_folder_serves_as_a_mirror() {
     let error = fetch(&[file(&server, true)], &options, &data, observe).unwrap_err().to_string();
     assert!(error.contains(&format!("set/file.bin: expected {SHA256}")), "{error}");
     assert!(server.asked().is_empty());
-}
-
-#[test]
-fn too_little_room_is_told_before_anything_is_asked() {
-    let server = Server::start(|asked| honest(&contents(), ETAG, asked));
-    let folder = tempfile::tempdir().unwrap();
-    let file = RemoteFile { estimate: 1 << 62, ..file(&server, true) };
-    let error = bring(&file, folder.path()).unwrap_err();
-    assert!(matches!(error, FetchError::Space { .. }), "{error}");
-    assert!(server.asked().is_empty());
-}
-
-/// Fetches a file of unpublished size from a server that states no length unless told to.
-fn without_length(options: &Options, states_length: bool) -> (Result<Summary>, tempfile::TempDir) {
-    let server = Server::start(move |asked| {
-        let reply = honest(&contents(), ETAG, asked);
-        if states_length { reply } else { reply.length(None) }
-    });
-    let folder = tempfile::tempdir().unwrap();
-    let observe = &mut |_: Event<'_>| ControlFlow::Continue(());
-    (fetch(&[file(&server, false)], options, folder.path(), observe), folder)
-}
-
-#[test]
-fn a_file_of_unknown_length_has_a_limit_which_the_error_names() {
-    for states_length in [false, true] {
-        let options = Options { max_bytes: Some(299_999), ..options() };
-        let (outcome, folder) = without_length(&options, states_length);
-        let error = outcome.unwrap_err().to_string();
-        let expected =
-            "more than 299999, the limit for a file whose size is not published; `max_bytes` raises it";
-        assert!(error.contains(expected), "{error}");
-        let part = folder.path().join(".downloads/file.bin.part");
-        assert!(std::fs::metadata(part).map_or(0, |metadata| metadata.len()) <= 299_999);
-        let options = Options { max_bytes: Some(300_000), ..options };
-        without_length(&options, states_length).0.unwrap();
-    }
-}
-
-#[test]
-fn the_limit_follows_the_size_that_the_set_usually_has() {
-    let limit =
-        |likely_bytes| RemoteFile { likely_bytes, ..file(&Server::start(|_| Reply::new(404, b"")), false) };
-    assert_eq!(limit(None).most_bytes(), 16 << 30);
-    assert_eq!(limit(Some(46_000_000_000)).most_bytes(), 69_000_000_000 + (1 << 30));
-    assert_eq!(limit(Some(u64::MAX)).most_bytes(), u64::MAX);
-}
-
-#[test]
-fn a_file_of_unknown_length_does_not_fill_the_disk() {
-    let (outcome, folder) = without_length(&Options { keep_free: 1 << 62, ..options() }, false);
-    let error = outcome.unwrap_err();
-    let expected = format!("expected {} bytes of free disk space for file.bin, found", 1u64 << 62);
-    assert!(matches!(error, FetchError::Space { .. }) && error.to_string().contains(&expected), "{error}");
-    assert!(!folder.path().join("set/file.bin").exists());
-    // Where the length is known, that much room is enough.
-    without_length(&Options { keep_free: 1 << 62, ..options() }, true).0.unwrap();
 }

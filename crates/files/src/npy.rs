@@ -91,7 +91,7 @@ pub fn check_head(bytes: &[u8]) -> Result<(), Mismatch> {
     Err(Mismatch { expected: expected.to_owned(), found })
 }
 
-/// The header's text and what follows it; enough of a check where the array is only looked at, not read into memory.
+/// The header's text and what follows it; enough of a check where the array is only mapped, not read into memory.
 ///
 /// # Errors
 /// Where the magic string, the version or the header's length are not those of a file of this length.
@@ -189,17 +189,17 @@ mod tests {
     }
 
     #[test]
-    fn wild_numbers_are_told() {
-        let told = |bytes: &[u8]| check_head(bytes).unwrap_err().found;
+    fn wild_numbers_are_refused() {
+        let found = |bytes: &[u8]| check_head(bytes).unwrap_err().found;
         let matrix =
             |shape: &str| format!("{{'descr': '<f4', 'fortran_order': False, 'shape': ({shape}), }}");
-        assert_eq!(told(&file(1, &matrix("3, 2"), 23)), "23 of 24 bytes: the file is truncated");
-        assert!(told(&file(1, &matrix("99999999999, 2"), 24)).contains("of 799999999992 bytes"));
-        assert!(told(&file(1, &matrix("99999999999, 99999999999"), 24)).contains("shape"));
+        assert_eq!(found(&file(1, &matrix("3, 2"), 23)), "23 of 24 bytes: the file is truncated");
+        assert!(found(&file(1, &matrix("99999999999, 2"), 24)).contains("of 799999999992 bytes"));
+        assert!(found(&file(1, &matrix("99999999999, 99999999999"), 24)).contains("shape"));
         let of_no_bytes = matrix("99999999999,").replace("<f4", "<f0");
-        assert_eq!(told(&file(1, &of_no_bytes, 24)), "24 of 99999999999 bytes: the file is truncated");
+        assert_eq!(found(&file(1, &of_no_bytes, 24)), "24 of 99999999999 bytes: the file is truncated");
         assert!(
-            told(b"\x93NUMPY\x02\x00\xff\xff\xff\xff{}").contains("one of 4294967295 bytes in a file of 14")
+            found(b"\x93NUMPY\x02\x00\xff\xff\xff\xff{}").contains("one of 4294967295 bytes in a file of 14")
         );
         for junk in
             [&b""[..], b"PK\x03\x04", b"\x93NUMPY", b"\x93NUMPY\x01\x00\x00", b"\x93NUMPY\x09\x00\x00\x00"]

@@ -2,7 +2,7 @@
 //!
 //! Hidden files and folders are passed over, and folders that systems make for themselves; hidden files can be counted. Links are followed, and each folder
 //! is visited once, whatever links lead to it: at its own place where that is below the root, else at the first link in order.
-//! What is left out and may have been meant to be read is told: see [`Why`].
+//! What is left out and may have been meant to be read is reported: see [`Why`].
 
 use std::collections::HashSet;
 use std::fmt;
@@ -271,7 +271,7 @@ fn is_lost(path: &Path) -> bool {
     path.is_symlink() && std::fs::metadata(path).is_err()
 }
 
-/// Whether a file is a stage's record, as far as its beginning tells: others may have a `stage.json` too.
+/// Whether a file is a stage's record, as far as its beginning shows: others may have a `stage.json` too.
 fn is_record(path: &Path) -> bool {
     let Ok(file) = regular::open(path) else { return false };
     let mut head = Vec::new();

@@ -11,22 +11,22 @@ fn folder(names: &[&str]) -> tempfile::TempDir {
 }
 
 /// What is found, a line each.
-fn told(root: &Path) -> Vec<String> {
+fn listed(root: &Path) -> Vec<String> {
     let mut walk = Walk::new(root, Stop::default()).unwrap();
-    let mut told = Vec::new();
+    let mut lines = Vec::new();
     while let Some(found) = walk.next() {
-        told.push(match found.unwrap() {
+        lines.push(match found.unwrap() {
             Found::File(path) => walk.key(&path),
             Found::Folder(path) => format!("{}/", walk.key(&path)),
             Found::Lost(path) => format!("{} lost", walk.key(&path)),
             Found::LeftOut(left_out) => left_out.to_string(),
         });
     }
-    told
+    lines
 }
 
 #[test]
-fn stages_folders_are_left_out_and_told_and_hidden_ones_of_others_are_not() {
+fn stages_folders_are_left_out_and_reported_and_hidden_ones_of_others_are_not() {
     let folder = folder(&[
         "a.jpg",
         "clean/pictures/a.jpg",
@@ -49,9 +49,9 @@ fn stages_folders_are_left_out_and_told_and_hidden_ones_of_others_are_not() {
         "clean (made by a stage)",
         "faces.partial (made by a stage)",
     ];
-    assert_eq!(told(folder.path()), expected);
+    assert_eq!(listed(folder.path()), expected);
     // A stage's folder that is asked for by name is read.
-    assert_eq!(told(&folder.path().join("clean")), ["pictures/", "pictures/a.jpg", "stage.json"]);
+    assert_eq!(listed(&folder.path().join("clean")), ["pictures/", "pictures/a.jpg", "stage.json"]);
 }
 
 #[cfg(unix)]
@@ -99,7 +99,7 @@ mod links {
             "z/".to_owned(),
             "z/1.jpg".to_owned(),
         ];
-        assert_eq!(told(&root), expected);
+        assert_eq!(listed(&root), expected);
     }
 
     /// Twelve folders with a link to each of the others: without a memory of where it was, 12! paths.
@@ -116,7 +116,7 @@ mod links {
             }
         }
         symlink("../outside/0", root.join("first")).unwrap();
-        let files = told(&root).into_iter().filter(|line| line.ends_with(".jpg"));
+        let files = listed(&root).into_iter().filter(|line| line.ends_with(".jpg"));
         assert_eq!(files.count(), 12);
     }
 
@@ -125,7 +125,7 @@ mod links {
         let folder = folder(&["a.jpg", "z.jpg"]);
         symlink("self.jpg", folder.path().join("self.jpg")).unwrap();
         symlink("gone", folder.path().join("more")).unwrap();
-        assert_eq!(told(folder.path()), ["a.jpg", "more lost", "self.jpg lost", "z.jpg"]);
+        assert_eq!(listed(folder.path()), ["a.jpg", "more lost", "self.jpg lost", "z.jpg"]);
     }
 
     #[test]
@@ -134,7 +134,7 @@ mod links {
         for name in [&b"caf\xe8.jpg"[..], b"caf\xe9.jpg", b"a\nb.jpg", br"caf\xe8.jpg"] {
             std::fs::write(folder.path().join(std::ffi::OsStr::from_bytes(name)), "").unwrap();
         }
-        let keys = told(folder.path());
+        let keys = listed(folder.path());
         assert_eq!(keys, [r"a\x0ab.jpg", r"caf\\xe8.jpg", r"caf\xe8.jpg", r"caf\xe9.jpg"]);
         for key in keys {
             assert!(folder.path().join(key::path_of(&key).unwrap()).exists(), "{key}");

@@ -3,59 +3,11 @@
 use std::io::Cursor;
 
 use image::metadata::Orientation;
-use image::{DynamicImage, GrayImage, ImageDecoder, ImageFormat, ImageReader, Limits, RgbImage};
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader, Limits};
 
+use crate::decode_config::DecodeConfig;
+use crate::interleaved::{Interleaved, interleaved, of_exif};
 use crate::{ImagesError, Picture, Result, jpeg, webp};
-
-/// Which pictures are decoded.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct DecodeConfig {
-    /// A picture of more pixels than this is bad; it is refused by its header, before memory is taken for it.
-    pub max_pixels: u64,
-    /// What becomes of a JPEG of which a part is lost.
-    pub damaged: Damaged,
-}
-
-/// What becomes of a JPEG of which a part is lost. Other formats' decoders refuse such files by themselves.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum Damaged {
-    /// It is bad.
-    #[default]
-    Refuse,
-    /// It is taken with what the decoder makes of it: grey, mostly, where data is lost.
-    Allow,
-}
-
-impl Default for DecodeConfig {
-    /// 2²⁶, 67 million pixels: above ImageNet's largest, and 0.2 GB a thread while one is decoded.
-    fn default() -> Self {
-        Self { max_pixels: 1 << 26, damaged: Damaged::default() }
-    }
-}
-
-impl DecodeConfig {
-    /// Refuses a picture of no or too many pixels.
-    pub(crate) fn check_size(self, height: usize, width: usize) -> Result<()> {
-        let (n_pixels, max_pixels) = (height as u64 * width as u64, self.max_pixels);
-        if n_pixels == 0 || n_pixels > max_pixels {
-            let found = format!("expected 1 to {max_pixels} pixels, found {width}×{height}");
-            return Err(ImagesError::bad(found));
-        }
-        Ok(())
-    }
-}
-
-/// A picture as decoders give it: `values[(y · width + x) · channels + channel]`.
-pub(crate) struct Interleaved {
-    pub(crate) values: Vec<u8>,
-    /// 1 or 3.
-    pub(crate) channels: usize,
-    pub(crate) height: usize,
-    pub(crate) width: usize,
-}
 
 /// Decodes a JPEG, PNG, WebP, GIF, BMP or TIFF file, recognised by its first bytes whatever its name.
 ///
@@ -118,42 +70,6 @@ fn decode_other(bytes: &[u8], config: DecodeConfig) -> Result<Interleaved> {
     Ok(interleaved(image))
 }
 
-/// The orientation that EXIF data names. Some writers put the prefix that JPEG asks for before it elsewhere too.
-pub(crate) fn of_exif(exif: &[u8]) -> Orientation {
-    let exif = exif.strip_prefix(b"Exif\0\0").unwrap_or(exif);
-    Orientation::from_exif_chunk(exif).unwrap_or(Orientation::NoTransforms)
-}
-
-fn interleaved(image: DynamicImage) -> Interleaved {
-    let (height, width) = (image.height() as usize, image.width() as usize);
-    let (values, channels) = match image {
-        DynamicImage::ImageLuma8(_)
-        | DynamicImage::ImageLumaA8(_)
-        | DynamicImage::ImageLuma16(_)
-        | DynamicImage::ImageLumaA16(_) => (image.into_luma8().into_raw(), 1),
-        _ => (image.into_rgb8().into_raw(), 3),
-    };
-    Interleaved { values, channels, height, width }
-}
-
-impl Interleaved {
-    /// The picture turned as `orientation` says.
-    pub(crate) fn upright(self, orientation: Orientation) -> Result<Self> {
-        if orientation == Orientation::NoTransforms {
-            return Ok(self);
-        }
-        let Self { values, channels, height, width } = self;
-        let (rows, columns) = (height as u32, width as u32);
-        let image = match channels {
-            1 => GrayImage::from_raw(columns, rows, values).map(DynamicImage::ImageLuma8),
-            _ => RgbImage::from_raw(columns, rows, values).map(DynamicImage::ImageRgb8),
-        };
-        let mut image = image.ok_or_else(|| ImagesError::bad("cannot be turned upright"))?;
-        image.apply_orientation(orientation);
-        Ok(interleaved(image))
-    }
-}
-
 /// What a file is that is none of the formats.
 fn other_content(bytes: &[u8]) -> String {
     let what = match (bytes.get(4..8), bytes.get(8..12)) {
@@ -180,6 +96,7 @@ mod tests {
     use image::{ExtendedColorType, ImageEncoder};
 
     use super::*;
+    use crate::Damaged;
 
     const CONFIG: DecodeConfig = DecodeConfig { max_pixels: 1 << 20, damaged: Damaged::Refuse };
 

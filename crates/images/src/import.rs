@@ -9,7 +9,7 @@ use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use crate::readers::Records;
-use crate::source::POLL;
+use crate::reading::POLL;
 use crate::store::{StoreDescription, StoreWriter};
 use crate::walk::Stop;
 use crate::{
@@ -104,7 +104,7 @@ const DECODED_BYTES: usize = 1 << 26;
 /// where it does not exist. The store is there whole or not at all, and is the same whatever the number of threads.
 ///
 /// An image that cannot be decoded, is damaged, has more than `max_pixels` pixels or is smaller than its crop is recorded in
-/// `bad.csv` and passed over. `observe` is told how many images are done and how
+/// `bad.csv` and passed over. `observe` receives how many images are done and how
 /// many there are (0: unknown); when it says [`ControlFlow::Break`] the import stops and leaves nothing behind.
 ///
 /// # Errors
@@ -275,7 +275,7 @@ impl<'a> Importer<'a> {
         }
     }
 
-    /// Tells how far it is, and asks whether to go on.
+    /// Reports progress, and asks whether to go on.
     fn ask(&mut self) -> Result<()> {
         match (self.observe)(self.n_images + self.n_bad, self.n_total) {
             ControlFlow::Continue(()) => Ok(()),

@@ -1,7 +1,7 @@
 //! What a picture set is: readers, the image store, seeded batches and grids.
 //!
 //! A [`Source`] names a data set in the layout it is distributed in, and yields [`Record`]s: images still encoded, with
-//! their keys and labels. [`import`] decodes them on all threads, brings them to one size and streams them into an image
+//! their keys and labels. [`import`] decodes them on all threads, resizes them to one size and streams them into an image
 //! store. An [`ImageStore`] maps those pixels into memory, and [`batches::shuffled`] says in which order to look at
 //! them. Nothing on the way holds a whole data set.
 //!
@@ -35,15 +35,18 @@
 mod bad;
 pub mod batches;
 mod decode;
+mod decode_config;
 mod error;
 pub mod grid;
 mod import;
+mod interleaved;
 mod jpeg;
 mod lmdb_writer;
 pub mod page;
 mod picture;
 mod pixel_box;
 mod readers;
+mod reading;
 mod record;
 mod reduced;
 mod resize;
@@ -55,7 +58,8 @@ mod webp;
 use dcgan_files::{key, regular, threads, walk};
 
 pub use bad::{BadWriter, read_bad};
-pub use decode::{Damaged, DecodeConfig, decode};
+pub use decode::decode;
+pub use decode_config::{Damaged, DecodeConfig};
 pub use error::{ImagesError, Result};
 pub use import::{ImportConfig, ImportSummary, import, import_records};
 pub use lmdb_writer::LmdbWriter;

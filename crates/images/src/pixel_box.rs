@@ -108,7 +108,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_is_told_with_its_line() {
+    fn an_error_names_its_line() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("boxes.csv");
         for (text, expected) in [

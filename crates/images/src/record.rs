@@ -3,7 +3,8 @@
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
-use crate::decode::{DecodeConfig, decode_interleaved};
+use crate::decode::decode_interleaved;
+use crate::decode_config::DecodeConfig;
 use crate::reduced::{ReducedPicture, Thumbnail, decode_reduced, decode_thumbnail, thumbnail};
 use crate::resize::Filter;
 use crate::{ImagesError, Picture, Resize, Result, regular};

@@ -8,7 +8,7 @@ use fast_image_resize::{FilterType, PixelType, ResizeAlg, ResizeOptions, Resizer
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::decode::Interleaved;
+use crate::interleaved::Interleaved;
 use crate::{ImagesError, Picture, Result};
 
 /// How a picture is brought to its final size; written `keep`, `centre_crop(64)`, `min_resize_centre_crop(32)`.

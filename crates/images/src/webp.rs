@@ -3,8 +3,8 @@
 use image::metadata::Orientation;
 use libwebp_sys::{VP8StatusCode, WEBP_CSP_MODE, WebPDecode, WebPDecoderConfig, WebPGetFeatures};
 
-use crate::decode::{DecodeConfig, Interleaved, of_exif};
-use crate::jpeg::LeastSide;
+use crate::decode_config::{DecodeConfig, LeastSide};
+use crate::interleaved::{Interleaved, of_exif};
 use crate::{ImagesError, Result};
 
 /// The flag of an extended file's header that says animation.

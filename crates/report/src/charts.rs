@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 
+use super::axis::Axis;
 use super::data::{SearchData, TableData};
-use super::plot::{Axis, Plot, PlotPoint, Series, Style};
+use super::plot::{Plot, PlotPoint, Series, Style};
 
 /// Error against C.
 pub fn search(found: &SearchData) -> Plot {

@@ -6,7 +6,8 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::plot::{Axis, Plot, PlotPoint, Series, Style};
+use super::axis::Axis;
+use super::plot::{Plot, PlotPoint, Series, Style};
 
 /// Name of the file in a stage's folder: a JSON line every few minibatches.
 const FILE: &str = "metrics.jsonl";

@@ -83,7 +83,7 @@ pub struct Difference {
     pub text: String,
 }
 
-/// A departure from the paper and what it bears on; likewise something not compared, or found equal.
+/// A departure from the paper and the rows it affects; likewise something not compared, or found equal.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Departure {
     /// In what.
@@ -112,7 +112,7 @@ pub struct Picture {
     pub title: String,
     /// What is seen.
     pub caption: String,
-    /// What one who cannot see it is told.
+    /// A text for readers who cannot see it.
     pub alt: String,
     /// Name of its copy in the report's folder.
     pub file: String,

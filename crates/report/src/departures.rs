@@ -46,7 +46,7 @@ fn names(of: &[&Said<'_>], all: &[Said<'_>]) -> Vec<String> {
     names
 }
 
-/// The rows that a departure bears on.
+/// The rows that a departure affects.
 fn concerned(text: &str, rows: &[&Row]) -> String {
     let is_concerned = |row: &&&Row| row.differences.iter().any(|difference| difference.text == text);
     let found: Vec<&str> = rows.iter().filter(is_concerned).map(|row| row.method.as_str()).collect();

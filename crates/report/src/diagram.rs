@@ -294,11 +294,11 @@ mod tests {
         // shapes → two copies of train → two copies of table → report
         let nodes = graph(&[&[], &[0], &[0], &[1], &[2], &[3, 4]]);
         let found = folded(&nodes, &["shapes", "train", "train", "table", "table", "report"]);
-        let told: Vec<(&str, &[usize])> =
+        let described: Vec<(&str, &[usize])> =
             found.iter().map(|node| (node.id.as_str(), node.parents.as_slice())).collect();
         let expected: [(&str, &[usize]); 4] =
             [("n0", &[]), ("train × 2", &[0]), ("table × 2", &[1]), ("n5", &[2])];
-        assert_eq!(told, expected);
+        assert_eq!(described, expected);
     }
 
     #[test]

@@ -15,7 +15,7 @@ pub struct Figure {
     pub title: String,
     /// What is seen and how it came about.
     pub caption: String,
-    /// What one who cannot see it is told.
+    /// A text for readers who cannot see it.
     pub alt: String,
 }
 

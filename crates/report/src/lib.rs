@@ -6,10 +6,11 @@
 //! | [`entry`], [`figure`] | what a stage hands over: a row, a picture |
 //! | [`rows`], [`tables`] | rows with means over a matrix's cells, and tables with the paper's rows before ours |
 //! | [`departures`] | how stages compare with the paper, each phrase once |
-//! | [`curves`], [`charts`], [`plot`] | plots of trainings and results |
+//! | [`curves`], [`charts`], [`plot`], [`axis`] | plots of trainings and results |
 //! | [`diagram`] | stages as a graph |
 //! | [`data`], [`html()`], [`markdown()`], [`summary`] | all of it, and how it is written |
 
+pub mod axis;
 pub mod charts;
 pub mod curves;
 pub mod data;

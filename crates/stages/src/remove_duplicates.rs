@@ -1,7 +1,7 @@
 //! `remove_duplicates`: a set written again without its near-duplicates.
 
 use dcgan_dedup::group::{GROUPS, Readable, read_groups, removed_keys};
-use dcgan_dedup::regenerate::{Target, Way, regenerate};
+use dcgan_dedup::regenerate::{LinkMode, Target, regenerate};
 use dcgan_engine::context::Context;
 use dcgan_engine::external::{Advice, External, Form};
 use dcgan_engine::kind::{ConfigType, Kind, Traits};
@@ -31,7 +31,7 @@ pub(crate) struct RemoveDuplicates {
     target: TargetKind,
     /// How files get into a folder; links need a set that is a folder.
     #[serde(default = "copy")]
-    by: Way,
+    by: LinkMode,
     /// How pictures of an image store are made one size.
     #[serde(default)]
     resize: Resize,
@@ -40,8 +40,8 @@ pub(crate) struct RemoveDuplicates {
     damaged: Damaged,
 }
 
-fn copy() -> Way {
-    Way::Copy
+fn copy() -> LinkMode {
+    LinkMode::Copy
 }
 
 /// As what a set is written.
@@ -143,7 +143,7 @@ impl Stage for RemoveDuplicates {
     fn problems(&self) -> Vec<ConfigProblem> {
         let mut problems = ConfigProblem::of("resize", self.resize.validate());
         let is_folder = matches!(self.source, Source::Folder { .. } | Source::ImageNetFolder { .. });
-        if self.target == TargetKind::Folder && self.by != Way::Copy && !is_folder {
+        if self.target == TargetKind::Folder && self.by != LinkMode::Copy && !is_folder {
             let message = "expected `copy`: links need a set that is a folder of files".to_owned();
             problems.push(ConfigProblem { key: "by".to_owned(), message });
         }

@@ -15,7 +15,7 @@ pub struct Certificate {
     pub dual: f64,
     /// (objective − dual) / objective, in 0..=1.
     pub relative_gap: f64,
-    /// Newton steps taken; for the hinge loss, 0 (`linfa-svm` does not tell).
+    /// Newton steps taken; for the hinge loss, 0 (`linfa-svm` does not count them).
     pub n_steps: usize,
 }
 

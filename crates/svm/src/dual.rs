@@ -20,7 +20,7 @@ const PANEL: usize = 256;
 
 /// An L2-SVM as a combination of training rows: w = Σᵢ βᵢ (xᵢ, 1) for each class, with βᵢ = αᵢyᵢ at the optimum.
 ///
-/// Decision values of any row of the [`SharedGram`] follow from it without a look at the features.
+/// Decision values of any row of the [`SharedGram`] follow from it without reading the features.
 #[derive(Clone, Debug)]
 pub struct DualSvc {
     coefficients: Array2<f64>,

@@ -6,7 +6,7 @@ use rayon::prelude::*;
 use crate::storage::Feature;
 use crate::{Result, SvmError};
 
-/// Rows looked at by one task.
+/// Rows checked by one task.
 const BAND: usize = 64;
 
 /// Fails if there is no row or column, or names the first value that is NaN or infinite.

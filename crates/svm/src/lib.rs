@@ -17,7 +17,7 @@
 //! optimum. Features are f32, sums f64.
 //!
 //! - For up to some thousands of rows everything follows from one matrix of inner products, a [`SharedGram`]: all classes, all
-//!   values of C, subsets of the rows and cross-validation, without another look at the features. The optimum is
+//!   values of C, subsets of the rows and cross-validation, without reading the features again. The optimum is
 //!   found by Newton's method on the set of rows inside the margin, in a handful of exact steps.
 //! - Beyond, all classes, folds and several values of C go together over the rows, by preconditioned conjugate gradients; a
 //!   memory-mapped file of features is read from start to end in each pass, and a fit takes some tens of passes.
@@ -58,6 +58,7 @@ mod cross_validation;
 mod dual;
 mod error;
 mod features;
+mod fit;
 mod gram;
 mod hinge;
 mod kernels;
@@ -74,7 +75,7 @@ mod storage;
 mod sweep;
 
 pub use certificate::Certificate;
-pub use cross_validation::{CrossValidation, stratified_folds};
+pub use cross_validation::CrossValidation;
 pub use dual::DualSvc;
 pub use error::{Result, SvmError};
 pub use gram::SharedGram;

@@ -216,14 +216,14 @@ fn groups(live: &[&mut Path<'_>]) -> Vec<usize> {
     if of_class.len() == live.len() { vec![live.len()] } else { of_class }
 }
 
-/// Tells the observer of each pass over the features.
+/// Reports each pass over the features.
 struct Passes<'a> {
     n_passes: u64,
     n_solutions: usize,
     observe: ObserveFit<'a>,
 }
 
-/// Units in which progress towards one solution is told.
+/// Units in which progress towards one solution is counted.
 const UNITS: f64 = 1000.0;
 
 impl Passes<'_> {

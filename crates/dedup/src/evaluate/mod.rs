@@ -12,6 +12,7 @@ mod config;
 mod interval;
 mod judged;
 mod montage;
+mod results;
 mod sheet;
 
 use std::collections::{HashMap, HashSet};
@@ -22,13 +23,13 @@ use dcgan_images::{Damaged, DecodeConfig, Filter, Payload, Record, Resize, Sourc
 use dcgan_nn::rng::{self, Purpose};
 use image::RgbImage;
 use rayon::prelude::*;
-use serde::Serialize;
 
 pub use baselines::Baseline;
 pub use changes::Change;
 pub use config::EvaluateConfig;
 pub use interval::Share;
 pub use judged::{Judged, found_pairs};
+pub use results::{Evaluation, MethodResult};
 pub use sheet::{PairToJudge, Sheet};
 
 use crate::group::{GroupConfig, Member, pixel_distance};
@@ -38,32 +39,6 @@ use crate::{Autoencoder, Code, DedupError, Result};
 
 /// Pictures that have a code were judged when they were hashed.
 const AS_HASHED: DecodeConfig = DecodeConfig { max_pixels: u32::MAX as u64, damaged: Damaged::Allow };
-
-/// A method's row.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct MethodResult {
-    /// In words.
-    pub method: String,
-    /// For each change, the share of copies whose original is found.
-    pub recall: Vec<Share>,
-    /// The share of false pairs among all pairs found, over all changes but the flip.
-    pub false_positives: Share,
-    /// False pairs in a million pairs of a copy and a picture it does not come from.
-    pub false_per_million: f64,
-}
-
-/// What [`evaluate`] measured.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Evaluation {
-    /// Pictures that were changed.
-    pub n_changed: u64,
-    /// Pictures they were looked for among.
-    pub n_background: u64,
-    /// The columns.
-    pub changes: Vec<Change>,
-    /// The rows.
-    pub methods: Vec<MethodResult>,
-}
 
 /// What is to be evaluated.
 #[derive(Clone, Copy, Debug)]
@@ -82,7 +57,7 @@ pub struct Evaluated<'a> {
     pub grouping: &'a GroupConfig,
 }
 
-/// Pictures that are looked at together.
+/// Pictures that are compared together.
 const CHUNK: usize = 256;
 
 /// For each background picture in a group the images of the group.
@@ -100,7 +75,7 @@ struct Hashed {
 }
 
 /// Measures recall and false positives, and collects the pictures of the contact sheet, on which `borderline` pairs
-/// stand too. `observe` is told pictures done and to do.
+/// stand too. `observe` receives pictures done and to do.
 ///
 /// # Errors
 /// Where a setting is out of range or files cannot be read; [`DedupError::File`] where the set holds none of the hashed
@@ -183,7 +158,7 @@ impl Walk<'_> {
             .filter(|(_, image, is_shown)| image.is_some() || *is_shown)
             .collect();
         let hashers = Baseline::ALL.map(Baseline::hasher);
-        let looked_at: Vec<_> = wanted
+        let compared: Vec<_> = wanted
             .into_par_iter()
             .map(|(record, image, is_shown)| {
                 let Record { key, payload, .. } = record;
@@ -198,7 +173,7 @@ impl Walk<'_> {
                 Ok(Some((key, image, words, thumbnail, copies)))
             })
             .collect::<Result<Vec<_>>>()?;
-        for (key, image, words, thumbnail, copies) in looked_at.into_iter().flatten() {
+        for (key, image, words, thumbnail, copies) in compared.into_iter().flatten() {
             if let Some(image) = image {
                 self.background[image] = words;
             }

@@ -10,7 +10,9 @@ use image::codecs::jpeg::JpegEncoder;
 use image::imageops::{self, FilterType};
 use serde::{Deserialize, Serialize};
 
-use super::{Evaluation, montage};
+use super::interval::Share;
+use super::montage;
+use super::results::Evaluation;
 use crate::Result;
 
 /// Longer side of a picture on the sheet.
@@ -102,7 +104,7 @@ pub(super) fn table(evaluation: &Evaluation) -> String {
         evaluation.n_background
     );
     evaluation.methods.iter().for_each(|method| text += &format!("<th>{}</th>", escaped(&method.method)));
-    let cell = |share: &super::Share| {
+    let cell = |share: &Share| {
         format!("<td>{:.1} ({:.1}–{:.1})</td>", 100.0 * share.share, 100.0 * share.low, 100.0 * share.high)
     };
     for (k, change) in evaluation.changes.iter().enumerate() {

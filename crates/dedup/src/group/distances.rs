@@ -4,7 +4,7 @@ use dcgan_nn::rng::{self, Purpose};
 use rand::Rng as _;
 use serde::{Deserialize, Serialize};
 
-use super::images::LookedAt;
+use super::second_look::ComparedPair;
 use crate::Code;
 use crate::code::CODE_BITS;
 
@@ -30,7 +30,7 @@ impl DistanceCounts {
         Self { radius, alike: within.clone(), unlike: within, random: random(codes, N_RANDOM) }
     }
 
-    pub(super) fn add(&mut self, pair: &LookedAt, is_alike: bool) {
+    pub(super) fn add(&mut self, pair: &ComparedPair, is_alike: bool) {
         let counts = if is_alike { &mut self.alike } else { &mut self.unlike };
         if let Some(count) = counts.get_mut(pair.distance as usize) {
             *count += 1;

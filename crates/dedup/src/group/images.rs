@@ -11,15 +11,15 @@ use super::config::{GroupConfig, Keep, Rule};
 use super::distances::DistanceCounts;
 use super::groups_file::{self, Member};
 use super::near::{Pair, SearchReport, near_pairs};
-use super::second_look::pixel_distance;
+use super::second_look::{ComparedPair, pixel_distance};
 use super::{UnionFind, equal_codes};
 use crate::hash::{self, Codes, Pictures, check_keys, read_contents, read_keys};
 use crate::preprocess::PICTURE_BYTES;
 use crate::{DedupError, Result};
 
-/// Pairs that get their second look together.
+/// Pairs that are compared together.
 const PAIRS_AT_ONCE: usize = 1 << 12;
-/// Pairs nearest to the threshold, on either side, that are kept for people to look at.
+/// Pairs nearest to the threshold, on either side, that are kept for people to judge.
 const N_BORDERLINE: usize = 200;
 
 /// What one rule finds.
@@ -33,19 +33,6 @@ pub struct RuleCounts {
     pub n_removed: u64,
     /// Images in the largest group.
     pub largest_group: u64,
-}
-
-/// A pair that had its second look.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
-pub struct LookedAt {
-    /// The smaller image index.
-    pub first: u32,
-    /// The larger image index.
-    pub second: u32,
-    /// Bits in which the codes differ.
-    pub distance: u32,
-    /// [`pixel_distance`] of the pictures.
-    pub pixel_distance: f32,
 }
 
 /// What [`group_images`] found, both rules side by side.
@@ -67,14 +54,14 @@ pub struct GroupSummary {
     pub distances: DistanceCounts,
     /// Pairs nearest to the threshold of the second look, nearest first.
     #[serde(skip)]
-    pub borderline: Vec<LookedAt>,
+    pub borderline: Vec<ComparedPair>,
 }
 
 /// Groups the images that [`hash`](hash::hash) hashed into `hashed`, by both rules, and writes `groups.parquet` of the rule that
 /// `config` names into `dir`.
 ///
 /// # Errors
-/// Where a setting is out of range, a key is not one line of its own, or a file cannot be read or written; [`DedupError::Interrupted`] where `observe` (told the
+/// Where a setting is out of range, a key is not one line of its own, or a file cannot be read or written; [`DedupError::Interrupted`] where `observe` (which receives the
 /// candidate pairs so far; their number is not known before) breaks.
 pub fn group_images(
     hashed: &Path,
@@ -120,7 +107,7 @@ struct NearGroups {
     n_alike: u64,
     search: SearchReport,
     distances: DistanceCounts,
-    borderline: Vec<LookedAt>,
+    borderline: Vec<ComparedPair>,
 }
 
 fn near_groups(
@@ -142,10 +129,10 @@ fn near_groups(
                 failed = Some(DedupError::Interrupted);
                 return;
             }
-            match look(pairs, pictures) {
-                Ok(looked_at) => {
+            match compare(pairs, pictures) {
+                Ok(compared) => {
                     n_candidates += pairs.len() as u64;
-                    for pair in &looked_at {
+                    for pair in &compared {
                         let is_alike = f64::from(pair.pixel_distance) <= config.pixel_distance;
                         distances.add(pair, is_alike);
                         if is_alike {
@@ -153,7 +140,7 @@ fn near_groups(
                             sets.join(pair.first, pair.second);
                         }
                     }
-                    borderline.extend(looked_at);
+                    borderline.extend(compared);
                     keep_borderline(&mut borderline, config.pixel_distance);
                 }
                 Err(e) => failed = Some(e),
@@ -168,19 +155,19 @@ fn near_groups(
     }
 }
 
-fn look(pairs: &[Pair], pictures: &Pictures) -> Result<Vec<LookedAt>> {
+fn compare(pairs: &[Pair], pictures: &Pictures) -> Result<Vec<ComparedPair>> {
     let images: Vec<u32> = pairs.iter().flat_map(|pair| [pair.first, pair.second]).collect();
     let pixels = pictures.read(&images)?;
-    let looked_at = pairs.par_iter().zip(pixels.par_chunks_exact(2 * PICTURE_BYTES)).map(|(pair, pixels)| {
+    let compared = pairs.par_iter().zip(pixels.par_chunks_exact(2 * PICTURE_BYTES)).map(|(pair, pixels)| {
         let (a, b) = pixels.split_at(PICTURE_BYTES);
         let Pair { first, second, distance } = *pair;
-        LookedAt { first, second, distance, pixel_distance: pixel_distance(a, b) }
+        ComparedPair { first, second, distance, pixel_distance: pixel_distance(a, b) }
     });
-    Ok(looked_at.collect())
+    Ok(compared.collect())
 }
 
-fn keep_borderline(pairs: &mut Vec<LookedAt>, threshold: f64) {
-    let off = |pair: &LookedAt| (f64::from(pair.pixel_distance) - threshold).abs();
+fn keep_borderline(pairs: &mut Vec<ComparedPair>, threshold: f64) {
+    let off = |pair: &ComparedPair| (f64::from(pair.pixel_distance) - threshold).abs();
     pairs.sort_by(|a, b| off(a).total_cmp(&off(b)).then(a.first.cmp(&b.first)).then(a.second.cmp(&b.second)));
     pairs.truncate(N_BORDERLINE);
 }

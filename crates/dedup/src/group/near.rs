@@ -38,7 +38,7 @@ pub struct SearchReport {
 const MAX_BUCKET_BITS: u32 = 22;
 /// Buckets searched before their pairs are handed on.
 const BUCKETS_AT_ONCE: usize = 1 << 12;
-/// Codes compared at once, so that only where one of them is near they are looked at singly.
+/// Codes compared at once, so that only where one of them is near they are compared singly.
 const LANES: usize = 32;
 
 /// Hands every pair of codes at a distance of at most `radius` to `visit`, each once, in portions whose order depends on

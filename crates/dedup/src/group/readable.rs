@@ -48,7 +48,7 @@ impl Readable {
         }
     }
 
-    /// Whether the picture of this index in the set was looked at.
+    /// Whether the picture of this index in the set was decoded.
     pub(crate) fn covers(&self, image_idx: u64) -> bool {
         image_idx < self.n_images + self.bad.len() as u64
     }

@@ -1,5 +1,7 @@
 //! A second look at two pictures: their distance once one is aligned with the other.
 
+use serde::Serialize;
+
 use crate::preprocess::{N_INPUTS, Preprocessing, SIDE};
 
 const PLANE: usize = SIDE * SIDE;
@@ -27,6 +29,19 @@ impl Alignment {
     fn is_small(self) -> bool {
         (self.zoom - 1.0).abs() <= MAX_ZOOM && self.shift.iter().all(|shift| shift.abs() <= MAX_SHIFT)
     }
+}
+
+/// A pair that had its second look.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct ComparedPair {
+    /// The smaller image index.
+    pub first: u32,
+    /// The larger image index.
+    pub second: u32,
+    /// Bits in which the codes differ.
+    pub distance: u32,
+    /// [`pixel_distance`] of the pictures.
+    pub pixel_distance: f32,
 }
 
 /// The root mean square difference of two pictures (3072 bytes each), without

@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::{HashSummary, files, pictures};
+use super::summary::HashSummary;
+use super::{files, pictures};
 use crate::code::CODE_BITS;
 use crate::preprocess::PICTURE_BYTES;
 use crate::{Code, Result};

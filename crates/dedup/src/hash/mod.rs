@@ -8,8 +8,10 @@
 //! | `autoencoder.safetensors` | the autoencoder that hashed them |
 
 mod codes;
+pub mod files;
 mod journal;
 mod pictures;
+mod summary;
 
 use std::ops::ControlFlow;
 use std::path::Path;
@@ -25,6 +27,7 @@ use serde::{Deserialize, Serialize};
 pub use codes::{Codes, read_keys};
 pub(crate) use codes::{check_keys, read_contents};
 pub use pictures::Pictures;
+pub use summary::HashSummary;
 
 use self::journal::{Journal, Row};
 use crate::content::content;
@@ -32,18 +35,6 @@ use crate::error::check;
 use crate::model::BATCH;
 use crate::preprocess::{FILTER, PICTURE_BYTES, SIDE};
 use crate::{Autoencoder, DedupError, Result};
-
-/// Names of what [`hash`] writes into its folder.
-pub mod files {
-    /// Keys and codes.
-    pub const CODES: &str = "codes.parquet";
-    /// The 32×32 pictures.
-    pub const PICTURES: &str = "pictures.npy";
-    /// What could not be hashed.
-    pub const BAD: &str = "bad.csv";
-    /// What is hashed so far, while it runs.
-    pub const JOURNAL: &str = "codes.jsonl.partial";
-}
 
 /// Images that are decoded and hashed together, and after which the journal is whole.
 const CHUNK: usize = 1024;
@@ -80,28 +71,11 @@ impl HashConfig {
     }
 }
 
-/// What a hashing did.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct HashSummary {
-    /// Images with a code.
-    pub n_images: u64,
-    /// Images that could not be hashed; `bad.csv` lists them.
-    pub n_bad: u64,
-    /// Images that an earlier, interrupted run had done.
-    pub n_resumed: u64,
-    /// Share of set bits: mean over images and bits.
-    pub bits_set: f64,
-    /// The same of the bit that is set least often.
-    pub least_set: f64,
-    /// The same of the bit that is set most often.
-    pub most_set: f64,
-}
-
 /// Hashes the images of `source` into `dir`, which must exist. A run that was killed, at any point, is continued where its
 /// journal in `dir` ends, to the bits of an uninterrupted one. Memory does not grow with the number of images.
 ///
-/// An image that cannot be decoded or has more than `max_pixels` pixels is listed in `bad.csv` and passed over. `observe` is
-/// told how many images are done and how many there are (0: unknown).
+/// An image that cannot be decoded or has more than `max_pixels` pixels is listed in `bad.csv` and passed over. `observe`
+/// receives how many images are done and how many there are (0: unknown).
 ///
 /// # Errors
 /// Those of [`Source::records`] and of writing; [`DedupError::File`] where no image can be hashed;

@@ -26,7 +26,7 @@ pub(super) struct Lists {
     source: Source,
     plan: Plan,
     readable: Readable,
-    /// Whether images that were not looked at are decoded here.
+    /// Whether images that were not decoded before are decoded here.
     decodes: bool,
     /// Images that came by.
     n_noted: u64,
@@ -34,7 +34,7 @@ pub(super) struct Lists {
     dir: PathBuf,
     keep: BufWriter<fs_err::File>,
     remove: BufWriter<fs_err::File>,
-    /// Why the set is not the one that was grouped, where the reader of it could not be told.
+    /// Why the set is not the one that was grouped, where its reader could not return it.
     pub(super) failed: Option<DedupError>,
 }
 

@@ -12,8 +12,9 @@ use dcgan_images::{
     import_records, read_bad,
 };
 
+use super::files;
 use super::lists::{Fate, Lists};
-use super::{RegenerateSummary, files};
+use super::target::RegenerateSummary;
 use crate::group::Member;
 use crate::{DedupError, Result};
 

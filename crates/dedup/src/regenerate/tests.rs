@@ -1,8 +1,11 @@
+use dcgan_files::key;
+use dcgan_images::{Damaged, LmdbWriter, Payload, Resize};
+
 use super::*;
 use crate::content::content;
 
 /// A member of which the content is not known.
-fn unhashed(key: &str, representative: &str) -> Member {
+pub(super) fn unhashed(key: &str, representative: &str) -> Member {
     let (key, representative) = (key.to_owned(), representative.to_owned());
     Member { key, representative, distance: 0, pixel_distance: 0.0, blake3: None }
 }
@@ -12,7 +15,7 @@ fn member(key: &str, representative: &str) -> Member {
     hashed(key, representative, &key::name_of(key).unwrap())
 }
 
-fn hashed(key: &str, representative: &str, bytes: &[u8]) -> Member {
+pub(super) fn hashed(key: &str, representative: &str, bytes: &[u8]) -> Member {
     let (blake3, _) = content(&Payload::Encoded(bytes.to_vec())).unwrap();
     Member { blake3: Some(blake3), ..unhashed(key, representative) }
 }
@@ -40,7 +43,7 @@ fn run(source: &Source, target: Target, out: &Path) -> Result<RegenerateSummary>
 fn folders_and_lists_hold_what_stays() {
     let dir = tempfile::tempdir().unwrap();
     let source = set(&dir.path().join("set"));
-    for by in [Way::Copy, Way::HardLink, Way::SymbolicLink] {
+    for by in [LinkMode::Copy, LinkMode::HardLink, LinkMode::SymbolicLink] {
         let out = dir.path().join(format!("{by:?}"));
         let summary = run(&source, Target::Folder { by }, &out).unwrap();
         assert_eq!(summary, RegenerateSummary { n_kept: 2, n_removed: 2, n_bad: 0 });
@@ -83,7 +86,7 @@ fn what_cannot_be_read_is_listed_and_neither_kept_nor_counted() {
     let source = set_with_bad_ones(&dir.path().join("set"));
     let groups = [vec![unhashed("b.png", "b.png"), unhashed("a.png", "b.png")]];
     let bad = [("d.png".to_owned(), "too large".to_owned())];
-    // c.png lies behind what was looked at, or all was, or nothing.
+    // c.png lies behind what was decoded, or all was, or nothing.
     let some = Readable { n_images: 1, bad: bad.clone().into() };
     let all = Readable {
         n_images: 3,
@@ -95,8 +98,8 @@ fn what_cannot_be_read_is_listed_and_neither_kept_nor_counted() {
         for target in [
             Target::Lists,
             Target::Lmdb,
-            Target::Folder { by: Way::Copy },
-            Target::Folder { by: Way::HardLink },
+            Target::Folder { by: LinkMode::Copy },
+            Target::Folder { by: LinkMode::HardLink },
             Target::Store { resize: Resize::Keep, damaged: Damaged::default() },
         ] {
             let out = tempfile::tempdir().unwrap();
@@ -135,7 +138,7 @@ fn names_of_any_bytes_are_listed_in_one_line_and_written_as_they_are() {
     let source = Source::Folder { path: dir.path().join("set"), classes: false };
     let groups = [vec![member(r"caf\xe8.jpg", r"caf\xe8.jpg"), member(r"caf\xe9.jpg", r"caf\xe8.jpg")]];
     let readable = Readable { n_images: 4, bad: Default::default() };
-    for target in [Target::Folder { by: Way::Copy }, Target::Lmdb] {
+    for target in [Target::Folder { by: LinkMode::Copy }, Target::Lmdb] {
         let out = tempfile::tempdir().unwrap();
         regenerate(&source, &groups, &readable, target, out.path(), &mut |_, _| ControlFlow::Continue(()))
             .unwrap();
@@ -168,7 +171,8 @@ fn hard_links_to_another_file_system_are_refused_with_what_serves_there() {
         return;
     };
     let source = set(&elsewhere.path().join("set"));
-    let message = run(&source, Target::Folder { by: Way::HardLink }, dir.path()).unwrap_err().to_string();
+    let message =
+        run(&source, Target::Folder { by: LinkMode::HardLink }, dir.path()).unwrap_err().to_string();
     let expected = "set/b/2.jpg: expected a file on the file system of the output, as by=hard_link needs it, found one on another; \
                     by=copy or by=symbolic_link serves";
     assert!(message.ends_with(expected), "{message}");
@@ -184,7 +188,7 @@ fn two_pictures_that_would_be_one_file_are_an_error() {
     }
     writer.finish().unwrap();
     let readable = Readable { n_images: 2, bad: Default::default() };
-    let target = Target::Folder { by: Way::Copy };
+    let target = Target::Folder { by: LinkMode::Copy };
     let source = Source::Lsun { path: lmdb };
     let go = &mut |_: u64, _: u64| ControlFlow::Continue(());
     let message = regenerate(&source, &[], &readable, target, dir.path(), go).unwrap_err().to_string();
@@ -233,176 +237,4 @@ fn where_the_store_cannot_take_the_one_that_stays_another_of_its_group_stays() {
         let keys = dcgan_images::ImageStore::open(&out).unwrap().keys().unwrap();
         assert_eq!(keys.join("\n") + "\n", keep);
     }
-}
-
-/// Every target.
-const TARGETS: [Target; 4] = [
-    Target::Lists,
-    Target::Lmdb,
-    Target::Folder { by: Way::Copy },
-    Target::Store { resize: Resize::Keep, damaged: Damaged::Refuse },
-];
-
-/// a.png, b.png and c.png, the same picture, of which `groups` keep b.png.
-struct Threefold {
-    dir: tempfile::TempDir,
-    source: Source,
-    groups: Vec<Vec<Member>>,
-}
-
-impl Threefold {
-    fn new() -> Self {
-        let dir = tempfile::tempdir().unwrap();
-        let set = dir.path().join("set");
-        fs_err::create_dir(&set).unwrap();
-        for name in ["a.png", "b.png", "c.png"] {
-            dcgan_images::grid::write_grid(&set.join(name), &[7; 3 * 64], [1, 3, 8, 8], 1).unwrap();
-        }
-        let bytes = fs_err::read(set.join("a.png")).unwrap();
-        let groups = vec![["b.png", "a.png", "c.png"].map(|key| hashed(key, "b.png", &bytes)).to_vec()];
-        Self { dir, source: Source::Folder { path: set, classes: false }, groups }
-    }
-
-    fn at(&self, name: &str) -> PathBuf {
-        self.dir.path().join("set").join(name)
-    }
-
-    /// Writes anew what can be read of it; the lists are there or the error is.
-    fn regenerate(&self, target: Target) -> std::result::Result<[String; 2], String> {
-        let out = tempfile::tempdir().unwrap();
-        let readable = Readable { n_images: 3, bad: Default::default() };
-        let go = &mut |_: u64, _: u64| ControlFlow::Continue(());
-        let done = regenerate(&self.source, &self.groups, &readable, target, out.path(), go);
-        let lists = [files::KEEP, files::REMOVE].map(|name| out.path().join(name));
-        match done {
-            Ok(_) => Ok(lists.map(|list| fs_err::read_to_string(list).unwrap())),
-            Err(e) => {
-                assert!(lists.iter().all(|list| !list.exists()), "{e}");
-                assert!(!out.path().join("meta.json").exists(), "{e}");
-                Err(e.to_string())
-            }
-        }
-    }
-
-    fn refused(&self, expected: &str) {
-        for target in TARGETS {
-            let message = self.regenerate(target).unwrap_err();
-            assert!(message.ends_with(&format!("{expected}; hash the set and group it anew")), "{message}");
-        }
-    }
-}
-
-#[test]
-fn a_set_as_it_was_hashed_is_written_as_every_target() {
-    let set = Threefold::new();
-    for target in TARGETS {
-        assert_eq!(set.regenerate(target).unwrap(), ["b.png\n", "a.png\nc.png\n"]);
-    }
-}
-
-#[test]
-fn a_picture_of_the_groups_that_is_gone_is_an_error() {
-    let set = Threefold::new();
-    fs_err::remove_file(set.at("b.png")).unwrap();
-    set.refused("set: b.png is to stay for its duplicates, but is not in the set");
-    let set = Threefold::new();
-    fs_err::remove_file(set.at("a.png")).unwrap();
-    fs_err::remove_file(set.at("c.png")).unwrap();
-    set.refused("a.png is to be removed as a duplicate, but is not in the set, nor are 1 others");
-}
-
-#[test]
-fn a_picture_of_the_groups_that_has_changed_is_an_error() {
-    for (name, role) in
-        [("b.png", "is to stay for its duplicates"), ("c.png", "is to be removed as a duplicate")]
-    {
-        let set = Threefold::new();
-        dcgan_images::grid::write_grid(&set.at(name), &[8; 3 * 64], [1, 3, 8, 8], 1).unwrap();
-        set.refused(&format!("{name} {role}, but is not the picture that was hashed"));
-    }
-}
-
-/// Groups of earlier versions.
-#[test]
-fn where_no_contents_are_known_the_one_that_stays_must_be_readable() {
-    let mut set = Threefold::new();
-    set.groups.iter_mut().flatten().for_each(|member| member.blake3 = None);
-    assert_eq!(set.regenerate(Target::Lists).unwrap(), ["b.png\n", "a.png\nc.png\n"]);
-    fs_err::write(set.at("b.png"), "no picture").unwrap();
-    let message = set.regenerate(Target::Lists).unwrap_err();
-    assert!(
-        message.contains("b.png is to stay for its duplicates, but cannot be read: no JPEG"),
-        "{message}"
-    );
-}
-
-#[test]
-fn groups_in_which_the_one_that_stays_does_not_are_refused() {
-    let group =
-        |pairs: &[[&str; 2]]| pairs.iter().map(|[key, stays]| unhashed(key, stays)).collect::<Vec<_>>();
-    for (groups, expected) in [
-        (
-            vec![group(&[["a.png", "x.png"], ["b.png", "x.png"]])],
-            "x.png is to stay for a.png, but is in no group",
-        ),
-        (
-            vec![group(&[["a.png", "c.png"]]), group(&[["c.png", "c.png"], ["b.png", "c.png"]])],
-            "c.png is to stay for a.png, but is in another group",
-        ),
-        (
-            vec![group(&[["a.png", "b.png"], ["b.png", "a.png"]])],
-            "b.png is to stay for a.png, but is itself removed for a.png",
-        ),
-        (
-            vec![group(&[["a.png", "b.png"], ["b.png", "c.png"], ["c.png", "c.png"]])],
-            "b.png is to stay for a.png, but is itself removed for c.png",
-        ),
-        (
-            vec![
-                group(&[["a.png", "a.png"], ["b.png", "a.png"]]),
-                group(&[["c.png", "c.png"], ["a.png", "c.png"]]),
-            ],
-            "a.png stands twice in the groups",
-        ),
-        (
-            vec![group(&[["a.png", "a.png"], ["b.png", "b.png"], ["c.png", "b.png"]])],
-            "b.png is to stay, but so is a.png of the same group",
-        ),
-    ] {
-        let set = Threefold { groups, ..Threefold::new() };
-        set.refused(expected);
-    }
-}
-
-#[cfg(unix)]
-#[test]
-fn a_link_shares_the_fate_of_its_file_and_a_file_stays_rather_than_a_link() {
-    use std::os::unix::fs::symlink;
-
-    // (to what b.png leads, what the lists then hold)
-    for (to, keep, remove) in [
-        ("c.png", "b.png\nc.png\n", "a.png\n"),
-        ("../outside.png", "a.png\n", "b.png\nc.png\n"),
-        // To a file that is in no group, which stays whatever becomes of the link.
-        ("d.png", "a.png\nd.png\n", "b.png\nc.png\n"),
-    ] {
-        let set = Threefold::new();
-        fs_err::rename(set.at("b.png"), set.at("d.png")).unwrap();
-        match to {
-            "d.png" => {}
-            to => fs_err::rename(set.at("d.png"), set.at(to)).unwrap(),
-        }
-        symlink(to, set.at("b.png")).unwrap();
-        assert_eq!(set.regenerate(Target::Lists).unwrap(), [keep, remove], "{to}");
-    }
-    // The link is not the one that is kept, or is in no group at all: it goes with its file.
-    let mut set = Threefold::new();
-    symlink("a.png", set.at("z.png")).unwrap();
-    assert_eq!(set.regenerate(Target::Lists).unwrap(), ["b.png\n", "a.png\nc.png\nz.png\n"]);
-    let bytes = fs_err::read(set.at("a.png")).unwrap();
-    set.groups[0].push(hashed("z.png", "b.png", &bytes));
-    assert_eq!(set.regenerate(Target::Lists).unwrap(), ["b.png\n", "a.png\nc.png\nz.png\n"]);
-    // Alone with its file, it is no duplicate.
-    set.groups = vec![vec![hashed("z.png", "z.png", &bytes), hashed("a.png", "z.png", &bytes)]];
-    assert_eq!(set.regenerate(Target::Lists).unwrap(), ["a.png\nb.png\nc.png\nz.png\n", ""]);
 }

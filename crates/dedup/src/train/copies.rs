@@ -30,8 +30,8 @@ impl Copies<'_> {
         })
     }
 
-    /// A corrupted copy of each: cut, made brighter or darker, prepared, with noise. `draw` tells the minibatches and the
-    /// copies in one apart.
+    /// A corrupted copy of each: cut, made brighter or darker, prepared, with noise. `draw` numbers the minibatches and the
+    /// copies within one.
     pub(super) fn corrupted(&self, indices: &[u32], draw: u64) -> Result<Tensor> {
         let config = self.config;
         self.batch(indices, &|pixels, row, inputs| {

@@ -50,9 +50,8 @@ const SAMPLE: u64 = u64::MAX;
 struct Line {
     step: u64,
     epoch: u64,
-    reconstruction: f64,
-    together: f64,
-    balance: f64,
+    #[serde(flatten)]
+    losses: Losses,
     validation_reconstruction: Option<f64>,
 }
 
@@ -76,7 +75,7 @@ pub struct TrainSummary {
 }
 
 /// Trains on `store` (square colour pictures of at least 32×32) and writes [`files`] into `dir`, which must exist;
-/// `observe` is told minibatches done and to do.
+/// `observe` receives minibatches done and to do.
 ///
 /// Every draw is a function of the seed and the step, so that a run that goes on from a checkpoint in `dir` ends with the
 /// bits of an uninterrupted one. Pictures larger than 32×32 lose less when they are cut.
@@ -92,10 +91,7 @@ pub fn train(
     observe: &mut dyn FnMut(u64, u64) -> ControlFlow<()>,
 ) -> Result<TrainSummary> {
     config.validate()?;
-    let (height, width) = (store.height(), store.width());
-    let is_fit = store.channels() == 3 && height == width && width >= SIDE;
-    let found = format!("{}×{height}×{width}", store.channels());
-    check("images", is_fit, "square colour pictures of at least 32×32", found)?;
+    check_pictures(store)?;
     let (training, validation) = split(store.len(), config);
     let steps_per_epoch = (training.len() / config.batch_size) as u64;
     let expected = format!("at most the number of training pictures, {}", training.len());
@@ -123,17 +119,9 @@ pub fn train(
             order[first..first + config.batch_size].iter().map(|&k| training[k as usize]).collect();
         let losses = trainer.minibatch(&copies, &indices, trainer.step as f64 / n_steps as f64)?;
         if trainer.step.is_multiple_of(steps_per_epoch) {
-            let Losses { reconstruction, together, balance } = losses;
             let validation_reconstruction = reconstruction_error(&trainer.model, &copies, &validation)?;
-            let step = trainer.step;
-            curve.write(&Line {
-                step,
-                epoch: epoch + 1,
-                reconstruction,
-                together,
-                balance,
-                validation_reconstruction,
-            })?;
+            let (step, epoch) = (trainer.step, epoch + 1);
+            curve.write(&Line { step, epoch, losses, validation_reconstruction })?;
         }
         if saved.elapsed() > Duration::from_secs_f64(60.0 * config.checkpoint_minutes) {
             trainer.save(&checkpoint)?;
@@ -154,6 +142,13 @@ pub fn train(
         least_set: shares.iter().copied().fold(1.0, f64::min),
         most_set: shares.iter().copied().fold(0.0, f64::max),
     })
+}
+
+fn check_pictures(store: &ImageStore) -> Result<()> {
+    let (height, width) = (store.height(), store.width());
+    let is_fit = store.channels() == 3 && height == width && width >= SIDE;
+    let found = format!("{}×{height}×{width}", store.channels());
+    check("images", is_fit, "square colour pictures of at least 32×32", found)
 }
 
 /// The pictures to train on and those kept out, both drawn by the seed.

@@ -9,6 +9,7 @@ use dcgan_nn::{
     rng::{self, Purpose},
 };
 use rand::Rng;
+use serde::Serialize;
 
 use super::config::TrainConfig;
 use super::copies::Copies;
@@ -18,7 +19,7 @@ use crate::preprocess::Preprocessing;
 use crate::{Autoencoder, DedupError, Result};
 
 /// What a step saw.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct Losses {
     /// Mean square difference of the clean pictures and the reconstructions from corrupted copies.
     pub reconstruction: f64,

@@ -3,7 +3,7 @@
 //! A feature compares the sum of the middle one of 3×3 blocks of 3×3 pixels with the eight around it: a byte. A boosted classifier
 //! adds a weight for each of 150 bytes at fixed places of a 40×40 window, and gives up early.
 
-/// The side of the block of pixels that a feature looks at.
+/// The side of the block of pixels that a feature reads.
 const SPAN: usize = 9;
 /// Where the eight blocks lie, in blocks of three pixels, from the highest bit to the lowest.
 const AROUND: [[usize; 2]; 8] = [[0, 0], [1, 0], [2, 0], [0, 1], [2, 1], [0, 2], [1, 2], [2, 2]];
@@ -70,7 +70,7 @@ pub(super) struct Boosted {
 }
 
 impl Boosted {
-    /// Features that are added before the sum is looked at.
+    /// Features that are added before the sum is compared.
     pub(super) const GROUP: usize = 10;
 
     /// `weights`: 256 a feature.

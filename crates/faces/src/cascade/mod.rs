@@ -100,7 +100,7 @@ impl Cascade {
             kept.into_iter().flat_map(|windows| best_of_overlapping(windows, SAME_WINDOW)).collect();
         for (i, group) in self.model.networks.iter().enumerate() {
             for (k, network) in group.iter().enumerate() {
-                windows.retain_mut(|window| match look(picture, *window, network, scratch) {
+                windows.retain_mut(|window| match apply(picture, *window, network, scratch) {
                     Some(better) => {
                         *window = better;
                         true
@@ -158,9 +158,9 @@ fn deviation(window: &[u8], stride: usize) -> f64 {
     (f64::from(squares) / n - (f64::from(sum) / n).powi(2)).max(0.0).sqrt()
 }
 
-/// The window as the network puts it right, if that takes it for a face.
+/// The window as the network corrects it, if the network takes it for a face.
 #[inline(always)]
-fn look(picture: Part<'_>, window: Window, network: &Network, scratch: &mut Scratch) -> Option<Window> {
+fn apply(picture: Part<'_>, window: Window, network: &Network, scratch: &mut Scratch) -> Option<Window> {
     let Scratch { padded, buffers, gradients, activations, .. } = scratch;
     let side = usize::try_from(window.side).ok().filter(|&side| side >= 2)?;
     let mut pixels = [0; SIDE * SIDE];

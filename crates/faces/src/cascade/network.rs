@@ -5,7 +5,7 @@ use super::surf::{Gradients, Patch};
 /// A fully connected network with ReLU between its layers and the logistic function at its end.
 #[derive(Clone, Debug)]
 pub(super) struct Network {
-    /// What it looks at.
+    /// What it reads.
     pub(super) patches: Vec<Patch>,
     /// A window is kept above this score.
     pub(super) threshold: f32,

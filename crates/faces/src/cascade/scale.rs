@@ -10,7 +10,7 @@ struct Between {
     weight: i32,
 }
 
-/// A grey picture of which a part is looked at.
+/// A grey picture of which a part is used.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Part<'a> {
     /// Begins at the part's first pixel.

@@ -1,4 +1,4 @@
-//! What the networks look at: sums of gradients, as SURF has them, over patches of 2×2 cells (Li, Wang, Zhang 2011).
+//! What the networks read: sums of gradients, as SURF has them, over patches of 2×2 cells (Li, Wang, Zhang 2011).
 
 /// The side of the window.
 pub(super) const SIDE: usize = 40;

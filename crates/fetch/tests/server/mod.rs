@@ -1,4 +1,5 @@
 //! A real HTTP server on the loopback interface, whose every answer a test decides.
+#![allow(dead_code)]
 
 use std::io::{BufRead, BufReader, Write};
 use std::net::{TcpListener, TcpStream};

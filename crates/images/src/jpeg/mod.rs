@@ -8,7 +8,8 @@ mod surplus;
 
 use image::metadata::Orientation;
 
-use crate::decode::{Damaged, DecodeConfig, Interleaved};
+use crate::decode_config::{Damaged, DecodeConfig, LeastSide};
+use crate::interleaved::Interleaved;
 use crate::{ImagesError, Result};
 
 /// A decoded JPEG.
@@ -24,9 +25,6 @@ pub(crate) struct Jpeg {
     /// How it is to be turned.
     pub(crate) orientation: Orientation,
 }
-
-/// The shorter side that a picture of (height, width) must have at least.
-pub(crate) type LeastSide<'a> = &'a dyn Fn(usize, usize) -> usize;
 
 /// Whether this is a JPEG file.
 pub(crate) fn is_jpeg(bytes: &[u8]) -> bool {

@@ -19,7 +19,7 @@ pub(super) struct Segments {
 }
 
 /// Walks the segments up to the first end-of-image marker. What lies behind it, as the video of a motion photo does, is not
-/// looked at. Bytes between segments are passed over, as libjpeg does.
+/// read. Bytes between segments are passed over, as libjpeg does.
 pub(super) fn walk(bytes: &[u8]) -> Segments {
     let mut found =
         Segments { size: None, orientation: Orientation::NoTransforms, end: None, has_too_many_scans: false };

@@ -15,7 +15,7 @@ use crate::{ImagesError, Result, regular};
 
 const PAGE_HEADER: usize = 16;
 const NODE_HEADER: usize = 8;
-/// Bytes of a meta page that are looked at, with the page's header.
+/// Bytes of a meta page that are read, with the page's header.
 const META_LEN: usize = PAGE_HEADER + 136;
 const MAGIC: u32 = 0xbeef_c0de;
 const VERSION: u32 = 1;

@@ -154,7 +154,7 @@ mod tests {
     }
 
     #[test]
-    fn a_header_in_the_wrong_byte_order_is_told() {
+    fn a_header_in_the_wrong_byte_order_is_refused() {
         let turned = |bytes: &[u8], n_header: usize| {
             let (header, values) = bytes.split_at(n_header);
             [header.chunks(4).flat_map(|word| word.iter().rev().copied()).collect(), values.to_vec()].concat()

@@ -79,8 +79,8 @@ mod tests {
     use crate::Split;
 
     fn complaint(source: &Source) -> String {
-        let told = source.n_images().and_then(|_| source.records().map(|_| ())).unwrap_err().to_string();
-        told.split_once(": expected ").unwrap().1.to_owned()
+        let message = source.n_images().and_then(|_| source.records().map(|_| ())).unwrap_err().to_string();
+        message.split_once(": expected ").unwrap().1.to_owned()
     }
 
     #[test]
@@ -111,10 +111,10 @@ mod tests {
         header.set_size(1);
         tar.append_data(&mut header, "a.jpg", &b"x"[..]).unwrap();
         let path = put("photos.tar", &tar.into_inner().unwrap());
-        let told = complaint(&Source::Folder { path: path.clone(), classes: false });
+        let message = complaint(&Source::Folder { path: path.clone(), classes: false });
         assert!(
-            told.contains("unpack it (tar -xf photos.tar)") && told.ends_with("with source.tar.path"),
-            "{told}"
+            message.contains("unpack it (tar -xf photos.tar)") && message.ends_with("with source.tar.path"),
+            "{message}"
         );
         assert!(Source::Tar { path }.records().is_ok());
     }

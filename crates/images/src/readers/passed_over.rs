@@ -29,7 +29,7 @@ pub fn in_words(passed_over: &PassedOver) -> String {
     words.join(", ")
 }
 
-/// Tells `each` the key of every file that is not read, and why.
+/// Gives `each` the key of every file that is not read, and why.
 pub(crate) fn visit(source: &Source, each: &mut dyn FnMut(&str, &str) -> Result<()>) -> Result<PassedOver> {
     let (mut counts, mut n_hidden) = (PassedOver::new(), 0);
     let mut note = |path: &Path, key: String| {

@@ -2,8 +2,10 @@
 
 use image::metadata::Orientation;
 
-use crate::decode::{DecodeConfig, Interleaved, decode_interleaved};
-use crate::jpeg::{self, LeastSide};
+use crate::decode::decode_interleaved;
+use crate::decode_config::{DecodeConfig, LeastSide};
+use crate::interleaved::Interleaved;
+use crate::jpeg;
 use crate::resize::{Window, scale_interleaved};
 use crate::{Filter, Picture, Resize, Result, webp};
 

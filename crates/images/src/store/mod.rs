@@ -117,7 +117,7 @@ impl ImageStore {
         }
     }
 
-    /// Tells the system that images will be read in no order: what lies behind one is then not read with it.
+    /// Advises the system that images will be read in no order: what lies behind one is then not read with it.
     pub fn expect_any_order(&self) {
         // Advice that is not taken costs nothing but time, here and below.
         #[cfg(unix)]

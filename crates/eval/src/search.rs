@@ -1,15 +1,16 @@
-//! Choosing C by k-fold cross-validation on training rows alone.
+//! Choosing C on training rows alone: by cross-validation, or by draws and a validation set.
 
 use dcgan_svm::{FitProgress, LinearSvc};
 use linfa::ParamGuard;
-use ndarray::{ArrayView2, Axis};
+use ndarray::Axis;
 
-use crate::draws::stratified_folds;
+use crate::draws::{Draws, stratified_folds};
 use crate::error::Result;
 use crate::features::FeatureSet;
-use crate::measure::GRAM_ROWS;
 use crate::progress::Progress;
+use crate::scorer::{ModelBank, Rows};
 use crate::selection::{Chosen, SearchPoint};
+use crate::train::{GRAM_ROWS, Trainer, largest_gap};
 
 /// The relative gap to which machines over more than [`GRAM_ROWS`] rows are solved, unless less is asked of all machines.
 ///
@@ -17,8 +18,8 @@ use crate::selection::{Chosen, SearchPoint};
 /// 0.0006 at the lowest, where √(error·(1 − error)/n_rows) is 0.0019; the C chosen stays.
 const SEARCH_GAP: f64 = 1e-2;
 
-/// What a cross-validation needs to know.
-pub(crate) struct CrossValidation<'a> {
+/// Chooses C by cross-validation.
+pub(crate) struct FoldSearch<'a> {
     pub(crate) cs: &'a [f64],
     pub(crate) n_folds: usize,
     pub(crate) patience: usize,
@@ -26,7 +27,7 @@ pub(crate) struct CrossValidation<'a> {
     pub(crate) seed: u64,
 }
 
-impl CrossValidation<'_> {
+impl FoldSearch<'_> {
     /// Chooses C on `rows` of `train`, which ascend: stratified folds, each predicted by machines trained on the others.
     ///
     /// Returns it with the largest relative gap left. Each fold counts as a unit of progress.
@@ -59,14 +60,38 @@ impl CrossValidation<'_> {
     }
 }
 
-/// One machine a C over any number of rows.
-pub(crate) fn fit_rows(
-    features: ArrayView2<'_, f32>,
-    labels: &[usize],
-    cs: &[f64],
-    relative_gap: f64,
-    progress: &mut Progress<'_>,
-) -> Result<Vec<LinearSvc>> {
-    let params = LinearSvc::params().relative_gap(relative_gap).check()?;
-    Ok(params.fit_path(features, labels, cs, &mut |fit| progress.ask_within(1, fit))?)
+/// Chooses C by draws of training rows, each measured on the held-out rows of `draws`.
+pub(crate) struct DrawSearch<'a> {
+    pub(crate) cs: &'a [f64],
+    pub(crate) n_draws: u32,
+}
+
+impl DrawSearch<'_> {
+    /// Returns C with the largest relative gap left. Each draw counts as a unit of progress.
+    pub(crate) fn choose(
+        &self,
+        trainer: &Trainer<'_>,
+        draws: &Draws,
+        progress: &mut Progress<'_>,
+    ) -> Result<(Chosen, f64)> {
+        let (train, validation) = (trainer.train(), Rows::Only(draws.validation()));
+        let mut errors = vec![Vec::new(); self.cs.len()];
+        let mut worst_gap = 0.0;
+        let mut bank = ModelBank::default();
+        for draw_idx in 0..self.n_draws {
+            for model in trainer.fit(&draws.search(draw_idx), self.cs)? {
+                worst_gap = largest_gap(model.certificates()).max(worst_gap);
+                bank.push(model);
+            }
+            if bank.is_full() || draw_idx + 1 == self.n_draws {
+                let confusions = bank.drain(train, validation, train.n_classes(), progress)?;
+                for (model_idx, confusion) in confusions.iter().enumerate() {
+                    errors[model_idx % self.cs.len()].push(confusion.error_rate());
+                }
+            }
+            progress.advance(1)?;
+        }
+        let points = self.cs.iter().zip(errors).map(|(&c, errors)| SearchPoint::new(c, errors)).collect();
+        Ok((Chosen::lowest(points)?, worst_gap))
+    }
 }
