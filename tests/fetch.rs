@@ -2,7 +2,6 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod common;
-#[allow(dead_code)]
 #[path = "../crates/fetch/tests/server/mod.rs"]
 mod server;
 
