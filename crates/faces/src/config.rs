@@ -56,7 +56,7 @@ impl CollectConfig {
     /// Checks the ranges of its own settings; `detector` and `crop` have their own `validate`.
     ///
     /// # Errors
-    /// [`FacesError::Setting`].
+    /// [`FacesError::Setting`](crate::FacesError::Setting).
     pub fn validate(&self) -> Result<()> {
         check("max_pixels", (1..=1 << 32).contains(&self.max_pixels), "1 to 2³²", self.max_pixels)?;
         check("limit", self.limit != Some(0), "at least 1", 0)
