@@ -1,5 +1,7 @@
 //! Writing and reading Parquet columns, a row group at a time. Whatever this project writes or reads as Parquet goes through here.
 
+mod bytes;
+mod pages;
 mod reader;
 
 use std::path::{Path, PathBuf};

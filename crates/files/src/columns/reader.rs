@@ -3,12 +3,14 @@
 use std::path::{Path, PathBuf};
 
 use parquet::basic::{Compression, ConvertedType, LogicalType, Repetition, Type};
-use parquet::column::reader::{ColumnReader, ColumnReaderImpl};
+use parquet::column::reader::{ColumnReader, ColumnReaderImpl, get_column_reader};
 use parquet::data_type::DataType;
 use parquet::errors::ParquetError;
 use parquet::file::reader::{FileReader, SerializedFileReader};
 use parquet::schema::types::ColumnDescriptor;
 
+use super::bytes::FileBytes;
+use super::pages::CheckedPages;
 use super::{Column, parquet_error};
 use crate::parquet_guard::without_panic;
 use crate::{FilesError, Result, regular};
@@ -76,10 +78,14 @@ const READ_COMPRESSIONS: &str = "none, snappy, gzip, brotli, zstd, lz4_raw or lz
 /// Rows that are read at once: the number of rows is what the file claims, so memory is taken as values come.
 const ROWS_AT_ONCE: usize = 1 << 16;
 
+/// Repeated values take almost no room, but every table here has a column of keys, which differ.
+const ROWS_PER_BYTE: u64 = 1000;
+
 /// A Parquet file opened for reading.
 pub struct Reader {
     path: PathBuf,
-    file: SerializedFileReader<std::fs::File>,
+    n_bytes: u64,
+    file: SerializedFileReader<FileBytes>,
 }
 
 /// Calls `visit` with the columns of these names of each row group in turn, as the variants of [`Column`] that are asked for.
@@ -97,8 +103,10 @@ impl Reader {
     /// [`FilesError::Io`], and [`FilesError::Parquet`] where it is no Parquet file.
     pub fn open(path: &Path) -> Result<Self> {
         let (file, _) = regular::open(path)?.into_parts();
-        let file = without_panic(|| SerializedFileReader::new(file)).map_err(|e| parquet_error(path, e))?;
-        Ok(Self { path: path.to_path_buf(), file })
+        let n_bytes = file.metadata()?.len();
+        let file = without_panic(|| SerializedFileReader::new(FileBytes(file)))
+            .map_err(|e| parquet_error(path, e))?;
+        Ok(Self { path: path.to_path_buf(), n_bytes, file })
     }
 
     /// The number of rows that the footer gives.
@@ -131,11 +139,16 @@ impl Reader {
     pub fn read(&self, wanted: &[(&str, Kind)], mut visit: impl FnMut(Vec<Column>)) -> Result<()> {
         let indices = wanted.iter().map(|&(name, kind)| self.index_of(name, kind));
         let indices: Vec<usize> = indices.collect::<Result<_>>()?;
-        let mut first_row = 0;
+        let most = self.n_bytes.saturating_mul(ROWS_PER_BYTE);
+        let mut first_row: usize = 0;
         for group_idx in 0..self.file.num_row_groups() {
             let group = self.file.metadata().row_group(group_idx);
             let n_rows = usize::try_from(group.num_rows())
-                .map_err(|_| self.unlike("a number of rows", group.num_rows()))?;
+                .ok()
+                .filter(|&n_rows| first_row.saturating_add(n_rows) as u64 <= most)
+                .ok_or_else(|| {
+                    self.unlike(format!("at most {most} rows in {} bytes", self.n_bytes), group.num_rows())
+                })?;
             let mut columns = Vec::with_capacity(wanted.len());
             for (&(name, kind), &idx) in wanted.iter().zip(&indices) {
                 let at = At { reader: self, name, kind, first_row };
@@ -207,7 +220,10 @@ impl At<'_> {
             return Err(self.reader.unlike(expected, compression));
         }
         let read = || {
-            Ok(match file.get_row_group(group_idx)?.get_column_reader(idx)? {
+            let pages = file.get_row_group(group_idx)?.get_column_page_reader(idx)?;
+            let column = &self.reader.columns()[idx];
+            let pages = CheckedPages::new(pages, column.physical_type(), n_rows);
+            Ok(match get_column_reader(column.clone(), Box::new(pages)) {
                 ColumnReader::ByteArrayColumnReader(column) => {
                     let bytes = values(column, n_rows)?;
                     let text = |bytes: parquet::data_type::ByteArray| Ok(bytes.as_utf8()?.to_owned());

@@ -145,3 +145,27 @@ fn every_compression_is_read() {
         assert_eq!(all(&path, "key", Kind::Strings).unwrap(), [Column::Strings(vec!["a".repeat(1000)])]);
     }
 }
+
+/// Twenty million equal numbers in one page take some hundred bytes: no table of keys is like that.
+#[test]
+fn a_file_of_more_rows_than_its_bytes_can_hold_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("some.parquet");
+    let schema = Arc::new(parse_message_type("message schema { REQUIRED INT32 n; }").unwrap());
+    let n_rows = 20_000_000;
+    let properties = WriterProperties::builder()
+        .set_data_page_row_count_limit(n_rows)
+        .set_write_batch_size(n_rows)
+        .build();
+    let file = std::fs::File::create(&path).unwrap();
+    let mut file = SerializedFileWriter::new(file, schema, Arc::new(properties)).unwrap();
+    let mut group = file.next_row_group().unwrap();
+    write_any(&mut group, &Column::U32(vec![7; n_rows])).unwrap();
+    group.close().unwrap();
+    file.close().unwrap();
+    let n_bytes = std::fs::metadata(&path).unwrap().len();
+    let found = message(&path, "n", Kind::U32);
+    let expected =
+        format!("some.parquet: expected at most {} rows in {n_bytes} bytes, found {n_rows}", 1000 * n_bytes);
+    assert!(found.contains(&expected), "{found}");
+}
