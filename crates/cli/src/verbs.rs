@@ -38,7 +38,7 @@ fn load(args: &ManifestArgs) -> anyhow::Result<Manifest> {
     Manifest::load(&args.manifest, &args.set, &KINDS)
 }
 
-/// The name of a device that was asked for. One that is not there is told before the first stage, not after an hour.
+/// The name of a device that was asked for. One that is not there is reported before the first stage, not after an hour.
 fn opened(device: Option<DeviceChoice>) -> anyhow::Result<Option<String>> {
     device.unwrap_or_default().open()?;
     Ok(device.map(|device| device.to_string()))

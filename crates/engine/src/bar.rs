@@ -49,7 +49,7 @@ impl Shown {
         Some(n / self.last.duration_since(since).as_secs_f64()).filter(|rate| rate.is_finite() && *rate > 0.0)
     }
 
-    /// "41/s, 12 s left", or how long it has taken so far, where no pace can be told yet.
+    /// "41/s, 12 s left", or how long it has taken so far, where the pace is not known yet.
     fn pace(&self, now: Instant) -> String {
         let Some(rate) = self.rate() else {
             let so_far = now.duration_since(self.began);

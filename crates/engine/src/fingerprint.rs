@@ -158,7 +158,7 @@ fn leads_upwards(folder: &Path) -> bool {
 /// The fingerprint of a file's content, or of all files under a folder with their relative paths, as far as a reader of a data set
 /// sees them: see [`dcgan_files::walk`].
 ///
-/// `known` may tell a large file's hash, or remember it. `observe` is told the bytes read so far, and may break.
+/// `known` may tell a large file's hash, or remember it. `observe` gets the bytes read so far, and may break.
 ///
 /// # Errors
 /// If something cannot be read or is neither a file nor a folder, on a break, or if `stop` is set while a folder is searched.
@@ -203,7 +203,7 @@ pub fn content(
 pub trait Known {
     /// The hash of a file, where it is known.
     fn recall(&mut self, file: &Path) -> Option<String>;
-    /// Is told the hash of a file.
+    /// Takes the hash of a file.
     fn remember(&mut self, file: &Path, hash: &str);
 }
 

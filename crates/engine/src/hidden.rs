@@ -169,10 +169,10 @@ mod tests {
         let root = dir.path().join(NAME);
         fs::create_dir(&root).unwrap();
         fs::write(root.join("thesis"), "p").unwrap();
-        let told = Hidden::open(dir.path()).unwrap_err().to_string();
+        let message = Hidden::open(dir.path()).unwrap_err().to_string();
         assert!(
-            told.contains(".dcgan: expected the working folder of this program")
-                && told.contains("another folder")
+            message.contains(".dcgan: expected the working folder of this program")
+                && message.contains("another folder")
         );
         fs::write(root.join(MARK), "about my thesis").unwrap();
         assert!(Hidden::open(dir.path()).is_err());

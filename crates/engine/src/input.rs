@@ -12,7 +12,7 @@ pub struct Artifact {
     pub name: &'static str,
     /// Files by which a folder that holds it is known, where no stage may have made it.
     pub files: &'static [&'static str],
-    /// What to do about a folder that holds something else, if that can be told.
+    /// What to do about a folder that holds something else, if that can be message.
     pub advice: fn(&Path) -> Option<String>,
 }
 

@@ -285,7 +285,7 @@ pub(crate) fn in_manifests(schema: &Value) -> Value {
         let properties: Map<String, Value> =
             properties.iter().map(|(name, property)| (name.clone(), in_manifests(property))).collect();
         table["properties"] = properties.into();
-        // What is taken for granted is told by the keys.
+        // What is taken for granted comes from the keys.
         if let Some(table) = table.as_object_mut() {
             table.remove("default");
         }
@@ -362,19 +362,19 @@ mod tests {
 
     #[test]
     fn settings_are_held_against_their_ranges() {
-        let told = |schema: Value, setting: Value| {
+        let message = |schema: Value, setting: Value| {
             let (key, meaning) = ("x".to_owned(), String::new());
             Key { key, meaning, default: KeyDefault::Optional, schema }.out_of_range(&setting)
         };
         let share = || json!({"type": "number", "format": "float", "exclusiveMinimum": 0.0, "maximum": 0.95});
-        assert_eq!(told(share(), json!(f64::from(0.95_f32))), None);
-        assert_eq!(told(share(), json!(0.0)).unwrap(), "expected number in (0, 0.95], found 0");
-        assert_eq!(told(share(), Value::Null).unwrap(), "expected number in (0, 0.95], found NaN");
+        assert_eq!(message(share(), json!(f64::from(0.95_f32))), None);
+        assert_eq!(message(share(), json!(0.0)).unwrap(), "expected number in (0, 0.95], found 0");
+        assert_eq!(message(share(), Value::Null).unwrap(), "expected number in (0, 0.95], found NaN");
         let count = || json!({"type": ["integer", "null"], "minimum": 2, "maximum": 100});
-        assert_eq!((told(count(), Value::Null), told(count(), json!(2))), (None, None));
-        assert_eq!(told(count(), json!(101)).unwrap(), "expected 2 to 100, found 101");
+        assert_eq!((message(count(), Value::Null), message(count(), json!(2))), (None, None));
+        assert_eq!(message(count(), json!(101)).unwrap(), "expected 2 to 100, found 101");
         let channels = json!({"type": "integer", "minimum": 0, "enum": [1, 3]});
-        assert_eq!(told(channels, json!(2)).unwrap(), "expected 1 or 3, found 2");
+        assert_eq!(message(channels, json!(2)).unwrap(), "expected 1 or 3, found 2");
     }
 
     #[test]

@@ -221,10 +221,10 @@ mod tests {
         assert_eq!(holder(&folder), None);
         let lock = Lock::of_folder(&folder, &quiet()).unwrap();
         assert_eq!(holder(&folder).unwrap().pid, std::process::id());
-        let told = Lock::of_folder(&folder, &quiet()).unwrap_err().to_string();
+        let message = Lock::of_folder(&folder, &quiet()).unwrap_err().to_string();
         assert!(
-            told.contains(&format!("is in use by another run (process {} on ", std::process::id())),
-            "{told}"
+            message.contains(&format!("is in use by another run (process {} on ", std::process::id())),
+            "{message}"
         );
         assert!(Lock::check_free(&folder).is_err());
         drop(lock);
@@ -263,14 +263,14 @@ mod tests {
         let thesis = dir.path().join("thesis");
         fs::write(&thesis, "p").unwrap();
         fs::write(&lock, "my notes").unwrap();
-        let told = Lock::of_folder(dir.path(), &quiet()).unwrap_err().to_string();
-        assert!(told.contains("expected a lock of this program's, found another file"), "{told}");
+        let message = Lock::of_folder(dir.path(), &quiet()).unwrap_err().to_string();
+        assert!(message.contains("expected a lock of this program's, found another file"), "{message}");
         assert_eq!(fs::read_to_string(&lock).unwrap(), "my notes");
         fs::remove_file(&lock).unwrap();
         for to in ["thesis", "nowhere"] {
             std::os::unix::fs::symlink(dir.path().join(to), &lock).unwrap();
-            let told = Lock::of_folder(dir.path(), &quiet()).unwrap_err().to_string();
-            assert!(told.contains("found a link"), "{told}");
+            let message = Lock::of_folder(dir.path(), &quiet()).unwrap_err().to_string();
+            assert!(message.contains("found a link"), "{message}");
             assert!(Lock::check_free(dir.path()).is_ok());
             fs::remove_file(&lock).unwrap();
         }

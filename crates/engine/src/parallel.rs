@@ -160,7 +160,7 @@ mod tests {
     use super::*;
     use std::sync::Barrier;
 
-    fn told(outcomes: &[Outcome<usize>]) -> String {
+    fn message(outcomes: &[Outcome<usize>]) -> String {
         let letter = |outcome: &Outcome<usize>| match outcome {
             Outcome::Done(_) => 'd',
             Outcome::Failed(_) => 'f',
@@ -173,7 +173,7 @@ mod tests {
     fn with_a_failure(jobs: usize, keeps_going: bool) -> String {
         let needs = [vec![], vec![0], vec![1], vec![2], vec![0]];
         let work = |step| if step == 1 { anyhow::bail!("no") } else { Ok(step) };
-        told(&run_all(&needs, Policy { jobs, keeps_going }, &|| false, &work))
+        message(&run_all(&needs, Policy { jobs, keeps_going }, &|| false, &work))
     }
 
     #[test]
@@ -198,7 +198,7 @@ mod tests {
         };
         let needs = [vec![], vec![], vec![0, 1]];
         let outcomes = run_all(&needs, Policy { jobs: 2, keeps_going: false }, &|| false, &work);
-        assert_eq!(told(&outcomes), "ddd");
+        assert_eq!(message(&outcomes), "ddd");
         assert_eq!(order.lock().unwrap().last(), Some(&2));
     }
 
@@ -211,6 +211,6 @@ mod tests {
         };
         let needs = [vec![], vec![], vec![], vec![]];
         let policy = Policy { jobs: 1, keeps_going: true };
-        assert_eq!(told(&run_all(&needs, policy, &|| *stop.lock().unwrap(), &work)), "dd--");
+        assert_eq!(message(&run_all(&needs, policy, &|| *stop.lock().unwrap(), &work)), "dd--");
     }
 }

@@ -116,7 +116,7 @@ const SAID_EVERY: Duration = Duration::from_secs(60);
 /// How often a bar is drawn anew.
 const TICK: Duration = Duration::from_millis(250);
 
-/// Draws a bar anew as long as it lives. Where no thread can be started, it is drawn when it is told something.
+/// Draws a bar anew as long as it lives. Where no thread can be started, it is drawn when it is updated.
 fn tick(bar: &ProgressBar) {
     let bar = bar.downgrade();
     let draw = move || {

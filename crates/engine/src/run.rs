@@ -202,7 +202,7 @@ fn run_steps(
     outcomes
 }
 
-/// Counts; what failed is told as the error it was if it was one alone.
+/// Counts; a single failure keeps its own error.
 fn summary(
     steps: &[usize],
     outcomes: Vec<Outcome<Done>>,

@@ -59,17 +59,17 @@ fn help_and_messages_come_from_the_configurations_type() {
     let help = TOYS.kind("count").unwrap().help();
     assert!(help.contains("  n  (whole number, at least 1; default 3)\n      How many.\n"), "{help}");
     assert!(help.contains("  id = \"my-count\"\n  [stage.count]\n  n = 3\n"), "{help}");
-    let told = |text: &str| {
+    let message = |text: &str| {
         Manifest::parse("m.toml".as_ref(), format!("name = \"m\"\n{text}"), &[], &TOYS)
             .unwrap_err()
             .to_string()
     };
     assert_eq!(
-        told("[[stage]]\nid = \"a\"\n[stage.count]\nsede = 1\n"),
+        message("[[stage]]\nid = \"a\"\n[stage.count]\nsede = 1\n"),
         "m.toml:5: stage `a`, key `sede`: unknown key `sede`; expected `n`, `seed`\n    help: did you mean `seed`?"
     );
     assert_eq!(
-        told("[[stage]]\nid = \"a\"\n[stage.cuont]\n"),
+        message("[[stage]]\nid = \"a\"\n[stage.cuont]\n"),
         "m.toml:4: stage `a`: unknown kind `cuont`; expected `count`, `read`, `double`, `add`\n    help: did you mean `count`?"
     );
     let schema = jsonschema::validator_for(&crate::manifest::schema(&TOYS)).unwrap();

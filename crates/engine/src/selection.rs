@@ -210,13 +210,13 @@ id = "d"
         for wrong in ["b@seed=3", "b@sed=1", "b@", "b@seed", "d@seed=1"] {
             assert!(of(&format!("--only {wrong}")).is_err(), "{wrong}");
         }
-        let told = of("--only b@seed=3,size=20").unwrap_err();
+        let message = of("--only b@seed=3,size=20").unwrap_err();
         assert!(
-            told.starts_with(
+            message.starts_with(
                 "--only b@seed=3,size=20: stage `b` has no such cell: seed = 1, 2; size = 20, 30"
             )
         );
-        assert!(told.contains("did you mean `b@seed="), "{told}");
+        assert!(message.contains("did you mean `b@seed="), "{message}");
     }
 
     #[test]
@@ -226,22 +226,22 @@ id = "d"
         is("--to d --to a@seed=1,size=20", &["a@seed=1,size=20", "d"]);
         is("--from b@seed=1,size=20 --to c", &["b@seed=1,size=20", "c@seed=1,size=20"]);
         assert_eq!(of("--to b --force a").unwrap().len(), 8);
-        let told = of("--from c --to a").unwrap_err();
-        assert_eq!(told, "--from c --to a: `a` does not need `c`");
+        let message = of("--from c --to a").unwrap_err();
+        assert_eq!(message, "--from c --to a: `a` does not need `c`");
     }
 
     #[test]
     fn what_is_forced_and_not_asked_for_is_refused() {
-        let told = of("--only a --force d").unwrap_err();
+        let message = of("--only a --force d").unwrap_err();
         assert_eq!(
-            told,
+            message,
             "--force d: `d` is not among the stages asked for with --only\n    help: add `--only d`"
         );
         assert!(of("--only a --only d --force d").is_ok());
         assert!(of("--to b --force d").unwrap_err().contains("asked for with --to"));
         assert!(of("--from c --force a").unwrap_err().contains("asked for with --from"));
-        let told = of("--only a@seed=1 --force a").unwrap_err();
-        assert!(told.contains("`a@seed=2,size=20` and 1 more of its cells is not among"), "{told}");
+        let message = of("--only a@seed=1 --force a").unwrap_err();
+        assert!(message.contains("`a@seed=2,size=20` and 1 more of its cells is not among"), "{message}");
         // Without a choice, what is forced is asked for.
         assert!(of("--force d").unwrap().contains(&"d".to_owned()));
     }

@@ -62,8 +62,8 @@ mod tests {
     fn too_little_room_is_told_with_both_figures() {
         let dir = tempfile::tempdir().unwrap();
         check(dir.path(), 1).unwrap();
-        let told = check(dir.path(), u64::MAX).unwrap_err().to_string();
-        assert!(told.starts_with("too little room: 18446744.1 TB are needed and "), "{told}");
+        let message = check(dir.path(), u64::MAX).unwrap_err().to_string();
+        assert!(message.starts_with("too little room: 18446744.1 TB are needed and "), "{message}");
         assert_eq!([bytes(999), bytes(3_210_000), bytes(37_300_000_000)], ["999 B", "3.2 MB", "37.3 GB"]);
     }
 }

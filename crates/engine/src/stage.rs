@@ -123,7 +123,7 @@ pub trait Stage: Settings + fmt::Debug + Send + Sync {
     /// Of a folder that is shared, the files that are the stage's.
     ///
     /// # Errors
-    /// Where that cannot be told.
+    /// Where that cannot be message.
     fn own_files(&self, _folder: &Path) -> anyhow::Result<Vec<PathBuf>> {
         Ok(Vec::new())
     }
@@ -175,7 +175,7 @@ pub trait Stage: Settings + fmt::Debug + Send + Sync {
         Vec::new()
     }
 
-    /// How far what lies in a folder of the stage's got, in steps of at most `end`; 0 for a stage that is not told so.
+    /// How far what lies in a folder of the stage's got, in steps of at most `end`; 0 for a stage that does not say.
     fn reached(&self, _folder: &Path, _end: u64) -> u64 {
         0
     }

@@ -191,7 +191,7 @@ pub fn differences(record: &Record, now: &Current) -> Vec<Reason> {
     }
     for input in &now.inputs {
         let old = ran_with.get_mut(&(input.key.as_str(), input.name.as_str())).and_then(VecDeque::pop_front);
-        // An input of another name is already told as a changed parameter.
+        // An input of another name is already reported as a changed parameter.
         if let Some(old) = old
             && old.fingerprint != input.fingerprint
         {
@@ -294,9 +294,9 @@ mod tests {
     fn a_changed_parameter_is_told_from_what_to_what() {
         let old = json!({"train_gan": {"epochs": 3, "seed": 1, "limit": null}});
         let new = json!({"train_gan": {"epochs": 5, "seed": 1, "limit": 10}});
-        let told: Vec<String> = changed_parameters(&old, &new).iter().map(ToString::to_string).collect();
+        let message: Vec<String> = changed_parameters(&old, &new).iter().map(ToString::to_string).collect();
         assert_eq!(
-            told,
+            message,
             ["parameter `epochs` changed: 3 → 5", "parameter `limit` changed: (not given) → 10"]
         );
     }

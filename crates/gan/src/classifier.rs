@@ -123,7 +123,7 @@ pub struct ClassifierErrors {
     pub false_negative_rate: f64,
 }
 
-/// Trains a classifier by the binary cross-entropy of its logit, with Adam. `observe` is told minibatches done and their total.
+/// Trains a classifier by the binary cross-entropy of its logit, with Adam. `observe` gets minibatches done and their total.
 ///
 /// # Errors
 /// Settings out of range, pictures that do not fit the network or have no labels, [`GanError::Diverged`],

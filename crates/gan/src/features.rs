@@ -23,7 +23,7 @@ pub struct FeatureExtractor {
 impl FeatureExtractor {
     /// Infers the batch-norm statistics over `store`, as the released code does: batches of 128 in the store's order, the
     /// batch's own statistics while propagating, and for each layer the unweighted mean over batches of the batch mean and
-    /// of the biased batch variance. The last, smaller batch counts as one more. `observe` is told the pictures seen.
+    /// of the biased batch variance. The last, smaller batch counts as one more. `observe` gets the pictures seen.
     ///
     /// # Errors
     /// Where the store's pictures do not fit the network; [`GanError::Interrupted`] where `observe` breaks.

@@ -90,7 +90,7 @@ pub struct Sampler<'a> {
 }
 
 impl<'a> Sampler<'a> {
-    /// Makes ready to draw; `seed` is that of the z that fill up short batches, `observe` is told the z that statistics were
+    /// Makes ready to draw; `seed` is that of the z that fill up short batches, `observe` gets the z that statistics were
     /// inferred over.
     ///
     /// # Errors

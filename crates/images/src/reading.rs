@@ -189,14 +189,14 @@ impl Source {
         })
     }
 
-    /// What makes one doubt that the data set is whole where its format has no sign of it, in words: of CIFAR-10, files that have
+    /// A sign that the data set is not whole where its format has no sign of it, in words: of CIFAR-10, files that have
     /// fewer pictures than their like.
     ///
     /// # Errors
     /// As [`Source::records`].
-    pub fn doubt(&self) -> Result<Option<String>> {
+    pub fn sign_of_loss(&self) -> Result<Option<String>> {
         match self {
-            Self::Cifar10 { path, split } => cifar10::doubt(path, *split),
+            Self::Cifar10 { path, split } => cifar10::sign_of_loss(path, *split),
             _ => Ok(None),
         }
     }

@@ -136,7 +136,7 @@ pub(crate) fn known_of(from: Option<&Input>, source: &Source, of: &FactsOf<'_>) 
     Known::of_source(source, from.map(|from| known(of, from)))
 }
 
-/// How many pictures of a data set are read, where that can be told beforehand.
+/// How many pictures of a data set are read, where that can be listed beforehand.
 pub(crate) fn n_read(
     source: &Source,
     limit: Option<usize>,
@@ -147,10 +147,10 @@ pub(crate) fn n_read(
 }
 
 /// Folders on a warning.
-const N_TOLD: usize = 5;
+const N_LISTED: usize = 5;
 
 /// Notes among the metrics, and warns of, folders in the data set that are not read.
-pub(crate) fn tell_left_out(
+pub(crate) fn note_left_out(
     source: &Source,
     ctx: &Context<'_>,
     metrics: &mut serde_json::Value,
@@ -160,11 +160,11 @@ pub(crate) fn tell_left_out(
     if names.is_empty() {
         return Ok(());
     }
-    let told = names.iter().take(N_TOLD).map(String::as_str).collect::<Vec<_>>().join(", ");
-    let more = names.len().saturating_sub(N_TOLD);
+    let listed = names.iter().take(N_LISTED).map(String::as_str).collect::<Vec<_>>().join(", ");
+    let more = names.len().saturating_sub(N_LISTED);
     let more = if more > 0 { format!(" and {more} more") } else { String::new() };
     let folders = if names.len() == 1 { "folder" } else { "folders" };
-    ctx.progress().warn(format_args!("{} {folders} in {source} left out: {told}{more}", names.len()));
+    ctx.progress().warn(format_args!("{} {folders} in {source} left out: {listed}{more}", names.len()));
     metrics["left_out"] = names.into();
     Ok(())
 }

@@ -176,8 +176,8 @@ impl Stage for ImportImages {
             ));
         }
         let mut differences = published::compare(&self.source, summary.n_images, self.from.is_some());
-        if let Some(doubt) = source.doubt()? {
-            ctx.progress().warn(doubt);
+        if let Some(sign_of_loss) = source.sign_of_loss()? {
+            ctx.progress().warn(sign_of_loss);
         }
         if summary.n_bad > 0 {
             let text = format!("left out: {} that could not be read", counted(summary.n_bad, "picture"));
@@ -190,28 +190,28 @@ impl Stage for ImportImages {
         }
         let mut metrics = json!({"n_images": summary.n_images, "n_bad": summary.n_bad});
         data_source::list_passed_over(&source, ctx, &mut metrics)?;
-        data_source::tell_left_out(&source, ctx, &mut metrics)?;
-        tell_empty_classes(&summary.empty_classes, ctx, &mut metrics);
+        data_source::note_left_out(&source, ctx, &mut metrics)?;
+        note_empty_classes(&summary.empty_classes, ctx, &mut metrics);
         Ok(Outcome { metrics, differences })
     }
 }
 
 /// How many classes a warning names.
-const N_TOLD: usize = 5;
+const N_LISTED: usize = 5;
 
 /// Notes among the metrics, and warns of, classes of which there is no picture.
-fn tell_empty_classes(empty_classes: &[String], ctx: &Context<'_>, metrics: &mut serde_json::Value) {
+fn note_empty_classes(empty_classes: &[String], ctx: &Context<'_>, metrics: &mut serde_json::Value) {
     if empty_classes.is_empty() {
         return;
     }
-    let told = empty_classes.iter().take(N_TOLD).map(String::as_str).collect::<Vec<_>>().join(", ");
-    let more = match empty_classes.len().saturating_sub(N_TOLD) {
+    let listed = empty_classes.iter().take(N_LISTED).map(String::as_str).collect::<Vec<_>>().join(", ");
+    let more = match empty_classes.len().saturating_sub(N_LISTED) {
         0 => String::new(),
         more => format!(" and {more} more"),
     };
     let classes = if empty_classes.len() == 1 { "class" } else { "classes" };
     ctx.progress().warn(format_args!(
-        "{} {classes} without a picture that could be read: {told}{more}",
+        "{} {classes} without a picture that could be read: {listed}{more}",
         empty_classes.len()
     ));
     metrics["empty_classes"] = empty_classes.into();

@@ -196,7 +196,7 @@ impl Stage for RemoveDuplicates {
         }
         let mut metrics = serde_json::to_value(&summary)?;
         data_source::list_passed_over(&source, ctx, &mut metrics)?;
-        data_source::tell_left_out(&source, ctx, &mut metrics)?;
+        data_source::note_left_out(&source, ctx, &mut metrics)?;
         Ok(Outcome { metrics, differences })
     }
 }

@@ -101,17 +101,17 @@ fn killed_between_the_renames_both_versions_are_found() {
 fn what_no_stage_made_is_in_the_way_and_is_named() {
     let (_dir, target) = place();
     fs::write(target.folder(), "mine").unwrap();
-    let told = target.check_way().unwrap_err().to_string();
+    let message = target.check_way().unwrap_err().to_string();
     assert!(
-        told.contains("stage is in the way: expected a stage's folder or nothing, found a file"),
-        "{told}"
+        message.contains("stage is in the way: expected a stage's folder or nothing, found a file"),
+        "{message}"
     );
     fs::remove_file(target.folder()).unwrap();
     fs::create_dir(target.folder()).unwrap();
     target.check_way().unwrap();
     fs::write(target.folder().join("thesis"), "mine").unwrap();
-    let told = target.check_way().unwrap_err().to_string();
-    assert!(told.contains("found a folder without stage.json that holds thesis"), "{told}");
+    let message = target.check_way().unwrap_err().to_string();
+    assert!(message.contains("found a folder without stage.json that holds thesis"), "{message}");
     let work = target.new_work(&version(1)).unwrap();
     make(&work, 1);
     assert!(target.put_in_place(&work, &TOYS).is_err());

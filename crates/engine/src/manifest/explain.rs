@@ -117,9 +117,9 @@ mod tests {
         let explained = explain("unknown field `epochz`, expected one of `epochs`, `seed`");
         assert_eq!(explained.message, "unknown key `epochz`; expected `epochs`, `seed`");
         assert_eq!(explained.help.as_deref(), Some("did you mean `epochs`?"));
-        let told =
+        let message =
             "`resize`: expected keep, centre_crop(n) or min_resize_centre_crop(n), found \"center_crop(64)\"";
-        let help = explain(&told.replace('`', "")).help;
+        let help = explain(&message.replace('`', "")).help;
         assert_eq!(help.as_deref(), Some("did you mean `centre_crop`?"));
         let explained = explain("unexpected keys in table: splt, available keys: path, split");
         assert_eq!(explained.message, "unknown key `splt`; expected `path`, `split`");

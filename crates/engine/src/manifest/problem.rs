@@ -94,7 +94,7 @@ impl fmt::Display for Problems {
 
 impl std::error::Error for Problems {}
 
-/// The cells of a matrix have the problems of one stage: each is told once, of the first.
+/// The cells of a matrix have the problems of one stage: each is reported once, for the first.
 pub(crate) fn without_repetition(list: Vec<Problem>) -> Vec<Problem> {
     let mut seen = BTreeSet::new();
     let mut is_new = |problem: &Problem| {

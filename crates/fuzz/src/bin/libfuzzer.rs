@@ -28,7 +28,7 @@ fn begin() {
     if is_limited && let Err(error) = memory::limit(MEMORY) {
         give_up(&format!("cannot limit memory: {error}"));
     }
-    // A panic that a reader turns into an error is no finding; one that leaves the reader is told below.
+    // A panic that a reader turns into an error is no finding; one that leaves the reader is reported below.
     set_hook(Box::new(|_| {}));
 }
 

@@ -64,7 +64,7 @@ pub struct Measure<'a> {
 }
 
 /// The pictures of `z` with all maps, without the object's, and without `n_controls` draws of each kind of control; the first two
-/// come back as uint8 NCHW pixels. `observe` is told the sets of pictures drawn.
+/// come back as uint8 NCHW pixels. `observe` gets the sets of pictures drawn.
 ///
 /// # Errors
 /// Where a judge takes other pictures than the sampler draws; [`GanError::Interrupted`](crate::GanError::Interrupted).

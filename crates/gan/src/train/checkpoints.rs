@@ -45,7 +45,7 @@ impl Checkpoints {
         steps_in(&self.dir).ok()?.last().map(|(_, path)| path.clone())
     }
 
-    /// The newest trainer of at most `n_steps` that can be read, else a new one. Whatever is passed over is told to `warn`, and
+    /// The newest trainer of at most `n_steps` that can be read, else a new one. What is passed over goes to `warn`, and
     /// removed once another is found: it is not to be taken for the newest again.
     ///
     /// # Errors

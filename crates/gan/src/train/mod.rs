@@ -92,7 +92,7 @@ pub struct TrainSummary {
     pub seconds: f64,
 }
 
-/// Trains on `store` and writes [`files`] into `dir`, which must exist; `observe` is told of every minibatch and of warnings.
+/// Trains on `store` and writes [`files`] into `dir`, which must exist; `observe` hears of every minibatch and of warnings.
 ///
 /// Every draw is a function of the seed and the step, so that a run that goes on from a checkpoint in `dir` ends with the
 /// bits of an uninterrupted one. A checkpoint that is damaged is passed over with a warning for the one before. The

@@ -68,9 +68,9 @@ fn n_records(path: &Path) -> Result<u64> {
     Ok(n_bytes / RECORD_LEN)
 }
 
-/// What makes one doubt that the files of a split are whole, in words: a file that is cut between two records has no other sign.
+/// A sign that the files of a split are not whole, in words: a file that is cut between two records has no other sign.
 /// The original has 10,000 records a file; a set with other numbers has five training files that differ by one record at most.
-pub(crate) fn doubt(folder: &Path, split: Split) -> Result<Option<String>> {
+pub(crate) fn sign_of_loss(folder: &Path, split: Split) -> Result<Option<String>> {
     let counts = |split| -> Result<Vec<(u64, PathBuf)>> {
         let files =
             batch_files(folder, split).into_iter().filter(|path| split == Split::Test || path.exists());
@@ -291,30 +291,30 @@ mod tests {
     #[test]
     fn files_that_are_shorter_than_their_like_are_doubted() {
         let folder = tempfile::tempdir().unwrap();
-        let doubt = |train: [u64; 5], test: u64, split| {
+        let sign_of_loss = |train: [u64; 5], test: u64, split| {
             let names = batch_files(folder.path(), Split::Train).into_iter().zip(train);
             for (path, n) in names.chain([(folder.path().join("test_batch.bin"), test)]) {
                 fs_err::File::create(path).unwrap().set_len(n * RECORD_LEN).unwrap();
             }
-            super::doubt(folder.path(), split).unwrap()
+            super::sign_of_loss(folder.path(), split).unwrap()
         };
         let whole = [10_000; 5];
         for split in [Split::Train, Split::Test] {
-            assert_eq!(doubt(whole, 10_000, split), None);
+            assert_eq!(sign_of_loss(whole, 10_000, split), None);
             // Made-up sets, of any number.
-            assert_eq!(doubt([12, 13, 13, 13, 13], 10, split), None);
+            assert_eq!(sign_of_loss([12, 13, 13, 13, 13], 10, split), None);
         }
-        let found = doubt([10_000, 10_000, 9_999, 10_000, 3], 10_000, Split::Train).unwrap();
+        let found = sign_of_loss([10_000, 10_000, 9_999, 10_000, 3], 10_000, Split::Train).unwrap();
         let expected = ": those of the original have 10000 pictures, found fewer: data_batch_3.bin 9999, data_batch_5.bin 3; \
                         are they whole?";
         assert!(found.ends_with(expected), "{found}");
-        let found = doubt([12, 13, 13, 13, 11], 10, Split::Train).unwrap();
+        let found = sign_of_loss([12, 13, 13, 13, 11], 10, Split::Train).unwrap();
         assert!(
             found.ends_with(
                 ": the longest have 13 pictures, found fewer: data_batch_5.bin 11; are they whole?"
             )
         );
-        let found = doubt(whole, 9_000, Split::Test).unwrap();
+        let found = sign_of_loss(whole, 9_000, Split::Test).unwrap();
         assert!(found.contains("found fewer: test_batch.bin 9000"), "{found}");
     }
 }

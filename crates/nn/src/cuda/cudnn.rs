@@ -82,11 +82,11 @@ unsafe impl Send for Cudnn {}
 
 impl Cudnn {
     pub(super) fn new(stream: &Arc<CudaStream>) -> Result<Self> {
-        let told = |e: CudnnError| failed("cuDNN", e);
+        let named = |e: CudnnError| failed("cuDNN", e);
         stream.context().bind_to_thread().map_err(|e| failed("cuDNN", e))?;
-        let handle = cudnn::create_handle().map_err(told)?;
+        let handle = cudnn::create_handle().map_err(named)?;
         // SAFETY: both were just made, and live as long as this does.
-        unsafe { cudnn::set_stream(handle, stream.cu_stream().cast()) }.map_err(told)?;
+        unsafe { cudnn::set_stream(handle, stream.cu_stream().cast()) }.map_err(named)?;
         Ok(Self { handle, stream: stream.clone(), plans: HashMap::new(), workspace: None })
     }
 
@@ -100,11 +100,11 @@ impl Cudnn {
         math: Math,
         at: Operands,
     ) -> Result<bool> {
-        let told = |e: CudnnError| failed(&format!("cuDNN, {direction:?} of {g:?}"), e);
+        let named = |e: CudnnError| failed(&format!("cuDNN, {direction:?} of {g:?}"), e);
         self.stream.context().bind_to_thread().map_err(|e| failed("cuDNN", e))?;
-        let Some(plan) = self.plan((direction, *g, dtype), math, at).map_err(told)? else { return Ok(false) };
+        let Some(plan) = self.plan((direction, *g, dtype), math, at).map_err(named)? else { return Ok(false) };
         let workspace = self.workspace(plan.workspace)?;
-        self.launch(plan, workspace, at).map_err(told)?;
+        self.launch(plan, workspace, at).map_err(named)?;
         Ok(true)
     }
 
