@@ -102,7 +102,9 @@ impl Cudnn {
     ) -> Result<bool> {
         let named = |e: CudnnError| failed(&format!("cuDNN, {direction:?} of {g:?}"), e);
         self.stream.context().bind_to_thread().map_err(|e| failed("cuDNN", e))?;
-        let Some(plan) = self.plan((direction, *g, dtype), math, at).map_err(named)? else { return Ok(false) };
+        let Some(plan) = self.plan((direction, *g, dtype), math, at).map_err(named)? else {
+            return Ok(false);
+        };
         let workspace = self.workspace(plan.workspace)?;
         self.launch(plan, workspace, at).map_err(named)?;
         Ok(true)
