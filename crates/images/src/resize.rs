@@ -3,8 +3,9 @@
 use std::fmt;
 use std::str::FromStr;
 
-use fast_image_resize::images::{Image, ImageRef};
-use fast_image_resize::{FilterType, PixelType, ResizeAlg, ResizeOptions, Resizer};
+use fast_image_resize::images::{Image, TypedImageRef};
+use fast_image_resize::pixels::{U8, U8x3};
+use fast_image_resize::{FilterType, PixelTrait, ResizeAlg, ResizeOptions, Resizer};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -139,7 +140,7 @@ impl Picture {
         let source_size = [self.height, self.width];
         let mut pixels = Vec::with_capacity(self.channels * size[0] * size[1]);
         for plane in self.pixels.chunks_exact(self.height * self.width) {
-            pixels.extend(scale(plane, source_size, PixelType::U8, window, size, filter)?);
+            pixels.extend(scale::<U8>(plane, source_size, window, size, filter)?);
         }
         Ok(Self { channels: self.channels, height: size[0], width: size[1], pixels })
     }
@@ -154,14 +155,17 @@ pub(crate) fn scale_interleaved(
     n: usize,
     filter: Filter,
 ) -> Result<Picture> {
-    let kind = if channels == 1 { PixelType::U8 } else { PixelType::U8x3 };
-    Picture::from_interleaved(channels, n, n, &scale(values, size, kind, window, [n, n], filter)?)
+    let scaled = match channels {
+        1 => scale::<U8>(values, size, window, [n, n], filter)?,
+        _ => scale::<U8x3>(values, size, window, [n, n], filter)?,
+    };
+    Picture::from_interleaved(channels, n, n, &scaled)
 }
 
-fn scale(
+/// The kind of pixel is known when this is compiled: the library's code for the others is not made.
+fn scale<P: PixelTrait>(
     values: &[u8],
     size: [usize; 2],
-    kind: PixelType,
     window: Window,
     target: [usize; 2],
     filter: Filter,
@@ -181,9 +185,12 @@ fn scale(
         window.width,
         window.height,
     );
-    let source = ImageRef::new(width, height, values, kind).map_err(|e| refused(e.to_string()))?;
-    let mut scaled = Image::new(side_u32(target[1])?, side_u32(target[0])?, kind);
-    Resizer::new().resize(&source, &mut scaled, &options).map_err(|e| refused(e.to_string()))?;
+    let source =
+        TypedImageRef::<P>::from_buffer(width, height, values).map_err(|e| refused(e.to_string()))?;
+    let mut scaled = Image::new(side_u32(target[1])?, side_u32(target[0])?, P::pixel_type());
+    if let Some(mut scaled) = scaled.typed_image_mut::<P>() {
+        Resizer::new().resize_typed(&source, &mut scaled, &options).map_err(|e| refused(e.to_string()))?;
+    }
     Ok(scaled.into_vec())
 }
 
