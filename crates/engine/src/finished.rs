@@ -61,7 +61,7 @@ fn mismatch(folder: &Path, record: &Record, needs: Artifact, registry: &'static 
         ));
     };
     let yields = config.stage().yields();
-    if yields.contains(&needs) {
+    if needs.is_among(&yields) {
         return None;
     }
     Some(format!("expected a stage that yields {needs}, but {shown} ({kind}) yields {}", in_words(&yields)))

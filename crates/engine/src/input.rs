@@ -14,12 +14,32 @@ pub struct Artifact {
     pub files: &'static [&'static str],
     /// What to do about a folder that holds something else, if that can be message.
     pub advice: fn(&Path) -> Option<String>,
+    /// For what a stage needs: any of these serves. Its own name is then for people, and it has no files of its own.
+    pub any_of: &'static [Artifact],
 }
 
 impl Artifact {
     /// One that nothing more is known of than its files.
     pub const fn new(name: &'static str, files: &'static [&'static str]) -> Self {
-        Self { name, files, advice: |_| None }
+        Self { name, files, advice: |_| None, any_of: &[] }
+    }
+
+    /// What is needed where any of several serves.
+    pub const fn any_of(name: &'static str, any_of: &'static [Artifact]) -> Self {
+        Self { any_of, ..Self::new(name, &[]) }
+    }
+
+    /// True for a stage that yields it, or one of those that serve.
+    pub fn is_among(&self, yields: &[Artifact]) -> bool {
+        yields.contains(self) || self.any_of.iter().any(|one| one.is_among(yields))
+    }
+
+    /// The file that a folder which is to hold it lacks.
+    pub(crate) fn missing_in(&self, folder: &Path) -> Option<&'static str> {
+        let one = self.any_of.iter().map(|one| one.missing_in(folder));
+        let own = self.files.iter().copied().find(|file| !folder.join(file).exists());
+        // The last that is asked for, where none is there.
+        own.or(one.reduce(|found, next| found.and(next)).flatten())
     }
 }
 

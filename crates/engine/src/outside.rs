@@ -64,10 +64,7 @@ pub(crate) fn wrong_input(folder: &Path, needs: Artifact) -> Option<Wrong> {
             None,
         ));
     }
-    if needs.files.iter().all(|file| folder.join(file).exists()) {
-        return None;
-    }
-    let missing = needs.files.iter().find(|file| !folder.join(file).exists())?;
+    let missing = needs.missing_in(folder)?;
     let help = (needs.advice)(folder);
     Some((format!("expected a folder that holds {needs}, but {shown} has no {missing}"), help))
 }

@@ -8,6 +8,7 @@ use dcgan_images::ImageStore;
 use crate::classes;
 use crate::error::{EvalError, Result};
 use crate::progress::{Observe, Progress};
+use crate::standard::{Moments, Standard};
 use crate::writer::FeatureWriter;
 
 /// Turns `n` pictures, uint8 NCHW, into `n` rows of features, one after another.
@@ -41,20 +42,116 @@ pub fn extract_features(
     out: &Path,
     observe: Observe<'_>,
 ) -> Result<Extracted> {
+    let mut writer = writer(store, n_columns, out)?;
+    let labels = labels(store)?;
+    each_batch(store, batch_size, n_columns, extract, observe, &mut |first, features| {
+        writer.append(features, &labels[first..][..features.len() / n_columns])
+    })?;
+    Ok(Extracted { n_rows: writer.finish()?, n_columns })
+}
+
+/// How features are brought to one scale.
+pub enum Scaling<'a> {
+    /// By the mean and √(variance + `epsilon`) of these very features, of those pictures that count. Each picture is passed
+    /// through the extractor once; then the file is gone over again, before it takes its name.
+    Own {
+        /// Added to each variance.
+        epsilon: f64,
+        /// Whether each picture counts.
+        is_counted: &'a [bool],
+    },
+    /// By those of others.
+    Given(Standard),
+}
+
+/// [`extract_features`], brought to one scale; writes the scale beside the features, as [`Standard::FILE`].
+///
+/// # Errors
+/// As [`extract_features`]; [`EvalError::Setting`] where fewer than two pictures count.
+pub fn extract_scaled(
+    store: &ImageStore,
+    batch_size: usize,
+    n_columns: usize,
+    extract: Extractor<'_>,
+    scaling: Scaling<'_>,
+    out: &Path,
+    observe: Observe<'_>,
+) -> Result<Extracted> {
+    let mut writer = writer(store, n_columns, out)?;
+    let labels = labels(store)?;
+    let mut moments = Moments::new(n_columns);
+    each_batch(store, batch_size, n_columns, extract, observe, &mut |first, features| {
+        if let Scaling::Own { is_counted, .. } = &scaling {
+            moments.add(features, &is_counted[first..]);
+        }
+        let labels = &labels[first..][..features.len() / n_columns];
+        match &scaling {
+            Scaling::Own { .. } => writer.append(features, labels),
+            Scaling::Given(standard) => {
+                let mut features = features.to_vec();
+                standard.apply(&mut features);
+                writer.append(&features, labels)
+            }
+        }
+    })?;
+    let (standard, n_rows) = match scaling {
+        Scaling::Own { epsilon, .. } => {
+            let standard = moments.standard(epsilon)?;
+            let n_rows = writer.finish_changed(&mut |rows| standard.apply(rows))?;
+            (standard, n_rows)
+        }
+        Scaling::Given(standard) => (standard, writer.finish()?),
+    };
+    standard.write(out)?;
+    Ok(Extracted { n_rows, n_columns })
+}
+
+/// The mean and √(variance + `epsilon`) of the features of those pictures of `store` that `is_counted`; nothing is written.
+///
+/// # Errors
+/// As [`extract_scaled`], but for labels, which are not read.
+pub fn infer_standard(
+    store: &ImageStore,
+    batch_size: usize,
+    n_columns: usize,
+    extract: Extractor<'_>,
+    (epsilon, is_counted): (f64, &[bool]),
+    observe: Observe<'_>,
+) -> Result<Standard> {
+    let mut moments = Moments::new(n_columns);
+    each_batch(store, batch_size, n_columns, extract, observe, &mut |first, features| {
+        moments.add(features, &is_counted[first..]);
+        Ok(())
+    })?;
+    moments.standard(epsilon)
+}
+
+fn writer(store: &ImageStore, n_columns: usize, out: &Path) -> Result<FeatureWriter> {
     let labels = labels(store)?;
     let class_names = store.meta().class_names.clone();
     if let Some(names) = &class_names {
         let n_classes = labels.iter().max().map_or(0, |largest| *largest as usize + 1);
         classes::check(names, n_classes, Path::new(&store.meta().source))?;
     }
-    let mut writer = FeatureWriter::create(out, n_columns)?.named(class_names);
-    let mut progress = Progress::new(observe, labels.len() as u64);
+    Ok(FeatureWriter::create(out, n_columns)?.named(class_names))
+}
+
+/// Gives the features of each batch and the number of its first picture to `take`.
+fn each_batch(
+    store: &ImageStore,
+    batch_size: usize,
+    n_columns: usize,
+    extract: Extractor<'_>,
+    observe: Observe<'_>,
+    take: &mut dyn FnMut(usize, &[f32]) -> Result<()>,
+) -> Result<()> {
+    let mut progress = Progress::new(observe, store.len() as u64);
     let mut pixels = Vec::new();
-    let mut first = 0;
-    for labels in labels.chunks(batch_size.max(1)) {
-        let (n, end) = (labels.len(), first + labels.len());
-        let indices: Vec<u32> = (first as u32..end as u32).collect();
-        store.gather(&indices, &mut pixels);
+    let all: Vec<u32> = (0..store.len() as u32).collect();
+    for indices in all.chunks(batch_size.max(1)) {
+        let (n, first) = (indices.len(), indices[0] as usize);
+        let end = first + n;
+        store.gather(indices, &mut pixels);
         let features = extract(&pixels, n).map_err(|source| EvalError::Extract { first, end, source })?;
         if features.len() != n * n_columns {
             return Err(EvalError::ExtractLength {
@@ -64,11 +161,10 @@ pub fn extract_features(
                 found: features.len(),
             });
         }
-        writer.append(&features, labels)?;
+        take(first, &features)?;
         progress.advance(n as u64)?;
-        first = end;
     }
-    Ok(Extracted { n_rows: writer.finish()?, n_columns })
+    Ok(())
 }
 
 /// Writes raw pixels as features, x/127.5 − 1 in NCHW order: the baseline that features have to beat.

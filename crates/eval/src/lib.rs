@@ -10,6 +10,7 @@
 //! | file | does |
 //! | --- | --- |
 //! | `features` | opens the labelled features |
+//! | `standard` | brings features to one scale |
 //! | `draws` | draws rows: validation set, labels, folds |
 //! | `train` | fits machines, on draws or on all rows |
 //! | `scorer`, `confusion` | predicts and counts |
@@ -56,6 +57,7 @@ mod progress;
 mod scorer;
 mod search;
 mod selection;
+mod standard;
 pub mod statistics;
 mod svhn;
 mod train;
@@ -66,9 +68,13 @@ pub use classes::CLASSES_FILE;
 pub use confusion::Confusion;
 pub use draws::{Draws, stratified_folds, validation_rows};
 pub use error::{EvalError, Result};
-pub use extract::{Extracted, Extractor, extract_features, pixel_features};
+pub use extract::{
+    Extracted, Extractor, Scaling, extract_features, extract_scaled, infer_standard, pixel_features,
+};
 pub use features::{FEATURES_FILE, FeatureSet, LABELS_FILE};
+pub use npy::Change;
 pub use progress::Observe;
 pub use selection::SearchPoint;
+pub use standard::{Moments, Standard};
 pub use svhn::{SvhnProtocol, SvhnResult, svhn_protocol};
 pub use writer::FeatureWriter;

@@ -1,7 +1,7 @@
 //! NumPy's files: feature matrices mapped into memory, labels of any integer type, and a writer that does not know
 //! the number of rows until the end.
 
-use std::io::{Seek as _, SeekFrom};
+use std::io::{Read as _, Seek as _, SeekFrom, Write as _};
 use std::path::Path;
 
 use dcgan_files::npy::{self, Mismatch, check_head, split_head};
@@ -68,6 +68,8 @@ impl Matrix {
 
 /// Bytes of a file that are read at a time where it is converted.
 const CHUNK_BYTES: usize = 64 << 20;
+/// Bytes of a file that are changed at a time.
+const CHANGED_BYTES: usize = 16 << 20;
 
 impl Matrix {
     /// All numbers rounded to bf16, row by row. `path` is the matrix's file, which is read rather than accessed through the
@@ -236,6 +238,29 @@ impl RowWriter {
     pub(crate) fn finish(self, n_rows: usize, n_columns: usize) -> Result<()> {
         Ok(self.file.finish(&[n_rows as u64, n_columns as u64])?)
     }
+}
+
+/// Given rows of features to change in place.
+pub type Change<'a> = &'a mut dyn FnMut(&mut [f32]);
+
+/// Goes over a file that [`RowWriter`] finished and changes its numbers in place, some rows at a time.
+pub(crate) fn change_rows(path: &Path, n_columns: usize, change: Change<'_>) -> Result<()> {
+    let mut file = fs_err::OpenOptions::new().read(true).write(true).open(path)?;
+    let n_values = (file.metadata()?.len() as usize - npy::HEAD_BYTES) / size_of::<f32>();
+    let n_at_once = (CHANGED_BYTES / size_of::<f32>() / n_columns).max(1) * n_columns;
+    let mut values = vec![0.0_f32; n_at_once.min(n_values)];
+    for start in (0..n_values).step_by(n_at_once) {
+        let at = SeekFrom::Start((npy::HEAD_BYTES + start * size_of::<f32>()) as u64);
+        let values = &mut values[..n_at_once.min(n_values - start)];
+        file.seek(at)?;
+        file.read_exact(bytemuck::cast_slice_mut(values))?;
+        values.iter_mut().for_each(|value| *value = f32::from_bits(u32::from_le(value.to_bits())));
+        change(values);
+        values.iter_mut().for_each(|value| *value = f32::from_bits(value.to_bits().to_le()));
+        file.seek(at)?;
+        file.write_all(bytemuck::cast_slice(values))?;
+    }
+    Ok(file.sync_all()?)
 }
 
 #[cfg(test)]

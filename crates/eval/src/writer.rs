@@ -8,7 +8,7 @@ use ndarray_npy::WriteNpyExt;
 use crate::classes::{self, CLASSES_FILE};
 use crate::error::{EvalError, Result};
 use crate::features::{FEATURES_FILE, LABELS_FILE};
-use crate::npy::RowWriter;
+use crate::npy::{self, Change, RowWriter};
 
 /// Streams `features.npy` (f32, (N, D)) and `labels.npy` (u32, (N,)) into a folder, with `classes.json` where the classes have names.
 ///
@@ -101,7 +101,20 @@ impl FeatureWriter {
     /// # Errors
     /// [`EvalError::Rows`] where nothing was appended, [`EvalError::Classes`] where a label has no name among those given,
     /// [`EvalError::Io`].
-    pub fn finish(mut self) -> Result<usize> {
+    pub fn finish(self) -> Result<usize> {
+        self.complete(None)
+    }
+
+    /// [`Self::finish`], after the features were gone over once more: `change` is given all of them, some rows at a time, to
+    /// change in place.
+    ///
+    /// # Errors
+    /// As [`Self::finish`].
+    pub fn finish_changed(self, change: Change<'_>) -> Result<usize> {
+        self.complete(Some(change))
+    }
+
+    fn complete(mut self, change: Option<Change<'_>>) -> Result<usize> {
         let n_rows = self.labels.len();
         if n_rows == 0 {
             return Err(rows_error(&self.dir, "at least one row", "none"));
@@ -111,6 +124,9 @@ impl FeatureWriter {
         written.map_err(|error| EvalError::Io(std::io::Error::other(error)))?;
         if let Some(rows) = self.rows.take() {
             rows.finish(n_rows, self.n_columns)?;
+        }
+        if let Some(change) = change {
+            npy::change_rows(&self.partial_features, self.n_columns, change)?;
         }
         let classes_path = self.dir.join(CLASSES_FILE);
         if let Some(names) = &self.class_names {

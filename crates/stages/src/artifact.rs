@@ -15,6 +15,13 @@ pub const IMAGES: Artifact =
 pub const GENERATOR: Artifact = Artifact::new("a generator", &["generator.safetensors"]);
 /// `discriminator.safetensors`.
 pub const DISCRIMINATOR: Artifact = Artifact::new("a discriminator", &["discriminator.safetensors"]);
+/// `kmeans.safetensors`.
+pub const KMEANS: Artifact = Artifact::new("K-means centroids", &["kmeans.safetensors"]);
+/// What turns pictures into features.
+pub const FEATURE_MODEL: Artifact =
+    Artifact::any_of("a discriminator or K-means centroids", &[DISCRIMINATOR, KMEANS]);
+/// What features are normalised by: pictures, or features that were.
+pub const STATISTICS: Artifact = Artifact::any_of("images or features", &[IMAGES, FEATURES]);
 /// `autoencoder.safetensors`.
 pub const AUTOENCODER: Artifact = Artifact::new("an autoencoder", &["autoencoder.safetensors"]);
 /// `classifier.safetensors`.

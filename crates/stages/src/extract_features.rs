@@ -15,6 +15,7 @@ use serde_json::json;
 
 use crate::artifact;
 use crate::device;
+use crate::kmeans_features::{self, Scale};
 use crate::known::{Known, known, unlike};
 use crate::lineage::{DESCRIPTION, Description};
 
@@ -24,10 +25,11 @@ use crate::lineage::{DESCRIPTION, Description};
 pub(crate) struct ExtractFeatures {
     /// The pictures, each with a label.
     images: Input,
-    /// The stage with the discriminator; leave it out for raw pixels.
+    /// The stage with the discriminator or the K-means centroids; leave it out for raw pixels.
     #[serde(default)]
     model: Option<Input>,
-    /// The pictures over which batch-norm statistics are inferred: the training set. Required with `model`.
+    /// The pictures over which batch-norm statistics, or with K-means each feature's mean and variance, are inferred: the training
+    /// set. Required with `model`. With K-means, the stage with the training set's features serves too.
     #[serde(default)]
     statistics: Option<Input>,
     /// Which of these are left out.
@@ -63,12 +65,19 @@ fn batch_size() -> usize {
 pub(crate) static KIND: Kind = Kind {
     name: "extract_features",
     version: 3,
-    summary: "turn labelled pictures into features: a discriminator's maps, or raw pixels",
+    summary: "turn labelled pictures into features: a discriminator's maps, K-means' sums, or raw pixels",
     details: "With `model`: every conv layer of the discriminator after its LeakyReLU, max-pooled to 4×4, flattened \
               and concatenated (section 5), with batch-norm statistics inferred over the pictures of `statistics`, \
               which must be the training set's also when the features of the test set are extracted: batches of 128, \
               the last, smaller one counts as the others. `held_out` leaves out the rows that svhn_protocol holds out \
-              to choose C. Without `model`: raw pixels in [-1, 1], a baseline.\n\n\
+              to choose C.\n\n\
+              With the centroids of train_kmeans: max(0, mean distance − distance) of every patch to each centroid, \
+              summed over the cells of a 2×2 grid, whose first cell is the larger where patches do not divide (27 are \
+              14 and 13); a cell's maps stand together. Each feature is then less its mean and over √(variance + 0.01) over \
+              the pictures of `statistics`. Where that is the stage of `images`, they are passed through once; \
+              both numbers are kept as standard.npy, so that a test set best names the stage with the training \
+              set's features as its `statistics`.\n\n\
+              Without `model`: raw pixels in [-1, 1], a baseline.\n\n\
               Writes features.npy (f32, N×D), labels.npy, classes.json (the names of the classes, where they are known, by which a \
               test set's are matched to the training set's) and features.json.",
     example: &[
@@ -99,12 +108,12 @@ impl Stage for ExtractFeatures {
         inputs.extend(self.model.iter().map(|name| InputRef {
             key: "model",
             name,
-            needs: artifact::DISCRIMINATOR,
+            needs: artifact::FEATURE_MODEL,
         }));
         inputs.extend(self.statistics.iter().map(|name| InputRef {
             key: "statistics",
             name,
-            needs: artifact::IMAGES,
+            needs: artifact::STATISTICS,
         }));
         inputs
     }
@@ -155,6 +164,9 @@ impl Stage for ExtractFeatures {
     fn bytes_needed(&self, ctx: &Context<'_>) -> anyhow::Result<Option<u64>> {
         let store = ImageStore::open(&ctx.input(&self.images))?;
         let n_features = match &self.model {
+            Some(model) if kmeans_features::is_model(&ctx.input(model)) => {
+                kmeans_features::n_features(&ctx.input(model))?
+            }
             Some(model) => {
                 let path = ctx.input(model).join(DISCRIMINATOR);
                 Discriminator::load(&path, &Device::Cpu)?.config().n_features()
@@ -167,6 +179,9 @@ impl Stage for ExtractFeatures {
     fn run(&self, ctx: &Context<'_>) -> anyhow::Result<Outcome> {
         let store = ImageStore::open(&ctx.input(&self.images))?;
         let description = match (&self.model, &self.statistics) {
+            (Some(model), Some(statistics)) if kmeans_features::is_model(&ctx.input(model)) => {
+                self.with_kmeans(ctx, &store, model, statistics)?
+            }
             (Some(model), Some(statistics)) => self.with_discriminator(ctx, &store, model, statistics)?,
             _ => raw_pixels(ctx, &store)?,
         };
@@ -192,6 +207,30 @@ impl ExtractFeatures {
         );
         let held_out = validation_rows(n_rows, n_validation, seed);
         Ok((0..n_rows as u32).filter(|row| held_out.binary_search(row).is_err()).collect())
+    }
+
+    fn with_kmeans(
+        &self,
+        ctx: &Context<'_>,
+        store: &ImageStore,
+        model: &Input,
+        statistics: &Input,
+    ) -> anyhow::Result<Description> {
+        anyhow::ensure!(!self.untrained, "`untrained`: expected a discriminator, found K-means centroids");
+        let statistics = match kmeans_features::of_features(&ctx.input(statistics)) {
+            true => {
+                let held_out = "`held_out`: expected pictures as `statistics`, found features, whose stage leaves them out";
+                anyhow::ensure!(self.held_out.is_none(), held_out);
+                Scale::OfFeatures(ctx.input(statistics))
+            }
+            false => {
+                let training = ImageStore::open(&ctx.input(statistics))?;
+                let mut is_counted = vec![false; training.len()];
+                self.statistics_rows(&training)?.iter().for_each(|row| is_counted[*row as usize] = true);
+                Scale::Over { is_own: *statistics == self.images, training, is_counted }
+            }
+        };
+        kmeans_features::extract(ctx, store, &ctx.input(model), self.batch_size, statistics)
     }
 
     fn with_discriminator(
@@ -227,6 +266,7 @@ impl ExtractFeatures {
             n_features,
             max_units: discriminator.config().layers.iter().map(|layer| layer.channels).max(),
             is_untrained: self.untrained,
+            centroids: None,
         })
     }
 }
@@ -239,5 +279,6 @@ fn raw_pixels(ctx: &Context<'_>, store: &ImageStore) -> anyhow::Result<Descripti
         n_features: extracted.n_columns,
         max_units: None,
         is_untrained: false,
+        centroids: None,
     })
 }

@@ -44,8 +44,10 @@ mod guided_backprop;
 mod hash_images;
 mod import_images;
 mod import_weights;
+mod kmeans_features;
 mod known;
 mod lineage;
+mod nearest_neighbours;
 pub mod pages;
 mod published;
 mod remove_duplicates;
@@ -57,6 +59,7 @@ mod synthesize;
 mod train_autoencoder;
 mod train_classifier;
 mod train_gan;
+mod train_kmeans;
 mod turn;
 mod walk;
 use dcgan_engine::kind::Registry;
@@ -79,6 +82,7 @@ pub static KINDS: Registry = Registry {
         &remove_duplicates::KIND,
         &dedup_eval::KIND,
         &train_gan::KIND,
+        &train_kmeans::KIND,
         &train_classifier::KIND,
         &import_weights::KIND,
         &sample::KIND,
@@ -91,6 +95,7 @@ pub static KINDS: Registry = Registry {
         &features_to_csv::KIND,
         &fit_svm::KIND,
         &svhn_protocol::KIND,
+        &nearest_neighbours::KIND,
         &cifar10_protocol::KIND,
         &report::KIND,
     ],

@@ -24,6 +24,9 @@ pub(crate) struct Description {
     pub(crate) max_units: Option<usize>,
     /// True if they come from a discriminator with random weights.
     pub(crate) is_untrained: bool,
+    /// Which centroids they come from, for features by K-means.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) centroids: Option<String>,
 }
 
 /// The discriminator that features were made with.
@@ -62,7 +65,13 @@ pub(crate) fn check_same_making(train: &Path, test: &Path) -> anyhow::Result<()>
         let found = record.inputs.iter().find(|input| input.key == key);
         found.map(|input| (input.name.clone(), input.fingerprint.clone()))
     };
-    for key in ["model", "statistics"] {
+    // The test set may name the training set's features, by whose statistics it is then normalised.
+    let by_features = theirs.inputs.iter().any(|input| {
+        let named = fs_err::canonicalize(test.join(&input.path));
+        input.key == "statistics"
+            && named.ok().zip(fs_err::canonicalize(train).ok()).is_some_and(|(a, b)| a == b)
+    });
+    for key in ["model", "statistics"].into_iter().filter(|key| *key == "model" || !by_features) {
         let (ours, theirs) = (input(&ours, key), input(&theirs, key));
         let name =
             |input: &Option<(String, String)>| input.as_ref().map_or("none", |(name, _)| name).to_owned();
@@ -78,7 +87,8 @@ pub(crate) fn check_same_making(train: &Path, test: &Path) -> anyhow::Result<()>
     let setting = |record: &Record, key: &str| record.config.get(&record.kind)?.get(key).cloned();
     let is_untrained = setting(&ours, "untrained") == Some(Value::Bool(true));
     let keys = ["untrained", "held_out", "seed"];
-    for key in keys.into_iter().filter(|key| *key != "seed" || is_untrained) {
+    let is_compared = |key: &str| (key != "seed" || is_untrained) && (key != "held_out" || !by_features);
+    for key in keys.into_iter().filter(|key| is_compared(key)) {
         let (ours, theirs) = (setting(&ours, key), setting(&theirs, key));
         if ours != theirs {
             let text = |value: Option<Value>| value.map_or("nothing".to_owned(), |value| value.to_string());
@@ -155,8 +165,15 @@ impl Lineage {
         format!("{features} + {classifier}, this run")
     }
 
+    fn centroids(&self) -> Option<&str> {
+        self.description.as_ref()?.centroids.as_deref()
+    }
+
     /// What the discriminator is, as a fact beside a row.
     pub(crate) fn facts(&self) -> Vec<String> {
+        if let Some(centroids) = self.centroids() {
+            return vec![centroids.to_owned()];
+        }
         let Some(architecture) = &self.architecture else { return Vec::new() };
         let is_untrained = self.description.as_ref().is_some_and(|description| description.is_untrained);
         vec![match &self.trained_on {
@@ -168,6 +185,10 @@ impl Lineage {
 
     /// Compares the discriminator with the one the paper used for a table.
     pub(crate) fn differences(&self, architecture: &str, data: &str) -> Comparison {
+        if self.centroids().is_some() {
+            // The paper's row of K-means, whose settings are compared stage by stage.
+            return Comparison::of_settings();
+        }
         if self.architecture.is_none() {
             let text = "no discriminator: features of another kind than the paper's";
             return Comparison::found(vec![text.to_owned()]);

@@ -7,6 +7,8 @@ use dcgan_engine::record::{InputRecord, Record};
 use dcgan_images::ImageStore;
 use serde_json::Value;
 
+use crate::kmeans_features;
+
 /// What is known of a set of pictures.
 #[derive(Debug)]
 pub(crate) struct Seen {
@@ -23,6 +25,8 @@ enum Found {
     Unknown,
     /// So many, of so many, were among its training pictures.
     Counted(usize, usize),
+    /// The same of patches' centroids.
+    CountedByKMeans(usize, usize),
 }
 
 impl Seen {
@@ -32,7 +36,10 @@ impl Seen {
         let found = match stores(features)? {
             Stores::None => Found::NotTrained,
             Stores::Unknown => Found::Unknown,
-            Stores::Both { measured, trained_on } => count(&measured, &trained_on, rows)?,
+            Stores::Both { measured, trained_on, is_kmeans } => match count(&measured, &trained_on, rows)? {
+                Found::Counted(n_seen, n) if is_kmeans => Found::CountedByKMeans(n_seen, n),
+                found => found,
+            },
         };
         Ok(Self { set, found })
     }
@@ -46,6 +53,9 @@ impl Seen {
             Found::Counted(n_seen, n) => {
                 Some(format!("the GAN was trained on {n_seen} of the {n} {set} pictures, without labels"))
             }
+            Found::CountedByKMeans(n_seen, n) => {
+                Some(format!("K-means was trained on {n_seen} of the {n} {set} pictures, without labels"))
+            }
         }
     }
 
@@ -56,6 +66,9 @@ impl Seen {
             Found::Counted(n_seen, n) if n_seen > 0 => {
                 Some(format!("the GAN was trained on {n_seen} of the {n} {set} pictures"))
             }
+            Found::CountedByKMeans(n_seen, n) if n_seen > 0 => {
+                Some(format!("K-means was trained on {n_seen} of the {n} {set} pictures"))
+            }
             _ => None,
         }
     }
@@ -65,7 +78,7 @@ impl Seen {
 enum Stores {
     None,
     Unknown,
-    Both { measured: PathBuf, trained_on: PathBuf },
+    Both { measured: PathBuf, trained_on: PathBuf, is_kmeans: bool },
 }
 
 fn stores(features: &Path) -> anyhow::Result<Stores> {
@@ -78,10 +91,13 @@ fn stores(features: &Path) -> anyhow::Result<Stores> {
         return Ok(Stores::None);
     }
     let (model, measured) = (features.join(&model.path), features.join(&measured.path));
+    let is_kmeans = kmeans_features::is_model(&model);
     let trained_on =
         Record::read(&model)?.and_then(|record| Some(model.join(&input(&record, "images")?.path)));
     Ok(match trained_on {
-        Some(trained_on) if trained_on.is_dir() && measured.is_dir() => Stores::Both { measured, trained_on },
+        Some(trained_on) if trained_on.is_dir() && measured.is_dir() => {
+            Stores::Both { measured, trained_on, is_kmeans }
+        }
         _ => Stores::Unknown,
     })
 }

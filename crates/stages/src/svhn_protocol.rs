@@ -19,7 +19,7 @@ use crate::lineage::{SVHN, check_same_making, data_of_features, of_features};
 use crate::seen::Seen;
 
 /// Digits in SVHN's training and test sets.
-const SVHN_SIZES: (usize, usize) = (73_257, 26_032);
+pub(crate) const SVHN_SIZES: (usize, usize) = (73_257, 26_032);
 
 /// Which features, and how they are measured.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]

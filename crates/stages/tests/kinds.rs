@@ -53,7 +53,7 @@ fn printed_stage(help: &str, id: &str) -> String {
 fn maker(artifact: Artifact) -> &'static Kind {
     let yields = |kind: &&&'static Kind| {
         let config = parse_arguments(kind.name, &arguments(kind.example), &KINDS).unwrap();
-        config.stage().yields().contains(&artifact)
+        artifact.is_among(&config.stage().yields())
     };
     let n_inputs = |kind: &&&'static Kind| {
         parse_arguments(kind.name, &arguments(kind.example), &KINDS).unwrap().stage().inputs().len()
@@ -114,7 +114,7 @@ fn examples_read_what_the_pipelines_make() {
             };
             let manifest = Manifest::load(&pipelines.join(format!("{name}.toml")), &[], &KINDS).unwrap();
             let stage = manifest.stage(id).unwrap_or_else(|| panic!("{}: {path}", info.name));
-            assert!(stage.config.stage().yields().contains(&input.needs), "{}: {path}", info.name);
+            assert!(input.needs.is_among(&stage.config.stage().yields()), "{}: {path}", info.name);
         }
         for external in config.stage().external_paths() {
             let path = external.path.to_str().unwrap();

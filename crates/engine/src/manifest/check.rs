@@ -101,7 +101,7 @@ fn check_inputs(
 }
 
 fn yields(stage: &StageDef, artifact: Artifact) -> bool {
-    stage.config.stage().yields().contains(&artifact)
+    artifact.is_among(&stage.config.stage().yields())
 }
 
 fn check_goals(manifest: &Manifest, ids: &[String], problems: &mut Vec<Problem>) {

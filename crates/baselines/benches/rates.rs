@@ -1,0 +1,44 @@
+//! Features, a pass of K-means and nearest neighbours in 10⁹ operations a second.
+//!
+//! ```text
+//! cargo bench -p dcgan-baselines
+//! ```
+
+use std::ops::ControlFlow;
+use std::time::Instant;
+
+use dcgan_baselines::kmeans::{Encoder, KMeansConfig, train_kmeans};
+use dcgan_images::{ImageStore, Picture, StoreDescription, StoreWriter};
+
+type AnyResult<T> = Result<T, Box<dyn std::error::Error>>;
+
+fn main() -> AnyResult<()> {
+    let folder = std::env::temp_dir().join(format!("rates-{}", std::process::id()));
+    let mut writer = StoreWriter::create(&folder)?;
+    for idx in 0..200_usize {
+        let pixels = (0..3072).map(|at| (((idx * 3072 + at).pow(2) % 8191 * 7919) % 251) as u8).collect();
+        let picture = Picture { channels: 3, height: 32, width: 32, pixels };
+        writer.append(&idx.to_string(), Some(0), "made", &picture)?;
+    }
+    writer.finish(StoreDescription::default())?;
+    let store = ImageStore::open(&folder)?;
+    let config = KMeansConfig { patches: 50_000, passes: 2, ..KMeansConfig::default() };
+    let mut times = Vec::new();
+    let model = train_kmeans(&store, &config, &folder.join("k.safetensors"), &mut |_, _| {
+        times.push(Instant::now());
+        ControlFlow::Continue(())
+    })?;
+    let pass = (times[times.len() / 2] - times[0]).as_secs_f64();
+    let operations = 2.0 * 50_000.0 * 4800.0 * 108.0;
+    println!("a pass over 50,000 patches: {pass:.3} s, {:.0} GFLOP/s", 1e-9 * operations / pass);
+    let encoder = Encoder::new(&model, [3, 32, 32])?;
+    for _ in 0..3 {
+        let start = Instant::now();
+        let features = encoder.encode(store.pixels())?;
+        let seconds = start.elapsed().as_secs_f64();
+        let rate = 1e-9 * 200.0 * encoder.operations() / seconds;
+        println!("{} features of 200 pictures: {seconds:.3} s, {rate:.0} GFLOP/s", features.len());
+    }
+    std::fs::remove_dir_all(&folder)?;
+    Ok(())
+}

@@ -1,0 +1,93 @@
+//! The settings of the K-means baseline.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::error::{Result, setting};
+
+/// Settings of one layer of K-means; the defaults are those behind Table 1's row (Coates, Lee and Ng, 2011, with 4800 maps).
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct KMeansConfig {
+    /// Centroids, each of which gives a feature map.
+    #[schemars(range(min = 1))]
+    pub maps: usize,
+    /// Side of a patch, in pixels.
+    #[schemars(range(min = 2))]
+    pub patch: usize,
+    /// Pixels from one patch of a picture to the next, when it is turned into features.
+    #[schemars(range(min = 1))]
+    pub stride: usize,
+    /// Maps are summed over the cells of a grid of so many rows and columns.
+    #[schemars(range(min = 1))]
+    pub pooling: usize,
+    /// Random patches that centroids are learned from.
+    #[schemars(range(min = 2))]
+    pub patches: usize,
+    /// Passes of K-means over them.
+    #[schemars(range(min = 1))]
+    pub passes: usize,
+    /// Added to the variance of a patch's pixels, which are in 0..=255, before it is divided by the root.
+    #[schemars(extend("exclusiveMinimum" = 0.0))]
+    pub contrast_epsilon: f64,
+    /// Added to the eigenvalues of the patches' covariance before whitening divides by their roots.
+    #[schemars(extend("exclusiveMinimum" = 0.0))]
+    pub whitening_epsilon: f64,
+    /// Seed of the patches, of the first centroids and of those drawn anew.
+    pub seed: u64,
+}
+
+impl Default for KMeansConfig {
+    fn default() -> Self {
+        Self {
+            maps: 4800,
+            patch: 6,
+            stride: 1,
+            pooling: 2,
+            patches: 400_000,
+            passes: 50,
+            contrast_epsilon: 10.0,
+            whitening_epsilon: 0.1,
+            seed: 0,
+        }
+    }
+}
+
+impl KMeansConfig {
+    /// Checks the settings against their ranges.
+    ///
+    /// # Errors
+    /// [`BaselinesError::Setting`](crate::BaselinesError::Setting), naming the setting.
+    pub fn validate(&self) -> Result<()> {
+        let counts = [
+            ("maps", self.maps, 1),
+            ("patch", self.patch, 2),
+            ("stride", self.stride, 1),
+            ("pooling", self.pooling, 1),
+            ("patches", self.patches, 2),
+            ("passes", self.passes, 1),
+        ];
+        for (key, found, least) in counts {
+            if found < least {
+                return Err(setting(key, format!("at least {least}"), found));
+            }
+        }
+        for (key, found) in
+            [("contrast_epsilon", self.contrast_epsilon), ("whitening_epsilon", self.whitening_epsilon)]
+        {
+            if !(found > 0.0 && found.is_finite()) {
+                return Err(setting(key, "a number above 0", found));
+            }
+        }
+        if self.patches < self.maps {
+            let expected = format!("at least as many as `maps`, {}", self.maps);
+            return Err(setting("patches", expected, self.patches));
+        }
+        Ok(())
+    }
+
+    /// Features of a picture: a sum for each map and each cell of the pooling grid, 19,200 by default.
+    pub fn n_features(&self) -> usize {
+        self.maps * self.pooling * self.pooling
+    }
+}
