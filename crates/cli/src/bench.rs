@@ -35,7 +35,7 @@ fn text(result: &BenchResult) -> String {
         result.peak_memory_mib.map(|m| format!("most memory held: {m:.0} MiB\n")).unwrap_or_default();
     format!(
         "{} (width {}, batches of {}), medians of {}, {}\n{}{}{}{}{:.0} GFLOP/s, {:.0} % of a matrix product's {:.0}\n{memory}",
-        result.arch.as_str(),
+        result.arch,
         result.width,
         result.batch,
         result.steps,

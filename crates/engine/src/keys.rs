@@ -85,6 +85,10 @@ fn collect(schema: &Value, path: &str, is_required: bool, found: &mut Vec<Key>) 
         };
         let meaning = property["description"].as_str().unwrap_or_default().replace('\n', " ");
         found.push(Key { key: at(name), meaning, default, schema: property.clone() });
+        // A name or a table: the table's keys are keys too.
+        if let Some(table) = table_among(property) {
+            collect(table, &at(name), false, found);
+        }
     }
 }
 
@@ -98,6 +102,11 @@ fn tables(schema: &Value) -> Option<Vec<(&str, &Value)>> {
         (properties.next().is_none() && table["type"] == "object").then_some((name.as_str(), table))
     });
     named.collect::<Option<Vec<_>>>().filter(|named| !named.is_empty())
+}
+
+/// The table of a schema that takes a table or something else.
+fn table_among(schema: &Value) -> Option<&Value> {
+    schema["anyOf"].as_array()?.iter().find(|variant| variant["properties"].is_object())
 }
 
 /// A default of type `f32` without the digits that it has as an `f64`.
@@ -310,6 +319,11 @@ pub(crate) fn in_manifests(schema: &Value) -> Value {
     }
     if value["items"].is_object() {
         value["items"] = in_manifests(&value["items"]);
+    }
+    for variant in value["anyOf"].as_array_mut().into_iter().flatten() {
+        if variant["properties"].is_object() {
+            *variant = in_manifests(variant);
+        }
     }
     if !schema["type"].is_null() {
         value["type"] = kind(schema).into();

@@ -1,13 +1,20 @@
-//! The paper's networks by name, as plain numbers.
+//! Which networks: the paper's by name, or one's own after its guidelines.
 
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+mod guidelines;
+mod networks;
+mod operations;
 
-use crate::{BASE_SIZE, GanError, Result};
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::de::value::MapAccessDeserializer;
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
-/// The image networks of the released code.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
+pub use self::guidelines::Guidelines;
+pub use self::networks::{DiscriminatorConfig, GeneratorConfig, Layer, Output, ZDistribution};
+pub use self::operations::Operations;
+use crate::{GanError, Result};
+
+/// The networks of the released code, and those of one's own. In manifests the first are names, the last are tables.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ArchitectureName {
     /// 32×32 digits: the network of Table 2.
     Svhn32,
@@ -15,64 +22,19 @@ pub enum ArchitectureName {
     Imagenet32,
     /// 64×64 faces and LSUN bedrooms.
     Faces64,
+    /// 28×28 grey digits, conditional on their labels: the network of Table 3.
+    Mnist28,
+    /// After the paper's guidelines.
+    Own(Guidelines),
 }
 
-/// A network of the paper with all its channel counts scaled by `width`.
+/// A network with all its channel counts scaled by `width`.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Architecture {
-    /// Which of the paper's networks.
+    /// Which network.
     pub name: ArchitectureName,
     /// Scale of every channel count but the picture's; 1 is the paper's.
     pub width: f64,
-}
-
-/// One convolution or transposed convolution.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Layer {
-    /// Channels it puts out.
-    pub channels: usize,
-    /// Its stride: it divides (or multiplies) the side of its maps by this.
-    pub stride: usize,
-}
-
-/// How z is drawn.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum ZDistribution {
-    /// U(−1, 1), the paper's.
-    Uniform,
-    /// N(0, 1), of the released SVHN network.
-    Normal,
-}
-
-/// A generator: z → linear → 4×4 maps → transposed convolutions → tanh.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct GeneratorConfig {
-    /// Length of z.
-    pub nz: usize,
-    /// How z is drawn.
-    pub z: ZDistribution,
-    /// Channels of the first, 4×4, maps.
-    pub base_channels: usize,
-    /// Side of every kernel; the padding is half of it, rounded down.
-    pub kernel: usize,
-    /// The transposed convolutions; the last puts out the picture.
-    pub layers: Vec<Layer>,
-}
-
-/// A discriminator: convolutions → linear → one logit.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct DiscriminatorConfig {
-    /// Side of the picture.
-    pub image_size: usize,
-    /// Side of every kernel; the padding is half of it, rounded down.
-    pub kernel: usize,
-    /// The convolutions.
-    pub layers: Vec<Layer>,
-    /// Whether the linear layer is there; without it the network only gives features.
-    pub head: bool,
 }
 
 /// What the released code trains a network with.
@@ -88,6 +50,8 @@ pub struct TrainingDefaults {
     pub l2: f64,
     /// Passes over the training set.
     pub epochs: u64,
+    /// Whether the learning rate falls to 0 over the second half of them.
+    pub decays: bool,
 }
 
 fn layers(layers: &[(usize, usize)]) -> Vec<Layer> {
@@ -95,23 +59,37 @@ fn layers(layers: &[(usize, usize)]) -> Vec<Layer> {
 }
 
 impl ArchitectureName {
-    /// The name as manifests and commands write it.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Svhn32 => "svhn32",
-            Self::Imagenet32 => "imagenet32",
-            Self::Faces64 => "faces64",
-        }
+    /// Those of the released code.
+    pub const RELEASED: [Self; 4] = [Self::Svhn32, Self::Imagenet32, Self::Faces64, Self::Mnist28];
+    const NAMES: [&'static str; 4] = ["svhn32", "imagenet32", "faces64", "mnist28"];
+
+    /// The name as manifests and commands write it; none for a table.
+    pub fn as_str(self) -> Option<&'static str> {
+        let position = Self::RELEASED.iter().position(|&name| name == self)?;
+        Self::NAMES.get(position).copied()
     }
 
-    /// What the released code trains this network with.
+    /// The network of a name.
+    pub fn of_name(name: &str) -> Option<Self> {
+        let position = Self::NAMES.iter().position(|&other| other == name)?;
+        Self::RELEASED.get(position).copied()
+    }
+
+    /// What the released code trains this network with; for one's own, what the paper says in general.
     pub fn training_defaults(self) -> TrainingDefaults {
-        let paper =
-            TrainingDefaults { batch_size: 128, learning_rate: 2e-4, beta1: 0.5, l2: 1e-5, epochs: 25 };
+        let paper = TrainingDefaults {
+            batch_size: 128,
+            learning_rate: 2e-4,
+            beta1: 0.5,
+            l2: 1e-5,
+            epochs: 25,
+            decays: false,
+        };
         match self {
             Self::Svhn32 => TrainingDefaults { batch_size: 64, learning_rate: 5e-4, epochs: 200, ..paper },
             Self::Imagenet32 => TrainingDefaults { epochs: 30, ..paper },
-            Self::Faces64 => paper,
+            Self::Mnist28 => TrainingDefaults { l2: 2.5e-5, epochs: 200, decays: true, ..paper },
+            Self::Faces64 | Self::Own(_) => paper,
         }
     }
 
@@ -123,8 +101,17 @@ impl ArchitectureName {
                 (256, ZDistribution::Uniform, 512, 3, six)
             }
             Self::Faces64 => (100, ZDistribution::Uniform, 1024, 5, &[(512, 2), (256, 2), (128, 2), (3, 2)]),
+            Self::Mnist28 => return Guidelines::mnist28().generator(),
+            Self::Own(own) => return own.generator(),
         };
-        GeneratorConfig { nz, z, base_channels, kernel, layers: layers(deconvolutions) }
+        GeneratorConfig {
+            nz,
+            z,
+            base_channels,
+            kernel,
+            layers: layers(deconvolutions),
+            ..Guidelines::of_size(64).generator()
+        }
     }
 
     fn paper_discriminator(self) -> DiscriminatorConfig {
@@ -132,8 +119,73 @@ impl ArchitectureName {
             Self::Svhn32 => (32, 5, &[(64, 2), (128, 2), (256, 2)]),
             Self::Imagenet32 => (32, 3, &[(128, 1), (128, 2), (256, 1), (256, 2), (512, 1), (512, 2)]),
             Self::Faces64 => (64, 5, &[(128, 2), (256, 2), (512, 2), (1024, 2)]),
+            Self::Mnist28 => return Guidelines::mnist28().discriminator(),
+            Self::Own(own) => return own.discriminator(),
         };
-        DiscriminatorConfig { image_size, kernel, layers: layers(convolutions), head: true }
+        DiscriminatorConfig {
+            image_size,
+            kernel,
+            layers: layers(convolutions),
+            ..Guidelines::of_size(64).discriminator()
+        }
+    }
+}
+
+/// As manifests write it.
+impl std::fmt::Display for ArchitectureName {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Own(own) => own.fmt(f),
+            named => f.write_str(named.as_str().unwrap_or_default()),
+        }
+    }
+}
+
+impl Serialize for ArchitectureName {
+    fn serialize<S: Serializer>(&self, serializer: S) -> std::result::Result<S::Ok, S::Error> {
+        match self {
+            Self::Own(own) => own.serialize(serializer),
+            named => serializer.serialize_str(named.as_str().unwrap_or_default()),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for ArchitectureName {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> std::result::Result<Self, D::Error> {
+        deserializer.deserialize_any(NameOrTable)
+    }
+}
+
+struct NameOrTable;
+
+impl<'de> de::Visitor<'de> for NameOrTable {
+    type Value = ArchitectureName;
+
+    fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "the name of a network or a table such as {{ size = 64 }}")
+    }
+
+    fn visit_str<E: de::Error>(self, name: &str) -> std::result::Result<Self::Value, E> {
+        let unknown = || E::unknown_variant(name, &ArchitectureName::NAMES);
+        ArchitectureName::of_name(name).ok_or_else(unknown)
+    }
+
+    fn visit_map<A: de::MapAccess<'de>>(self, map: A) -> std::result::Result<Self::Value, A::Error> {
+        Guidelines::deserialize(MapAccessDeserializer::new(map)).map(ArchitectureName::Own)
+    }
+}
+
+impl JsonSchema for ArchitectureName {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "ArchitectureName".into()
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        let names = Self::NAMES.map(|name| format!("\"{name}\"")).join(", ");
+        json_schema!({
+            "anyOf": [{"type": "string", "enum": Self::NAMES}, generator.subschema_for::<Guidelines>()],
+            "takes": format!("{names} or table"),
+        })
     }
 }
 
@@ -143,11 +195,14 @@ impl Architecture {
         Self { name, width: 1.0 }
     }
 
-    /// Checks that `width` is a positive number of sensible size.
+    /// Checks that `width` is a positive number of sensible size, and the keys of a table.
     ///
     /// # Errors
-    /// [`GanError::Setting`] outside (0, 8].
+    /// [`GanError::Setting`] outside (0, 8], or naming the key of the table.
     pub fn validate(&self) -> Result<()> {
+        if let ArchitectureName::Own(own) = &self.name {
+            own.validate()?;
+        }
         if self.width > 0.0 && self.width <= 8.0 {
             return Ok(());
         }
@@ -159,10 +214,21 @@ impl Architecture {
         ((channels as f64 * self.width).round() as usize).max(1)
     }
 
+    /// Of a layer that may not be there.
+    fn scaled_units(&self, units: usize) -> usize {
+        if units == 0 { 0 } else { self.scaled(units) }
+    }
+
+    /// Classes that the network is conditional on; 0 for none.
+    pub fn classes(&self) -> usize {
+        self.name.paper_discriminator().classes
+    }
+
     /// The generator's sizes.
     pub fn generator(&self) -> GeneratorConfig {
         let mut config = self.name.paper_generator();
         config.base_channels = self.scaled(config.base_channels);
+        config.hidden = self.scaled_units(config.hidden);
         let hidden = config.layers.len() - 1;
         for layer in &mut config.layers[..hidden] {
             layer.channels = self.scaled(layer.channels);
@@ -173,100 +239,12 @@ impl Architecture {
     /// The discriminator's sizes.
     pub fn discriminator(&self) -> DiscriminatorConfig {
         let mut config = self.name.paper_discriminator();
+        config.hidden = self.scaled_units(config.hidden);
         for layer in &mut config.layers {
             layer.channels = self.scaled(layer.channels);
         }
         config
     }
-}
-
-impl GeneratorConfig {
-    /// Side of the pictures it draws.
-    pub fn image_size(&self) -> usize {
-        self.layers.iter().fold(BASE_SIZE, |size, layer| size * layer.stride)
-    }
-}
-
-/// Operations of one picture's products in a training step; what is not a product costs little beside them.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Operations {
-    /// An update of D on one real and one generated picture.
-    pub discriminator_update: f64,
-    /// An update of G on one generated picture.
-    pub generator_update: f64,
-    /// The features of one picture.
-    pub features: f64,
-}
-
-impl Architecture {
-    /// Multiplications and additions that direct convolutions take, only those somebody needs: none for the gradients of
-    /// pictures in D's update, of z, or of D's kernels in G's update.
-    pub fn operations(&self) -> Operations {
-        let (g, d) = (self.generator(), self.discriminator());
-        let product = |size: usize, from: usize, to: usize, kernel: usize| {
-            2.0 * (size * size * from * to * kernel * kernel) as f64
-        };
-        let (mut size, mut channels) = (d.image_size, crate::IMAGE_CHANNELS);
-        let mut layers = Vec::new();
-        for layer in &d.layers {
-            size /= layer.stride;
-            layers.push(product(size, channels, layer.channels, d.kernel));
-            channels = layer.channels;
-        }
-        let (first, discriminator) = (layers[0], layers.iter().sum::<f64>());
-        let project = 2.0 * (g.nz * g.base_channels * BASE_SIZE * BASE_SIZE) as f64;
-        let (mut size, mut channels) = (BASE_SIZE, g.base_channels);
-        let mut generator = 0.0;
-        for layer in &g.layers {
-            generator += product(size, layer.channels, channels, g.kernel);
-            size *= layer.stride;
-            channels = layer.channels;
-        }
-        Operations {
-            discriminator_update: project + generator + 2.0 * (3.0 * discriminator - first),
-            generator_update: 2.0 * project + 3.0 * generator + 2.0 * discriminator,
-            features: discriminator,
-        }
-    }
-}
-
-impl DiscriminatorConfig {
-    /// Length of the feature vector: every conv layer's maps pooled to 4×4.
-    pub fn n_features(&self) -> usize {
-        self.layers.iter().map(|layer| layer.channels).sum::<usize>() * BASE_SIZE * BASE_SIZE
-    }
-
-    /// Side of the last layer's maps.
-    pub fn last_size(&self) -> usize {
-        self.layers.iter().fold(self.image_size, |size, layer| size / layer.stride)
-    }
-
-    /// Whether a network can be made of it; a file may say anything.
-    pub(crate) fn is_sound(&self) -> bool {
-        are_sound(self.kernel, &self.layers) && (1..=MAX_SIDE).contains(&self.image_size)
-    }
-}
-
-impl GeneratorConfig {
-    /// As [`DiscriminatorConfig::is_sound`].
-    pub(crate) fn is_sound(&self) -> bool {
-        let side = self.layers.iter().try_fold(BASE_SIZE, |side, layer| side.checked_mul(layer.stride));
-        are_sound(self.kernel, &self.layers)
-            && [self.nz, self.base_channels].iter().all(|n| (1..=MAX_CHANNELS).contains(n))
-            && side.is_some_and(|side| side <= MAX_SIDE)
-    }
-}
-
-/// What lies beyond these is a damaged file rather than a network.
-const MAX_SIDE: usize = 4096;
-const MAX_CHANNELS: usize = 1 << 16;
-const MAX_KERNEL: usize = 31;
-
-fn are_sound(kernel: usize, layers: &[Layer]) -> bool {
-    let is_sound = |layer: &Layer| {
-        (1..=MAX_SIDE).contains(&layer.stride) && (1..=MAX_CHANNELS).contains(&layer.channels)
-    };
-    (1..=MAX_KERNEL).contains(&kernel) && !layers.is_empty() && layers.iter().all(is_sound)
 }
 
 #[cfg(test)]
@@ -281,28 +259,73 @@ mod tests {
     }
 
     #[test]
-    fn operations_of_svhn32() {
-        // 3→64 @16, 64→128 @8, 128→256 @4, 5x5 each; G is D's mirror image behind 100 → 4096.
-        let (first, other, project) =
-            (2.0 * 16.0 * 16.0 * 75.0 * 64.0, 2.0 * 64.0 * 1600.0 * 128.0, 819_200.0);
-        let d = first + 2.0 * other;
-        let operations = Architecture::paper(ArchitectureName::Svhn32).operations();
-        assert_eq!(operations.features, d);
-        assert_eq!(operations.discriminator_update, project + d + 6.0 * d - 2.0 * first);
-        assert_eq!(operations.generator_update, 2.0 * project + 5.0 * d);
-    }
-
-    #[test]
     fn generators_and_discriminators_fit_each_other() {
-        for name in [ArchitectureName::Svhn32, ArchitectureName::Imagenet32, ArchitectureName::Faces64] {
+        let own =
+            |size, channels| ArchitectureName::Own(Guidelines { channels, ..Guidelines::of_size(size) });
+        let own = [own(16, 1), own(256, 3), own(56, 1), own(224, 3)];
+        for name in ArchitectureName::RELEASED.into_iter().chain(own) {
             for width in [1.0, 0.25, 0.01] {
                 let architecture = Architecture { name, width };
                 let (g, d) = (architecture.generator(), architecture.discriminator());
                 assert_eq!(g.image_size(), d.image_size);
-                assert_eq!(d.last_size(), BASE_SIZE);
-                assert_eq!(g.layers.last().map(|l| l.channels), Some(3));
+                assert_eq!((d.last_size(), d.grid()), (g.bottom, g.bottom));
+                assert_eq!(g.picture(), d.picture());
+                assert!(g.is_sound() && d.is_sound());
             }
         }
         assert!(Architecture { name: ArchitectureName::Svhn32, width: f64::NAN }.validate().is_err());
+    }
+
+    #[test]
+    fn tables_give_the_papers_networks_and_the_mnist_code_its_own() {
+        let same = |own: Guidelines, name: ArchitectureName| {
+            let (own, named) = (ArchitectureName::Own(own), Architecture::paper(name));
+            assert_eq!(Architecture::paper(own).generator(), named.generator());
+            assert_eq!(Architecture::paper(own).discriminator(), named.discriminator());
+        };
+        same(Guidelines { base: 128, ..Guidelines::of_size(64) }, ArchitectureName::Faces64);
+        let normal = ZDistribution::Normal;
+        same(Guidelines { z_distribution: normal, ..Guidelines::of_size(32) }, ArchitectureName::Svhn32);
+        let (g, d) = {
+            let mnist = Architecture::paper(ArchitectureName::Mnist28);
+            (mnist.generator(), mnist.discriminator())
+        };
+        assert_eq!((g.nz, g.hidden, g.base_channels, g.bottom, g.classes), (100, 1024, 128, 7, 10));
+        assert_eq!(g.layers.iter().map(|layer| layer.channels).collect::<Vec<_>>(), [64, 1]);
+        assert_eq!(d.layers.iter().map(|layer| layer.channels).collect::<Vec<_>>(), [64, 128]);
+        assert_eq!((d.hidden, d.classes, d.output, d.gain_and_bias), (1024, 10, Output::Sigmoid, false));
+    }
+
+    #[test]
+    fn names_and_tables_are_read_and_written() {
+        let read = |json: &str| serde_json::from_str::<ArchitectureName>(json);
+        let own = Guidelines { channels: 1, classes: 3, ..Guidelines::of_size(128) };
+        assert_eq!(
+            read(r#"{"size": 128, "channels": 1, "classes": 3}"#).unwrap(),
+            ArchitectureName::Own(own)
+        );
+        assert_eq!(own.to_string(), "{ size = 128, channels = 1, classes = 3 }");
+        for name in ArchitectureName::RELEASED.into_iter().chain([ArchitectureName::Own(own)]) {
+            let json = serde_json::to_string(&name).unwrap();
+            assert_eq!(read(&json).unwrap(), name);
+        }
+        // As checkpoints of before have it.
+        let paper = serde_json::to_string(&Architecture::paper(ArchitectureName::Svhn32)).unwrap();
+        assert_eq!(paper, r#"{"name":"svhn32","width":1.0}"#);
+
+        let wrong = |json: &str| read(json).unwrap_err().to_string();
+        assert!(wrong(r#""svhn31""#).starts_with("unknown variant `svhn31`, expected one of `svhn32`"));
+        assert!(wrong(r#"{"sise": 64}"#).starts_with("unknown field `sise`, expected one of `size`"));
+        assert!(wrong(r#"{"base": 64}"#).starts_with("missing field `size`"));
+        assert!(wrong("3").contains("expected the name of a network or a table"));
+        let refused = |own: Guidelines| {
+            Architecture::paper(ArchitectureName::Own(own)).validate().unwrap_err().to_string()
+        };
+        assert_eq!(
+            refused(Guidelines::of_size(48)),
+            "`architecture`: expected `size` to be one of 16, 28, 32, 56, 64, 112, 128, 224, 256, found 48"
+        );
+        assert!(refused(Guidelines { kernel: 4, ..Guidelines::of_size(32) }).contains("`kernel`"));
+        assert!(refused(Guidelines { classes: 1, ..Guidelines::of_size(32) }).contains("0, or 2 to 1000"));
     }
 }

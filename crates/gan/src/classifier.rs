@@ -10,14 +10,14 @@ use dcgan_images::{ImageStore, batches};
 use dcgan_nn::{
     adam::{Adam, AdamConfig},
     batch_norm::Statistics,
-    layer::{Gradients, Trace, gradients_of, prepare, stack_backward, stack_trace},
-    pixels::to_activations,
+    layer::{Gradients, Trace, prepare, stack_backward, stack_trace},
+    pixels::to_activations_of,
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Architecture, ArchitectureName, Discriminator, FeatureExtractor, GanError, IMAGE_CHANNELS, Result,
+    Architecture, ArchitectureName, Discriminator, FeatureExtractor, GanError, Result,
     features::{STATISTICS_BATCH, check_size},
     parameters::{self, json},
     sample::Observe,
@@ -62,6 +62,14 @@ impl ClassifierConfig {
     /// [`GanError::Setting`].
     pub fn validate(&self) -> Result<()> {
         self.architecture().validate()?;
+        let discriminator = self.architecture().discriminator();
+        if discriminator.classes > 0 || discriminator.hidden > 0 {
+            return Err(GanError::Setting {
+                key: "architecture",
+                expected: "a discriminator of convolutions and one linear layer, without labels".into(),
+                found: self.architecture.to_string(),
+            });
+        }
         let wrong = |key, expected: &str| {
             Err(GanError::Setting { key, expected: expected.into(), found: "none".into() })
         };
@@ -147,7 +155,7 @@ pub fn train(
         ..AdamConfig::default()
     };
     let mut adam = Adam::new(discriminator.parameters().to_vec(), adam);
-    let mut gradients = gradients_of(discriminator.layers()?)?;
+    let mut gradients = discriminator.gradients()?;
     let steps_per_epoch = (store.len() / batch_size) as u64;
     let (mut step, mut pixels) = (0, Vec::new());
     for epoch in 0..config.epochs {
@@ -156,8 +164,9 @@ pub fn train(
                 return Err(GanError::Interrupted);
             }
             store.gather(indices, &mut pixels);
-            let shape = [batch_size, IMAGE_CHANNELS, store.height(), store.width()];
-            let pictures = to_activations(&pixels, shape, device)?;
+            let shape = [batch_size, store.channels(), store.height(), store.width()];
+            let output = discriminator.config().output.activation();
+            let pictures = to_activations_of(output, &pixels, shape, device)?;
             let wanted: Vec<bool> = indices.iter().map(|&idx| targets[idx as usize]).collect();
             update(&discriminator, &mut gradients, &mut adam, &pictures, &wanted, step)?;
             step += 1;
@@ -209,8 +218,7 @@ impl Classifier {
     /// # Errors
     /// Where the pixels do not fit the network.
     pub fn logits(&self, pixels: &[u8]) -> Result<Vec<f32>> {
-        let size = self.image_size();
-        let len = IMAGE_CHANNELS * size * size;
+        let len = self.picture().iter().product::<usize>();
         let mut logits = Vec::with_capacity(pixels.len() / len);
         for pixels in pixels.chunks(STATISTICS_BATCH * len) {
             let pictures = self.extractor.activations(pixels, pixels.len() / len)?;
@@ -220,9 +228,9 @@ impl Classifier {
         Ok(logits)
     }
 
-    /// Side of the pictures that it takes.
-    pub fn image_size(&self) -> usize {
-        self.extractor.discriminator().config().image_size
+    /// Channels, height and width of the pictures that it takes.
+    pub fn picture(&self) -> [usize; 3] {
+        self.extractor.discriminator().config().picture()
     }
 
     /// How it does on the pictures of `store`, of which `targets` says which show the object.

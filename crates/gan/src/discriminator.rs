@@ -8,22 +8,22 @@ use dcgan_nn::{
     batch_norm::Statistics,
     checkpoint::Checkpoint,
     conv::Convolution,
-    layer::{Layer, Map},
+    layer::{Gradients, Layer, Map},
 };
 
 use crate::{
-    DiscriminatorConfig, IMAGE_CHANNELS, LEAKY_SLOPE, Result,
-    parameters::{self, Kind, Parameters, Source},
+    DiscriminatorConfig, LEAKY_SLOPE, Result,
+    parameters::{self, Kind, Parameters, Source, check_labels},
 };
 
 const NETWORK: &str = "discriminator";
 
-/// Pictures (n, h, w, 3) in [-1, 1] → convolutions, each but the first with batch norm, each with LeakyReLU → linear → one
-/// logit a picture.
+/// Pictures (n, h, w, c) in [-1, 1] → convolutions, each but the first with batch norm, each with LeakyReLU → linear → one
+/// logit a picture. A conditional one has one-hot labels joined to the input of every layer.
 #[derive(Debug, Clone)]
 pub struct Discriminator {
     config: DiscriminatorConfig,
-    /// Every convolution, then the linear layer if there is one.
+    /// Every convolution, then the linear layers if there are.
     layers: Vec<Layer>,
     parameters: Parameters,
 }
@@ -53,11 +53,11 @@ impl Discriminator {
     }
 
     fn build(config: DiscriminatorConfig, mut source: Source) -> Result<Self> {
-        let mut parameters = Parameters::default();
+        let mut parameters = Parameters::of_norms(config.gain_and_bias);
         let mut layers = Vec::new();
-        let mut channels = IMAGE_CHANNELS;
+        let mut channels = config.channels;
         for (i, layer) in config.layers.iter().enumerate() {
-            let shape = [config.kernel, config.kernel, channels, layer.channels];
+            let shape = [config.kernel, config.kernel, channels + config.classes, layer.channels];
             let kernel = parameters.make(&mut source, &format!("conv{i}.kernel"), &shape, Kind::Weight)?;
             let norm = match i > 0 {
                 true => Some(parameters.make_norm(&mut source, &format!("conv{i}"), layer.channels)?),
@@ -69,9 +69,17 @@ impl Discriminator {
             layers.push(Layer { map, kernel, norm, activation });
             channels = layer.channels;
         }
-        let units = channels * config.last_size() * config.last_size();
+        let mut units = channels * config.last_size() * config.last_size();
+        if config.head && config.hidden > 0 {
+            let shape = [units + config.classes, config.hidden];
+            let kernel = parameters.make(&mut source, "hidden.weight", &shape, Kind::Weight)?;
+            let norm = Some(parameters.make_norm(&mut source, "hidden", config.hidden)?);
+            layers.push(Layer { map: Map::Linear, kernel, norm, activation: Activation::Leaky(LEAKY_SLOPE) });
+            units = config.hidden;
+        }
         if config.head {
-            let kernel = parameters.make(&mut source, "head.weight", &[units, 1], Kind::Weight)?;
+            let shape = [units + config.classes, 1];
+            let kernel = parameters.make(&mut source, "head.weight", &shape, Kind::Weight)?;
             layers.push(Layer { map: Map::Linear, kernel, norm: None, activation: Activation::Leaky(1.0) });
         }
         Ok(Self { config, layers, parameters })
@@ -110,7 +118,26 @@ impl Discriminator {
         }
     }
 
-    /// The convolutions, without the linear layer.
+    /// Room for the gradients of its parameters.
+    ///
+    /// # Errors
+    /// Where the network has no head.
+    pub(crate) fn gradients(&self) -> Result<Vec<Gradients>> {
+        self.parameters.gradients(self.layers()?)
+    }
+
+    /// Logits (n, 1) of pictures, by the batch's own statistics. A conditional discriminator takes one-hot labels (n, classes)
+    /// with them, another takes none.
+    ///
+    /// # Errors
+    /// Where the shapes do not fit, labels are missing or of no use, or the network has no head.
+    pub fn judge(&self, x: &Tensor, labels: Option<&Tensor>) -> Result<Tensor> {
+        check_labels(NETWORK, self.config.classes, labels)?;
+        let mut layers = self.layers()?.iter();
+        layers.try_fold(x.clone(), |x, layer| Ok(layer.output_joined(&x, labels, None)?))
+    }
+
+    /// The convolutions, without the linear layers.
     pub(crate) fn convolutions(&self) -> &[Layer] {
         &self.layers[..self.config.layers.len()]
     }
@@ -118,6 +145,7 @@ impl Discriminator {
     /// Every convolution's maps after its LeakyReLU, with one entry of given statistics a layer (none for the first, which has
     /// no batch norm).
     pub(crate) fn maps_with(&self, x: &Tensor, given: &[Option<Statistics>]) -> Result<Vec<Tensor>> {
+        check_labels(NETWORK, self.config.classes, None)?;
         let mut maps = Vec::new();
         for (i, layer) in self.convolutions().iter().enumerate() {
             let given = given.get(i).and_then(Option::as_ref);
@@ -138,9 +166,10 @@ impl Discriminator {
 
     /// The batch's own statistics at every convolution (none at the first), each layer normalised by them.
     pub(crate) fn statistics(&self, x: &Tensor) -> Result<Vec<Option<Statistics>>> {
+        check_labels(NETWORK, self.config.classes, None)?;
         let (mut x, mut all) = (x.clone(), Vec::new());
         for layer in self.convolutions() {
-            let (map, used) = layer.output_and_statistics(&x, None)?;
+            let (map, used) = layer.output_and_statistics(&x, None, None)?;
             x = map;
             all.push(used);
         }
@@ -148,9 +177,10 @@ impl Discriminator {
     }
 }
 
-/// Pictures (n, h, w, 3) → logits (n, 1), with the batch's own statistics; an error where the network has no head.
+/// Pictures (n, h, w, c) → logits (n, 1), with the batch's own statistics; an error where the network has no head or is
+/// conditional.
 impl Module for Discriminator {
     fn forward(&self, x: &Tensor) -> candle_core::Result<Tensor> {
-        self.layers()?.iter().try_fold(x.clone(), |x, layer| layer.forward(&x))
+        Ok(self.judge(x, None)?)
     }
 }

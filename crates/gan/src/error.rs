@@ -45,6 +45,14 @@ pub enum GanError {
         /// channels×height×width of the store.
         found: String,
     },
+    /// The labels do not fit a conditional network.
+    #[error("{network}: expected pictures of each of them and of no other, found {found}")]
+    Labels {
+        /// The network and its labels.
+        network: String,
+        /// What the image store holds.
+        found: String,
+    },
     /// A loss, a gradient or a weight is no longer a finite number.
     #[error("training diverged at step {step}: the {network}'s {what} is {value}{}", last_good(.checkpoint))]
     Diverged {

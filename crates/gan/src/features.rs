@@ -1,17 +1,17 @@
-//! A discriminator as a feature extractor (section 5).
+//! A discriminator as a feature extractor (section 5). A conditional one gives none: its maps would hold the label itself.
 
 use std::ops::ControlFlow;
 
 use candle_core::{Device, Tensor};
 use dcgan_images::ImageStore;
-use dcgan_nn::{batch_norm::Statistics, pixels::to_activations, pool::max_pool};
+use dcgan_nn::{batch_norm::Statistics, pixels::to_activations_of, pool::max_pool};
 
-use crate::{BASE_SIZE, Discriminator, GanError, IMAGE_CHANNELS, Result};
+use crate::{Discriminator, GanError, Result};
 
 /// Pictures in a batch when statistics are inferred (released code).
 pub(crate) const STATISTICS_BATCH: usize = 128;
 
-/// Every conv layer of a discriminator after its LeakyReLU, max-pooled to a 4×4 grid, flattened in NCHW order and
+/// Every conv layer of a discriminator after its LeakyReLU, max-pooled to a 4×4 grid (7×7 for sides of 7·2ⁿ), flattened in NCHW order and
 /// concatenated, with batch-norm statistics inferred over a data set.
 #[derive(Debug, Clone)]
 pub struct FeatureExtractor {
@@ -106,7 +106,7 @@ impl FeatureExtractor {
     /// Where the pixels do not fit the network.
     pub fn extract_tensor(&self, pixels: &[u8], n: usize) -> Result<Tensor> {
         let maps = self.discriminator.maps_with(&self.activations(pixels, n)?, &self.statistics)?;
-        Ok(max_pool(&maps, BASE_SIZE)?)
+        Ok(max_pool(&maps, self.discriminator.config().grid())?)
     }
 
     /// [`Self::extract`] of any number of pictures, in batches.
@@ -129,8 +129,9 @@ impl FeatureExtractor {
     }
 
     pub(crate) fn activations(&self, pixels: &[u8], n: usize) -> Result<Tensor> {
-        let size = self.discriminator.config().image_size;
-        Ok(to_activations(pixels, [n, IMAGE_CHANNELS, size, size], &self.device)?)
+        let config = self.discriminator.config();
+        let [c, h, w] = config.picture();
+        Ok(to_activations_of(config.output.activation(), pixels, [n, c, h, w], &self.device)?)
     }
 }
 
@@ -165,7 +166,7 @@ impl Mean {
 
 /// Values of a picture.
 fn image_len(discriminator: &Discriminator) -> usize {
-    IMAGE_CHANNELS * discriminator.config().image_size.pow(2)
+    discriminator.config().picture().iter().product()
 }
 
 /// Adds a batch's statistics to the sums of those before it, layer by layer.
@@ -191,8 +192,8 @@ pub(crate) fn divide(sums: &mut [Option<Statistics>], n_batches: usize) {
 
 /// Refuses a store whose pictures are not the network's size.
 pub(crate) fn check_size(discriminator: &Discriminator, store: &ImageStore) -> Result<()> {
-    let size = discriminator.config().image_size;
-    let (expected, found) = ([IMAGE_CHANNELS, size, size], [store.channels(), store.height(), store.width()]);
+    let (expected, found) =
+        (discriminator.config().picture(), [store.channels(), store.height(), store.width()]);
     if expected == found {
         return Ok(());
     }

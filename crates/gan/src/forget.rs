@@ -152,8 +152,8 @@ const MOST_SWAPS: usize = 20_000;
 /// # Errors
 /// [`GanError::Setting`] where the generator has no layer behind it.
 pub fn outgoing_norms(generator: &Generator, layer: usize) -> Result<Vec<f64>> {
-    let Some(next) = generator.layers().get(layer + 1) else {
-        let expected = format!("below {}, the generator's last layer", generator.layers().len() - 1);
+    let Some(next) = generator.layers().get(layer + generator.n_linear()) else {
+        let expected = format!("below {}, the generator's last layer", generator.config().layers.len());
         return Err(GanError::Setting { key: "layer", expected, found: layer.to_string() });
     };
     // A transposed convolution's kernel is (kh, kw, out, in).

@@ -8,18 +8,19 @@ use dcgan_nn::{
     batch_norm::Statistics,
     checkpoint::Checkpoint,
     conv::Convolution,
-    layer::{Layer, Map},
+    layer::{Gradients, Layer, Map},
 };
 
 use crate::{
-    BASE_SIZE, GeneratorConfig, Result,
-    parameters::{self, Kind, Parameters, Source},
+    GeneratorConfig, Result,
+    parameters::{self, Kind, Parameters, Source, check_labels},
 };
 
 const NETWORK: &str = "generator";
 
 /// z (n, nz) → linear → batch norm per unit → ReLU → (n, 4, 4, c) → transposed convolutions, each but the last with
-/// batch norm and ReLU → tanh → pictures (n, h, w, 3) in [-1, 1].
+/// batch norm and ReLU → tanh → pictures (n, h, w, c) in [-1, 1]; or the sigmoid, for pictures in [0, 1]. A conditional one has
+/// one-hot labels joined to the input of every layer.
 ///
 /// Batch norm uses the batch's own statistics, also when sampling: a picture depends on the batch it is drawn in
 /// ([`Sampler`](crate::Sampler) can also draw with statistics of many batches).
@@ -55,15 +56,21 @@ impl Generator {
     }
 
     fn build(config: GeneratorConfig, mut source: Source) -> Result<Self> {
-        let mut parameters = Parameters::default();
-        let units = config.base_channels * BASE_SIZE * BASE_SIZE;
-        let kernel = parameters.make(&mut source, "project.weight", &[config.nz, units], Kind::Weight)?;
-        let norm = Some(parameters.make_norm(&mut source, "project", units)?);
+        let mut parameters = Parameters::of_norms(config.gain_and_bias);
         let relu = Activation::Leaky(0.0);
-        let mut layers = vec![Layer { map: Map::Linear, kernel, norm, activation: relu }];
+        let first = config.base_channels * config.bottom * config.bottom;
+        let hidden = (config.hidden > 0).then_some(("hidden", config.hidden));
+        let (mut layers, mut inputs) = (Vec::new(), config.nz);
+        for (name, units) in hidden.into_iter().chain([("project", first)]) {
+            let shape = [inputs + config.classes, units];
+            let kernel = parameters.make(&mut source, &format!("{name}.weight"), &shape, Kind::Weight)?;
+            let norm = Some(parameters.make_norm(&mut source, name, units)?);
+            layers.push(Layer { map: Map::Linear, kernel, norm, activation: relu });
+            inputs = units;
+        }
         let mut channels = config.base_channels;
         for (i, layer) in config.layers.iter().enumerate() {
-            let shape = [config.kernel, config.kernel, layer.channels, channels];
+            let shape = [config.kernel, config.kernel, layer.channels, channels + config.classes];
             let kernel = parameters.make(&mut source, &format!("deconv{i}.kernel"), &shape, Kind::Weight)?;
             let norm = match i + 1 < config.layers.len() {
                 true => Some(parameters.make_norm(&mut source, &format!("deconv{i}"), layer.channels)?),
@@ -71,7 +78,7 @@ impl Generator {
             };
             let transposed = Some(layer.stride - 1);
             let convolution = Convolution { stride: layer.stride, padding: config.kernel / 2, transposed };
-            let activation = if norm.is_some() { relu } else { Activation::Tanh };
+            let activation = if norm.is_some() { relu } else { config.output.activation() };
             layers.push(Layer { map: Map::Convolution(convolution), kernel, norm, activation });
             channels = layer.channels;
         }
@@ -107,18 +114,40 @@ impl Generator {
         &self.layers
     }
 
-    /// Passes `x` through some of the layers (0 is the linear one), and says which statistics their batch norms used: the
+    /// How many linear layers come before the transposed convolutions.
+    pub(crate) fn n_linear(&self) -> usize {
+        self.layers.len() - self.config.layers.len()
+    }
+
+    /// Room for the gradients of its parameters.
+    pub(crate) fn gradients(&self) -> Result<Vec<Gradients>> {
+        self.parameters.gradients(&self.layers)
+    }
+
+    /// The pictures (n, h, w, c) of z (n, nz), by the batch's own statistics. A conditional generator takes one-hot labels
+    /// (n, classes) with it, another takes none.
+    ///
+    /// # Errors
+    /// Where the shapes do not fit, or labels are missing or of no use.
+    pub fn draw(&self, z: &Tensor, labels: Option<&Tensor>) -> Result<Tensor> {
+        check_labels(NETWORK, self.config.classes, labels)?;
+        self.layers.iter().try_fold(z.clone(), |x, layer| Ok(layer.output_joined(&x, labels, None)?))
+    }
+
+    /// Passes `x` through some of the layers (0 is the first linear one), and says which statistics their batch norms used: the
     /// given ones, one entry for each layer of the network, or else the batch's own.
     pub(crate) fn pass(
         &self,
         x: &Tensor,
+        labels: Option<&Tensor>,
         layers: Range<usize>,
         given: Option<&[Option<Statistics>]>,
     ) -> Result<(Tensor, Vec<Option<Statistics>>)> {
+        check_labels(NETWORK, self.config.classes, labels)?;
         let (mut x, mut all) = (x.clone(), Vec::new());
         for i in layers {
-            let (y, used) =
-                self.layers[i].output_and_statistics(&x, given.and_then(|given| given.get(i)?.as_ref()))?;
+            let given = given.and_then(|given| given.get(i)?.as_ref());
+            let (y, used) = self.layers[i].output_and_statistics(&x, labels, given)?;
             x = y;
             all.push(used);
         }
@@ -126,9 +155,9 @@ impl Generator {
     }
 }
 
-/// z (n, nz) → pictures (n, h, w, 3) in [-1, 1].
+/// z (n, nz) → pictures (n, h, w, c); an error where the network is conditional.
 impl Module for Generator {
     fn forward(&self, z: &Tensor) -> candle_core::Result<Tensor> {
-        self.layers.iter().try_fold(z.clone(), |x, layer| layer.forward(&x))
+        Ok(self.draw(z, None)?)
     }
 }

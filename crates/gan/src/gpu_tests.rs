@@ -60,8 +60,11 @@ fn steps(trainer: &mut Trainer, store: &ImageStore, n: u64) {
         let first = trainer.step() as usize % 3 * BATCH * 3072;
         let pixels = &store.pixels()[first..first + BATCH * 3072];
         let device = trainer.generator().device().clone();
-        let mut pictures = || Ok(to_activations(pixels, [BATCH, 3, 32, 32], &device)?);
-        trainer.minibatch(&mut pictures).unwrap();
+        let mut next = || {
+            let pictures = Some(to_activations(pixels, [BATCH, 3, 32, 32], &device)?);
+            Ok(Minibatch { pictures, labels: None })
+        };
+        trainer.minibatch(&mut next).unwrap();
     }
 }
 

@@ -1,6 +1,6 @@
 //! The networks of the DCGAN paper.
 //!
-//! [`Architecture`] names the paper's three image networks and scales their widths; [`Generator`] and
+//! [`Architecture`] names the paper's image networks, or one's own after its [`Guidelines`], and scales their widths; [`Generator`] and
 //! [`Discriminator`] are built from it, drawn at random, loaded from a `.safetensors` file or imported from the weights
 //! that the paper's authors released ([`released`]). [`train`] trains a pair as the released code does,
 //! [`sample`] draws pictures, and [`FeatureExtractor`] turns a discriminator into the paper's feature vector. The paper's
@@ -60,8 +60,8 @@ pub mod train;
 mod z_file;
 
 pub use architecture::{
-    Architecture, ArchitectureName, DiscriminatorConfig, GeneratorConfig, Layer, Operations,
-    TrainingDefaults, ZDistribution,
+    Architecture, ArchitectureName, DiscriminatorConfig, GeneratorConfig, Guidelines, Layer, Operations,
+    Output, TrainingDefaults, ZDistribution,
 };
 pub use discriminator::Discriminator;
 pub use error::{GanError, Result};
@@ -70,9 +70,7 @@ pub use generator::Generator;
 pub use sample::{BatchStatistics, Sampler};
 pub use z_file::{read_z, write_z};
 
-/// Channels of a picture; the paper's image networks are all for colour.
-pub const IMAGE_CHANNELS: usize = 3;
-/// Side of the generator's first maps and of the discriminator's last, and of the grid features are pooled to.
+/// Side of the first maps of the paper's generators and of the last of its discriminators, and of the grid features are pooled to.
 pub const BASE_SIZE: usize = 4;
 /// Negative slope of the discriminator's LeakyReLU (section 3).
 pub const LEAKY_SLOPE: f32 = 0.2;

@@ -3,7 +3,12 @@
 use std::path::Path;
 
 use candle_core::{Device, Tensor, Var};
-use dcgan_nn::{checkpoint::Checkpoint, init, rng};
+use dcgan_nn::{
+    checkpoint::Checkpoint,
+    init,
+    layer::{Gradients, Layer},
+    rng,
+};
 use rand::RngCore;
 
 use crate::{GanError, Result};
@@ -30,12 +35,19 @@ pub(crate) enum Source<'a> {
 }
 
 /// A network's parameters in the order they were made.
-#[derive(Debug, Default, Clone)]
+#[derive(Debug, Clone)]
 pub(crate) struct Parameters {
     vars: Vec<(String, Var)>,
+    /// Batch norms have a gain and a bias that are learnt.
+    gain_and_bias: bool,
 }
 
 impl Parameters {
+    /// None yet, of a network whose batch norms learn a gain and a bias, or do not.
+    pub(crate) fn of_norms(gain_and_bias: bool) -> Self {
+        Self { vars: Vec::new(), gain_and_bias }
+    }
+
     /// Makes one parameter and keeps it.
     pub(crate) fn make(
         &mut self,
@@ -59,15 +71,27 @@ impl Parameters {
         Ok(var.into_inner())
     }
 
-    /// Gain and bias of `c` channels.
+    /// Gain and bias of `c` channels: the constants 1 and 0 where they are not learnt.
     pub(crate) fn make_norm(
         &mut self,
         source: &mut Source,
         name: &str,
         c: usize,
     ) -> Result<(Tensor, Tensor)> {
+        if !self.gain_and_bias {
+            // Where the kernel is, which is made before.
+            let device = self.vars.last().map_or(Device::Cpu, |(_, kernel)| kernel.device().clone());
+            let constant = |value: f32| Tensor::full(value, c, &device);
+            return Ok((constant(1.0)?, constant(0.0)?));
+        }
         let mut make = |part: &str, kind| self.make(source, &format!("{name}.{part}"), &[c], kind);
         Ok((make("gain", Kind::Gain)?, make("bias", Kind::Bias)?))
+    }
+
+    /// Room for the gradients of the network's `layers`.
+    pub(crate) fn gradients(&self, layers: &[Layer]) -> Result<Vec<Gradients>> {
+        let of = if self.gain_and_bias { Gradients::of } else { Gradients::of_kernel };
+        Ok(layers.iter().map(of).collect::<dcgan_nn::Result<_>>()?)
     }
 
     pub(crate) fn vars(&self) -> &[(String, Var)] {
@@ -78,6 +102,20 @@ impl Parameters {
     pub(crate) fn store(&self, prefix: &str, checkpoint: &mut Checkpoint) {
         for (name, var) in &self.vars {
             checkpoint.insert(format!("{prefix}{name}"), var);
+        }
+    }
+}
+
+/// Refuses labels of which a network has no use, and none where it needs them.
+pub(crate) fn check_labels(network: &str, classes: usize, labels: Option<&Tensor>) -> Result<()> {
+    let wrong = |message: String| Err(candle_core::Error::Msg(message).into());
+    match labels.map(Tensor::dims) {
+        None if classes == 0 => Ok(()),
+        Some(&[_, found]) if classes > 0 && found == classes => Ok(()),
+        None => wrong(format!("this {network} is conditional on {classes} classes: it needs labels")),
+        Some(_) if classes == 0 => wrong(format!("this {network} is not conditional: it takes no labels")),
+        Some(found) => {
+            wrong(format!("this {network} is conditional on {classes} classes, the labels are {found:?}"))
         }
     }
 }

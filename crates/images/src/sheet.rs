@@ -13,7 +13,7 @@ const SHOWN_SIDE: usize = 64;
 /// White, so that the sheet goes with a page's text; dark pages show it as a card.
 const GROUND: u8 = 255;
 
-/// Colour pictures of one size in rows and columns of cells; the place between cells holds signs.
+/// Grey or colour pictures of one size in rows and columns of cells; the place between cells holds signs.
 #[derive(Debug, Clone)]
 pub struct Sheet {
     /// Side of the pictures, before they are enlarged.
@@ -35,11 +35,11 @@ impl Sheet {
         Self { side, zoom, height, width, pixels: vec![GROUND; height * width * 3] }
     }
 
-    /// Puts a picture of 3·side·side values, planes first, into a cell. `row` and `column` may be fractions: 0.5 is half a
+    /// Puts a picture of 3·side·side values, planes first, or a grey one of side·side, into a cell. `row` and `column` may be fractions: 0.5 is half a
     /// cell on. What reaches beyond the sheet is cut off.
     pub fn place(&mut self, picture: &[u8], row: f64, column: f64) {
         let (top, left) = self.corner(row, column);
-        let plane = self.side * self.side;
+        let plane = if picture.len() == self.side * self.side { 0 } else { self.side * self.side };
         for y in 0..self.side * self.zoom {
             for x in 0..self.side * self.zoom {
                 let from = y / self.zoom * self.side + x / self.zoom;

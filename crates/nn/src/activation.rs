@@ -7,4 +7,6 @@ pub enum Activation {
     Leaky(f32),
     /// tanh.
     Tanh,
+    /// 1/(1 + e⁻ˣ).
+    Sigmoid,
 }

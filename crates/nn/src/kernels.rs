@@ -67,6 +67,9 @@ pub(crate) trait Kernels {
     /// A tensor as one of `dtype`: itself, or f32 made narrower.
     fn cast(&self, x: &Tensor, dtype: DType) -> Result<Tensor>;
 
+    /// `x` (n, …, c) and labels (n, k) → (n, …, c + k): the labels of a row behind every one of its c channels.
+    fn join(&self, x: &Tensor, labels: &Tensor) -> Result<Tensor>;
+
     /// A convolution's kernel as [`Self::convolve`] takes it best, of the same shape.
     fn prepared(&self, kernel: &Tensor) -> Result<Tensor>;
 

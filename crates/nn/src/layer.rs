@@ -3,6 +3,9 @@
 //! A training step writes each layer's maps once and each gradient once: kernels' gradients are added up in place, and
 //! batch norm's gradient replaces the one that it is made of. (candle's own backward pass makes and adds a tensor of zeros for
 //! every tensor of the graph.)
+//!
+//! A conditional network joins [`labels`](crate::labels) to the input of every layer: kernels take as many inputs more, and the
+//! gradient of what was joined is not computed.
 
 use candle_core::{Module, Tensor};
 
@@ -13,6 +16,7 @@ use crate::{
     conv::Convolution,
     device,
     kernels::{Norm, Sum},
+    labels::join,
 };
 
 /// How a layer's input meets its kernel.
@@ -41,6 +45,8 @@ pub struct Layer {
 #[derive(Debug)]
 pub struct Trace {
     input: Tensor,
+    /// Labels joined to it.
+    n_joined: usize,
     /// Before batch norm, and its statistics as the device has them.
     mapped: Option<(Tensor, Tensor)>,
     output: Tensor,
@@ -72,6 +78,11 @@ impl Gradients {
             None => None,
         };
         Ok(Self { kernel: zeros(&layer.kernel)?, norm, is_set: false })
+    }
+
+    /// [`Self::of`] a layer whose gain and bias are constants.
+    pub fn of_kernel(layer: &Layer) -> Result<Self> {
+        Ok(Self { norm: None, ..Self::of(layer)? })
     }
 
     /// Begins a new sum.
@@ -106,16 +117,27 @@ impl Layer {
 
     /// The output alone, by the given statistics or, without, the batch's own; does not wait for a GPU.
     pub fn output(&self, x: &Tensor, given: Option<&Statistics>) -> Result<Tensor> {
-        Ok(self.pass(self.raster(x)?, given, true)?.output)
+        self.output_joined(x, None, given)
     }
 
-    /// [`Self::output`], and the statistics its batch norm used.
+    /// [`Self::output`] of an input with labels (n, k) joined to it, where there are.
+    pub fn output_joined(
+        &self,
+        x: &Tensor,
+        labels: Option<&Tensor>,
+        given: Option<&Statistics>,
+    ) -> Result<Tensor> {
+        Ok(self.pass(self.raster(x, labels)?, given, true)?.output)
+    }
+
+    /// [`Self::output_joined`], and the statistics its batch norm used.
     pub fn output_and_statistics(
         &self,
         x: &Tensor,
+        labels: Option<&Tensor>,
         given: Option<&Statistics>,
     ) -> Result<(Tensor, Option<Statistics>)> {
-        let Trace { output, mapped, .. } = self.pass(self.raster(x)?, given, true)?;
+        let Trace { output, mapped, .. } = self.pass(self.raster(x, labels)?, given, true)?;
         let to_host = |(_, used)| device::kernels(output.device())?.statistics_to_host(&used);
         let used = mapped.map(to_host).transpose()?;
         Ok((output, used))
@@ -123,7 +145,13 @@ impl Layer {
 
     /// The output with what [`Self::backward`] needs, by the batch's own statistics.
     pub fn trace(&self, x: &Tensor) -> Result<Trace> {
-        self.pass(device::network_input(&self.raster(x)?)?, None, false)
+        self.trace_joined(x, None)
+    }
+
+    /// [`Self::trace`] of an input with labels (n, k) joined to it, where there are.
+    pub fn trace_joined(&self, x: &Tensor, labels: Option<&Tensor>) -> Result<Trace> {
+        let trace = self.pass(device::network_input(&self.raster(x, labels)?)?, None, false)?;
+        Ok(Trace { n_joined: n_joined(labels), ..trace })
     }
 
     /// In place, what batch norm was given is overwritten by the output.
@@ -135,7 +163,7 @@ impl Layer {
         };
         let Some((gain, bias)) = &self.norm else {
             kernels.activate(&y, self.activation)?;
-            return Ok(Trace { input, mapped: None, output: y });
+            return Ok(Trace { input, n_joined: 0, mapped: None, output: y });
         };
         let statistics = match given {
             Some(given) => kernels.statistics_from(given)?,
@@ -143,7 +171,7 @@ impl Layer {
         };
         let norm = Norm { statistics: &statistics, gain, bias, slope: self.slope() };
         let output = kernels.normalise(&y, norm, in_place)?;
-        Ok(Trace { input, mapped: Some((y, statistics)), output })
+        Ok(Trace { input, n_joined: 0, mapped: Some((y, statistics)), output })
     }
 
     /// Turns the output's gradient into the input's, if `wants_input`, and adds the parameters' to `gradients`, if there are.
@@ -174,34 +202,60 @@ impl Layer {
             }
             gradients.is_set = true;
         }
-        let kernel = &self.kernel.detach();
-        let input_gradient = || match self.map {
-            Map::Linear => Ok(dy.matmul(&kernels.cast(kernel, dy.dtype())?.t()?)?),
-            Map::Convolution(convolution) => convolution.input_gradient(trace.input.dims(), kernel, &dy),
+        let input_gradient = || {
+            let (kernel, input) = (self.kernel_of_input(trace.n_joined)?, trace.input.dims());
+            match self.map {
+                Map::Linear => Ok(dy.matmul(&kernels.cast(&kernel, dy.dtype())?.t()?)?),
+                Map::Convolution(convolution) => {
+                    let (own, c) = (&input[..input.len() - 1], input[input.len() - 1]);
+                    convolution.input_gradient(&[own, &[c - trace.n_joined]].concat(), &kernel, &dy)
+                }
+            }
         };
         wants_input.then(input_gradient).transpose()
+    }
+
+    /// The part of the kernel that meets the input's own channels; the last are joined ones.
+    fn kernel_of_input(&self, n_joined: usize) -> Result<Tensor> {
+        let kernel = self.kernel.detach();
+        let dim = match self.map {
+            _ if n_joined == 0 => return Ok(kernel),
+            Map::Linear => 0,
+            Map::Convolution(Convolution { transposed: None, .. }) => 2,
+            Map::Convolution(_) => 3,
+        };
+        Ok(kernel.narrow(dim, 0, kernel.dim(dim)? - n_joined)?.contiguous()?)
     }
 
     fn slope(&self) -> f32 {
         match self.activation {
             Activation::Leaky(slope) => slope,
-            Activation::Tanh => 1.0,
+            Activation::Tanh | Activation::Sigmoid => 1.0,
         }
     }
 
     /// The input as the map takes it.
-    fn raster(&self, x: &Tensor) -> Result<Tensor> {
+    fn raster(&self, x: &Tensor, labels: Option<&Tensor>) -> Result<Tensor> {
         let x = x.detach().contiguous()?;
-        Ok(match (self.map, x.dims(), self.kernel.dims()) {
+        let x = match (self.map, x.dims(), self.kernel.dims()) {
             (Map::Linear, ..) => x.flatten_from(1)?,
             (Map::Convolution(convolution), &[n, units], &[_, _, inner, outer]) => {
                 let channels = if convolution.transposed.is_some() { outer } else { inner };
+                let channels = channels.saturating_sub(n_joined(labels));
                 let side = (units / channels.max(1)).isqrt();
                 x.reshape((n, side, side, channels))?
             }
             _ => x,
-        })
+        };
+        match labels {
+            Some(labels) => join(&x, labels),
+            None => Ok(x),
+        }
     }
+}
+
+fn n_joined(labels: Option<&Tensor>) -> usize {
+    labels.and_then(|labels| labels.dims().last().copied()).unwrap_or(0)
 }
 
 /// By the batch's own statistics. What comes out is no part of a graph of candle's: gradients are [`Layer::backward`]'s.
@@ -223,9 +277,14 @@ pub fn prepare(layers: &[Layer]) -> Result<Vec<Layer>> {
 
 /// Runs `x` through `layers` and keeps what [`backward`](stack_backward) needs.
 pub fn stack_trace(layers: &[Layer], x: &Tensor) -> Result<Vec<Trace>> {
+    stack_trace_joined(layers, x, None)
+}
+
+/// [`stack_trace`] with labels (n, k) joined to every layer's input, where there are.
+pub fn stack_trace_joined(layers: &[Layer], x: &Tensor, labels: Option<&Tensor>) -> Result<Vec<Trace>> {
     let mut traces: Vec<Trace> = Vec::with_capacity(layers.len());
     for layer in layers {
-        let trace = layer.trace(traces.last().map_or(x, Trace::output))?;
+        let trace = layer.trace_joined(traces.last().map_or(x, Trace::output), labels)?;
         traces.push(trace);
     }
     Ok(traces)

@@ -15,6 +15,7 @@
 //! | [`layer`] | layers, stacks of them and their gradients |
 //! | [`conv`] | convolutions, plain and transposed, in registers' worth of sums |
 //! | [`batch_norm`], [`activation`] | what follows the map; the statistics that feature extraction needs |
+//! | [`labels`] | labels joined to the inputs of a conditional network's layers |
 //! | [`loss`] | binary cross-entropy on logits in its stable form |
 //! | [`adam`] | Adam with coupled l2 and a state that can be saved |
 //! | [`norm`] | the size of gradients |
@@ -76,6 +77,7 @@ mod error;
 mod geometry;
 pub mod init;
 mod kernels;
+pub mod labels;
 pub mod layer;
 pub mod loss;
 pub mod norm;

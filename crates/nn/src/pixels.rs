@@ -1,8 +1,9 @@
-//! uint8 pictures to activations and back: x/127.5 − 1, as the paper scales them.
+//! uint8 pictures to activations and back: x/127.5 − 1, as the paper scales them for a generator that ends in tanh, or x/255 for
+//! one that ends in the sigmoid.
 
 use candle_core::{Device, Tensor};
 
-use crate::{Result, device};
+use crate::{Result, activation::Activation, device};
 
 /// NCHW uint8 pixels of `[n, c, h, w]` → NHWC activations in [-1, 1]: f32, or bf16 on a GPU that was opened so.
 ///
@@ -14,6 +15,28 @@ pub fn to_activations(pixels: &[u8], [n, c, h, w]: [usize; 4], device: &Device) 
         return Err(candle_core::Error::Msg(message).into());
     }
     Ok(device::kernels(device)?.activations(pixels, [n, c, h, w])?)
+}
+
+/// [`to_activations`] as a generator that ends in `output` draws them: in [0, 1] for the sigmoid, else in [-1, 1].
+///
+/// # Errors
+/// As [`to_activations`].
+pub fn to_activations_of(
+    output: Activation,
+    pixels: &[u8],
+    size: [usize; 4],
+    device: &Device,
+) -> Result<Tensor> {
+    let activations = to_activations(pixels, size, device)?;
+    Ok(if output == Activation::Sigmoid { activations.affine(0.5, 0.5)? } else { activations })
+}
+
+/// [`to_pixels`] of what a generator that ends in `output` draws: from [0, 1] for the sigmoid, else from [-1, 1].
+pub fn to_pixels_of(output: Activation, activations: &Tensor) -> Result<Vec<u8>> {
+    match output {
+        Activation::Sigmoid => to_pixels(&activations.affine(2.0, -1.0)?),
+        _ => to_pixels(activations),
+    }
 }
 
 /// NHWC f32 activations in [-1, 1] → NCHW uint8 pixels, rounded to the nearest value and clipped.
@@ -35,6 +58,10 @@ mod tests {
         let second_channel = activations.get(0).unwrap().get(0).unwrap().get(1).unwrap().to_vec1::<f32>();
         assert_eq!(second_channel.unwrap()[1], f32::from(pixels[20 + 1]) / 127.5 - 1.0);
         assert_eq!(to_pixels(&activations).unwrap(), pixels);
+        let unit = to_activations_of(Activation::Sigmoid, &pixels, [2, 3, 4, 5], &Device::Cpu).unwrap();
+        let first = unit.flatten_all().unwrap().to_vec1::<f32>().unwrap()[1];
+        assert!((first - f32::from(pixels[20]) / 255.0).abs() < 1e-6);
+        assert_eq!(to_pixels_of(Activation::Sigmoid, &unit).unwrap(), pixels);
         assert!(to_activations(&pixels, [3, 3, 4, 5], &Device::Cpu).is_err());
     }
 }

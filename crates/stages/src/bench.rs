@@ -11,7 +11,8 @@ use dcgan_gan::{Architecture, ArchitectureName, Discriminator, FeatureExtractor}
 use dcgan_images::{ImageStore, Picture, StoreDescription, StoreWriter};
 use dcgan_nn::candle::{Device, Tensor};
 use dcgan_nn::device::DeviceChoice;
-use dcgan_nn::pixels::to_activations;
+use dcgan_nn::labels::one_hot;
+use dcgan_nn::pixels::to_activations_of;
 use serde::Serialize;
 
 /// Steps before those that are measured.
@@ -88,11 +89,10 @@ pub struct BenchResult {
 /// # Errors
 /// The names there are.
 pub fn architecture(name: &str) -> Result<ArchitectureName, String> {
-    let names = [ArchitectureName::Svhn32, ArchitectureName::Imagenet32, ArchitectureName::Faces64];
-    let found = names.into_iter().find(|architecture| architecture.as_str() == name);
-    found.ok_or_else(|| {
-        let names = names.map(ArchitectureName::as_str);
-        let help = nearest(name, names).map(|help| format!("; {help}")).unwrap_or_default();
+    ArchitectureName::of_name(name).ok_or_else(|| {
+        let names: Vec<&str> =
+            ArchitectureName::RELEASED.into_iter().filter_map(ArchitectureName::as_str).collect();
+        let help = nearest(name, names.iter().copied()).map(|help| format!("; {help}")).unwrap_or_default();
         format!("expected one of {}, found `{name}`{help}", quoted(names))
     })
 }
@@ -111,8 +111,7 @@ pub fn bench(options: &BenchOptions, progress: &Progress) -> anyhow::Result<Benc
     };
     let settings = config.resolve()?;
     let (n_steps, batch) = (options.n_steps.max(1), settings.batch_size);
-    let size = settings.architecture.discriminator().image_size;
-    write_noise(folder.path(), batch, size)?;
+    write_noise(folder.path(), batch, settings.architecture.discriminator().picture())?;
     let store = ImageStore::open(folder.path())?;
     let operations = Architecture { name: options.architecture, width: options.width }.operations();
     let mut result = BenchResult {
@@ -141,7 +140,8 @@ pub fn bench(options: &BenchOptions, progress: &Progress) -> anyhow::Result<Benc
             result.gflops = 1e-9 * batch as f64 * both / (d + g);
         }
         BenchKind::Features => {
-            let discriminator = Discriminator::random(settings.architecture.discriminator(), 0, &device)?;
+            let config = settings.architecture.discriminator().unconditional();
+            let discriminator = Discriminator::random(config, 0, &device)?;
             let seconds = seconds_of_features(&discriminator, &store, n_steps, &device, progress)?;
             result.feature_images_per_s = Some(batch as f64 / seconds);
             result.gflops = 1e-9 * batch as f64 * operations.features / seconds;
@@ -162,13 +162,18 @@ fn seconds_of_updates(
     progress: &Progress,
 ) -> anyhow::Result<(f64, f64)> {
     let mut trainer = Trainer::new(settings, device)?;
-    let size = settings.architecture.discriminator().image_size;
-    let real = to_activations(store.pixels(), [store.len(), store.channels(), size, size], device)?;
+    let config = settings.architecture.discriminator();
+    let [c, h, w] = config.picture();
+    let output = config.output.activation();
+    let real = to_activations_of(output, store.pixels(), [store.len(), c, h, w], device)?;
+    let round: Vec<u32> = (0..store.len()).map(|i| (i % config.classes.max(1)) as u32).collect();
+    let labels = (config.classes > 0).then(|| one_hot(&round, config.classes, device)).transpose()?;
+    let labels = labels.as_ref();
     let mut update = |discriminator: bool| {
         measure(n_steps, progress, &mut || {
             match discriminator {
-                true => drop(trainer.update_discriminator(&real, device.is_cpu())?),
-                false => drop(trainer.update_generator(device.is_cpu())?),
+                true => drop(trainer.update_discriminator(&real, labels, device.is_cpu())?),
+                false => drop(trainer.update_generator(labels, device.is_cpu())?),
             }
             Ok(device.synchronize()?)
         })
@@ -230,7 +235,11 @@ fn median(values: &[f64]) -> f64 {
     sorted.get(sorted.len() / 2).copied().unwrap_or(f64::NAN)
 }
 
-fn write_noise(folder: &std::path::Path, n: usize, size: usize) -> anyhow::Result<()> {
+fn write_noise(
+    folder: &std::path::Path,
+    n: usize,
+    [channels, height, width]: [usize; 3],
+) -> anyhow::Result<()> {
     let mut writer = StoreWriter::create(folder)?;
     let mut state = 1_u32;
     for image_idx in 0..n {
@@ -239,8 +248,8 @@ fn write_noise(folder: &std::path::Path, n: usize, size: usize) -> anyhow::Resul
             state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
             (state >> 24) as u8
         };
-        let pixels = (0..3 * size * size).map(|_| pixel()).collect();
-        let picture = Picture { channels: 3, height: size, width: size, pixels };
+        let pixels = (0..channels * height * width).map(|_| pixel()).collect();
+        let picture = Picture { channels, height, width, pixels };
         writer.append(&image_idx.to_string(), None, "noise", &picture)?;
     }
     writer.finish(StoreDescription::default())?;

@@ -7,7 +7,7 @@ use dcgan_engine::context::Context;
 use dcgan_engine::record::Record;
 use dcgan_engine::stage::{ConfigProblem, Input, Stage};
 use dcgan_gan::train::files::{GENERATOR, GENERATOR_BEST, GENERATOR_EMA};
-use dcgan_gan::{BatchStatistics, Generator, IMAGE_CHANNELS, Sampler, read_z};
+use dcgan_gan::{BatchStatistics, Generator, Sampler, read_z};
 use dcgan_images::Sheet;
 use dcgan_report::figure::Figure;
 use ndarray::Array2;
@@ -77,6 +77,7 @@ pub(crate) fn sampler<'g>(
 /// Pictures of one size, drawn from z.
 pub(crate) struct Drawn {
     pixels: Vec<u8>,
+    channels: usize,
     /// Their side.
     pub(crate) side: usize,
 }
@@ -86,12 +87,13 @@ impl Drawn {
     pub(crate) fn new(ctx: &Context<'_>, sampler: &Sampler<'_>, z: &Array2<f32>) -> anyhow::Result<Self> {
         let mut task = ctx.task("drawing", "pictures");
         let pixels = sampler.draw(z, &mut |done, total| task.observe(done, total))?;
-        Ok(Self { pixels, side: sampler.generator().config().image_size() })
+        let [channels, side, _] = sampler.generator().config().picture();
+        Ok(Self { pixels, channels, side })
     }
 
-    /// Pictures that are drawn already: uint8, NCHW.
-    pub(crate) fn of(pixels: Vec<u8>, side: usize) -> Self {
-        Self { pixels, side }
+    /// Pictures that are drawn already: uint8, NCHW, of so many channels and rows.
+    pub(crate) fn of(pixels: Vec<u8>, [channels, side, _]: [usize; 3]) -> Self {
+        Self { pixels, channels, side }
     }
 
     /// How many there are.
@@ -105,7 +107,7 @@ impl Drawn {
     }
 
     fn image_len(&self) -> usize {
-        IMAGE_CHANNELS * self.side * self.side
+        self.channels * self.side * self.side
     }
 
     /// All pictures in rows of `n_columns`.

@@ -16,7 +16,7 @@ use serde_json::json;
 use crate::artifact;
 use crate::device;
 use crate::kmeans_features::{self, Scale};
-use crate::known::{Known, known, unlike};
+use crate::known::{Known, conditional, known, unlike};
 use crate::lineage::{DESCRIPTION, Description};
 
 /// Of which pictures, and with which discriminator.
@@ -66,7 +66,8 @@ pub(crate) static KIND: Kind = Kind {
     name: "extract_features",
     version: 3,
     summary: "turn labelled pictures into features: a discriminator's maps, K-means' sums, or raw pixels",
-    details: "With `model`: every conv layer of the discriminator after its LeakyReLU, max-pooled to 4×4, flattened \
+    details: "With `model`: every conv layer of the discriminator after its LeakyReLU, max-pooled to 4×4 (7×7 for sides of \
+              7·2ⁿ), flattened \
               and concatenated (section 5), with batch-norm statistics inferred over the pictures of `statistics`, \
               which must be the training set's also when the features of the test set are extracted: batches of 128, \
               the last, smaller one counts as the others. `held_out` leaves out the rows that svhn_protocol holds out \
@@ -128,12 +129,14 @@ impl Stage for ExtractFeatures {
 
     fn misfits(&self, of: &FactsOf<'_>) -> Vec<ConfigProblem> {
         let Some(model) = &self.model else { return Vec::new() };
-        let side = known(of, model).side;
+        let network = known(of, model);
+        let why = "its maps hold the label itself, so that features of it would tell nothing of the picture";
         let wrong = |key: &str, images: &Input| {
-            unlike(key, known(of, images), side, &format!("`{}`", model.as_str()))
+            unlike(key, known(of, images), network, &format!("`{}`", model.as_str()))
         };
         let statistics = self.statistics.as_ref().and_then(|images| wrong("statistics", images));
-        wrong("images", &self.images).into_iter().chain(statistics).collect()
+        let label = conditional("model", network, why);
+        wrong("images", &self.images).into_iter().chain(statistics).chain(label).collect()
     }
 
     fn problems(&self) -> Vec<ConfigProblem> {

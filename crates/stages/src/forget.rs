@@ -6,7 +6,7 @@ use dcgan_engine::context::Context;
 use dcgan_engine::external::{External, Form};
 use dcgan_engine::kind::{ConfigType, Kind, Traits};
 use dcgan_engine::paper::{Comparison, Stated, by_stage, no_bearing, says, unstated};
-use dcgan_engine::stage::{Artifact, ConfigProblem, Input, InputRef, Outcome, Stage};
+use dcgan_engine::stage::{Artifact, ConfigProblem, FactsOf, Input, InputRef, Outcome, Stage};
 use dcgan_files::csv::field;
 use dcgan_files::words::counted;
 use dcgan_gan::classifier::{self, Classifier};
@@ -23,6 +23,7 @@ use serde_json::json;
 
 use crate::drawing::{Drawn, Weights};
 use crate::drawing::{DrawnBy, inferred, load_generator, sampler, write_figures, z_of};
+use crate::known::{conditional, grey, known};
 use crate::lineage::{self, LSUN};
 use crate::{artifact, device};
 
@@ -161,6 +162,11 @@ impl Stage for Forget {
         self.boxes.iter().map(|path| External { key: "boxes", path: path.clone(), is: Form::File }).collect()
     }
 
+    fn misfits(&self, of: &FactsOf<'_>) -> Vec<ConfigProblem> {
+        let (model, why) = (known(of, &self.model), "what it draws is said by the label");
+        grey("model", model).into_iter().chain(conditional("model", model, why)).collect()
+    }
+
     fn problems(&self) -> Vec<ConfigProblem> {
         let mut problems = ConfigProblem::of("forgetting", self.forgetting.validate());
         if self.boxes.is_none() && self.rule.is_none() {
@@ -176,6 +182,11 @@ impl Stage for Forget {
 
     fn run(&self, ctx: &Context<'_>) -> anyhow::Result<Outcome> {
         let generator = load_generator(ctx, &self.model, self.weights)?;
+        let channels = generator.config().channels();
+        anyhow::ensure!(
+            channels == 3,
+            "`model`: expected a generator of colour pictures, found one of {channels} channels"
+        );
         let seed = self.forgetting.seed;
         let sampler = sampler(ctx, &generator, self.statistics, seed)?;
         let z = z_of(ctx, &self.samples, &sampler)?;
@@ -223,7 +234,7 @@ impl Forget {
         maps: &ObjectMaps,
     ) -> anyhow::Result<([Drawn; 2], Option<Measured>)> {
         let config = sampler.generator().config();
-        let side = config.image_size();
+        let (picture, side) = (config.picture(), config.image_size());
         let n = if self.judges.is_empty() { self.n_shown } else { self.n_measured.max(self.n_shown) };
         // Other z than those of any samples: these have been learned from.
         let new = sample::first_z(config, n, self.forgetting.seed ^ NEW_SAMPLES)?;
@@ -234,10 +245,10 @@ impl Forget {
         let judge = |input: &Input| {
             let judge = Classifier::load(&ctx.input(input).join(classifier::FILE), &device::open(ctx)?)?;
             anyhow::ensure!(
-                judge.image_size() == side,
+                judge.picture() == picture,
                 "judge `{}`: expected a classifier of {side}×{side} pictures, as the generator draws, found one of {1}×{1}",
                 input.as_str(),
-                judge.image_size()
+                judge.picture()[1]
             );
             Ok((input.as_str().to_owned(), judge))
         };
@@ -254,7 +265,7 @@ impl Forget {
         let (measured, pixels) =
             measure(sampler, &new, maps, &how, &mut |done, total| task.observe(done, total))?;
         write_verdicts(&ctx.out.join("verdicts.csv"), &judges, &pixels)?;
-        Ok((pixels.map(|pixels| Drawn::of(pixels, side)), Some(measured)))
+        Ok((pixels.map(|pixels| Drawn::of(pixels, picture)), Some(measured)))
     }
 
     fn boxes(

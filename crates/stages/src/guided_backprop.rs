@@ -8,7 +8,7 @@ use dcgan_engine::paper::{Stated, by_stage, no_bearing, says, unstated};
 use dcgan_engine::stage::{Artifact, ConfigProblem, FactsOf, Input, InputRef, Outcome, Stage};
 use dcgan_gan::guided::{ReceptiveField, Response, guided_gradient, strongest_responses};
 use dcgan_gan::train::files::DISCRIMINATOR;
-use dcgan_gan::{Discriminator, FeatureExtractor, GanError, IMAGE_CHANNELS};
+use dcgan_gan::{Discriminator, FeatureExtractor, GanError};
 use dcgan_images::{ImageStore, Sheet};
 use dcgan_report::figure::Figure;
 use schemars::JsonSchema;
@@ -17,7 +17,7 @@ use serde_json::json;
 
 use crate::artifact;
 use crate::drawing::write_figures;
-use crate::known::{known, unlike};
+use crate::known::{conditional, known, unlike};
 use crate::lineage::{self, LSUN, data_name};
 
 /// Whose features, on which pictures.
@@ -93,11 +93,12 @@ impl Stage for GuidedBackprop {
     }
 
     fn misfits(&self, of: &FactsOf<'_>) -> Vec<ConfigProblem> {
-        let side = known(of, &self.model).side;
+        let model = known(of, &self.model);
         let network = format!("`{}`", self.model.as_str());
-        let wrong = |key: &str, images: &Input| unlike(key, known(of, images), side, &network);
+        let wrong = |key: &str, images: &Input| unlike(key, known(of, images), model, &network);
         let statistics = self.statistics.as_ref().and_then(|images| wrong("statistics", images));
-        wrong("images", &self.images).into_iter().chain(statistics).collect()
+        let label = conditional("model", model, "what its features see depends on the label too");
+        wrong("images", &self.images).into_iter().chain(statistics).chain(label).collect()
     }
 
     fn seed(&self) -> Option<u64> {
@@ -203,7 +204,8 @@ fn as_grey(gradient: &[f32]) -> Vec<u8> {
 
 /// The window of a square picture that a unit sees; `beyond` stands for what is not on the picture.
 fn cut(pixels: &[u8], side: usize, field: ReceptiveField, response: &Response, beyond: u8) -> Vec<u8> {
-    let mut window = vec![beyond; IMAGE_CHANNELS * field.size * field.size];
+    let channels = pixels.len() / (side * side);
+    let mut window = vec![beyond; channels * field.size * field.size];
     for (i, value) in window.iter_mut().enumerate() {
         let (channel, y, x) = (i / field.size.pow(2), i / field.size % field.size, i % field.size);
         let on_picture =

@@ -56,7 +56,7 @@ impl Stage for ImportWeights {
 
     fn facts(&self, _of: &FactsOf<'_>) -> Facts {
         // Both of the released networks.
-        Known { side: Some(32), ..Known::default() }.into()
+        Known { side: Some(32), depth: Some(3), classes: Some(0), ..Known::default() }.into()
     }
 
     fn external_paths(&self) -> Vec<External> {
@@ -92,7 +92,7 @@ impl Stage for ImportWeights {
             ));
         }
         let metrics = json!({
-            "architecture": architecture.as_str(),
+            "architecture": architecture.to_string(),
             "trained_on": trained_on,
             "n_layers": config.layers.len(),
             "n_features": config.n_features(),

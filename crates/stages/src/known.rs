@@ -28,6 +28,10 @@ pub(crate) struct Known {
     pub(crate) parts: Option<[u64; 2]>,
     /// Side of the pictures that its network takes or draws.
     pub(crate) side: Option<usize>,
+    /// 1 or 3, of the pictures that its network takes or draws.
+    pub(crate) depth: Option<usize>,
+    /// Classes that its network is conditional on; 0 for none.
+    pub(crate) classes: Option<usize>,
 }
 
 /// What is known of an input.
@@ -68,7 +72,9 @@ impl Known {
 
     /// The networks of an architecture.
     pub(crate) fn of_network(name: ArchitectureName) -> Self {
-        Self { side: Some(Architecture::paper(name).discriminator().image_size), ..Self::default() }
+        let d = Architecture::paper(name).discriminator();
+        let (side, depth, classes) = (Some(d.image_size), Some(d.channels), Some(d.classes));
+        Self { side, depth, classes, ..Self::default() }
     }
 
     /// A data set: `made` is what is known of the stage that made it, if one did.
@@ -121,21 +127,43 @@ pub(crate) fn count(source: &Source) -> Option<u64> {
     }
 }
 
-/// Says what is wrong where pictures are not those that a network takes.
-pub(crate) fn unlike(key: &str, images: Known, side: Option<usize>, network: &str) -> Option<ConfigProblem> {
-    let side = side?;
-    let is_like = images.channels.is_none_or(|n| n == 3) && images.size.is_none_or(|size| size == [side; 2]);
-    let found = match (images.channels, images.size) {
-        (Some(1), Some([height, width])) => format!("grey ones of {height}×{width}"),
-        (Some(1), None) => "grey ones".to_owned(),
-        (_, Some([height, width])) => format!("{height}×{width}"),
-        _ => String::new(),
+/// Says what is wrong where pictures are not those that a network takes, which is called `name`.
+pub(crate) fn unlike(key: &str, images: Known, network: Known, name: &str) -> Option<ConfigProblem> {
+    let (side, depth) = (network.side?, network.depth.unwrap_or(3));
+    let is_like =
+        images.channels.is_none_or(|n| n == depth) && images.size.is_none_or(|size| size == [side; 2]);
+    let colour = |channels: usize| if channels == 1 { "grey" } else { "colour" };
+    let other = images.channels.filter(|&n| n != depth || n == 1);
+    let found = match (other, images.size) {
+        (Some(n), Some([height, width])) => format!("{} ones of {height}×{width}", colour(n)),
+        (Some(n), None) => format!("{} ones", colour(n)),
+        (None, Some([height, width])) => format!("{height}×{width}"),
+        (None, None) => String::new(),
+    };
+    let channels = match images.channels.is_some_and(|n| n != depth) {
+        true => format!("`channels = {depth}`, "),
+        false => String::new(),
     };
     let message = format!(
-        "expected colour pictures of {side}×{side}, which {network} takes, found {found}; where they are imported, \
-         `resize = \"min_resize_centre_crop({side})\"` makes them so"
+        "expected {} pictures of {side}×{side}, which {name} takes, found {found}; where they are imported, \
+         {channels}`resize = \"min_resize_centre_crop({side})\"` makes them so",
+        colour(depth)
     );
     (!is_like).then(|| ConfigProblem { key: key.to_owned(), message })
+}
+
+/// Refuses a conditional network where `why` it is of no use.
+pub(crate) fn conditional(key: &str, network: Known, why: &str) -> Option<ConfigProblem> {
+    let n = network.classes.filter(|&n| n > 0)?;
+    let message =
+        format!("expected a network that is not conditional, found one conditional on {n} classes: {why}");
+    Some(ConfigProblem { key: key.to_owned(), message })
+}
+
+/// Refuses a network of grey pictures, where only colour ones will do.
+pub(crate) fn grey(key: &str, network: Known) -> Option<ConfigProblem> {
+    let message = "expected a network of colour pictures, found one of grey ones".to_owned();
+    (network.depth == Some(1)).then(|| ConfigProblem { key: key.to_owned(), message })
 }
 
 /// Says what is wrong where `n` are asked for of fewer.

@@ -152,6 +152,8 @@ pub(crate) const LSUN: &str = "LSUN";
 pub(crate) const FACES: &str = "faces of photos";
 /// The name of SVHN as [`data_name`] gives it.
 pub(crate) const SVHN: &str = "SVHN";
+/// The name of MNIST as [`data_name`] gives it.
+pub(crate) const MNIST: &str = "MNIST";
 /// The name of ImageNet-1k as [`data_name`] gives it.
 pub(crate) const IMAGENET: &str = "ImageNet-1k";
 

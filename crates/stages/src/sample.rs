@@ -9,7 +9,7 @@ use dcgan_engine::kind::{ConfigType, Kind, Traits};
 use dcgan_engine::paper::{Comparison, Stated, no_bearing, says};
 use dcgan_engine::stage::{Artifact, ConfigProblem, FactsOf, Input, InputRef, Outcome, Stage};
 use dcgan_gan::train::files::DISCRIMINATOR;
-use dcgan_gan::{BatchStatistics, Discriminator, IMAGE_CHANNELS, Sampler, read_z, sample, write_z};
+use dcgan_gan::{BatchStatistics, Discriminator, Sampler, read_z, sample, write_z};
 use dcgan_images::grid::write_grid;
 use ndarray::{Array1, Array2, Array4, Axis};
 use ndarray_npy::WriteNpyExt;
@@ -21,7 +21,7 @@ use crate::artifact;
 use crate::device;
 use crate::drawing::{Weights, Z};
 use crate::drawing::{folder_in, load_generator, sampler};
-use crate::known::known;
+use crate::known::{conditional, known};
 use crate::pages::{Grid, PICK_PAGE, boxes_page, pick_page};
 
 /// Which generator, which pictures, and how to keep them.
@@ -38,17 +38,20 @@ pub(crate) struct Sample {
     /// draws, so that a picture depends on its z alone.
     #[serde(default)]
     statistics: BatchStatistics,
-    /// How many pictures: 64, or all of `z`.
+    /// How many pictures: 64, or all of `z`; of a conditional generator, of each label: 10, or all of `z`.
     #[serde(default)]
     #[schemars(range(min = 1, max = 8192))]
     n_images: Option<usize>,
-    /// Pictures in a row.
+    /// Pictures in a row; a conditional generator's grid has a row for each label.
     #[serde(default = "eight")]
     #[schemars(range(min = 1, max = 8192))]
     n_columns: usize,
     /// Same seed, same pictures.
     #[serde(default)]
     seed: u64,
+    /// Which labels of a conditional generator, a row each, with the same z down every column; all of them where it is left out.
+    #[serde(default)]
+    labels: Option<Vec<u32>>,
     /// A .npy file of z, from whatever program: f4 or f8, a row for each picture. Its first `n_images` are drawn.
     #[serde(default)]
     #[schemars(extend("format" = "path"))]
@@ -59,7 +62,7 @@ pub(crate) struct Sample {
     /// Also write pictures/00000.png and so on.
     #[serde(default)]
     pictures: bool,
-    /// Also write pixels.npy: u8, N×3×H×W.
+    /// Also write pixels.npy: u8, N×C×H×W.
     #[serde(default)]
     pixels: bool,
     /// Also write pick.html and boxes.html.
@@ -73,6 +76,8 @@ fn eight() -> usize {
 
 /// Pictures where nothing else is said.
 const N_IMAGES: usize = 64;
+/// Pictures of a label where nothing else is said.
+const N_OF_LABEL: usize = 10;
 /// The most pictures of one grid: 32 MP at 64×64.
 const MAX_IMAGES: usize = 8192;
 
@@ -84,7 +89,8 @@ pub(crate) static KIND: Kind = Kind {
     details: "Writes samples.png and z.npy (f32, a row for each picture), in the same order. Pictures are drawn in batches \
               of 128, whose own statistics batch norm uses, as in training; the last batch is filled up with z that are \
               not shown. With `sorted_by` the pictures that a discriminator finds most real come first, and scores.npy \
-              holds its logits.\n\n\
+              holds its logits. Of a conditional generator a grid has a row for each label, and labels.npy holds them; in the batches \
+              all labels stand beside each other, as in training.\n\n\
               `pages` writes pick.html, from which one copies the numbers of pictures for `walk`, `arithmetic` and \
               `turn`, and boxes.html, on which one draws boxes for `forget`. Both are single files that a browser opens from \
               the disk.",
@@ -95,13 +101,14 @@ pub(crate) static KIND: Kind = Kind {
 };
 
 /// What the paper says of the keys.
-const PAPER: [Stated; 11] = [
+const PAPER: [Stated; 12] = [
     no_bearing("model"),
     says("weights", "\"trained\"", "released code"),
     says("statistics", "\"batch\"", "released code"),
     no_bearing("n_images"),
     no_bearing("n_columns"),
     no_bearing("seed"),
+    no_bearing("labels"),
     no_bearing("z"),
     no_bearing("sorted_by"),
     no_bearing("pictures"),
@@ -129,15 +136,23 @@ impl Stage for Sample {
     }
 
     fn misfits(&self, of: &FactsOf<'_>) -> Vec<ConfigProblem> {
-        let Some(judge) = &self.sorted_by else { return Vec::new() };
-        let (Some(drawn), Some(taken)) = (known(of, &self.model).side, known(of, judge).side) else {
-            return Vec::new();
-        };
+        let model = known(of, &self.model);
+        let mut problems = self.labels_misfit(model.classes);
+        let Some(judge) = &self.sorted_by else { return problems };
+        problems.extend(conditional("sorted_by", model, "its grid has a row for each label"));
+        let (Some(drawn), Some(taken)) = (model.side, known(of, judge).side) else { return problems };
         let message = format!(
             "expected a discriminator of {drawn}×{drawn} pictures as `model` draws, found one of {taken}×{taken}"
         );
         let wrong = || ConfigProblem { key: "sorted_by".to_owned(), message };
-        (drawn != taken).then(wrong).into_iter().collect()
+        problems.extend((drawn != taken).then(wrong));
+        problems
+    }
+
+    fn problems(&self) -> Vec<ConfigProblem> {
+        let is_empty = self.labels.as_ref().is_some_and(Vec::is_empty);
+        let message = "expected at least one label".to_owned();
+        is_empty.then(|| ConfigProblem { key: "labels".to_owned(), message }).into_iter().collect()
     }
 
     fn seed(&self) -> Option<u64> {
@@ -147,8 +162,15 @@ impl Stage for Sample {
     fn run(&self, ctx: &Context<'_>) -> anyhow::Result<Outcome> {
         let generator = load_generator(ctx, &self.model, self.weights)?;
         let sampler = sampler(ctx, &generator, self.statistics, self.seed)?;
+        let n_classes = generator.config().classes;
+        if let Some(problem) = self.labels_misfit(Some(n_classes)).first() {
+            anyhow::bail!("`labels`: {}", problem.message);
+        }
         let mut z = self.z(&sampler)?;
-        let (n, side) = (z.nrows(), generator.config().image_size());
+        if n_classes > 0 {
+            return self.of_labels(ctx, &sampler, &z);
+        }
+        let ([channels, side, _], n) = (generator.config().picture(), z.nrows());
         let mut metrics = json!({"n_images": n});
         let mut task = ctx.task("drawing", "pictures");
         let mut pixels = Vec::new();
@@ -172,17 +194,62 @@ impl Stage for Sample {
         }
         drop(task);
         write_z(&ctx.out.join(Z), &z)?;
-        self.write(ctx, &pixels, [n, IMAGE_CHANNELS, side, side])?;
+        self.write(ctx, &pixels, [n, channels, side, side], self.n_columns)?;
         Ok(Outcome { metrics, differences: Comparison::of_settings() })
     }
 }
 
 impl Sample {
+    /// What is wrong with `labels` where the generator is conditional on so many classes.
+    fn labels_misfit(&self, classes: Option<usize>) -> Vec<ConfigProblem> {
+        let (Some(labels), Some(n)) = (&self.labels, classes) else { return Vec::new() };
+        let message = match labels.iter().find(|&&label| label as usize >= n) {
+            _ if n == 0 => "is of use only with a conditional generator, which `model`'s is not".to_owned(),
+            Some(label) => format!("expected labels 0 to {}, the generator's, found {label}", n - 1),
+            None => return Vec::new(),
+        };
+        vec![ConfigProblem { key: "labels".to_owned(), message }]
+    }
+
+    /// A conditional generator's pictures: each z with each label.
+    fn of_labels(
+        &self,
+        ctx: &Context<'_>,
+        sampler: &Sampler<'_>,
+        z: &Array2<f32>,
+    ) -> anyhow::Result<Outcome> {
+        anyhow::ensure!(
+            self.sorted_by.is_none(),
+            "`sorted_by`: a conditional generator's grid has a row for each label"
+        );
+        let config = sampler.generator().config();
+        let labels = self.labels.clone().unwrap_or_else(|| (0..config.classes as u32).collect());
+        let n = labels.len() * z.nrows();
+        anyhow::ensure!(
+            n <= MAX_IMAGES,
+            "expected up to {MAX_IMAGES} pictures, found {n}, `n_images` of each label; set it, or `labels`"
+        );
+        let mut task = ctx.task("drawing", "pictures");
+        let pixels = sampler.draw_each(z, &labels, &mut |done, total| task.observe(done, total))?;
+        drop(task);
+        let rows: Vec<usize> = (0..n).map(|idx| idx % z.nrows()).collect();
+        write_z(&ctx.out.join(Z), &z.select(Axis(0), &rows))?;
+        let each: Array1<i64> = (0..n).map(|idx| i64::from(labels[idx / z.nrows()])).collect();
+        each.write_npy(fs_err::File::create(ctx.out.join("labels.npy"))?)?;
+        let [channels, side, _] = config.picture();
+        self.write(ctx, &pixels, [n, channels, side, side], z.nrows())?;
+        Ok(Outcome {
+            metrics: json!({"n_images": n, "labels": labels}),
+            differences: Comparison::of_settings(),
+        })
+    }
+
     /// The z to draw.
     fn z(&self, sampler: &Sampler<'_>) -> anyhow::Result<Array2<f32>> {
         let config = sampler.generator().config();
         let Some(path) = &self.z else {
-            return Ok(sample::first_z(config, self.n_images.unwrap_or(N_IMAGES), self.seed)?);
+            let n = if config.classes > 0 { N_OF_LABEL } else { N_IMAGES };
+            return Ok(sample::first_z(config, self.n_images.unwrap_or(n), self.seed)?);
         };
         let z = read_z(path, config.nz)?;
         let n = self.n_images.unwrap_or(z.nrows());
@@ -199,9 +266,15 @@ impl Sample {
         Ok(z.slice_move(ndarray::s![..n, ..]))
     }
 
-    fn write(&self, ctx: &Context<'_>, pixels: &[u8], shape: [usize; 4]) -> anyhow::Result<()> {
+    fn write(
+        &self,
+        ctx: &Context<'_>,
+        pixels: &[u8],
+        shape: [usize; 4],
+        n_columns: usize,
+    ) -> anyhow::Result<()> {
         let png = ctx.out.join("samples.png");
-        write_grid(&png, pixels, shape, self.n_columns)?;
+        write_grid(&png, pixels, shape, n_columns)?;
         let [n_images, channels, side, _] = shape;
         if self.pictures {
             let mut task = ctx.task("writing", "pictures");
@@ -218,7 +291,7 @@ impl Sample {
             array.write_npy(fs_err::File::create(ctx.out.join("pixels.npy"))?).context("pixels.npy")?;
         }
         if self.pages {
-            let grid = Grid { png: &png, n_images, n_columns: self.n_columns, side };
+            let grid = Grid { png: &png, n_images, n_columns, side };
             fs_err::write(ctx.out.join(PICK_PAGE), pick_page(&grid)?)?;
             fs_err::write(ctx.out.join("boxes.html"), boxes_page(&grid, &[])?)?;
         }

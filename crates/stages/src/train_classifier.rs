@@ -82,7 +82,7 @@ impl Stage for TrainClassifier {
         drop(task);
         trained.save(&ctx.out.join(classifier::FILE))?;
         let mut metrics = serde_json::to_value(trained.errors(&test, &targets)?)?;
-        metrics["architecture"] = json!(self.training.architecture.as_str());
+        metrics["architecture"] = json!(self.training.architecture.to_string());
         metrics["trained_on"] = json!(data_name(&images)?);
         metrics["n_trained_on"] = json!(store.len());
         Ok(Outcome {

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use dcgan_engine::context::Context;
 use dcgan_engine::kind::{ConfigType, Kind, Traits};
-use dcgan_engine::paper::{Comparison, Stated, UNSTATED, depends, grouped, no_bearing, says};
+use dcgan_engine::paper::{Comparison, Count, Stated, UNSTATED, depends, grouped, no_bearing, says};
 use dcgan_engine::stage::{Artifact, ConfigProblem, Facts, FactsOf, Input, InputRef, Outcome, Stage};
 use dcgan_gan::ArchitectureName;
 use dcgan_gan::train::{Event, FREE_SETTINGS, TrainConfig, newest_step, train};
@@ -17,14 +17,14 @@ use serde_json::{Value, json};
 use crate::artifact;
 use crate::device;
 use crate::known::{Known, known, more_than_there_are, unlike};
-use crate::lineage::{self, FACES, IMAGENET, LSUN, SVHN, data_name};
+use crate::lineage::{self, FACES, IMAGENET, LSUN, MNIST, SVHN, data_name};
 use crate::published::{N_BEDROOMS, N_FACES, N_IMAGENET};
 
 /// What to train on and how.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct TrainGan {
-    /// Pictures of the architecture's size, in colour.
+    /// Pictures of the architecture's size and colour; with labels where it is conditional.
     images: Input,
     /// The networks and their training.
     training: TrainConfig,
@@ -65,9 +65,9 @@ pub(crate) static KIND: Kind = Kind {
 };
 
 /// What the paper says of the keys.
-const PAPER: [Stated; 18] = [
+const PAPER: [Stated; 19] = [
     no_bearing("images"),
-    no_bearing("training.architecture"),
+    no_bearing("training.architecture*"),
     says("training.width", "1", "released code"),
     says("training.schedule", "\"alternate\"", "released code"),
     depends("training.batch_size", "released code"),
@@ -75,6 +75,7 @@ const PAPER: [Stated; 18] = [
     depends("training.beta1", "released code"),
     depends("training.l2", "released code"),
     depends("training.epochs", "released code"),
+    depends("training.decay_epochs", "released code"),
     says("training.max_steps", "null", "released code"),
     says("training.max_minutes", "null", "released code"),
     no_bearing("training.ema_decay"),
@@ -102,10 +103,10 @@ impl Stage for TrainGan {
     fn misfits(&self, of: &FactsOf<'_>) -> Vec<ConfigProblem> {
         let images = known(of, &self.images);
         let architecture = self.training.architecture;
-        let side = Known::of_network(architecture).side;
         let batch_size = self.training.batch_size.unwrap_or(architecture.training_defaults().batch_size);
         let batch = more_than_there_are("training.batch_size", batch_size as u64, images, "pictures");
-        unlike("images", images, side, architecture.as_str()).into_iter().chain(batch).collect()
+        let network = Known::of_network(architecture);
+        unlike("images", images, network, &architecture.to_string()).into_iter().chain(batch).collect()
     }
 
     fn problems(&self) -> Vec<ConfigProblem> {
@@ -117,7 +118,9 @@ impl Stage for TrainGan {
     }
 
     fn keys_free_to_change(&self) -> Vec<String> {
-        FREE_SETTINGS.iter().map(|key| format!("training.{key}")).collect()
+        // Settings that are refused leave nothing to go on from.
+        let free = self.training.free_settings().unwrap_or_else(|_| FREE_SETTINGS.to_vec());
+        free.into_iter().map(|key| format!("training.{key}")).collect()
     }
 
     fn reached(&self, folder: &Path, end: u64) -> u64 {
@@ -131,15 +134,20 @@ impl Stage for TrainGan {
     fn settings(&self) -> anyhow::Result<Option<Value>> {
         let mut settings = serde_json::to_value(self.training.resolve()?)?;
         settings["width"] = json!(self.training.width);
+        // Left out of checkpoints where it is 0.
+        settings["decay_epochs"] = json!(self.training.resolve()?.decay_epochs);
         Ok(Some(json!({"training": settings})))
     }
 
     fn papers(&self) -> anyhow::Result<Value> {
-        let mut papers = serde_json::to_value(TrainConfig::paper(self.training.architecture).resolve()?)?;
+        let papers = TrainConfig::paper(self.training.architecture).resolve()?;
+        let decay_epochs = papers.decay_epochs;
+        let mut papers = serde_json::to_value(papers)?;
+        papers["decay_epochs"] = json!(decay_epochs);
         let unstated: &[&str] = match self.training.architecture {
             ArchitectureName::Svhn32 => &["beta1", "l2"],
             ArchitectureName::Imagenet32 => &["l2"],
-            ArchitectureName::Faces64 => &[],
+            ArchitectureName::Faces64 | ArchitectureName::Mnist28 | ArchitectureName::Own(_) => &[],
         };
         unstated.iter().for_each(|key| papers[key] = json!(UNSTATED));
         Ok(json!({"training": papers}))
@@ -164,7 +172,7 @@ impl Stage for TrainGan {
         drop(task);
         let data = data_name(&images)?;
         let metrics = json!({
-            "architecture": self.training.architecture.as_str(),
+            "architecture": self.training.architecture.to_string(),
             "trained_on": data,
             "n_images": store.len(),
             "n_steps": summary.n_steps,
@@ -209,6 +217,14 @@ impl TrainGan {
             (ArchitectureName::Imagenet32, _) => {
                 comparison.join(lineage::compare_data(data, IMAGENET));
                 comparison.count("training pictures", n, N_IMAGENET);
+            }
+            (ArchitectureName::Mnist28, _) => {
+                comparison.join(lineage::compare_data(data, MNIST));
+                // The authors' code keeps the last 10,000 of the 60,000 back.
+                comparison.count("training pictures", n, Count::Exactly(50_000));
+            }
+            (ArchitectureName::Own(_), _) => {
+                comparison.differences.push("a network of one's own, none of the paper's".to_owned());
             }
             // Two sets of the paper's have this architecture.
             (ArchitectureName::Faces64, Some(FACES)) => comparison.count("training pictures", n, N_FACES),

@@ -3,7 +3,7 @@
 use dcgan_engine::context::Context;
 use dcgan_engine::kind::{ConfigType, Kind, Traits};
 use dcgan_engine::paper::{Count, Stated, by_stage, no_bearing, says, unstated};
-use dcgan_engine::stage::{Artifact, ConfigProblem, Input, InputRef, Outcome, Picks, Stage};
+use dcgan_engine::stage::{Artifact, ConfigProblem, FactsOf, Input, InputRef, Outcome, Picks, Stage};
 use dcgan_gan::{BatchStatistics, latent, sample, write_z};
 use dcgan_report::figure::Figure;
 use schemars::JsonSchema;
@@ -15,6 +15,7 @@ use crate::drawing::{Drawn, Weights, Z};
 use crate::drawing::{
     DrawnBy, ask_for, empty_list, inferred, listed, load_generator, picked_z, sampler, write_figures,
 };
+use crate::known::{conditional, known};
 use crate::lineage::{self, FACES};
 use crate::pages::PICK_PAGE;
 
@@ -108,6 +109,11 @@ impl Stage for Turn {
 
     fn yields(&self) -> Vec<Artifact> {
         vec![artifact::FIGURES]
+    }
+
+    fn misfits(&self, of: &FactsOf<'_>) -> Vec<ConfigProblem> {
+        let why = "the z of its pictures say what they show only together with a label";
+        conditional("model", known(of, &self.model), why).into_iter().collect()
     }
 
     fn problems(&self) -> Vec<ConfigProblem> {

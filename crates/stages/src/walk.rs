@@ -3,7 +3,7 @@
 use dcgan_engine::context::Context;
 use dcgan_engine::kind::{ConfigType, Kind, Traits};
 use dcgan_engine::paper::{Count, Stated, by_stage, no_bearing, says, unstated};
-use dcgan_engine::stage::{Artifact, ConfigProblem, Input, InputRef, Outcome, Stage};
+use dcgan_engine::stage::{Artifact, ConfigProblem, FactsOf, Input, InputRef, Outcome, Stage};
 use dcgan_gan::{BatchStatistics, latent, latent::Interpolation, sample, write_z};
 use dcgan_report::figure::Figure;
 use schemars::JsonSchema;
@@ -13,6 +13,7 @@ use serde_json::json;
 use crate::artifact;
 use crate::drawing::{Drawn, Weights, Z};
 use crate::drawing::{DrawnBy, inferred, listed, load_generator, picked_z, sampler, write_figures};
+use crate::known::known;
 use crate::lineage::{self, LSUN};
 
 /// From where to where, and how.
@@ -47,6 +48,9 @@ pub(crate) struct Walk {
     /// leave the lengths that are drawn.
     #[serde(default)]
     interpolation: Interpolation,
+    /// The label of all pictures, of a conditional generator.
+    #[serde(default)]
+    label: Option<u32>,
     /// Seed of random points.
     #[serde(default)]
     seed: u64,
@@ -75,7 +79,7 @@ pub(crate) static KIND: Kind = Kind {
 };
 
 /// What the paper says of the keys.
-const PAPER: [Stated; 9] = [
+const PAPER: [Stated; 10] = [
     no_bearing("model"),
     says("weights", "\"trained\"", "released code"),
     says("statistics", "\"batch\"", "released code"),
@@ -84,6 +88,7 @@ const PAPER: [Stated; 9] = [
     by_stage("n_points"),
     unstated("n_steps"),
     unstated("interpolation"),
+    no_bearing("label"),
     no_bearing("seed"),
 ];
 
@@ -100,6 +105,11 @@ impl Stage for Walk {
 
     fn yields(&self) -> Vec<Artifact> {
         vec![artifact::FIGURES]
+    }
+
+    fn misfits(&self, of: &FactsOf<'_>) -> Vec<ConfigProblem> {
+        let Some(n) = known(of, &self.model).classes else { return Vec::new() };
+        self.label_misfit(n).into_iter().collect()
     }
 
     fn problems(&self) -> Vec<ConfigProblem> {
@@ -120,7 +130,14 @@ impl Stage for Walk {
 
     fn run(&self, ctx: &Context<'_>) -> anyhow::Result<Outcome> {
         let generator = load_generator(ctx, &self.model, self.weights)?;
+        if let Some(problem) = self.label_misfit(generator.config().classes) {
+            anyhow::bail!("`label`: {}", problem.message);
+        }
         let sampler = sampler(ctx, &generator, self.statistics, self.seed)?;
+        let sampler = match self.label {
+            Some(label) => sampler.with_label(label)?,
+            None => sampler,
+        };
         let points = match &self.samples {
             Some(samples) => {
                 let drawn =
@@ -145,7 +162,11 @@ impl Stage for Walk {
         let figure = Figure {
             file: "walk.png".to_owned(),
             title: format!("A walk through z, along the {way}"),
-            caption: format!("{origin}: each row goes from one to the next, in {} pictures.", self.n_steps),
+            caption: format!(
+                "{origin}{}: each row goes from one to the next, in {} pictures.",
+                self.label.map(|label| format!(", with the label {label}")).unwrap_or_default(),
+                self.n_steps
+            ),
             alt: format!(
                 "{} rows of {} pictures; each row changes gradually from one sample to another",
                 n_points - 1,
@@ -157,5 +178,22 @@ impl Stage for Walk {
         let mut differences = lineage::of_generator(ctx.input(&self.model))?.drawn(LSUN);
         differences.count("points", n_points, Count::Exactly(9));
         Ok(Outcome { metrics, differences })
+    }
+}
+
+impl Walk {
+    /// What is wrong with `label` where the generator is conditional on `n` classes.
+    fn label_misfit(&self, n: usize) -> Option<ConfigProblem> {
+        let message = match self.label {
+            None if n > 0 => format!("expected a label, 0 to {}: the generator is conditional", n - 1),
+            Some(_) if n == 0 => {
+                "is of use only with a conditional generator, which `model`'s is not".to_owned()
+            }
+            Some(label) if label as usize >= n => {
+                format!("expected a label, 0 to {}, found {label}", n - 1)
+            }
+            _ => return None,
+        };
+        Some(ConfigProblem { key: "label".to_owned(), message })
     }
 }

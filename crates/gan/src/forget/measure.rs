@@ -5,7 +5,10 @@ use ndarray::Array2;
 use serde::{Deserialize, Serialize};
 
 use super::{ObjectMaps, outgoing_norms};
-use crate::{IMAGE_CHANNELS, Result, Sampler, classifier::Classifier, sample::Observe};
+use crate::{Result, Sampler, classifier::Classifier, sample::Observe};
+
+/// Channels of the pictures that are looked at.
+const COLOURS: usize = 3;
 
 /// Mean and sample standard deviation over control draws.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -128,7 +131,7 @@ struct Look<'a> {
 
 impl<'a> Look<'a> {
     fn new(before: Vec<u8>, how: &Measure<'a>, side: usize) -> Self {
-        let pictures = before.chunks_exact(IMAGE_CHANNELS * side * side);
+        let pictures = before.chunks_exact(COLOURS * side * side);
         let boxes = how.locate.map(|locate| pictures.map(locate).collect());
         Self { judges: how.judges, before, side, boxes }
     }
@@ -149,16 +152,16 @@ impl<'a> Look<'a> {
         let difference = |idx: usize| f64::from(pixels[idx]) - f64::from(self.before[idx]);
         let n = self.before.len().max(1) as f64;
         figures.push((0..self.before.len()).map(|idx| difference(idx).abs()).sum::<f64>() / n);
-        for channel in 0..IMAGE_CHANNELS {
-            let of_channel = (0..self.before.len()).filter(|idx| idx / plane % IMAGE_CHANNELS == channel);
-            figures.push(of_channel.map(difference).sum::<f64>() / (n / IMAGE_CHANNELS as f64));
+        for channel in 0..COLOURS {
+            let of_channel = (0..self.before.len()).filter(|idx| idx / plane % COLOURS == channel);
+            figures.push(of_channel.map(difference).sum::<f64>() / (n / COLOURS as f64));
         }
         let (mut sum, mut n) = (0.0, 0);
         for (picture, boxes) in self.boxes.iter().flatten().enumerate() {
             for place in (0..plane).filter(|place| !is_near(boxes, place % self.side, place / self.side)) {
-                let first = picture * IMAGE_CHANNELS * plane + place;
-                sum += (0..IMAGE_CHANNELS).map(|c| difference(first + c * plane).abs()).sum::<f64>();
-                n += IMAGE_CHANNELS;
+                let first = picture * COLOURS * plane + place;
+                sum += (0..COLOURS).map(|c| difference(first + c * plane).abs()).sum::<f64>();
+                n += COLOURS;
             }
         }
         figures.push(sum / n as f64);

@@ -47,7 +47,9 @@ pub const FREE_SETTINGS: [&str; 10] = [
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct TrainConfig {
-    /// Which of the paper's networks: svhn32 (Table 2), imagenet32 (Table 1) or faces64 (faces and LSUN).
+    /// One of the authors' networks: svhn32 (Table 2), imagenet32 (Table 1), faces64 (faces and LSUN) or mnist28 (Table 3,
+    /// conditional on the digits' labels); or a table such as { size = 128, channels = 1 }, for a network of that size after the
+    /// paper's guidelines.
     pub architecture: ArchitectureName,
     /// Scale of every channel count; 1 is the paper's.
     #[serde(default = "full")]
@@ -67,13 +69,17 @@ pub struct TrainConfig {
     #[serde(default)]
     #[schemars(extend("minimum" = 0.0, "exclusiveMaximum" = 1.0))]
     pub beta1: Option<f64>,
-    /// Coupled l2 on every parameter; the authors' 1e-5.
+    /// Coupled l2 on every parameter; the authors' 1e-5, for mnist28 2.5e-5.
     #[serde(default)]
     #[schemars(extend("minimum" = 0.0, "exclusiveMaximum" = 1.0))]
     pub l2: Option<f64>,
     /// Passes over the pictures; the authors' for the architecture.
     #[serde(default)]
     pub epochs: Option<u64>,
+    /// In the last so many of these passes the learning rate falls to 0, by the same amount after each; the authors' half of them for
+    /// mnist28, 0 for the others.
+    #[serde(default)]
+    pub decay_epochs: Option<u64>,
     /// Ends training after so many minibatches, if the epochs have not.
     #[serde(default)]
     pub max_steps: Option<u64>,
@@ -111,6 +117,10 @@ pub struct TrainConfig {
     /// Seed of the weights, the order of pictures and every z.
     #[serde(default)]
     pub seed: u64,
+}
+
+fn is_zero(&n: &u64) -> bool {
+    n == 0
 }
 
 fn full() -> f64 {
@@ -154,6 +164,10 @@ pub struct TrainSettings {
     pub l2: f64,
     /// Passes over the training set.
     pub epochs: u64,
+    /// The last so many of them, in which the learning rate falls to 0.
+    #[serde(skip_serializing_if = "is_zero")]
+    #[serde(default)]
+    pub decay_epochs: u64,
     /// Ends training after this many minibatches, if the epochs have not.
     pub max_steps: Option<u64>,
     /// Ends training after so many minutes of it, those of interrupted runs included.
@@ -190,6 +204,7 @@ impl TrainConfig {
             beta1: None,
             l2: None,
             epochs: None,
+            decay_epochs: None,
             max_steps: None,
             max_minutes: None,
             ema_decay: None,
@@ -204,12 +219,23 @@ impl TrainConfig {
         }
     }
 
+    /// The settings that may change without another training: [`FREE_SETTINGS`], but for the epochs where the learning rate goes by
+    /// them.
+    ///
+    /// # Errors
+    /// As [`Self::resolve`].
+    pub fn free_settings(&self) -> Result<Vec<&'static str>> {
+        Ok(self.resolve()?.free_settings())
+    }
+
     /// Fills in the defaults and checks every range.
     ///
     /// # Errors
     /// [`GanError::Setting`] naming the first setting out of its range.
     pub fn resolve(&self) -> Result<TrainSettings> {
         let defaults = self.architecture.training_defaults();
+        let epochs = self.epochs.unwrap_or(defaults.epochs);
+        let decay_epochs = if defaults.decays { epochs / 2 } else { 0 };
         let settings = TrainSettings {
             architecture: Architecture { name: self.architecture, width: self.width },
             schedule: self.schedule,
@@ -217,7 +243,8 @@ impl TrainConfig {
             learning_rate: self.learning_rate.unwrap_or(defaults.learning_rate),
             beta1: self.beta1.unwrap_or(defaults.beta1),
             l2: self.l2.unwrap_or(defaults.l2),
-            epochs: self.epochs.unwrap_or(defaults.epochs),
+            epochs,
+            decay_epochs: self.decay_epochs.unwrap_or(decay_epochs),
             max_steps: self.max_steps,
             max_minutes: self.max_minutes,
             ema_decay: self.ema_decay,
@@ -250,6 +277,8 @@ impl TrainSettings {
         check("l2", (0.0..1.0).contains(&self.l2), "a number in [0, 1)", self.l2.to_string())?;
         let decay = self.ema_decay.unwrap_or(0.5);
         check("ema_decay", decay > 0.0 && decay < 1.0, "a number between 0 and 1", decay.to_string())?;
+        let (decay, epochs) = (self.decay_epochs, self.epochs);
+        check("decay_epochs", decay <= epochs, &format!("at most `epochs`, {epochs}"), decay.to_string())?;
         let counts = [
             ("epochs", Some(self.epochs)),
             ("max_steps", self.max_steps),
@@ -272,11 +301,25 @@ impl TrainSettings {
         Ok(())
     }
 
-    /// The settings that decide the weights: all but [`FREE_SETTINGS`].
+    fn free_settings(&self) -> Vec<&'static str> {
+        FREE_SETTINGS.into_iter().filter(|&key| key != "epochs" || self.decay_epochs == 0).collect()
+    }
+
+    /// The learning rate in an epoch, counted from 0: the authors' code takes learning_rate / decay_epochs from it after each of the
+    /// last decay_epochs.
+    pub fn learning_rate_in(&self, epoch: u64) -> f64 {
+        let n_fallen = epoch.saturating_sub(self.epochs - self.decay_epochs).min(self.decay_epochs);
+        match self.decay_epochs {
+            0 => self.learning_rate,
+            n => self.learning_rate * (1.0 - n_fallen as f64 / n as f64),
+        }
+    }
+
+    /// The settings that decide the weights: all but the free ones.
     pub(super) fn trajectory(&self) -> Result<serde_json::Value> {
         let mut settings = serde_json::to_value(self).map_err(|e| GanError::Io(e.into()))?;
         if let Some(settings) = settings.as_object_mut() {
-            FREE_SETTINGS.iter().for_each(|key| drop(settings.remove(*key)));
+            self.free_settings().iter().for_each(|key| drop(settings.remove(*key)));
         }
         Ok(settings)
     }

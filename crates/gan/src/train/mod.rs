@@ -7,6 +7,7 @@ mod average;
 mod checkpoints;
 mod collapse;
 mod config;
+mod labels;
 mod log;
 mod prepare;
 mod run;
@@ -22,6 +23,7 @@ use dcgan_images::ImageStore;
 
 pub use checkpoints::newest_step;
 pub use config::{FREE_SETTINGS, Schedule, TrainConfig, TrainSettings};
+pub use prepare::Minibatch;
 pub use trainer::Trainer;
 pub use updates::{DiscriminatorUpdate, GeneratorUpdate};
 
@@ -118,9 +120,16 @@ pub fn train(
         return Err(GanError::Setting { key: "batch_size", expected, found });
     }
     let n_steps = settings.max_steps.unwrap_or(u64::MAX).min(settings.epochs.saturating_mul(steps_per_epoch));
+    let labels = labels::of(store, settings.architecture)?;
     let mut run = run::Run::open(store, &settings, steps_per_epoch, n_steps, dir, device, observe)?;
-    let work =
-        prepare::Work { store, settings: &settings, steps_per_epoch, device, steps: run.step()..n_steps };
+    let work = prepare::Work {
+        store,
+        labels: labels.as_deref(),
+        settings: &settings,
+        steps_per_epoch,
+        device,
+        steps: run.step()..n_steps,
+    };
     // The receiver goes into the closure, so that the thread ends whenever the training does.
     let trained = std::thread::scope(|scope| {
         let batches = prepare::start(scope, work)?;
@@ -136,5 +145,7 @@ pub fn train(
     }
 }
 
+#[cfg(test)]
+mod conditional_tests;
 #[cfg(test)]
 mod tests;

@@ -6,10 +6,11 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use candle_core::{Device, Tensor};
 use dcgan_files::threads;
 use dcgan_images::{ImageStore, batches};
-use dcgan_nn::pixels::to_activations;
+use dcgan_nn::labels::one_hot;
+use dcgan_nn::pixels::to_activations_of;
 
 use super::config::TrainSettings;
-use crate::{IMAGE_CHANNELS, Result};
+use crate::Result;
 
 /// Minibatches that wait for the training.
 const READY: usize = 2;
@@ -23,6 +24,8 @@ const HELD: usize = 256 << 20;
 #[derive(Debug, Clone)]
 pub(super) struct Work<'a> {
     pub(super) store: &'a ImageStore,
+    /// Of every picture, for a conditional network.
+    pub(super) labels: Option<&'a [u32]>,
     pub(super) settings: &'a TrainSettings,
     pub(super) steps_per_epoch: u64,
     /// Where the pictures go.
@@ -31,29 +34,40 @@ pub(super) struct Work<'a> {
     pub(super) steps: std::ops::Range<u64>,
 }
 
-/// Starts the thread. What it sends are the pictures (n, h, w, 3) in [-1, 1], of the minibatches that update D,
-/// in their order. It ends with the last one, or when the receiver is dropped.
+/// What a minibatch takes of the data.
+#[derive(Debug, Clone, Default)]
+pub struct Minibatch {
+    /// Real pictures (n, h, w, c) in the generator's range, where D is updated.
+    pub pictures: Option<Tensor>,
+    /// Their labels (n, classes), one-hot, for a conditional network. Generated pictures have the same ones.
+    pub labels: Option<Tensor>,
+}
+
+/// Starts the thread. What it sends are the minibatches that update D, or all those of a conditional network, in their order. It
+/// ends with the last one, or when the receiver is dropped.
 ///
 /// # Errors
 /// Those of [`threads::spawn`].
 pub(super) fn start<'scope>(
     scope: &'scope std::thread::Scope<'scope, '_>,
     work: Work<'scope>,
-) -> Result<Receiver<Result<Tensor>>> {
+) -> Result<Receiver<Result<Minibatch>>> {
     let (sender, receiver) = sync_channel(READY);
     threads::spawn(scope, "minibatches", move || prepare(&work, &sender))?;
     Ok(receiver)
 }
 
-fn prepare(work: &Work<'_>, sender: &SyncSender<Result<Tensor>>) {
-    let Work { store, settings, steps_per_epoch, device, steps } = work;
+fn prepare(work: &Work<'_>, sender: &SyncSender<Result<Minibatch>>) {
+    let Work { store, labels, settings, steps_per_epoch, device, steps } = work;
     store.expect_any_order();
     let batch_size = settings.batch_size;
-    let shape = [batch_size, IMAGE_CHANNELS, store.height(), store.width()];
+    let shape = [batch_size, store.channels(), store.height(), store.width()];
+    let config = settings.architecture.discriminator();
     let mut epoch = (u64::MAX, Vec::new());
     let mut ahead = VecDeque::new();
     let (mut pixels, mut n_bytes) = (Vec::new(), 0);
-    let mut steps = steps.clone().filter(|step| settings.schedule.updates_discriminator(*step));
+    let takes_pictures = |step: u64| settings.schedule.updates_discriminator(step);
+    let mut steps = steps.clone().filter(|&step| labels.is_some() || takes_pictures(step));
     loop {
         while ahead.len() < ASKED_FOR
             && let Some(step) = steps.next()
@@ -64,17 +78,31 @@ fn prepare(work: &Work<'_>, sender: &SyncSender<Result<Tensor>>) {
             }
             let first = (step % steps_per_epoch) as usize * batch_size;
             let indices = epoch.1[first..first + batch_size].to_vec();
-            store.will_need(&indices);
-            ahead.push_back(indices);
+            if takes_pictures(step) {
+                store.will_need(&indices);
+            }
+            ahead.push_back((step, indices));
         }
-        let Some(indices) = ahead.pop_front() else { return };
-        store.gather(&indices, &mut pixels);
-        n_bytes += pixels.len();
+        let Some((step, indices)) = ahead.pop_front() else { return };
+        let mut batch = || {
+            let labels = labels.map(|labels| {
+                let labels: Vec<u32> = indices.iter().map(|&idx| labels[idx as usize]).collect();
+                one_hot(&labels, config.classes, device)
+            });
+            let mut batch = Minibatch { pictures: None, labels: labels.transpose()? };
+            if takes_pictures(step) {
+                store.gather(&indices, &mut pixels);
+                let pictures = to_activations_of(config.output.activation(), &pixels, shape, device)?;
+                batch.pictures = Some(pictures);
+                n_bytes += pixels.len();
+            }
+            Ok(batch)
+        };
+        let batch = batch();
         if n_bytes > HELD {
             store.give_pages_back();
             n_bytes = 0;
         }
-        let batch = to_activations(&pixels, shape, device).map_err(Into::into);
         if sender.send(batch).is_err() {
             return;
         }

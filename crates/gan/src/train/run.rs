@@ -5,20 +5,23 @@ use std::path::{Path, PathBuf};
 use std::sync::mpsc::Receiver;
 use std::time::{Duration, Instant};
 
-use candle_core::{Device, Tensor};
+use candle_core::Device;
 use dcgan_images::{ImageStore, grid::write_grid};
 use dcgan_nn::checkpoint::Checkpoint;
 
 use super::checkpoints::{Checkpoints, steps_in};
 use super::config::TrainSettings;
 use super::log::Log;
+use super::prepare::Minibatch;
 use super::score::Scorer;
 use super::trainer::Trainer;
 use super::{Event, TrainSummary, files};
-use crate::{GanError, Generator, IMAGE_CHANNELS, Result, features::check_size, sample};
+use crate::{GanError, Generator, Result, features::check_size, sample};
 
 /// Pictures in a sample grid, and columns of it.
 const GRID: (usize, usize) = (64, 8);
+/// Columns of a conditional generator's grid, which has a row a class.
+const COLUMNS_OF_CLASSES: usize = 10;
 /// What a checkpoint notes of the training beside its state.
 const SECONDS: &str = "seconds";
 const SCORE: &str = "score";
@@ -122,10 +125,10 @@ impl<'a> Run<'a> {
     /// Trains to the end.
     pub(super) fn train(
         &mut self,
-        batches: Receiver<Result<Tensor>>,
+        batches: Receiver<Result<Minibatch>>,
         observe: &mut dyn FnMut(Event<'_>) -> ControlFlow<()>,
     ) -> Result<()> {
-        let mut pictures = || match batches.recv() {
+        let mut next = || match batches.recv() {
             Ok(batch) => batch,
             Err(_) => Err(candle_core::Error::Msg("the thread that prepares pictures ended".into()).into()),
         };
@@ -139,7 +142,9 @@ impl<'a> Run<'a> {
                 return Err(GanError::Interrupted);
             }
             let had_collapsed = self.trainer.collapse.since.is_some();
-            self.trainer.minibatch(&mut pictures)?;
+            self.trainer
+                .set_learning_rate(self.settings.learning_rate_in(self.step() / self.steps_per_epoch));
+            self.trainer.minibatch(&mut next)?;
             if let (false, Some(since)) = (had_collapsed, self.trainer.collapse.since) {
                 let _ = observe(Event::Warning(&format!(
                     "from minibatch {since} on the discriminator is always right and its gradient or the generator's has vanished"
@@ -288,8 +293,14 @@ fn note(path: &Path, key: &str, device: &Device) -> Option<f64> {
 }
 
 fn write_samples(generator: &Generator, seed: u64, path: &Path) -> Result<()> {
-    let (n, columns) = GRID;
-    let pixels = sample::generate(generator, n, seed)?;
-    let size = generator.config().image_size();
-    Ok(write_grid(path, &pixels, [n, IMAGE_CHANNELS, size, size], columns)?)
+    let (mut n, mut columns) = GRID;
+    let pixels = match generator.config().classes {
+        0 => sample::generate(generator, n, seed)?,
+        n_classes => {
+            (n, columns) = (COLUMNS_OF_CLASSES * n_classes, COLUMNS_OF_CLASSES);
+            sample::generate_classes(generator, COLUMNS_OF_CLASSES, seed)?
+        }
+    };
+    let [c, h, w] = generator.config().picture();
+    Ok(write_grid(path, &pixels, [n, c, h, w], columns)?)
 }

@@ -4,7 +4,7 @@
 //! score compares samples with real pictures without either of them: the squared maximum mean discrepancy with the kernel
 //! (x·y/d + 1)³ (the KID of Bińkowski et al., "Demystifying MMD GANs", 2018) between the features of 512 samples of the
 //! grids' z and of 512 pictures of the training set. The features are those of section 5 of the paper from a
-//! discriminator of the same architecture with random weights; random features tell sets of pictures apart without
+//! discriminator of the same architecture with random weights (its convolutions without labels, where it is conditional); random features tell sets of pictures apart without
 //! being fitted to either (Naeem et al., "Reliable fidelity and diversity metrics for generative models", 2020). The
 //! estimate is unbiased, so that about 0 is the best and a little below is possible; it is the same whenever it is taken
 //! of the same weights. It compares checkpoints of one training, not trainings on other pictures or of other widths.
@@ -37,7 +37,8 @@ impl Scorer {
         indices.sort_unstable();
         let mut pixels = Vec::new();
         store.gather(&indices, &mut pixels);
-        let discriminator = Discriminator::random(settings.architecture.discriminator(), SEED, device)?;
+        let config = settings.architecture.discriminator().unconditional();
+        let discriminator = Discriminator::random(config, SEED, device)?;
         // Over whole batches where there is one, so that the scores of trainings in progress stay comparable.
         let batch = STATISTICS_BATCH * store.image(0).len();
         let whole = if pixels.len() < batch { pixels.len() } else { pixels.len() / batch * batch };

@@ -4,8 +4,9 @@ use std::path::Path;
 
 use candle_core::Device;
 use dcgan_nn::checkpoint::Checkpoint;
+use serde_json::Value;
 
-use super::config::TrainSettings;
+use super::config::{FREE_SETTINGS, TrainSettings};
 use super::trainer::Trainer;
 use super::updates::{DiscriminatorUpdate, GeneratorUpdate};
 use crate::{Discriminator, GanError, Generator, Result, parameters::json};
@@ -96,18 +97,21 @@ impl Trainer {
 fn check_settings(settings: &TrainSettings, checkpoint: &Checkpoint, path: &Path) -> Result<()> {
     let expected = settings.trajectory()?;
     let text = checkpoint.metadata("settings").unwrap_or_default();
-    let found: serde_json::Value = serde_json::from_str(text).map_err(|e| GanError::File {
+    let found: Value = serde_json::from_str(text).map_err(|e| GanError::File {
         path: path.to_path_buf(),
         expected: "settings as JSON".to_string(),
         found: e.to_string(),
     })?;
-    let differs = expected.as_object().and_then(|all| all.iter().find(|(key, value)| found[*key] != **value));
-    match differs {
+    // Also what is only there: settings are left out where they are as they were before there were such settings.
+    let keys = [&expected, &found].into_iter().filter_map(Value::as_object).flat_map(|all| all.keys());
+    let is_free = |key: &&String| FREE_SETTINGS.contains(&key.as_str()) && expected[key.as_str()].is_null();
+    let mut decisive = keys.filter(|key| !is_free(key));
+    match decisive.find(|key| found[*key] != expected[*key]) {
         None => Ok(()),
-        Some((key, value)) => Err(GanError::OtherSettings {
+        Some(key) => Err(GanError::OtherSettings {
             path: path.to_path_buf(),
             key: key.clone(),
-            expected: value.to_string(),
+            expected: expected[key].to_string(),
             found: found[key].to_string(),
         }),
     }

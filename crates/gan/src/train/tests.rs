@@ -143,7 +143,9 @@ fn the_alternating_schedule_updates_one_network_a_minibatch_and_g_first() {
     let mut n_asked = 0;
     let mut batch = || {
         n_asked += 1;
-        Ok(to_activations(&fixture.store.pixels()[..8 * 3072], [8, 3, 32, 32], &Device::Cpu)?)
+        let pixels = &fixture.store.pixels()[..8 * 3072];
+        let pictures = Some(to_activations(pixels, [8, 3, 32, 32], &Device::Cpu)?);
+        Ok(Minibatch { pictures, labels: None })
     };
     trainer.minibatch(&mut batch).unwrap();
     let after_g = weights(&trainer);
@@ -287,7 +289,7 @@ fn the_average_is_that_of_the_generators_after_its_updates() {
     let mut trainer = Trainer::new(&config.resolve().unwrap(), &Device::Cpu).unwrap();
     let mut generators = vec![numbers(trainer.generator().parameters())];
     for _ in 0..4 {
-        trainer.update_generator(true).unwrap();
+        trainer.update_generator(None, true).unwrap();
         generators.push(numbers(trainer.generator().parameters()));
     }
     // By its definition, all terms written out: 0.8⁴·w₀ + Σ 0.2·0.8^(4−i)·wᵢ.
@@ -332,6 +334,7 @@ fn pictures_are_prepared_in_the_order_of_the_epochs() {
     // The last minibatches of an epoch of 6 and the first of the next; G's are passed over.
     let work = prepare::Work {
         store: &fixture.store,
+        labels: None,
         settings: &settings,
         steps_per_epoch: 6,
         device: &Device::Cpu,
@@ -345,6 +348,6 @@ fn pictures_are_prepared_in_the_order_of_the_epochs() {
         let first = (step % 6) as usize * 8;
         let mut pixels = Vec::new();
         fixture.store.gather(&order[first..first + 8], &mut pixels);
-        assert_eq!(to_pixels(&batch.unwrap()).unwrap(), pixels);
+        assert_eq!(to_pixels(&batch.unwrap().pictures.unwrap()).unwrap(), pixels);
     }
 }

@@ -1,10 +1,10 @@
 //! Both networks with their optimisers, one minibatch at a time.
 
-use candle_core::{Device, Module, Tensor};
+use candle_core::{Device, Tensor};
 use dcgan_nn::{
     adam::{Adam, AdamConfig},
     device::network_input,
-    layer::{Gradients, Trace, gradients_of, prepare, stack_backward, stack_trace},
+    layer::{Gradients, Trace, prepare, stack_backward, stack_trace_joined},
     loss::{bce_gradient, bce_with_gradient},
     norm::norm,
     rng::Purpose,
@@ -13,6 +13,7 @@ use dcgan_nn::{
 use super::average::Average;
 use super::collapse::Collapse;
 use super::config::TrainSettings;
+use super::prepare::Minibatch;
 use super::updates::{DiscriminatorUpdate, GeneratorUpdate};
 use crate::{Discriminator, GanError, Generator, Result, sample::draw_z};
 
@@ -66,8 +67,8 @@ impl Trainer {
         };
         Ok(Self {
             gradients: NetworkGradients {
-                generator: gradients_of(generator.layers())?,
-                discriminator: gradients_of(discriminator.layers()?)?,
+                generator: generator.gradients()?,
+                discriminator: discriminator.gradients()?,
             },
             settings: settings.clone(),
             device: device.clone(),
@@ -92,39 +93,47 @@ impl Trainer {
         self.device.is_cpu() || self.step < 2 || left <= 2
     }
 
-    /// One step of the schedule; `pictures` is asked for a minibatch of real ones, (n, h, w, 3) in [-1, 1], if it updates D.
+    /// One step of the schedule; `next` is asked for a minibatch if it updates D, or if the networks are conditional.
     ///
     /// # Errors
     /// [`GanError::Diverged`] where a loss or a gradient is no longer finite; the weights are then as they were before the
     /// update. On a GPU it is noticed only at a step that is measured.
-    pub fn minibatch(&mut self, pictures: &mut dyn FnMut() -> Result<Tensor>) -> Result<()> {
+    pub fn minibatch(&mut self, next: &mut dyn FnMut() -> Result<Minibatch>) -> Result<()> {
         let (schedule, measures) = (self.settings.schedule, self.measures());
-        if schedule.updates_discriminator(self.step) {
-            let update = self.update_discriminator(&pictures()?, measures)?;
+        let updates_discriminator = schedule.updates_discriminator(self.step);
+        let batch = match updates_discriminator || self.generator.config().classes > 0 {
+            true => next()?,
+            false => Minibatch::default(),
+        };
+        let labels = batch.labels.as_ref();
+        if let (true, Some(pictures)) = (updates_discriminator, &batch.pictures) {
+            let update = self.update_discriminator(pictures, labels, measures)?;
             self.last.0 = update.unwrap_or(self.last.0);
         }
         if schedule.updates_generator(self.step) {
-            self.last.1 = self.update_generator(measures)?.unwrap_or(self.last.1);
+            self.last.1 = self.update_generator(labels, measures)?.unwrap_or(self.last.1);
         }
         self.step += 1;
         self.collapse.observe(self.step, &self.last.0, &self.last.1);
         Ok(())
     }
 
-    /// Updates D on real pictures (n, h, w, 3) in [-1, 1] and as many generated ones; the two pass through D separately,
+    /// Updates D on real pictures (n, h, w, c) and as many generated ones, with the same labels (n, classes) where the networks are
+    /// conditional; the two pass through D separately,
     /// each with its own batch statistics. What it saw is returned if it is to be measured; else no number is looked at, and
     /// a GPU is not waited for.
     pub fn update_discriminator(
         &mut self,
         real: &Tensor,
+        labels: Option<&Tensor>,
         measures: bool,
     ) -> Result<Option<DiscriminatorUpdate>> {
-        let fake = self.generator.forward(&self.draw_z(Purpose::DiscriminatorZ, real.dim(0)?)?)?;
+        let fake = self.generator.draw(&self.draw_z(Purpose::DiscriminatorZ, real.dim(0)?)?, labels)?;
         let layers = &prepare(self.discriminator.layers()?)?;
         let gradients = &mut self.gradients.discriminator;
         gradients.iter_mut().for_each(Gradients::clear);
         let mut pass = |pictures: &Tensor, target: f32| -> Result<Option<(f64, f64, f64)>> {
-            let traces = stack_trace(layers, pictures)?;
+            let traces = stack_trace_joined(layers, pictures, labels)?;
             let logits = logits(&traces)?;
             if !measures {
                 stack_backward(layers, traces, &bce_gradient(&logits, target)?, Some(gradients), false)?;
@@ -149,13 +158,17 @@ impl Trainer {
         Ok(Some(DiscriminatorUpdate { loss, real, fake, accuracy, gradient_norm }))
     }
 
-    /// Updates G on freshly drawn z. What it saw is returned if it is to be measured, as with [`Self::update_discriminator`].
-    pub fn update_generator(&mut self, measures: bool) -> Result<Option<GeneratorUpdate>> {
+    /// Updates G on freshly drawn z, with labels (n, classes) where the networks are conditional. What it saw is returned if it is to be measured, as with [`Self::update_discriminator`].
+    pub fn update_generator(
+        &mut self,
+        labels: Option<&Tensor>,
+        measures: bool,
+    ) -> Result<Option<GeneratorUpdate>> {
         let z = self.draw_z(Purpose::GeneratorZ, self.settings.batch_size)?;
         let (layers, critic) = (&prepare(self.generator.layers())?, &prepare(self.discriminator.layers()?)?);
-        let traces = stack_trace(layers, &z)?;
+        let traces = stack_trace_joined(layers, &z, labels)?;
         let pictures = traces.last().map_or(&z, Trace::output);
-        let critic_traces = stack_trace(critic, pictures)?;
+        let critic_traces = stack_trace_joined(critic, pictures, labels)?;
         let logits = logits(&critic_traces)?;
         let (loss, dlogits) = match measures {
             true => {
@@ -204,6 +217,12 @@ impl Trainer {
             self.finite(norm(parameters.iter().map(|(_, var)| var.as_tensor()))?, network, "weights' norm")?;
         }
         Ok(())
+    }
+
+    /// Sets the learning rate of the updates to come, where it is not the same for all.
+    pub(super) fn set_learning_rate(&mut self, learning_rate: f64) {
+        self.generator_adam.set_learning_rate(learning_rate);
+        self.discriminator_adam.set_learning_rate(learning_rate);
     }
 
     /// The generator.

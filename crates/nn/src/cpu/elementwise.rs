@@ -16,6 +16,8 @@ pub(super) fn activate(x: &mut [f32], activation: Activation) {
             x.iter_mut().for_each(|x| *x = if *x > 0.0 { *x } else { slope * *x });
         }),
         Activation::Tanh => x.iter_mut().for_each(|x| *x = x.tanh()),
+        // (1 + tanh(x/2))/2 is the same and stable at both ends.
+        Activation::Sigmoid => x.iter_mut().for_each(|x| *x = 0.5 + 0.5 * (0.5 * *x).tanh()),
     });
 }
 
@@ -26,6 +28,7 @@ pub(super) fn activate_backward(y: &[f32], dy: &mut [f32], activation: Activatio
                 *g = if y > 0.0 { *g } else { slope * *g };
             }),
             Activation::Tanh => dy.iter_mut().zip(y).for_each(|(g, &y)| *g *= 1.0 - y * y),
+            Activation::Sigmoid => dy.iter_mut().zip(y).for_each(|(g, &y)| *g *= y * (1.0 - y)),
         });
     });
 }
@@ -35,6 +38,20 @@ pub(super) fn accumulate(sum: &mut [f32], term: &[f32], adds: bool) {
         true => vectorised(|| sum.iter_mut().zip(term).for_each(|(s, t)| *s += t)),
         false => sum.copy_from_slice(term),
     });
+}
+
+/// Rows of any number of `c` values, each followed by the `k` labels of its row.
+pub(super) fn join(x: &[f32], labels: &[f32], [n, c, k]: [usize; 3]) -> Vec<f32> {
+    let positions = x.len() / (n * c);
+    let mut joined = vec![0.0; x.len() + n * positions * k];
+    let rows = x.par_chunks_exact(positions * c).zip(labels.par_chunks_exact(k));
+    joined.par_chunks_exact_mut(positions * (c + k)).zip(rows).for_each(|(joined, (x, labels))| {
+        for (joined, x) in joined.chunks_exact_mut(c + k).zip(x.chunks_exact(c)) {
+            joined[..c].copy_from_slice(x);
+            joined[c..].copy_from_slice(labels);
+        }
+    });
+    joined
 }
 
 /// Writes one value a channel, or adds it.

@@ -42,6 +42,16 @@ impl Kernels for Cpu {
         x.to_dtype(dtype)
     }
 
+    fn join(&self, x: &Tensor, labels: &Tensor) -> Result<Tensor> {
+        let (n, k) = labels.dims2()?;
+        let mut shape = x.dims().to_vec();
+        let c = channels(&shape)?;
+        if let Some(last) = shape.last_mut() {
+            *last += k;
+        }
+        made(read([x, labels], |[x, labels]| elementwise::join(x, labels, [n, c, k]))?, shape)
+    }
+
     fn prepared(&self, kernel: &Tensor) -> Result<Tensor> {
         Ok(kernel.clone())
     }

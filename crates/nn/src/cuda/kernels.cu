@@ -223,27 +223,30 @@ __device__ inline void normalise_backward(const T* x, T* dy, const float* statis
     }
 }
 
-// The activations alone, in place: max(x, slope * x), or tanh where `is_tanh`.
-template <class T, int V> __device__ inline void activate(T* x, Index n, float slope, int is_tanh) {
+// The activations alone, in place: max(x, slope * x); tanh where `curve` is 1, the sigmoid where it is 2.
+template <class T, int V> __device__ inline void activate(T* x, Index n, float slope, int curve) {
     Index at = thread_index() * V;
     if (at >= n) return;
     float values[V];
     load<T, V>(values, x + at);
     for (int v = 0; v < V; v++) {
         float u = values[v];
-        values[v] = is_tanh ? tanhf(u) : u > 0 ? u : slope * u;
+        values[v] = curve == 1 ? tanhf(u) : curve == 2 ? 0.5f + 0.5f * tanhf(0.5f * u) : u > 0 ? u : slope * u;
     }
     store<T, V>(x + at, values);
 }
 
 // Turns dy into dx in place, from the activation's output y.
-template <class T, int V> __device__ inline void activate_backward(const T* y, T* dy, Index n, float slope, int is_tanh) {
+template <class T, int V> __device__ inline void activate_backward(const T* y, T* dy, Index n, float slope, int curve) {
     Index at = thread_index() * V;
     if (at >= n) return;
     float ys[V], dys[V];
     load<T, V>(ys, y + at);
     load<T, V>(dys, dy + at);
-    for (int v = 0; v < V; v++) dys[v] *= is_tanh ? 1 - ys[v] * ys[v] : ys[v] > 0 ? 1 : slope;
+    for (int v = 0; v < V; v++) {
+        float y = ys[v];
+        dys[v] *= curve == 1 ? 1 - y * y : curve == 2 ? y * (1 - y) : y > 0 ? 1 : slope;
+    }
     store<T, V>(dy + at, dys);
 }
 

@@ -15,9 +15,9 @@
     extern "C" __global__ void normalise_backward_##T##_##V(const T* x, T* dy, const float* statistics, const float* gain, const float* bias, const float* terms, int rows, int c, int rows_per_block, float slope) { \
         normalise_backward<T, V>(x, dy, statistics, gain, bias, terms, rows, c, rows_per_block, slope);                    \
     }                                                                                                                      \
-    extern "C" __global__ void activate_##T##_##V(T* x, Index n, float slope, int is_tanh) { activate<T, V>(x, n, slope, is_tanh); } \
-    extern "C" __global__ void activate_backward_##T##_##V(const T* y, T* dy, Index n, float slope, int is_tanh) {           \
-        activate_backward<T, V>(y, dy, n, slope, is_tanh);                                                                 \
+    extern "C" __global__ void activate_##T##_##V(T* x, Index n, float slope, int curve) { activate<T, V>(x, n, slope, curve); } \
+    extern "C" __global__ void activate_backward_##T##_##V(const T* y, T* dy, Index n, float slope, int curve) {           \
+        activate_backward<T, V>(y, dy, n, slope, curve);                                                                   \
     }                                                                                                                      \
     extern "C" __global__ void accumulate_##T##_##V(float* sum, const T* term, Index n, int adds) { accumulate<T, V>(sum, term, n, adds); } \
     extern "C" __global__ void cast_##T##_##V(const float* in, T* out, Index n) { cast<T, V>(in, out, n); }

@@ -80,17 +80,29 @@ fn norm_pointers(norm: Norm<'_>, c: usize) -> Result<[u64; 3]> {
     Ok([pointer(norm.statistics)?, pointer(norm.gain)?, pointer(norm.bias)?])
 }
 
-/// The slope, and whether it is tanh, as the kernels take an activation.
+/// The slope, and whether it is tanh (1) or the sigmoid (2), as the kernels take an activation.
 fn activation(activation: Activation) -> [Argument; 2] {
     match activation {
         Activation::Leaky(slope) => [Float(slope), Int(0)],
         Activation::Tanh => [Float(0.0), Int(1)],
+        Activation::Sigmoid => [Float(0.0), Int(2)],
     }
 }
 
 impl Kernels for Context {
     fn dtype(&self) -> DType {
         if self.math == Math::Bf16 { DType::BF16 } else { DType::F32 }
+    }
+
+    fn join(&self, x: &Tensor, labels: &Tensor) -> Result<Tensor> {
+        let (n, k) = labels.dims2()?;
+        let mut planes = x.dims().to_vec();
+        let last = planes.len() - 1;
+        planes[last] = k;
+        let mut rows = vec![1; planes.len()];
+        (rows[0], rows[last]) = (n, k);
+        let labels = labels.reshape(rows)?.broadcast_as(planes)?.contiguous()?;
+        Tensor::cat(&[x, &labels], last)?.contiguous()
     }
 
     fn prepared(&self, kernel: &Tensor) -> Result<Tensor> {
@@ -208,9 +220,9 @@ impl Kernels for Context {
         }
         let (at, n) = (pointer(x)?, x.elem_count());
         let width = width(n, &[at]);
-        let [slope, is_tanh] = activation(of);
+        let [slope, curve] = activation(of);
         let name = format!("activate_{}_{width}", type_name(x.dtype())?);
-        self.launch_flat(&name, n, width, &[Pointer(at), Long(n as i64), slope, is_tanh])
+        self.launch_flat(&name, n, width, &[Pointer(at), Long(n as i64), slope, curve])
     }
 
     fn activate_backward(&self, y: &Tensor, dy: &Tensor, of: Activation) -> Result<()> {
@@ -222,9 +234,9 @@ impl Kernels for Context {
             bail!("activation: a gradient {:?} {:?} of {:?} {:?}", dy.dtype(), dy.dims(), y.dtype(), y.dims())
         }
         let width = width(n, &[ys, dys]);
-        let [slope, is_tanh] = activation(of);
+        let [slope, curve] = activation(of);
         let name = format!("activate_backward_{}_{width}", type_name(y.dtype())?);
-        self.launch_flat(&name, n, width, &[Pointer(ys), Pointer(dys), Long(n as i64), slope, is_tanh])
+        self.launch_flat(&name, n, width, &[Pointer(ys), Pointer(dys), Long(n as i64), slope, curve])
     }
 
     fn accumulate(&self, Sum { tensor: sum, adds }: Sum<'_>, term: &Tensor) -> Result<()> {

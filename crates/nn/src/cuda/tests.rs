@@ -239,8 +239,8 @@ fn batch_statistics_agree_and_given_ones_are_used() {
                 activation: Activation::Leaky(0.2),
             }
         };
-        let (y, used) = of(&Device::Cpu).output_and_statistics(&x, None).unwrap();
-        let (ours, ours_used) = of(&gpu).output_and_statistics(&on(&gpu, &x, Math::F32), None).unwrap();
+        let (y, used) = of(&Device::Cpu).output_and_statistics(&x, None, None).unwrap();
+        let (ours, ours_used) = of(&gpu).output_and_statistics(&on(&gpu, &x, Math::F32), None, None).unwrap();
         let (used, ours_used) = (used.unwrap(), ours_used.unwrap());
         assert_near(&ours, &y, 2e-3, &format!("{shape:?}"));
         for (i, (a, b)) in ours_used.mean.iter().zip(&used.mean).enumerate() {

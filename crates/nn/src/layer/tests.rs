@@ -126,13 +126,50 @@ fn gradients_agree_with_finite_differences() {
 }
 
 #[test]
+fn gradients_of_layers_with_joined_labels_agree_with_finite_differences() {
+    let labels = crate::labels::one_hot(&[1, 0, 1], 2, &Device::Cpu).unwrap();
+    let convolution = |transposed| Map::Convolution(Convolution { stride: 2, padding: 2, transposed });
+    for (map, kernel, x) in [
+        (Map::Linear, &[5 + 2, 6][..], &[3, 5][..]),
+        (convolution(None), &[5, 5, 3 + 2, 4], &[3, 6, 6, 3]),
+        (convolution(Some(1)), &[5, 5, 4, 3 + 2], &[3, 3, 3, 3]),
+        // A flat input, made a raster of 3 channels.
+        (convolution(Some(1)), &[5, 5, 1, 3 + 2], &[3, 2 * 2 * 3]),
+    ] {
+        let (x, kernel) = (var(x), var(kernel));
+        let activation = Activation::Sigmoid;
+        let layer = Layer { map, kernel: kernel.as_tensor().clone(), norm: None, activation };
+        let mut own = Gradients::of(&layer).unwrap();
+        let trace = layer.trace_joined(&x, Some(&labels)).unwrap();
+        let dy = weights(trace.output());
+        let dx = layer.backward(&trace, &dy, Some(&mut own), true).unwrap().unwrap();
+        let ours = [dx.reshape(x.shape()).unwrap(), own.tensors().next().unwrap().clone()];
+        check_gradients(&[&x, &kernel], &ours, 3, 1e-2, 1e-2, || {
+            layer.output_joined(&x, Some(&labels), None)
+        });
+    }
+}
+
+#[test]
+fn constant_gains_and_biases_have_no_gradients() {
+    let (layers, vars) = stack(true);
+    let mut own = Gradients::of_kernel(&layers[1]).unwrap();
+    let x = var(&[3, 3, 3, 4]);
+    let trace = layers[1].trace(&x).unwrap();
+    let dx = layers[1].backward(&trace, &weights(trace.output()), Some(&mut own), true).unwrap().unwrap();
+    assert_eq!(own.tensors().count(), 1);
+    let ours = [dx, own.tensors().next().unwrap().clone()];
+    check_gradients(&[&x, &vars[3]], &ours, 7, 1e-3, 2e-2, || layers[1].output(&x, None));
+}
+
+#[test]
 fn given_statistics_are_used_and_those_used_are_told() {
     let (layers, _) = stack(false);
     let x = tensor(&[3, 4, 4, 3]);
-    let (y, own) = layers[1].output_and_statistics(&x, None).unwrap();
+    let (y, own) = layers[1].output_and_statistics(&x, None, None).unwrap();
     assert_eq!(flat(&y), flat(&layers[1].output(&x, own.as_ref()).unwrap()));
     let given = Statistics { mean: vec![0.25; 4], variance: vec![4.0; 4] };
-    let (y, used) = layers[1].output_and_statistics(&x, Some(&given)).unwrap();
+    let (y, used) = layers[1].output_and_statistics(&x, None, Some(&given)).unwrap();
     assert_eq!(used, Some(given));
     // Back to what the convolution gave: u = gain·(m − 0.25)/2 + bias.
     let (gain, bias) = layers[1].norm.as_ref().unwrap();
