@@ -7,6 +7,7 @@ use dcgan_images::ImageStore;
 
 use crate::classes;
 use crate::error::{EvalError, Result};
+use crate::features::FeatureSet;
 use crate::progress::{Observe, Progress};
 use crate::standard::{Moments, Standard};
 use crate::writer::FeatureWriter;
@@ -27,7 +28,7 @@ pub struct Extracted {
 }
 
 /// Passes all pictures of `store` through `extract`, `batch_size` at a time, and writes their features of `n_columns`
-/// numbers each, their labels and the names of their classes into the folder `out` as a [`FeatureSet`](crate::FeatureSet). `observe` counts
+/// numbers each, their labels and the names of their classes into the folder `out` as a [`FeatureSet`]. `observe` counts
 /// pictures.
 ///
 /// # Errors
@@ -176,6 +177,20 @@ pub fn pixel_features(store: &ImageStore, out: &Path, observe: Observe<'_>) -> R
     let mut scale =
         |pixels: &[u8], _n: usize| Ok(pixels.iter().map(|&x| f32::from(x) / 127.5 - 1.0).collect());
     extract_features(store, 1024, n_columns, &mut scale, out, observe)
+}
+
+/// The labels of an image store in `folder` and the names of its classes as a set without columns: all that drawing rows and
+/// matching the classes of a test set look at.
+///
+/// # Errors
+/// [`EvalError::Unlabelled`] where a picture has no label; [`EvalError::Classes`] for names that are not the labels'.
+pub fn labels_of(store: &ImageStore, folder: &Path) -> Result<FeatureSet> {
+    let labels = labels(store)?.into_iter().map(|label| label as usize).collect();
+    let set = FeatureSet::without_columns(labels, folder)?;
+    match &store.meta().class_names {
+        Some(names) => set.named(names.clone()),
+        None => Ok(set),
+    }
 }
 
 fn labels(store: &ImageStore) -> Result<Vec<u32>> {

@@ -81,6 +81,12 @@ impl FeatureSet {
         Self::new(matrix, labels, "features in memory".into(), "labels in memory".into())
     }
 
+    /// A set that has labels alone, read from `path`, and no columns.
+    pub(crate) fn without_columns(labels: Vec<usize>, path: &Path) -> Result<Self> {
+        let matrix = Matrix::held(Vec::new(), labels.len(), 0);
+        Self::new(matrix, labels, path.into(), path.into())
+    }
+
     fn new(matrix: Matrix, labels: Vec<usize>, path: PathBuf, labels_path: PathBuf) -> Result<Self> {
         if labels.len() != matrix.n_rows {
             return Err(EvalError::RowMismatch {

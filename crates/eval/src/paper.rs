@@ -34,8 +34,8 @@ pub struct PaperColumn {
 pub struct PaperRow {
     /// The method, as the paper names it.
     pub method: &'static str,
-    /// One value a column.
-    pub values: &'static [PaperValue],
+    /// One value a column; none where the paper has none.
+    pub values: &'static [Option<PaperValue>],
     /// What sets the row apart, empty for most.
     pub note: &'static str,
 }
@@ -77,25 +77,28 @@ pub const TABLE_1: PaperTable = PaperTable {
 pub const TABLE_2: PaperTable = PaperTable {
     name: "Table 2",
     caption: "SVHN classification with 1000 labels",
-    columns: &[PaperColumn { name: "test error", with: "1,000 labels", unit: "%" }],
+    columns: &[
+        PaperColumn { name: "test error", with: "1,000 labels", unit: "%" },
+        PaperColumn { name: "validation error", with: "1,000 labels", unit: "%" },
+    ],
     rows: &[
-        row("KNN", &[plain(77.93)]),
-        row("TSVM", &[plain(66.55)]),
-        row("M1+KNN", &[plain(65.63)]),
-        row("M1+TSVM", &[plain(54.33)]),
-        row("M1+M2", &[plain(36.02)]),
-        row("SWWAE without dropout", &[plain(27.83)]),
-        row("SWWAE with dropout", &[plain(23.56)]),
-        row("DCGAN (ours) + L2-SVM", &[plain(22.48)]),
+        row("KNN", &[plain(77.93), None]),
+        row("TSVM", &[plain(66.55), None]),
+        row("M1+KNN", &[plain(65.63), None]),
+        row("M1+TSVM", &[plain(54.33), None]),
+        row("M1+M2", &[plain(36.02), None]),
+        row("SWWAE without dropout", &[plain(27.83), None]),
+        row("SWWAE with dropout", &[plain(23.56), None]),
+        row("DCGAN (ours) + L2-SVM", &[plain(22.48), None]),
         PaperRow {
             method: "DCGAN (ours) + L2-SVM, as cited later",
-            values: &[spread(22.18, 1.13)],
+            values: &[spread(22.18, 1.13), None],
             note: "a later paper's figure for the same method; not in the paper's own table",
         },
         PaperRow {
             method: "Supervised CNN with the same architecture",
-            values: &[plain(28.87)],
-            note: "validation error, not test error; best of 64 random hyper-parameter trials",
+            values: &[None, plain(28.87)],
+            note: "best of 64 random hyper-parameter trials; its test error is not published",
         },
     ],
 };
@@ -116,20 +119,20 @@ pub const DUPLICATES: PaperTable = PaperTable {
     }],
 };
 
-const fn round(before: &'static str, value: f64) -> PaperValue {
-    PaperValue { value, deviation: None, before }
+const fn round(before: &'static str, value: f64) -> Option<PaperValue> {
+    Some(PaperValue { value, deviation: None, before })
 }
 
-const fn row(method: &'static str, values: &'static [PaperValue]) -> PaperRow {
+const fn row(method: &'static str, values: &'static [Option<PaperValue>]) -> PaperRow {
     PaperRow { method, values, note: "" }
 }
 
-const fn plain(value: f64) -> PaperValue {
-    PaperValue { value, deviation: None, before: "" }
+const fn plain(value: f64) -> Option<PaperValue> {
+    Some(PaperValue { value, deviation: None, before: "" })
 }
 
-const fn spread(value: f64, deviation: f64) -> PaperValue {
-    PaperValue { value, deviation: Some(deviation), before: "" }
+const fn spread(value: f64, deviation: f64) -> Option<PaperValue> {
+    Some(PaperValue { value, deviation: Some(deviation), before: "" })
 }
 
 #[cfg(test)]

@@ -6,19 +6,15 @@
 use std::{ops::ControlFlow, path::Path};
 
 use candle_core::{Device, Tensor};
-use dcgan_images::{ImageStore, batches};
-use dcgan_nn::{
-    adam::{Adam, AdamConfig},
-    batch_norm::Statistics,
-    layer::{Gradients, Trace, prepare, stack_backward, stack_trace},
-    pixels::to_activations_of,
-};
+use dcgan_images::ImageStore;
+use dcgan_nn::adam::AdamConfig;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{
     Architecture, ArchitectureName, Discriminator, FeatureExtractor, GanError, Result,
-    features::{STATISTICS_BATCH, check_size},
+    features::{STATISTICS_BATCH, check_size, load_statistics, store_statistics},
+    labelled::{Learner, Logits, Pictures},
     parameters::{self, json},
     sample::Observe,
 };
@@ -154,59 +150,33 @@ pub fn train(
         l2: defaults.l2,
         ..AdamConfig::default()
     };
-    let mut adam = Adam::new(discriminator.parameters().to_vec(), adam);
-    let mut gradients = discriminator.gradients()?;
-    let steps_per_epoch = (store.len() / batch_size) as u64;
-    let (mut step, mut pixels) = (0, Vec::new());
+    let layers = (discriminator.layers()?.to_vec(), discriminator.gradients()?);
+    let mut learner = Learner::new(layers, discriminator.parameters().to_vec(), adam, 0.0);
+    let rows: Vec<u32> = (0..store.len() as u32).collect();
+    let pictures =
+        Pictures { store, rows: &rows, batch_size, output: discriminator.config().output, seed: config.seed };
+    let n_steps = config.epochs * (store.len() / batch_size) as u64;
     for epoch in 0..config.epochs {
-        for indices in batches::shuffled(store.len(), config.seed, epoch).chunks_exact(batch_size) {
-            if observe(step, config.epochs * steps_per_epoch).is_break() {
-                return Err(GanError::Interrupted);
-            }
-            store.gather(indices, &mut pixels);
-            let shape = [batch_size, store.channels(), store.height(), store.width()];
-            let output = discriminator.config().output.activation();
-            let pictures = to_activations_of(output, &pixels, shape, device)?;
-            let wanted: Vec<bool> = indices.iter().map(|&idx| targets[idx as usize]).collect();
-            update(&discriminator, &mut gradients, &mut adam, &pictures, &wanted, step)?;
-            step += 1;
-        }
+        let mut gradient = |logits: Logits<'_>| logit_gradient(&logits, &targets);
+        learner.epoch(&pictures, epoch, device, &mut gradient, &mut |done| observe(done, n_steps))?;
     }
     let extractor =
         FeatureExtractor::infer(&discriminator, store, device, &mut |_, _| ControlFlow::Continue(()))?;
     Ok(Classifier { extractor })
 }
 
-/// One minibatch.
-fn update(
-    discriminator: &Discriminator,
-    gradients: &mut [Gradients],
-    adam: &mut Adam,
-    pictures: &Tensor,
-    wanted: &[bool],
-    step: u64,
-) -> Result<()> {
-    let layers = &prepare(discriminator.layers()?)?;
-    let traces = stack_trace(layers, pictures)?;
-    let logits = traces.last().map_or(pictures, Trace::output);
-    let dlogits = logit_gradient(logits, wanted, step)?;
-    gradients.iter_mut().for_each(Gradients::clear);
-    stack_backward(layers, traces, &dlogits, Some(gradients), false)?;
-    adam.step_with(gradients.iter().flat_map(Gradients::tensors).map(Some))?;
-    Ok(())
-}
-
 /// The gradient of the mean binary cross-entropy of logits x (n, 1) against targets t: (σ(x) − t)/n.
-fn logit_gradient(logits: &Tensor, wanted: &[bool], step: u64) -> Result<Tensor> {
+fn logit_gradient(logits: &Logits<'_>, targets: &[bool]) -> Result<Tensor> {
+    let Logits { rows, values: logits, step } = *logits;
     let values = logits.detach().flatten_all()?.to_vec1::<f32>()?;
     if let Some(&value) = values.iter().find(|value| !value.is_finite()) {
         let value = f64::from(value);
         return Err(GanError::Diverged { step, network: NETWORK, what: "logit", value, checkpoint: None });
     }
     let n = values.len() as f64;
-    let gradient = values.iter().zip(wanted).map(|(&x, &wanted)| {
+    let gradient = values.iter().zip(rows).map(|(&x, &row)| {
         let sigmoid = 1.0 / (1.0 + (-f64::from(x)).exp());
-        ((sigmoid - f64::from(u8::from(wanted))) / n) as f32
+        ((sigmoid - f64::from(u8::from(targets[row as usize]))) / n) as f32
     });
     Ok(Tensor::from_vec(gradient.collect::<Vec<_>>(), logits.shape(), logits.device())?)
 }
@@ -264,13 +234,7 @@ impl Classifier {
         let discriminator = self.extractor.discriminator();
         let mut checkpoint = dcgan_nn::checkpoint::Checkpoint::default();
         discriminator.store("", &mut checkpoint);
-        for (i, statistics) in self.extractor.statistics().iter().enumerate() {
-            let Some(Statistics { mean, variance }) = statistics else { continue };
-            for (name, values) in [("mean", mean), ("variance", variance)] {
-                let tensor = Tensor::new(values.as_slice(), &Device::Cpu)?;
-                checkpoint.insert(format!("conv{i}.{name}"), &tensor);
-            }
-        }
+        store_statistics(self.extractor.statistics(), &mut checkpoint)?;
         checkpoint.describe("network", NETWORK);
         checkpoint.describe("config", json(discriminator.config())?);
         Ok(checkpoint.save(path)?)
@@ -283,14 +247,7 @@ impl Classifier {
     pub fn load(path: &Path, device: &Device) -> Result<Self> {
         let (config, checkpoint) =
             parameters::load(NETWORK, path, device, crate::DiscriminatorConfig::is_sound)?;
-        let mut statistics = vec![None];
-        for (i, layer) in config.layers.iter().enumerate().skip(1) {
-            let values = |name: &str| -> Result<Vec<f64>> {
-                let name = format!("conv{i}.{name}");
-                Ok(checkpoint.require(path, &name, &[layer.channels])?.to_vec1::<f64>()?)
-            };
-            statistics.push(Some(Statistics { mean: values("mean")?, variance: values("variance")? }));
-        }
+        let statistics = load_statistics(&config, &checkpoint, path)?;
         let discriminator = Discriminator::from_checkpoint(config, &checkpoint, path, "")?;
         Ok(Self { extractor: FeatureExtractor::with(discriminator, statistics, device) })
     }

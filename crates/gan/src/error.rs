@@ -67,6 +67,17 @@ pub enum GanError {
         /// The last checkpoint, if there is one.
         checkpoint: Option<PathBuf>,
     },
+    /// No trial of a search is left to choose from.
+    #[error(
+        "all {n_trials} trials diverged: expected a finite cross-entropy of one at least; set the range of `learning_rate` lower"
+    )]
+    AllDiverged {
+        /// How many there were.
+        n_trials: usize,
+    },
+    /// A table could not be written.
+    #[error(transparent)]
+    Files(#[from] dcgan_files::FilesError),
     /// A checkpoint is of a training with other settings.
     #[error(
         "{path}: `{key}` is {found} there, not {expected}; a training goes on only under its own settings"

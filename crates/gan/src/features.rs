@@ -1,12 +1,12 @@
 //! A discriminator as a feature extractor (section 5). A conditional one gives none: its maps would hold the label itself.
 
-use std::ops::ControlFlow;
+use std::{ops::ControlFlow, path::Path};
 
 use candle_core::{Device, Tensor};
 use dcgan_images::ImageStore;
-use dcgan_nn::{batch_norm::Statistics, pixels::to_activations_of, pool::max_pool};
+use dcgan_nn::{batch_norm::Statistics, checkpoint::Checkpoint, pixels::to_activations_of, pool::max_pool};
 
-use crate::{Discriminator, GanError, Result};
+use crate::{Discriminator, DiscriminatorConfig, GanError, Result};
 
 /// Pictures in a batch when statistics are inferred (released code).
 pub(crate) const STATISTICS_BATCH: usize = 128;
@@ -188,6 +188,35 @@ pub(crate) fn divide(sums: &mut [Option<Statistics>], n_batches: usize) {
     for sum in sums.iter_mut().flatten() {
         sum.mean.iter_mut().chain(&mut sum.variance).for_each(|v| *v /= n_batches as f64);
     }
+}
+
+/// Adds inferred statistics to a checkpoint, as `convN.mean` and `convN.variance`.
+pub(crate) fn store_statistics(statistics: &[Option<Statistics>], checkpoint: &mut Checkpoint) -> Result<()> {
+    for (i, statistics) in statistics.iter().enumerate() {
+        let Some(Statistics { mean, variance }) = statistics else { continue };
+        for (name, values) in [("mean", mean), ("variance", variance)] {
+            let tensor = Tensor::new(values.as_slice(), &Device::Cpu)?;
+            checkpoint.insert(format!("conv{i}.{name}"), &tensor);
+        }
+    }
+    Ok(())
+}
+
+/// What [`store_statistics`] added to a checkpoint read from `path`.
+pub(crate) fn load_statistics(
+    config: &DiscriminatorConfig,
+    checkpoint: &Checkpoint,
+    path: &Path,
+) -> Result<Vec<Option<Statistics>>> {
+    let mut statistics = vec![None];
+    for (i, layer) in config.layers.iter().enumerate().skip(1) {
+        let values = |name: &str| -> Result<Vec<f64>> {
+            let name = format!("conv{i}.{name}");
+            Ok(checkpoint.require(path, &name, &[layer.channels])?.to_vec1::<f64>()?)
+        };
+        statistics.push(Some(Statistics { mean: values("mean")?, variance: values("variance")? }));
+    }
+    Ok(statistics)
 }
 
 /// Refuses a store whose pictures are not the network's size.

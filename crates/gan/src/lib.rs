@@ -6,6 +6,7 @@
 //! [`sample`] draws pictures, and [`FeatureExtractor`] turns a discriminator into the paper's feature vector. The paper's
 //! figures are made of [`latent`] (walks and arithmetic on z), [`guided`] (what the discriminator's features see) and
 //! [`forget`] (drawing without an object); a [`classifier`] judges whether it is gone.
+//! [`supervised`] is the network that the paper compares its features with: the discriminator's architecture, trained with labels.
 //!
 //! ```
 //! use dcgan_gan::{Architecture, ArchitectureName, Discriminator, Generator, sample};
@@ -50,12 +51,14 @@ mod generator;
 #[cfg(test)]
 mod gpu_tests;
 pub mod guided;
+mod labelled;
 pub mod latent;
 #[cfg(test)]
 mod networks_tests;
 mod parameters;
 pub mod released;
 pub mod sample;
+pub mod supervised;
 pub mod train;
 mod z_file;
 

@@ -28,6 +28,8 @@ pub enum Purpose {
     Figures = 17,
     /// Which places and maps forgetting an object looks at; the counter is the sample.
     Forgetting = 18,
+    /// Hyper-parameters of a search; the counter is the trial.
+    Trials = 19,
 }
 
 /// The generator of draw number `counter` (below 2⁵⁶) for `purpose` under `seed`.

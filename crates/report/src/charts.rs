@@ -6,6 +6,7 @@ use serde::Deserialize;
 
 use super::axis::Axis;
 use super::data::{SearchData, TableData};
+use super::entry::Trials;
 use super::plot::{Plot, PlotPoint, Series, Style};
 
 /// Error against C.
@@ -31,6 +32,24 @@ pub fn search(found: &SearchData) -> Plot {
         y: Axis::linear("error (%)"),
         series: vec![Series { name: search.name.clone(), style: Style::Dots, points }],
         mark: Some((search.chosen, "chosen C".to_owned())),
+    }
+}
+
+/// Error against a parameter of a random search that `stage` made.
+pub fn trials(stage: &str, trials: &Trials) -> Plot {
+    let point = |[value, error]: &[f64; 2]| PlotPoint { x: *value, y: 100.0 * error, deviation: None };
+    let mut points: Vec<PlotPoint> = trials.points.iter().map(point).collect();
+    points.sort_by(|a, b| a.x.total_cmp(&b.x));
+    let Trials { parameter, chosen, is_log, .. } = trials;
+    Plot {
+        title: format!("{stage}: {parameter}"),
+        caption: format!(
+            "Each dot is a trial; all parameters differ between them. The dashed line is the trial that was chosen, {chosen}."
+        ),
+        x: if *is_log { Axis::log(parameter) } else { Axis::linear(parameter) },
+        y: Axis::linear("validation error (%)"),
+        series: vec![Series { name: "trials".to_owned(), style: Style::Points, points }],
+        mark: Some((*chosen, "chosen".to_owned())),
     }
 }
 

@@ -23,6 +23,9 @@ pub struct ReportData {
     pub curves: Vec<Curves>,
     /// Error against the number of labels, for each table whose rows have several.
     pub labels: Vec<Plot>,
+    /// Error against each parameter of a random search, for each stage that made one.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub trials: Vec<Plot>,
     /// Distances between codes, for each stage that measured them.
     pub distances: Vec<Plot>,
     /// Every departure from the paper, each once.

@@ -29,6 +29,22 @@ pub struct Entry {
     /// For each column the 95 % interval of the figure, where there is one.
     #[serde(default)]
     pub intervals: Vec<Option<[f64; 2]>>,
+    /// Trials of a random search, once for each parameter that they differ in.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub trials: Vec<Trials>,
+}
+
+/// Error of the trials of a random search against one of their parameters.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Trials {
+    /// The parameter.
+    pub parameter: String,
+    /// True where it is drawn on a logarithmic axis.
+    pub is_log: bool,
+    /// Its value in the trial that was chosen.
+    pub chosen: f64,
+    /// Its value and the validation error, a share in 0..=1, of each trial.
+    pub points: Vec<[f64; 2]>,
 }
 
 /// The test error with so many labels.

@@ -87,6 +87,7 @@ pub fn html(report: &ReportData) -> anyhow::Result<String> {
         trainings => Value::from(Serde(trainings)),
         searches => Value::from(Serde(drawn(&searches)?)),
         labels => Value::from(Serde(drawn(&report.labels)?)),
+        trials => Value::from(Serde(drawn(&report.trials)?)),
         distances => Value::from(Serde(drawn(&report.distances)?)),
         graph => graph(report),
         environments => &report.environments,

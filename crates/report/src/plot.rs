@@ -63,6 +63,8 @@ pub enum Style {
     Line,
     /// A line with a dot at each point.
     Dots,
+    /// Dots alone.
+    Points,
     /// Bars from 0, one wide.
     Bars,
 }
@@ -172,8 +174,10 @@ impl Plot {
             chart.draw_series(series.points.iter().map(bar))?;
             return Ok(());
         }
-        chart.draw_series(LineSeries::new(line(), colour.stroke_width(2 * SCALE)))?;
-        if series.style == Style::Dots {
+        if series.style != Style::Points {
+            chart.draw_series(LineSeries::new(line(), colour.stroke_width(2 * SCALE)))?;
+        }
+        if series.style != Style::Line {
             chart.draw_series(line().map(|point| Circle::new(point, 3 * SCALE, colour.filled())))?;
         }
         let bars = series.points.iter().filter_map(|point| {

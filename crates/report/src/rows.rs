@@ -1,8 +1,10 @@
 //! Rows as a report shows them: what was measured, and the means over a matrix's cells.
 
+use super::charts;
 use super::data::{Difference, Row, SearchData};
 use super::entry::{Cell, Entry};
 use super::means::{Mean, Measured, means};
+use super::plot::Plot;
 
 /// Stands where a row has no figure.
 pub(crate) const NO_FIGURE: &str = "–";
@@ -38,6 +40,7 @@ fn mean_result(mean: &Mean, results: &[Found]) -> Option<Found> {
         cells: mean.cells.clone(),
         by_labels: mean.by_labels.clone(),
         searches: Vec::new(),
+        trials: Vec::new(),
         ..first.entry.clone()
     };
     let mut differences: Vec<Difference> = Vec::new();
@@ -93,4 +96,10 @@ pub fn texts(entry: &Entry) -> Vec<String> {
 pub fn searches(result: &Found) -> Vec<SearchData> {
     let stage = result.row.stage.clone().unwrap_or_default();
     result.entry.searches.iter().map(|s| SearchData { stage: stage.clone(), search: s.clone() }).collect()
+}
+
+/// The plots of the random search behind a result.
+pub fn trials(result: &Found) -> Vec<Plot> {
+    let stage = result.row.stage.clone().unwrap_or_default();
+    result.entry.trials.iter().map(|trials| charts::trials(&stage, trials)).collect()
 }

@@ -68,10 +68,15 @@ fn shared_with<'a>(entries: &[&'a Entry], column: usize, paper: &'a PaperTable) 
 
 /// A published row; what its figures were measured with stands beside them where the heading says something else.
 fn paper_row(paper: &PaperTable, row: &PaperRow, n_decimals: &[usize], with: &[Option<&str>]) -> Row {
-    let cells: Vec<Cell> =
-        row.values.iter().map(|v| Cell { value: v.value, deviation: v.deviation }).collect();
-    let text = |(column, cell): (usize, &Cell)| {
-        let (papers, before) = (paper.columns[column].with, row.values[column].before);
+    let cells: Vec<Option<Cell>> = row
+        .values
+        .iter()
+        .map(|value| value.map(|value| Cell { value: value.value, deviation: value.deviation }))
+        .collect();
+    let text = |(column, cell): (usize, &Option<Cell>)| {
+        let Some(cell) = cell else { return NO_FIGURE.to_owned() };
+        let papers = paper.columns[column].with;
+        let before = row.values[column].map_or("", |value| value.before);
         let beside = if papers.is_empty() || with[column] == Some(papers) {
             String::new()
         } else {
@@ -83,7 +88,7 @@ fn paper_row(paper: &PaperTable, row: &PaperRow, n_decimals: &[usize], with: &[O
         method: row.method.to_owned(),
         stage: None,
         texts: cells.iter().enumerate().map(text).collect(),
-        cells: cells.into_iter().map(Some).collect(),
+        cells,
         note: row.note.to_owned(),
         facts: Vec::new(),
         differences: Vec::new(),
@@ -96,6 +101,6 @@ fn paper_row(paper: &PaperTable, row: &PaperRow, n_decimals: &[usize], with: &[O
 fn published_decimals(paper: &PaperTable) -> Vec<usize> {
     let of = |value: f64| value.to_string().split_once('.').map_or(0, |(_, decimals)| decimals.len());
     let column =
-        |idx: usize| paper.rows.iter().filter_map(|row| row.values.get(idx)).map(|v| of(v.value)).max();
+        |idx: usize| paper.rows.iter().filter_map(|row| *row.values.get(idx)?).map(|v| of(v.value)).max();
     (0..paper.columns.len()).map(|idx| column(idx).unwrap_or(0)).collect()
 }

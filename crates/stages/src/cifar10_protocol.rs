@@ -172,6 +172,7 @@ fn entry(result: &Cifar10Result, method: String, max_units: Option<usize>) -> En
         data: String::new(),
         with: Vec::new(),
         intervals: Vec::new(),
+        trials: Vec::new(),
     }
 }
 

@@ -277,6 +277,7 @@ impl DedupEval {
             by_labels: Vec::new(),
             data: format!("{source}, {} pictures", grouped(summary.n_images as usize)),
             with: Vec::new(),
+            trials: Vec::new(),
             intervals: vec![None, None, rate.map(|rate| [100.0 * rate.low, 100.0 * rate.high])],
         }
     }

@@ -168,6 +168,7 @@ impl Stage for FitSvm {
             data: String::new(),
             with: Vec::new(),
             intervals: Vec::new(),
+            trials: Vec::new(),
         };
         ctx.write_json(Entry::FILE, &entry)?;
         let metrics = json!({"accuracy": accuracy, "largest_gap": gap, "n_features": n_columns});

@@ -13,7 +13,7 @@ use dcgan_report::departures::{Said, departures};
 use dcgan_report::entry::Entry;
 use dcgan_report::figure::Figure;
 use dcgan_report::plot::Plot;
-use dcgan_report::rows::{Found, add_means, searches, texts};
+use dcgan_report::rows::{Found, add_means, searches, texts, trials};
 use dcgan_report::tables::tables;
 
 /// The folders of the stages that a report shows, by what it takes from each.
@@ -58,6 +58,7 @@ pub(crate) fn gather(title: &str, shown: &Shown) -> anyhow::Result<ReportData> {
         pictures,
         curves: records.iter().filter_map(|(folder, record)| curves(folder, &record.id)).collect(),
         labels: tables.iter().filter_map(charts::labels).collect(),
+        trials: found.iter().flat_map(trials).collect(),
         distances: distances(&records),
         departures: departures(&said(&records, |record| &record.differences), &tables),
         not_checked: departures(&said(&records, |record| &record.not_checked), &[]),
@@ -98,8 +99,11 @@ fn said<'a>(records: &'a [(PathBuf, Record)], phrases: fn(&Record) -> &Vec<Strin
 fn result(folder: &Path) -> anyhow::Result<Found> {
     let path = folder.join(Entry::FILE);
     let bytes = fs_err::read(&path)?;
-    let entry: Entry = serde_json::from_slice(&bytes)
+    let mut entry: Entry = serde_json::from_slice(&bytes)
         .with_context(|| format!("{}: expected a stage's result", path.display()))?;
+    // A stage need not know of a column that others have a figure for.
+    let n_columns = entry.table.paper().map_or(0, |paper| paper.columns.len());
+    entry.cells.resize(n_columns.max(entry.cells.len()), None);
     let records = upstream(&[folder.to_owned()])?;
     let last = records.last().map(|(_, record)| record);
     let mut facts = entry.facts.clone();

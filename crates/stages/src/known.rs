@@ -172,3 +172,20 @@ pub(crate) fn more_than_there_are(key: &str, n: u64, images: Known, what: &str) 
     let message = format!("expected at most the number of {what}, {at_most}, found {n}");
     Some(ConfigProblem { key: key.to_owned(), message })
 }
+
+/// Says what is wrong where holding out `n_validation` pictures leaves too few to draw `n_per_class` of each class from.
+pub(crate) fn too_few_left(
+    key: &str,
+    n_validation: usize,
+    n_per_class: usize,
+    train: Known,
+) -> Vec<ConfigProblem> {
+    let Some(n_rows) = train.at_most else { return Vec::new() };
+    // At least two classes are drawn from.
+    let is_fit = n_validation as u64 + 2 * n_per_class as u64 <= n_rows;
+    let message = format!(
+        "expected fewer than the training pictures, {n_rows}, less those of each class to train on, found {n_validation}"
+    );
+    let wrong = || ConfigProblem { key: key.to_owned(), message };
+    (!is_fit).then(wrong).into_iter().collect()
+}

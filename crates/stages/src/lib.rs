@@ -54,6 +54,7 @@ mod remove_duplicates;
 mod report;
 mod sample;
 mod seen;
+mod supervised_search;
 mod svhn_protocol;
 mod synthesize;
 mod train_autoencoder;
@@ -97,6 +98,7 @@ pub static KINDS: Registry = Registry {
         &svhn_protocol::KIND,
         &nearest_neighbours::KIND,
         &cifar10_protocol::KIND,
+        &supervised_search::KIND,
         &report::KIND,
     ],
     facts: known::facts_of_folder,

@@ -154,6 +154,8 @@ pub(crate) const FACES: &str = "faces of photos";
 pub(crate) const SVHN: &str = "SVHN";
 /// The name of MNIST as [`data_name`] gives it.
 pub(crate) const MNIST: &str = "MNIST";
+/// The name of CIFAR-10 as [`data_name`] gives it.
+pub(crate) const CIFAR10: &str = "CIFAR-10";
 /// The name of ImageNet-1k as [`data_name`] gives it.
 pub(crate) const IMAGENET: &str = "ImageNet-1k";
 

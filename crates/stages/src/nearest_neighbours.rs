@@ -158,5 +158,6 @@ fn entry(result: &NeighboursResult, method: &str) -> Entry {
         data: String::new(),
         with,
         intervals: Vec::new(),
+        trials: Vec::new(),
     }
 }

@@ -16,7 +16,7 @@ use crate::{REPORT, artifact};
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct ReportStage {
-    /// Stages with results: svhn_protocol, cifar10_protocol, fit_svm.
+    /// Stages with results: svhn_protocol, cifar10_protocol, supervised_search, fit_svm.
     #[serde(default)]
     results: Vec<Input>,
     /// Stages with sample grids.
@@ -46,11 +46,11 @@ fn title() -> String {
 /// The kind.
 pub(crate) static KIND: Kind = Kind {
     name: REPORT,
-    version: 4,
+    version: 5,
     summary: "put results beside the paper's tables, as Markdown, JSON and one HTML page",
     details: "Writes report.md, report.json and report.html (one file, no network needed). Each result stands \
               beneath the rows of the paper's table; what was different from the paper the stages before it say \
-              themselves. Plots show the training curves, the searches for C, the error by the number of labels and the \
+              themselves. Plots show the training curves, the searches for C, the trials of a random search, the error by the number of labels and the \
               distances of codes, of all stages before; pictures are sample grids and figures. The graph, times, memory, \
               seeds and machines of the stages end it.",
     example: &["results=[\"runs/svhn-released/table-2\"]", "samples=[\"runs/svhn-released/samples\"]"],

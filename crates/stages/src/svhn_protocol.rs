@@ -7,14 +7,15 @@ use dcgan_engine::kind::{ConfigType, Kind, Traits};
 use dcgan_engine::paper::{Stated, grouped, no_bearing, says};
 use dcgan_engine::record::Record;
 use dcgan_engine::stage::{Artifact, ConfigProblem, FactsOf, Input, InputRef, Outcome, Stage};
-use dcgan_eval::{FeatureSet, SvhnProtocol, SvhnResult, svhn_protocol};
+use dcgan_eval::statistics::INTERVAL_DEVIATIONS;
+use dcgan_eval::{FeatureSet, SearchPoint, SvhnProtocol, SvhnResult, svhn_protocol};
 use dcgan_report::entry::{ByLabels, Cell, Entry, Search, Table};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use crate::artifact;
-use crate::known::known;
+use crate::known::{known, too_few_left};
 use crate::lineage::{SVHN, check_same_making, data_of_features, of_features};
 use crate::seen::Seen;
 
@@ -37,7 +38,7 @@ pub(crate) struct SvhnStage {
 /// The kind.
 pub(crate) static KIND: Kind = Kind {
     name: "svhn_protocol",
-    version: 5,
+    version: 6,
     summary: "measure features on SVHN with 1000 labels (Table 2): L2-SVM, mean test error ± 1.96·std",
     details: "Chooses C on validation rows held out of the training set, then trains on fresh draws of a few labels \
               a class and measures them on the test set (section 5.2). Writes result.json (the row for the report), \
@@ -76,17 +77,8 @@ impl Stage for SvhnStage {
     }
 
     fn misfits(&self, of: &FactsOf<'_>) -> Vec<ConfigProblem> {
-        let train = known(of, &self.train);
-        let Some(n_rows) = train.at_most else { return Vec::new() };
-        let n_validation = self.protocol.n_validation as u64;
-        // At least two classes are drawn from.
-        let n_labels = 2 * self.protocol.n_per_class as u64;
-        let is_fit = n_validation + n_labels <= n_rows;
-        let message = format!(
-            "expected fewer than the training pictures, {n_rows}, less those of each class to train on, found {n_validation}"
-        );
-        let wrong = || ConfigProblem { key: "protocol.n_validation".to_owned(), message };
-        (!is_fit).then(wrong).into_iter().collect()
+        let SvhnProtocol { n_validation, n_per_class, .. } = self.protocol;
+        too_few_left("protocol.n_validation", n_validation, n_per_class, known(of, &self.train))
     }
 
     fn problems(&self) -> Vec<ConfigProblem> {
@@ -166,12 +158,18 @@ impl SvhnStage {
 
 fn entry(result: &SvhnResult, method: String) -> Entry {
     let draws = result.errors.len();
+    let chosen = result.search.iter().find(|point| point.c == result.c);
+    let spread = |point: &SearchPoint| (point.errors.len() > 1).then_some(INTERVAL_DEVIATIONS * point.std);
+    let validation = |point: &SearchPoint| Cell::percent(point.mean_error, spread(point));
     Entry {
         table: Table::Table2,
         method,
-        cells: vec![Some(Cell::percent(result.mean_error, Some(result.deviation)))],
+        cells: vec![Some(Cell::percent(result.mean_error, Some(result.deviation))), chosen.map(validation)],
         facts: vec![
-            format!("mean over {draws} draws of {} labels, ± 1.96·std", result.n_labels),
+            format!(
+                "test error: mean over {draws} draws of {} labels, validation error: over the {} draws that chose C, ± 1.96·std",
+                result.n_labels, result.protocol.n_search_draws
+            ),
             format!("C = {}{}", result.c, if result.c_at_edge { " (at the edge of the grid)" } else { "" }),
             format!("{} features", result.n_features),
             format!("{} validation rows, {} test rows", result.n_validation, result.n_test),
@@ -183,7 +181,8 @@ fn entry(result: &SvhnResult, method: String) -> Entry {
             deviation: Some(result.deviation),
         }],
         data: String::new(),
-        with: vec![format!("{} labels", grouped(result.n_labels))],
+        with: vec![format!("{} labels", grouped(result.n_labels)); 2],
         intervals: Vec::new(),
+        trials: Vec::new(),
     }
 }

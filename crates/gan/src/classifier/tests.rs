@@ -8,14 +8,19 @@ use super::*;
 #[test]
 fn the_gradient_agrees_with_pytorch() {
     let logits = Tensor::new(&[[-2f32], [0.5], [3.0], [0.0]], &Device::Cpu).unwrap();
-    let gradient = logit_gradient(&logits, &[false, true, true, false], 0).unwrap();
+    let targets = [true, true, false, true, false, true];
+    let logits_of = |values, rows, step| Logits { rows, values, step };
+    let gradient = logit_gradient(&logits_of(&logits, &[4, 1, 3, 2], 0), &targets).unwrap();
     assert_eq!(gradient.dims(), [4, 1]);
     let gradient = gradient.flatten_all().unwrap().to_vec1::<f32>().unwrap();
     for (ours, expected) in gradient.iter().zip([0.0298007, -0.0943852, -0.0118565, 0.125]) {
         assert!((ours - expected).abs() < 1e-6, "{gradient:?}");
     }
     let large = Tensor::new(&[[f32::NAN]], &Device::Cpu).unwrap();
-    assert!(matches!(logit_gradient(&large, &[true], 7), Err(GanError::Diverged { step: 7, .. })));
+    assert!(matches!(
+        logit_gradient(&logits_of(&large, &[0], 7), &targets),
+        Err(GanError::Diverged { step: 7, .. })
+    ));
 }
 
 /// A store of 32×32 pictures, each grey but for a bright square where `shows` says so; labels 3 and 1.
