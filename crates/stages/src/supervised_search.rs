@@ -118,7 +118,7 @@ const PAPER: [Stated; 18] = [
     says("draws.n_per_class", "100", "section 5.2"),
     no_bearing("draws.draw"),
     no_bearing("draws.seed"),
-    by_stage("search.architecture"),
+    by_stage("search.architecture*"),
     says("search.width", "1", "released code"),
     says("search.n_trials", "64", "section 5.2"),
     unstated("search.learning_rate"),
