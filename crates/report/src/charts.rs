@@ -137,3 +137,25 @@ pub fn distances(id: &str, counts: &Distances) -> Option<Plot> {
         mark: Some((f64::from(counts.radius), "radius".to_owned())),
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn trials_are_dots_by_their_parameter() {
+        let points = vec![[1e-2, 0.5], [1e-4, 0.25], [1e-3, 0.125]];
+        let trials = Trials { parameter: "learning rate".to_owned(), is_log: true, chosen: 1e-3, points };
+        let plot = super::trials("search", &trials);
+        let points: Vec<(f64, f64)> = plot.series[0].points.iter().map(|point| (point.x, point.y)).collect();
+        assert_eq!(points, [(1e-4, 25.0), (1e-3, 12.5), (1e-2, 50.0)]);
+        let svg = plot.svg().unwrap();
+        assert_eq!(svg.matches("<circle").count(), 3);
+        // No line joins them: a dashed one marks the chosen trial, others are the axes'.
+        let mut joined = plot.clone();
+        joined.series[0].style = Style::Dots;
+        let n_lines = |svg: &str| svg.matches("<polyline").count();
+        assert_eq!(n_lines(&joined.svg().unwrap()), n_lines(&svg) + 1);
+        assert!(svg.contains("learning rate") && svg.contains("chosen: 0.001."), "{svg}");
+    }
+}

@@ -104,3 +104,22 @@ fn published_decimals(paper: &PaperTable) -> Vec<usize> {
         |idx: usize| paper.rows.iter().filter_map(|row| *row.values.get(idx)?).map(|v| of(v.value)).max();
     (0..paper.columns.len()).map(|idx| column(idx).unwrap_or(0)).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The paper's supervised network has a validation error, the others test errors.
+    #[test]
+    fn validation_and_test_errors_stand_apart() {
+        let table = table(Table::Table2, &[]);
+        let texts = |method: &str| {
+            let row = table.rows.iter().find(|row| row.method == method);
+            row.map(|row| row.texts.clone()).unwrap_or_default()
+        };
+        assert_eq!(texts("Supervised CNN with the same architecture"), [NO_FIGURE, "28.87"]);
+        assert_eq!(texts("DCGAN (ours) + L2-SVM"), ["22.48", NO_FIGURE]);
+        assert_eq!(texts("DCGAN (ours) + L2-SVM, as cited later"), ["22.18 ± 1.13", NO_FIGURE]);
+        assert_eq!(table.columns, ["test error, 1,000 labels (%)", "validation error, 1,000 labels (%)"]);
+    }
+}
