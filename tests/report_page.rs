@@ -62,6 +62,13 @@ n_folds = 2
 n_per_class = 4
 n_draws = 3
 [[stage]]
+id = "supervised"
+[stage.supervised_search]
+train = "train-images"
+test = "test-images"
+draws = { n_validation = 40, n_per_class = 3 }
+search = { architecture = "svhn32", width = 0.05, n_trials = 3, epochs = 2, batch_sizes = [4, 8] }
+[[stage]]
 id = "rooms"
 [stage.synthesize.rooms]
 n_scenes = 30
@@ -97,7 +104,7 @@ evaluation.n_changed = 5
 id = "report"
 [stage.report]
 title = "Shapes & <rooms>"
-results = ["table-1"]
+results = ["table-1", "supervised"]
 samples = ["samples"]
 figures = ["judged"]
 "#;
@@ -127,9 +134,14 @@ fn the_page_is_whole_and_well_formed() {
     check_that_it_can_be_read_without_eyes(&page);
 
     let headings: Vec<String> = all(&page, "h1, h2").iter().map(text).collect();
-    let sections =
-        ["Table 1", "Error against the number of labels", "How this differs from the paper", "Pictures"];
-    let more = ["Training", "Choice of C", "Near-duplicates", "Stages", "Environment"];
+    let sections = [
+        "Table 1",
+        "Table 2",
+        "Error against the number of labels",
+        "How this differs from the paper",
+        "Pictures",
+    ];
+    let more = ["Training", "Choice of C", "Random search", "Near-duplicates", "Stages", "Environment"];
     assert_eq!(headings, [&["Shapes & <rooms>"][..], &sections, &more].concat());
     assert_eq!(all(&page, "img").len(), 3, "samples, groups, pairs");
     let plots: Vec<String> = all(&page, ".plot figcaption strong").iter().map(text).collect();
@@ -140,9 +152,12 @@ fn the_page_is_whole_and_well_formed() {
     }
     assert!(plots.iter().any(|plot| plot.starts_with("judged: how many bits")), "{plots:?}");
     assert_eq!(plots.iter().filter(|plot| plot.contains("cross-validation error")).count(), 2, "{plots:?}");
-    assert_eq!(all(&page, ".graph .node").len(), 13);
+    for parameter in ["learning rate", "beta1", "l2", "dropout"] {
+        assert!(plots.contains(&format!("supervised: {parameter}")), "{parameter} in {plots:?}");
+    }
+    assert_eq!(all(&page, ".graph .node").len(), 14);
     let stages = all(&page, "#stages ~ div.scroll tbody tr");
-    assert_eq!(stages.len(), 13);
+    assert_eq!(stages.len(), 14);
     assert!(text(&stages[0]).contains("shapes"));
     #[cfg(target_os = "linux")]
     assert!(stages.iter().all(|stage| text(stage).contains(" MiB")), "memory of every stage");
@@ -159,7 +174,7 @@ fn the_page_is_whole_and_well_formed() {
     assert_eq!(departures.iter().collect::<BTreeSet<_>>().len(), departures.len(), "{departures:?}");
     assert!(
         departures[0]
-            .starts_with("synthetic pictures, not the paper's data (shapes, rooms; bears on raw pixels")
+            .starts_with("synthetic pictures, not the paper's data (shapes, rooms; bears on every row")
     );
 }
 
@@ -226,8 +241,8 @@ fn a_browser_shows_all_of_it_and_asks_for_nothing() {
             seen.found
         );
         assert_eq!(seen.found["overflow"], 0, "the page itself does not scroll sideways");
-        assert_eq!((&seen.found["images"], &seen.found["graph"]), (&3.into(), &13.into()), "{}", seen.found);
-        assert_eq!(seen.found["tables"], 4, "{}", seen.found);
+        assert_eq!((&seen.found["images"], &seen.found["graph"]), (&3.into(), &14.into()), "{}", seen.found);
+        assert_eq!(seen.found["tables"], 5, "{}", seen.found);
         assert!(seen.found["plots"].as_u64().unwrap() >= 9, "{}", seen.found);
     }
     // What is looked for is found where it is.
