@@ -272,3 +272,22 @@ fn k_means_that_was_killed_goes_on_with_the_same_bits() {
         }
     }
 }
+
+#[test]
+fn rates_are_measured_beside_a_matrix_product() {
+    let place = Place::new(PICTURES);
+    for arguments in [
+        ["bench", "kmeans", "--maps", "50", "--batch", "4", "--steps", "2", "--json"],
+        ["bench", "knn", "--rows", "300", "--columns", "40", "--steps", "2", "--json"],
+    ] {
+        let result: Value = serde_json::from_str(&place.stdout(&arguments)).unwrap();
+        assert!(
+            result["per_s"].as_f64().unwrap() > 0.0 && result["gemm_gflops"].as_f64().unwrap() > 0.0,
+            "{result}"
+        );
+        assert_eq!(result["pass_gflops"].is_null(), arguments[1] == "knn");
+    }
+    let told = place.stdout(&["bench", "knn", "--rows", "300", "--columns", "40", "--steps", "1"]);
+    assert!(told.contains("the nearest of 300 training rows to 2000 test rows of 40 numbers"), "{told}");
+    assert!(told.contains("% of a matrix product's"), "{told}");
+}

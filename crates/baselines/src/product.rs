@@ -6,6 +6,7 @@
 //! threads.
 
 use pulp::Simd;
+use rayon::prelude::*;
 
 /// Rows of a block.
 pub(crate) const BLOCK: usize = 12;
@@ -90,20 +91,43 @@ impl Blocks {
 
     /// Packs rows which lie one after another in place of those that are there.
     pub(crate) fn fill(&mut self, rows: &[f32]) {
+        self.make_room(rows);
+        let blocks = self.values.chunks_exact_mut(self.n_columns);
+        blocks.zip(rows.chunks(BLOCK * self.n_columns)).for_each(|(block, rows)| pack(block, rows));
+    }
+
+    /// [`Self::fill`] on all threads, for many rows.
+    pub(crate) fn fill_on_all_threads(&mut self, rows: &[f32]) {
+        self.make_room(rows);
+        let blocks = self.values.par_chunks_exact_mut(self.n_columns);
+        blocks.zip(rows.par_chunks(BLOCK * self.n_columns)).for_each(|(block, rows)| pack(block, rows));
+    }
+
+    fn make_room(&mut self, rows: &[f32]) {
         self.n_rows = rows.len() / self.n_columns;
         self.values.clear();
         self.values.resize(self.n_rows.div_ceil(BLOCK) * self.n_columns, [0.0; BLOCK]);
-        let blocks = self.values.chunks_exact_mut(self.n_columns);
-        for (block, rows) in blocks.zip(rows.chunks(BLOCK * self.n_columns)) {
-            for (lane, row) in rows.chunks_exact(self.n_columns).enumerate() {
-                block.iter_mut().zip(row).for_each(|(to, value)| to[lane] = *value);
-            }
-        }
     }
 
     /// Groups of 12 rows.
     pub(crate) fn iter(&self) -> impl ExactSizeIterator<Item = &[[f32; BLOCK]]> {
         self.values.chunks_exact(self.n_columns)
+    }
+}
+
+/// Packs at most 12 rows of as many numbers as `block` has.
+fn pack(block: &mut [[f32; BLOCK]], rows: &[f32]) {
+    let n_columns = block.len();
+    let mut each: [&[f32]; BLOCK] = [&[]; BLOCK];
+    each.iter_mut().zip(rows.chunks_exact(n_columns)).for_each(|(each, row)| *each = row);
+    if rows.len() == BLOCK * n_columns {
+        for (column, to) in block.iter_mut().enumerate() {
+            *to = each.map(|row| row[column]);
+        }
+        return;
+    }
+    for (lane, row) in each.iter().enumerate() {
+        block.iter_mut().zip(*row).for_each(|(to, value)| to[lane] = *value);
     }
 }
 

@@ -93,7 +93,8 @@ pub(crate) enum Verb {
     Stage(StageArgs),
     /// Measure how fast this machine is
     #[command(after_help = "Examples:\n  dcgan bench train --arch svhn32 --batch 64\n  \
-        dcgan bench features --arch imagenet32 --json")]
+        dcgan bench features --arch imagenet32 --json\n  dcgan bench kmeans --maps 1600 --batch 32\n  \
+        dcgan bench knn --rows 5000 --columns 3072")]
     Bench(BenchArgs),
     /// Print the JSON Schema of manifests, by which editors complete and check them
     #[command(after_help = SCHEMA_EXAMPLES)]
@@ -363,6 +364,15 @@ pub(crate) struct BenchArgs {
     /// Pictures in a batch [default: as the architecture is trained]
     #[arg(long, value_parser = clap::value_parser!(u32).range(2..))]
     pub(crate) batch: Option<u32>,
+    /// Centroids of `kmeans`
+    #[arg(long, default_value_t = 4800, value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) maps: u32,
+    /// Training rows of `knn`
+    #[arg(long, default_value_t = 20_000, value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) rows: u32,
+    /// Numbers in a row of `knn`
+    #[arg(long, default_value_t = 784, value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) columns: u32,
     /// Batches measured, after two that are not
     #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) steps: u32,
@@ -379,4 +389,8 @@ pub(crate) enum BenchKind {
     Features,
     /// Minibatches of training, both networks
     Train,
+    /// Features of pictures by K-means, and its passes
+    Kmeans,
+    /// The nearest neighbours of 2,000 test rows
+    Knn,
 }

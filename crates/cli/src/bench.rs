@@ -2,16 +2,24 @@
 
 use dcgan_engine::progress::Progress;
 use dcgan_stages::bench::{self, BenchOptions, BenchResult};
+use dcgan_stages::bench_baselines::{Baseline, BaselineResult, bench_baseline};
 
 use crate::args::{BenchArgs, BenchKind};
 use crate::verbs::{Usage, print, print_json};
 
 pub(crate) fn bench(args: &BenchArgs, progress: &Progress) -> anyhow::Result<()> {
+    let (maps, rows, columns) = (args.maps as usize, args.rows as usize, args.columns as usize);
+    let pictures = args.batch.unwrap_or(64) as usize;
+    match args.kind {
+        BenchKind::Kmeans => return baseline(args, Baseline::Kmeans { maps, pictures }, progress),
+        BenchKind::Knn => return baseline(args, Baseline::Knn { rows, columns }, progress),
+        BenchKind::Features | BenchKind::Train => (),
+    }
     let architecture =
         bench::architecture(&args.arch).map_err(|message| Usage(format!("--arch: {message}")))?;
     let kind = match args.kind {
-        BenchKind::Features => bench::BenchKind::Features,
         BenchKind::Train => bench::BenchKind::Train,
+        _ => bench::BenchKind::Features,
     };
     let options = BenchOptions {
         kind,
@@ -23,6 +31,25 @@ pub(crate) fn bench(args: &BenchArgs, progress: &Progress) -> anyhow::Result<()>
     };
     let result = bench::bench(&options, progress)?;
     if args.json { print_json(&result) } else { print(&text(&result)) }
+}
+
+fn baseline(args: &BenchArgs, baseline: Baseline, progress: &Progress) -> anyhow::Result<()> {
+    let result = bench_baseline(baseline, args.steps as usize, progress)?;
+    if args.json { print_json(&result) } else { print(&text_of_baseline(&result)) }
+}
+
+fn text_of_baseline(result: &BaselineResult) -> String {
+    let BaselineResult { what, seconds, per_s, unit, gflops, gemm_gflops, .. } = result;
+    let share = 100.0 * result.share_of_gemm;
+    let pass = result.pass_gflops.map(|pass| format!("a pass: {pass:.0} GFLOP/s\n")).unwrap_or_default();
+    let memory =
+        result.peak_memory_mib.map(|m| format!("most memory held: {m:.0} MiB\n")).unwrap_or_default();
+    format!(
+        "{what}, medians of several, {}\n{:.1} ms, {per_s:.1} {unit}/s\n{pass}{gflops:.0} GFLOP/s, {share:.0} % of a matrix \
+         product's {gemm_gflops:.0}\n{memory}",
+        result.environment.line(),
+        1e3 * seconds,
+    )
 }
 
 fn text(result: &BenchResult) -> String {

@@ -198,7 +198,7 @@ fn seconds_of_features(
 }
 
 /// Median of the seconds of `n` steps, after some that warm up.
-fn measure(
+pub(crate) fn measure(
     n: usize,
     progress: &Progress,
     step: &mut dyn FnMut() -> anyhow::Result<()>,
@@ -219,7 +219,7 @@ fn measure(
     Ok(median(&seconds[WARM_UP..]))
 }
 
-fn gemm_gflops(device: &Device, progress: &Progress) -> anyhow::Result<f64> {
+pub(crate) fn gemm_gflops(device: &Device, progress: &Progress) -> anyhow::Result<f64> {
     let values: Vec<f32> = (0..PRODUCT * PRODUCT).map(|i| (i % 17) as f32).collect();
     let matrix = Tensor::from_vec(values, (PRODUCT, PRODUCT), device)?;
     let seconds = measure(5, progress, &mut || {
@@ -229,13 +229,13 @@ fn gemm_gflops(device: &Device, progress: &Progress) -> anyhow::Result<f64> {
     Ok(2e-9 * (PRODUCT * PRODUCT * PRODUCT) as f64 / seconds)
 }
 
-fn median(values: &[f64]) -> f64 {
+pub(crate) fn median(values: &[f64]) -> f64 {
     let mut sorted = values.to_vec();
     sorted.sort_unstable_by(f64::total_cmp);
     sorted.get(sorted.len() / 2).copied().unwrap_or(f64::NAN)
 }
 
-fn write_noise(
+pub(crate) fn write_noise(
     folder: &std::path::Path,
     n: usize,
     [channels, height, width]: [usize; 3],
@@ -243,15 +243,16 @@ fn write_noise(
     let mut writer = StoreWriter::create(folder)?;
     let mut state = 1_u32;
     for image_idx in 0..n {
-        let mut pixel = || {
-            // Numerical Recipes' linear congruential generator: any noise will do.
-            state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-            (state >> 24) as u8
-        };
-        let pixels = (0..channels * height * width).map(|_| pixel()).collect();
+        let pixels = (0..channels * height * width).map(|_| noise(&mut state)).collect();
         let picture = Picture { channels, height, width, pixels };
         writer.append(&image_idx.to_string(), None, "noise", &picture)?;
     }
     writer.finish(StoreDescription::default())?;
     Ok(())
+}
+
+/// Numerical Recipes' linear congruential generator: any noise will do.
+pub(crate) fn noise(state: &mut u32) -> u8 {
+    *state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+    (*state >> 24) as u8
 }

@@ -22,6 +22,7 @@
 //! ```
 
 pub mod bench;
+pub mod bench_baselines;
 pub mod device;
 pub mod graph;
 pub mod init;

@@ -123,7 +123,7 @@ impl<'a> NearestNeighbours<'a> {
     }
 
     fn add_tile(&mut self, rows: &[f32], labels: &[u32]) {
-        self.blocks.fill(rows);
+        self.blocks.fill_on_all_threads(rows);
         let n_columns = self.n_columns;
         let norms: Vec<f64> = rows.par_chunks_exact(n_columns).map(|row| dot(row, row).sqrt()).collect();
         // A score is the first plus the second times a·b.
@@ -212,15 +212,12 @@ fn check_rows(side: &'static str, rows: &[f32], n_columns: usize, first: u64) ->
             (format!("whole rows of {n_columns} numbers"), format!("{} numbers", rows.len()));
         return Err(BaselinesError::Rows { side, expected, found });
     }
-    match rows.iter().position(|value| !value.is_finite()) {
-        Some(at) => Err(BaselinesError::NotFinite {
-            side,
-            row: first + (at / n_columns) as u64,
-            column: at % n_columns,
-            found: rows[at],
-        }),
-        None => Ok(()),
-    }
+    // To the end of each row, so that it goes on in vectors.
+    let is_bad = |row: &[f32]| !row.iter().fold(true, |all, value| all & value.is_finite());
+    let Some(row) = rows.par_chunks(n_columns).position_first(is_bad) else { return Ok(()) };
+    let values = &rows[row * n_columns..][..n_columns];
+    let column = values.iter().position(|value| !value.is_finite()).unwrap_or(0);
+    Err(BaselinesError::NotFinite { side, row: first + row as u64, column, found: values[column] })
 }
 
 /// The test rows.
