@@ -78,6 +78,14 @@ pub enum GanError {
     /// A table could not be written.
     #[error(transparent)]
     Files(#[from] dcgan_files::FilesError),
+    /// A file's network is not the one that a training begins with.
+    #[error("{path}: not the network of this training: {unlike}")]
+    OtherNetwork {
+        /// The file.
+        path: PathBuf,
+        /// In what: tensor by tensor, expected and found.
+        unlike: String,
+    },
     /// A checkpoint is of a training with other settings.
     #[error(
         "{path}: `{key}` is {found} there, not {expected}; a training goes on only under its own settings"

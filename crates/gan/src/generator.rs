@@ -130,8 +130,21 @@ impl Generator {
     /// # Errors
     /// Where the shapes do not fit, or labels are missing or of no use.
     pub fn draw(&self, z: &Tensor, labels: Option<&Tensor>) -> Result<Tensor> {
+        self.draw_with(z, labels, None)
+    }
+
+    /// [`Self::draw`], by given statistics, an entry a layer, where there are.
+    pub(crate) fn draw_with(
+        &self,
+        z: &Tensor,
+        labels: Option<&Tensor>,
+        given: Option<&[Option<Statistics>]>,
+    ) -> Result<Tensor> {
         check_labels(NETWORK, self.config.classes, labels)?;
-        self.layers.iter().try_fold(z.clone(), |x, layer| Ok(layer.output_joined(&x, labels, None)?))
+        let mut layers = self.layers.iter().enumerate();
+        layers.try_fold(z.clone(), |x, (i, layer)| {
+            Ok(layer.output_joined(&x, labels, given.and_then(|given| given.get(i)?.as_ref()))?)
+        })
     }
 
     /// Passes `x` through some of the layers (0 is the first linear one), and says which statistics their batch norms used: the

@@ -46,6 +46,7 @@ mod discriminator;
 mod error;
 mod features;
 pub mod forget;
+mod generated;
 mod generator;
 #[cfg(feature = "cuda")]
 #[cfg(test)]
@@ -69,6 +70,7 @@ pub use architecture::{
 pub use discriminator::Discriminator;
 pub use error::{GanError, Result};
 pub use features::FeatureExtractor;
+pub use generated::{LabelledBatch, LabelledDraws};
 pub use generator::Generator;
 pub use sample::{BatchStatistics, Sampler};
 pub use z_file::{read_z, write_z};

@@ -130,6 +130,11 @@ impl<'a> Sampler<'a> {
         self.generator
     }
 
+    /// The inferred statistics, where it draws by them.
+    pub(crate) fn given_statistics(self) -> Option<Vec<Option<Statistics>>> {
+        self.given
+    }
+
     /// The same for a conditional generator, whose pictures all get this label where no others are given with the z.
     ///
     /// # Errors

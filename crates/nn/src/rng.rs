@@ -30,6 +30,10 @@ pub enum Purpose {
     Forgetting = 18,
     /// Hyper-parameters of a search; the counter is the trial.
     Trials = 19,
+    /// z of labelled pictures that classifiers learn from; the counter is the batch.
+    LabelledZ = 20,
+    /// Their labels; the counter is the batch.
+    Labels = 21,
 }
 
 /// The generator of draw number `counter` (below 2⁵⁶) for `purpose` under `seed`.

@@ -1,7 +1,7 @@
 //! What an evaluating stage hands to the report.
 
 use dcgan_eval::SearchPoint;
-use dcgan_eval::paper::{DUPLICATES, PaperTable, TABLE_1, TABLE_2};
+use dcgan_eval::paper::{DUPLICATES, PaperTable, TABLE_1, TABLE_2, TABLE_3};
 use serde::{Deserialize, Serialize};
 
 /// A row for one of the paper's tables, as `result.json` holds it.
@@ -71,6 +71,8 @@ pub enum Table {
     Table1,
     /// Table 2, SVHN.
     Table2,
+    /// Table 3, MNIST.
+    Table3,
     /// Near-duplicates, section 4.1.1.
     Duplicates,
     /// No table of the paper's: accuracy.
@@ -129,6 +131,7 @@ impl Table {
         match self {
             Self::Table1 => Some(&TABLE_1),
             Self::Table2 => Some(&TABLE_2),
+            Self::Table3 => Some(&TABLE_3),
             Self::Duplicates => Some(&DUPLICATES),
             Self::Other => None,
         }

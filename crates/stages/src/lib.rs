@@ -48,6 +48,7 @@ mod import_weights;
 mod kmeans_features;
 mod known;
 mod lineage;
+mod mnist_protocol;
 mod nearest_neighbours;
 pub mod pages;
 mod published;
@@ -100,6 +101,7 @@ pub static KINDS: Registry = Registry {
         &nearest_neighbours::KIND,
         &cifar10_protocol::KIND,
         &supervised_search::KIND,
+        &mnist_protocol::KIND,
         &report::KIND,
     ],
     facts: known::facts_of_folder,

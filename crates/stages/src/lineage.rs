@@ -209,6 +209,14 @@ impl Lineage {
         }
     }
 
+    /// Compares the generator with the one that the paper measured.
+    pub(crate) fn trained(&self, architecture: &str, data: &str) -> Comparison {
+        match self.architecture {
+            Some(_) => self.network("generator", architecture, data, false),
+            None => Comparison::not_checked("nothing tells how the generator was trained"),
+        }
+    }
+
     fn network(&self, what: &str, architecture: &str, data: &str, is_untrained: bool) -> Comparison {
         let mut comparison = Comparison::of_settings();
         let ours = self.architecture.as_deref().unwrap_or_default();

@@ -8,7 +8,7 @@ use dcgan_engine::kind::{ConfigType, Kind, Traits};
 use dcgan_engine::paper::{Comparison, Count, Stated, UNSTATED, depends, grouped, no_bearing, says};
 use dcgan_engine::stage::{Artifact, ConfigProblem, Facts, FactsOf, Input, InputRef, Outcome, Stage};
 use dcgan_gan::ArchitectureName;
-use dcgan_gan::train::{Event, FREE_SETTINGS, TrainConfig, newest_step, train};
+use dcgan_gan::train::{Event, FREE_SETTINGS, Start, TrainConfig, files, newest_step, train_from};
 use dcgan_images::ImageStore;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -16,6 +16,7 @@ use serde_json::{Value, json};
 
 use crate::artifact;
 use crate::device;
+use crate::import_weights::why_no_generator;
 use crate::known::{Known, known, more_than_there_are, unlike};
 use crate::lineage::{self, FACES, IMAGENET, LSUN, MNIST, SVHN, data_name};
 use crate::published::{N_BEDROOMS, N_FACES, N_IMAGENET};
@@ -26,8 +27,25 @@ use crate::published::{N_BEDROOMS, N_FACES, N_IMAGENET};
 pub(crate) struct TrainGan {
     /// Pictures of the architecture's size and colour; with labels where it is conditional.
     images: Input,
+    /// A stage whose trained networks it begins with: one of train_gan or import_weights. Not in the paper.
+    #[serde(default)]
+    from: Option<Input>,
+    /// both: of `from` both networks. discriminator: D alone, with a generator drawn anew.
+    #[serde(default)]
+    from_networks: FromNetworks,
     /// The networks and their training.
     training: TrainConfig,
+}
+
+/// Which networks of another stage a training begins with.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+enum FromNetworks {
+    /// Both.
+    #[default]
+    Both,
+    /// The discriminator.
+    Discriminator,
 }
 
 /// The kind.
@@ -65,8 +83,10 @@ pub(crate) static KIND: Kind = Kind {
 };
 
 /// What the paper says of the keys.
-const PAPER: [Stated; 19] = [
+const PAPER: [Stated; 21] = [
     no_bearing("images"),
+    says("from", "null", "released code"),
+    no_bearing("from_networks"),
     no_bearing("training.architecture*"),
     says("training.width", "1", "released code"),
     says("training.schedule", "\"alternate\"", "released code"),
@@ -89,7 +109,13 @@ const PAPER: [Stated; 19] = [
 
 impl Stage for TrainGan {
     fn inputs(&self) -> Vec<InputRef<'_>> {
-        vec![InputRef { key: "images", name: &self.images, needs: artifact::IMAGES }]
+        let mut inputs = vec![InputRef { key: "images", name: &self.images, needs: artifact::IMAGES }];
+        let needs = match self.from_networks {
+            FromNetworks::Both => artifact::GENERATOR,
+            FromNetworks::Discriminator => artifact::DISCRIMINATOR,
+        };
+        inputs.extend(self.from.iter().map(|name| InputRef { key: "from", name, needs }));
+        inputs
     }
 
     fn yields(&self) -> Vec<Artifact> {
@@ -106,7 +132,9 @@ impl Stage for TrainGan {
         let batch_size = self.training.batch_size.unwrap_or(architecture.training_defaults().batch_size);
         let batch = more_than_there_are("training.batch_size", batch_size as u64, images, "pictures");
         let network = Known::of_network(architecture);
-        unlike("images", images, network, &architecture.to_string()).into_iter().chain(batch).collect()
+        let from = self.from.as_ref().and_then(|from| other_network(known(of, from), network));
+        let pictures = unlike("images", images, network, &architecture.to_string());
+        pictures.into_iter().chain(from).chain(batch).collect()
     }
 
     fn problems(&self) -> Vec<ConfigProblem> {
@@ -168,7 +196,9 @@ impl Stage for TrainGan {
                 ControlFlow::Continue(())
             }
         };
-        let summary = train(&store, &self.training, ctx.out, &device::open(ctx)?, &mut observe)?;
+        let start = self.start(ctx)?;
+        let device = device::open(ctx)?;
+        let summary = train_from(&start, &store, &self.training, ctx.out, &device, &mut observe)?;
         drop(task);
         let data = data_name(&images)?;
         let metrics = json!({
@@ -202,7 +232,34 @@ fn losses(d_loss: f64, g_loss: f64, score: Option<f64>) -> String {
     format!("training, loss{}{}{score}", told("D", d_loss), told("G", g_loss))
 }
 
+/// Says so where the networks to begin with are of other pictures or labels.
+fn other_network(from: Known, ours: Known) -> Option<ConfigProblem> {
+    let told = |known: Known| {
+        let grey = if known.depth == Some(1) { "grey " } else { "" };
+        let labels = match known.classes {
+            Some(n) if n > 0 => format!(", conditional on {n} classes"),
+            _ => String::new(),
+        };
+        known.side.map(|side| format!("networks of {grey}pictures of {side}×{side}{labels}"))
+    };
+    let (expected, found) = (told(ours)?, told(from)?);
+    let message = format!("expected {expected}, as `training.architecture` says, found {found}");
+    (expected != found).then(|| ConfigProblem { key: "from".to_owned(), message })
+}
+
 impl TrainGan {
+    /// The files of the networks that it begins with.
+    fn start(&self, ctx: &Context<'_>) -> anyhow::Result<Start> {
+        let Some(from) = &self.from else { return Ok(Start::default()) };
+        let folder = ctx.input(from);
+        let is_both = self.from_networks == FromNetworks::Both;
+        if let (true, Some(why)) = (is_both, why_no_generator(&folder)?) {
+            anyhow::bail!("`from`: {why}; `from_networks = \"discriminator\"` begins with D alone");
+        }
+        let generator = is_both.then(|| folder.join(files::GENERATOR));
+        Ok(Start { generator, discriminator: Some(folder.join(files::DISCRIMINATOR)) })
+    }
+
     /// Compares the pictures with those that the authors trained this architecture on.
     fn pictures(&self, store: &ImageStore, data: Option<&str>) -> Comparison {
         let n = store.len();

@@ -4,6 +4,7 @@ use std::cmp::Ordering;
 
 use pulp::{Arch, Simd, WithSimd};
 use rayon::prelude::*;
+use serde::{Deserialize, Serialize};
 
 use super::bound::limit;
 use super::distance::{Metric, dot, squared};
@@ -14,14 +15,28 @@ use crate::product::{BLOCK, Blocks, PANEL, Panels, tile};
 const TILE_BYTES: usize = 8 << 20;
 
 /// A training row near a test row.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Neighbour {
     /// |a − b|² or the cosine distance.
+    #[serde(with = "bits")]
     distance: f64,
     /// Number of the training row, counted over all tiles.
     pub row: u64,
     /// Its label.
     pub label: u32,
+}
+
+/// A number as its bits: texts of JSON are read back to the nearest number or the one beside it.
+mod bits {
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    pub(super) fn serialize<S: Serializer>(value: &f64, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_u64(value.to_bits())
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f64, D::Error> {
+        Ok(f64::from_bits(u64::deserialize(deserializer)?))
+    }
 }
 
 /// Keeps the k nearest of all training rows so far for each test row.
@@ -157,6 +172,30 @@ impl<'a> NearestNeighbours<'a> {
                 first_row,
             });
         });
+    }
+
+    /// What was found so far, to be kept: as many training rows, and each test row's neighbours.
+    pub fn found(&self) -> (u64, &[Vec<Neighbour>]) {
+        (self.n_rows, &self.nearest)
+    }
+
+    /// Goes on from what [`Self::found`] gave of the same test rows.
+    ///
+    /// # Errors
+    /// [`BaselinesError::Rows`] where it is of other test rows, or of more neighbours than are kept.
+    pub fn go_on_from(&mut self, n_rows: u64, nearest: Vec<Vec<Neighbour>>) -> Result<()> {
+        let wrong = |expected: String, found: usize| {
+            Err(BaselinesError::Rows { side: "test", expected, found: found.to_string() })
+        };
+        if nearest.len() != self.nearest.len() {
+            return wrong(format!("neighbours of {} rows", self.nearest.len()), nearest.len());
+        }
+        let n_kept = (self.k as u64).min(n_rows) as usize;
+        if let Some(found) = nearest.iter().map(Vec::len).find(|&found| found != n_kept) {
+            return wrong(format!("{n_kept} neighbours each"), found);
+        }
+        (self.n_rows, self.nearest) = (n_rows, nearest);
+        Ok(())
     }
 
     /// The neighbours of a test row, nearest first; fewer than k while there are fewer training rows.

@@ -182,3 +182,28 @@ fn what_does_not_fit_is_named() {
     assert_eq!(message(nearest.predictions(4).unwrap_err()), "`k`: expected from 1 to 3, found 4");
     assert_eq!(nearest.predictions(1).unwrap(), [5, 5]);
 }
+
+#[test]
+fn what_was_found_can_be_kept_and_gone_on_from() {
+    let value = |i: usize| ((i * 7919 % 1009) as f32 / 1009.0).sin();
+    let rows = |first: usize, n: usize| (first..first + n * 5).map(value).collect::<Vec<f32>>();
+    let (test, labels) = (rows(0, 20), (0..40).collect::<Vec<u32>>());
+    let mut whole = NearestNeighbours::new(&test, 5, 3, Metric::Euclidean).unwrap();
+    whole.add(&rows(300, 40), &labels).unwrap();
+    let json = {
+        let mut part = NearestNeighbours::new(&test, 5, 3, Metric::Euclidean).unwrap();
+        part.add(&rows(300, 25), &labels[..25]).unwrap();
+        serde_json::to_string(&part.found()).unwrap()
+    };
+    let (n_rows, found): (u64, Vec<Vec<Neighbour>>) = serde_json::from_str(&json).unwrap();
+    let mut rest = NearestNeighbours::new(&test, 5, 3, Metric::Euclidean).unwrap();
+    rest.go_on_from(n_rows, found.clone()).unwrap();
+    rest.add(&rows(300 + 25 * 5, 15), &labels[25..]).unwrap();
+    assert_eq!(rest.found(), whole.found());
+
+    let mut other = NearestNeighbours::new(&test[..50], 5, 3, Metric::Euclidean).unwrap();
+    let message = other.go_on_from(n_rows, found.clone()).unwrap_err().to_string();
+    assert!(message.contains("neighbours of 10 rows") && message.contains("found 20"), "{message}");
+    let mut fewer = NearestNeighbours::new(&test, 5, 2, Metric::Euclidean).unwrap();
+    assert!(fewer.go_on_from(n_rows, found).unwrap_err().to_string().contains("2 neighbours each"));
+}

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use candle_core::Device;
 
 use super::config::TrainSettings;
+use super::start::Start;
 use super::trainer::Trainer;
 use crate::{GanError, Result};
 
@@ -52,7 +53,7 @@ impl Checkpoints {
     /// [`GanError::OtherSettings`] where the newest is of another training.
     pub(super) fn resume_or_new(
         &self,
-        settings: &TrainSettings,
+        (settings, start): (&TrainSettings, &Start),
         n_steps: u64,
         device: &Device,
         warn: &mut dyn FnMut(&str),
@@ -84,7 +85,7 @@ impl Checkpoints {
             }
         }
         passed_over.iter().try_for_each(fs_err::remove_file)?;
-        found.map_or_else(|| Trainer::new(settings, device), Ok)
+        found.map_or_else(|| start.trainer(settings, device), Ok)
     }
 
     /// Writes a checkpoint, then removes those that are too many.

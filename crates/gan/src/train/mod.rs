@@ -12,6 +12,7 @@ mod log;
 mod prepare;
 mod run;
 mod score;
+mod start;
 mod state;
 mod trainer;
 mod updates;
@@ -24,6 +25,7 @@ use dcgan_images::ImageStore;
 pub use checkpoints::newest_step;
 pub use config::{FREE_SETTINGS, Schedule, TrainConfig, TrainSettings};
 pub use prepare::Minibatch;
+pub use start::Start;
 pub use trainer::Trainer;
 pub use updates::{DiscriminatorUpdate, GeneratorUpdate};
 
@@ -112,6 +114,21 @@ pub fn train(
     device: &Device,
     observe: &mut dyn FnMut(Event<'_>) -> ControlFlow<()>,
 ) -> Result<TrainSummary> {
+    train_from(&Start::default(), store, config, dir, device, observe)
+}
+
+/// [`train`] that begins with the weights of trained networks, where there is no checkpoint in `dir` yet.
+///
+/// # Errors
+/// As [`train`]; [`GanError::OtherNetwork`] where a network that it is to begin with is another one.
+pub fn train_from(
+    start: &Start,
+    store: &ImageStore,
+    config: &TrainConfig,
+    dir: &Path,
+    device: &Device,
+    observe: &mut dyn FnMut(Event<'_>) -> ControlFlow<()>,
+) -> Result<TrainSummary> {
     let settings = config.resolve()?;
     let steps_per_epoch = (store.len() / settings.batch_size) as u64;
     if steps_per_epoch == 0 {
@@ -121,7 +138,7 @@ pub fn train(
     }
     let n_steps = settings.max_steps.unwrap_or(u64::MAX).min(settings.epochs.saturating_mul(steps_per_epoch));
     let labels = labels::of(store, settings.architecture)?;
-    let mut run = run::Run::open(store, &settings, steps_per_epoch, n_steps, dir, device, observe)?;
+    let mut run = run::Run::open(store, (&settings, start), steps_per_epoch, n_steps, dir, device, observe)?;
     let work = prepare::Work {
         store,
         labels: labels.as_deref(),

@@ -14,6 +14,7 @@ use super::config::TrainSettings;
 use super::log::Log;
 use super::prepare::Minibatch;
 use super::score::Scorer;
+use super::start::Start;
 use super::trainer::Trainer;
 use super::{Event, TrainSummary, files};
 use crate::{GanError, Generator, Result, features::check_size, sample};
@@ -55,7 +56,7 @@ impl<'a> Run<'a> {
     /// Goes on from the newest checkpoint in `dir`, or begins.
     pub(super) fn open(
         store: &'a ImageStore,
-        settings: &'a TrainSettings,
+        (settings, start): (&'a TrainSettings, &Start),
         steps_per_epoch: u64,
         n_steps: u64,
         dir: &'a Path,
@@ -67,7 +68,7 @@ impl<'a> Run<'a> {
             let _ = observe(Event::Warning(message));
         };
         let checkpoints = Checkpoints::open(dir.join(files::CHECKPOINTS), settings.keep_checkpoints)?;
-        let trainer = checkpoints.resume_or_new(settings, n_steps, device, &mut warn)?;
+        let trainer = checkpoints.resume_or_new((settings, start), n_steps, device, &mut warn)?;
         check_size(trainer.discriminator(), store)?;
         let step = trainer.step();
         let log = Log::open(&dir.join(files::METRICS), step, step)?;

@@ -351,3 +351,53 @@ fn pictures_are_prepared_in_the_order_of_the_epochs() {
         assert_eq!(to_pixels(&batch.unwrap().pictures.unwrap()).unwrap(), pixels);
     }
 }
+
+#[test]
+fn a_training_begins_with_the_weights_of_another() {
+    let fixture = Fixture::new();
+    fixture.train("first", &small(1), u64::MAX).unwrap();
+    let file = |name: &str| Some(fixture.folder("first").join(name));
+    let settings = TrainConfig { seed: 1, ..small(1) }.resolve().unwrap();
+    let begun = |start: &Start| start.trainer(&settings, &Device::Cpu).unwrap();
+    let fresh = Trainer::new(&settings, &Device::Cpu).unwrap();
+    let g = crate::Generator::load(&file(files::GENERATOR).unwrap(), &Device::Cpu).unwrap();
+    let d = crate::Discriminator::load(&file(files::DISCRIMINATOR).unwrap(), &Device::Cpu).unwrap();
+    let both = Start { generator: file(files::GENERATOR), discriminator: file(files::DISCRIMINATOR) };
+    let alone = Start { generator: None, ..both.clone() };
+    let weights =
+        |t: &Trainer| (numbers(t.generator().parameters()), numbers(t.discriminator().parameters()));
+    assert!(weights(&begun(&both)) == (numbers(g.parameters()), numbers(d.parameters())));
+    assert!(weights(&begun(&alone)) == (weights(&fresh).0, numbers(d.parameters())));
+    assert!(weights(&begun(&Start::default())) == weights(&fresh));
+
+    // It goes on from its own checkpoint then, to the bit.
+    let config = TrainConfig { seed: 1, ..small(1) };
+    let run = |name: &str, stop: u64| {
+        train_from(&both, &fixture.store, &config, &fixture.folder(name), &Device::Cpu, &mut |event| {
+            match event {
+                Event::Minibatch { done, .. } if done >= stop => ControlFlow::Break(()),
+                _ => ControlFlow::Continue(()),
+            }
+        })
+    };
+    run("whole", u64::MAX).unwrap();
+    assert!(matches!(run("parts", 3), Err(GanError::Interrupted)));
+    assert_eq!(run("parts", u64::MAX).unwrap().resumed_from, 3);
+    fixture.assert_same_networks("whole", "parts");
+
+    // Tensor by tensor.
+    let wide = TrainConfig { width: 1.0 / 8.0, ..small(1) }.resolve().unwrap();
+    let message = alone.trainer(&wide, &Device::Cpu).unwrap_err().to_string();
+    assert!(message.contains("discriminator.safetensors: not the network of this training"), "{message}");
+    assert!(
+        message.contains("`conv0.kernel`: expected [5, 5, 3, 8], found [5, 5, 3, 4]; `conv1.kernel`"),
+        "{message}"
+    );
+    let other = TrainConfig { architecture: ArchitectureName::Imagenet32, ..small(1) }.resolve().unwrap();
+    let message = both.trainer(&other, &Device::Cpu).unwrap_err().to_string();
+    assert!(message.contains("generator.safetensors"), "{message}");
+    assert!(message.contains("`deconv3.kernel`: expected [3, 3, 8, 16], found none"), "{message}");
+    let swapped = Start { generator: file(files::DISCRIMINATOR), ..both };
+    let message = swapped.trainer(&settings, &Device::Cpu).unwrap_err().to_string();
+    assert!(message.contains("expected a generator"), "{message}");
+}
