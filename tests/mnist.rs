@@ -13,8 +13,6 @@ use serde_json::Value;
 
 const MANIFEST: &str = r#"
 name = "m"
-[vars]
-counts = [100, 300]
 [[stage]]
 id = "train-images"
 [stage.import_images]
@@ -40,7 +38,7 @@ id = "table-3"
 [stage.mnist_protocol]
 model = "train"
 test = "test-images"
-n_generated = "${counts}"
+n_generated = [100, 300]
 [[stage]]
 id = "real"
 [stage.mnist_protocol]
@@ -113,7 +111,7 @@ fn table_3_from_idx_files_to_the_report() {
     let labels: Vec<u8> = labels[128..].chunks_exact(8).map(|bytes| bytes[0]).collect();
     assert_eq!((labels[0], labels[9], labels[10], labels[99]), (0, 0, 1, 9));
     // The same bits again, and none that depend on what else is asked for.
-    place.stdout(&["run", "m.toml", "--runs", "again", "--set", "counts=[100]"]);
+    place.stdout(&["run", "m.toml", "--runs", "again", "--set", "table-3.n_generated=[100]"]);
     let again = std::fs::read(place.path("again/m/table-3/errors.json")).unwrap();
     let again: Value = serde_json::from_slice(&again).unwrap();
     assert_eq!(again[0], errors[0]);
@@ -125,7 +123,7 @@ fn what_takes_no_labels_or_needs_them_says_so_before_anything_runs() {
     for (stage, told) in [
         (
             "walk]\nmodel = \"train\"",
-            "key `walk.label`: expected a label, 0 to 9: the generator is conditional",
+            "key `label`: expected a label, 0 to 9: the generator is conditional",
         ),
         ("walk]\nmodel = \"train\"\nlabel = 10", "expected a label, 0 to 9, found 10"),
         ("sample]\nmodel = \"train\"\nlabels = [3, 10]", "expected labels 0 to 9, the generator's, found 10"),
@@ -224,7 +222,7 @@ fn half_done(place: &Place) -> Option<PathBuf> {
 fn table_3_that_was_killed_goes_on_with_the_same_errors() {
     for signal in ["-INT", "-KILL"] {
         let place = digits(MANIFEST);
-        let counts = ["run", "m.toml", "--set", "counts=[1000, 9000, 150000]"];
+        let counts = ["run", "m.toml", "--set", "table-3.n_generated=[1000, 9000, 150000]"];
         let child = Command::new(assert_cmd::cargo::cargo_bin("dcgan"))
             .args(counts)
             .current_dir(place.folder())
