@@ -121,10 +121,7 @@ fn table_3_from_idx_files_to_the_report() {
 fn what_takes_no_labels_or_needs_them_says_so_before_anything_runs() {
     let add = |stage: &str| format!("{MANIFEST}[[stage]]\nid = \"x\"\n[stage.{stage}\n");
     for (stage, told) in [
-        (
-            "walk]\nmodel = \"train\"",
-            "key `label`: expected a label, 0 to 9: the generator is conditional",
-        ),
+        ("walk]\nmodel = \"train\"", "key `label`: expected a label, 0 to 9: the generator is conditional"),
         ("walk]\nmodel = \"train\"\nlabel = 10", "expected a label, 0 to 9, found 10"),
         ("sample]\nmodel = \"train\"\nlabels = [3, 10]", "expected labels 0 to 9, the generator's, found 10"),
         ("sample]\nmodel = \"train\"\nsorted_by = \"train\"", "found one conditional on 10 classes"),
