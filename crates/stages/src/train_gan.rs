@@ -30,9 +30,9 @@ pub(crate) struct TrainGan {
     /// A stage whose trained networks it begins with: one of train_gan or import_weights. Not in the paper.
     #[serde(default)]
     from: Option<Input>,
-    /// both: of `from` both networks. discriminator: D alone, with a generator drawn anew.
+    /// both, also where it is left out: of `from` both networks. discriminator: D alone, with a generator drawn anew.
     #[serde(default)]
-    from_networks: FromNetworks,
+    from_networks: Option<FromNetworks>,
     /// The networks and their training.
     training: TrainConfig,
 }
@@ -110,7 +110,7 @@ const PAPER: [Stated; 21] = [
 impl Stage for TrainGan {
     fn inputs(&self) -> Vec<InputRef<'_>> {
         let mut inputs = vec![InputRef { key: "images", name: &self.images, needs: artifact::IMAGES }];
-        let needs = match self.from_networks {
+        let needs = match self.from_networks.unwrap_or_default() {
             FromNetworks::Both => artifact::GENERATOR,
             FromNetworks::Discriminator => artifact::DISCRIMINATOR,
         };
@@ -252,7 +252,7 @@ impl TrainGan {
     fn start(&self, ctx: &Context<'_>) -> anyhow::Result<Start> {
         let Some(from) = &self.from else { return Ok(Start::default()) };
         let folder = ctx.input(from);
-        let is_both = self.from_networks == FromNetworks::Both;
+        let is_both = self.from_networks.unwrap_or_default() == FromNetworks::Both;
         if let (true, Some(why)) = (is_both, why_no_generator(&folder)?) {
             anyhow::bail!("`from`: {why}; `from_networks = \"discriminator\"` begins with D alone");
         }

@@ -16,7 +16,7 @@ impl Trainer {
     ///
     /// # Errors
     /// Where the file is damaged; [`GanError::OtherSettings`] where it was written under other settings than these, those of
-    /// [`FREE_SETTINGS`](super::FREE_SETTINGS) left aside.
+    /// [`FREE_SETTINGS`] left aside.
     pub fn resume(settings: &TrainSettings, path: &Path, device: &Device) -> Result<Self> {
         let checkpoint = Checkpoint::load(path, device)?;
         check_settings(settings, &checkpoint, path)?;
