@@ -13,7 +13,9 @@ fn help_teaches_with_examples() {
     assert!(place.stdout(&["stage", "--help"]).contains("svhn_protocol"));
     let kind = place.stdout(&["stage", "train_gan", "--help"]);
     assert!(
-        kind.contains("training.architecture  (\"svhn32\", \"imagenet32\" or \"faces64\"; required)"),
+        kind.contains(
+            "training.architecture  (\"svhn32\", \"imagenet32\", \"faces64\", \"mnist28\" or table; required)"
+        ),
         "{kind}"
     );
     assert!(place.stdout(&["stage", "--list"]).lines().count() >= 10);

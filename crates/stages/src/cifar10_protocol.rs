@@ -38,7 +38,7 @@ pub(crate) static KIND: Kind = Kind {
     details: "Chooses C by cross-validation on the training set alone, then measures on the test set: trained on all \
               labels, and over draws of a few labels a class (section 5.1). Writes result.json (the row for the \
               report) and protocol.json (all figures).",
-    example: &["train=runs/cifar10/train-features", "test=runs/cifar10/test-features", "protocol.n_draws=5"],
+    example: &["train=runs/table-1/train-features", "test=runs/table-1/test-features", "protocol.n_draws=5"],
     paper: &PAPER,
     traits: Traits::NONE,
     config: ConfigType::of::<Cifar10Stage>(),

@@ -40,7 +40,7 @@ pub(crate) static KIND: Kind = Kind {
     details: "Writes features.csv: a line of names (label, class where the classes have names, f0, f1 …) and a line for each \
               picture. Each number has as many digits as bring back the same f32. Large: some 11 bytes a number, \
               0.3 MB for the 28,672 features of one picture.",
-    example: &["features=runs/cifar10/test-features", "limit=1000"],
+    example: &["features=runs/table-1/test-features", "limit=1000"],
     paper: &[no_bearing("*")],
     traits: Traits::NONE,
     config: ConfigType::of::<FeaturesToCsv>(),

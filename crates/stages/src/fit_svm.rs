@@ -75,7 +75,7 @@ pub(crate) static KIND: Kind = Kind {
     details: "One-vs-rest over all rows of `train`, with no search over C. Writes model.safetensors (`weights`: \
               classes × features; `bias`; `classes`: the label of each row), predictions.json (the confusion matrix) \
               and result.json (the row for the report).",
-    example: &["train=runs/cifar10/train-features", "test=runs/cifar10/test-features", "c=1e-4"],
+    example: &["train=runs/table-1/train-features", "test=runs/table-1/test-features", "c=1e-4"],
     paper: &PAPER,
     traits: Traits::NONE,
     config: ConfigType::of::<FitSvm>(),

@@ -38,7 +38,7 @@ pub(crate) static KIND: Kind = Kind {
               Writes kmeans.safetensors (mean, whitening, centroids of whitened patches, planes first, and the number of patches of \
               each) and centroids.png for the report. Interrupted or killed, it goes on from its last whole pass and \
               ends with the bits of an uninterrupted run.",
-    example: &["images=runs/cifar10/train-images", "kmeans.maps=400", "kmeans.patches=100000"],
+    example: &["images=runs/table-1/train-images", "kmeans.maps=400", "kmeans.patches=100000"],
     paper: &PAPER,
     traits: Traits { is_resumable: true, ..Traits::NONE },
     config: ConfigType::of::<TrainKMeans>(),
