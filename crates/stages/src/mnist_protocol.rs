@@ -77,7 +77,7 @@ pub(crate) static KIND: Kind = Kind {
               With `train` in place of `model` the row of real data is measured: its digits are those learned from.\n\n\
               Interrupted or killed, it goes on from what it had compared, kept every minute. Writes result.json (the row for \
               the report) and errors.json.",
-    example: &["model=out/train", "test=out/test-images"],
+    example: &["model=runs/mnist/train", "test=runs/mnist/test-images"],
     paper: &PAPER,
     traits: Traits { is_resumable: true, uses_device: true, ..Traits::NONE },
     config: ConfigType::of::<MnistProtocol>(),

@@ -218,9 +218,10 @@ impl Stage for SupervisedSearch {
         let sizes = (store.len(), test.classes.len());
         let counts = format!("{} training and {} test pictures", grouped(sizes.0), grouped(sizes.1));
         let data_line = format!("{name}, {counts} of {} classes", train.n_classes());
-        let entry = self.entry(&measured, &examples, sizes, data_line);
+        let per_class = self.draws.n_per_class;
+        let entry = measured.entry(&self.search, per_class, &examples, sizes.1, data_line);
         ctx.write_json(Entry::FILE, &entry)?;
-        ctx.write_json("search.json", &self.details(&measured))?;
+        ctx.write_json("search.json", &measured.details())?;
         let mut differences = compare_data(data.as_deref(), SVHN);
         differences.join(crate::compare_sets(sizes, SVHN_SIZES, train.n_classes()));
         differences.join(self.network());
@@ -267,10 +268,10 @@ impl SupervisedSearch {
         device: &candle_core::Device,
     ) -> anyhow::Result<Found> {
         let mut task = ctx.task("searching", "trials");
-        let mut n_told = 0;
+        let mut n_seen = 0;
         let mut observe = |trials: &[Trial], n_trials: u64| -> ControlFlow<()> {
-            if trials.len() > n_told {
-                n_told = trials.len();
+            if trials.len() > n_seen {
+                n_seen = trials.len();
                 let errors = trials.iter().filter_map(|trial| Some(trial.trained()?.validation.error_rate));
                 if let Some(lowest) = errors.min_by(f64::total_cmp) {
                     task.describe(format_args!("searching, lowest validation error {:.2} %", 100.0 * lowest));

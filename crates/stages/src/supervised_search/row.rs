@@ -3,11 +3,10 @@
 use dcgan_engine::paper::grouped;
 use dcgan_eval::Confusion;
 use dcgan_gan::Architecture;
-use dcgan_gan::supervised::{Examples, Fitted, Found, Parameters, Trial};
+use dcgan_gan::supervised::{Examples, Fitted, Found, Parameters, SearchConfig, Trial};
 use dcgan_report::entry::{ByLabels, Cell, Entry, Table, Trials};
 use serde_json::json;
 
-use super::SupervisedSearch;
 use crate::lineage::CIFAR10;
 
 /// What the search came to.
@@ -39,39 +38,38 @@ impl Measured<'_> {
             "trial_seconds": self.found.trials.iter().map(|trial| trial.seconds).sum::<f64>(),
         })
     }
-}
 
-impl SupervisedSearch {
-    pub(super) fn details(&self, measured: &Measured<'_>) -> serde_json::Value {
+    pub(super) fn details(&self) -> serde_json::Value {
         json!({
-            "trial": measured.found.best,
-            "parameters": measured.trial().parameters,
-            "best_epoch": measured.best.best_epoch,
-            "validation": measured.best.validation,
-            "test_error": measured.confusion.error_rate(),
-            "chance_error": measured.chance,
-            "confusion": measured.confusion,
+            "trial": self.found.best,
+            "parameters": self.trial().parameters,
+            "best_epoch": self.best.best_epoch,
+            "validation": self.best.validation,
+            "test_error": self.confusion.error_rate(),
+            "chance_error": self.chance,
+            "confusion": self.confusion,
         })
     }
 
+    /// The row for the report: of `n_test` test pictures, and of `per_class` labels a class where not all are used.
     pub(super) fn entry(
         &self,
-        measured: &Measured<'_>,
+        search: &SearchConfig,
+        per_class: Option<usize>,
         examples: &Examples<'_>,
-        sizes: (usize, usize),
+        n_test: usize,
         data: String,
     ) -> Entry {
-        let (validation, test) = (measured.best.validation.error_rate, measured.confusion.error_rate());
-        let per_class = self.draws.n_per_class;
+        let (validation, test) = (self.best.validation.error_rate, self.confusion.error_rate());
         let table = match (data.starts_with(CIFAR10), per_class) {
             (true, _) => Table::Table1,
             (false, Some(_)) => Table::Table2,
             (false, None) => Table::Other,
         };
         let accuracy = Some(Cell::percent(1.0 - test, None));
-        let architecture = Architecture { name: self.search.architecture, width: self.search.width };
+        let architecture = Architecture { name: search.architecture, width: search.width };
         let units = architecture.discriminator().layers.iter().map(|layer| layer.channels).max();
-        let labels = format!("{} labels", grouped(measured.n_labels));
+        let labels = format!("{} labels", grouped(self.n_labels));
         let (cells, with) = match (table, per_class) {
             (Table::Table1, _) => (
                 vec![
@@ -93,15 +91,15 @@ impl SupervisedSearch {
         };
         Entry {
             table,
-            method: format!("supervised CNN ({}), this run", self.search.architecture),
+            method: format!("supervised CNN ({}), this run", search.architecture),
             cells,
-            facts: facts(measured, examples, sizes.1),
+            facts: facts(self, examples, n_test),
             searches: Vec::new(),
-            by_labels: vec![ByLabels { n_labels: measured.n_labels, error: test, deviation: None }],
+            by_labels: vec![ByLabels { n_labels: self.n_labels, error: test, deviation: None }],
             data,
             with,
             intervals: Vec::new(),
-            trials: plotted(measured),
+            trials: plotted(self),
         }
     }
 }
