@@ -5,14 +5,17 @@ use std::ops::ControlFlow;
 use std::path::Path;
 
 use candle_core::Device;
+use dcgan_baselines::kmeans::KMeans;
 use dcgan_dedup::Autoencoder;
 use dcgan_dedup::group::read_groups;
 use dcgan_dedup::hash::{Codes, read_keys};
 use dcgan_engine::manifest::{Manifest, parse_arguments};
 use dcgan_engine::record::Record;
-use dcgan_eval::FeatureSet;
+use dcgan_eval::{FeatureSet, Standard};
 use dcgan_fetch::{ContentRange, Limits, check_ledger, unpack_tar_gz, unpack_zip};
+use dcgan_gan::classifier::Classifier;
 use dcgan_gan::released::{ReleasedSet, import};
+use dcgan_gan::supervised::Supervised;
 use dcgan_gan::{Discriminator, Generator, read_z};
 use dcgan_images::{
     Damaged, DecodeConfig, Filter, ImageStore, Source, Split, decode, decode_thumbnail, read_boxes,
@@ -198,6 +201,7 @@ fn features_with(name: &str, data: &[u8]) {
 
 fn features(data: &[u8]) {
     features_with("features.npy", data);
+    with_files(&[("standard.npy", data)], |folder| drop(Standard::read(folder, 4)));
 }
 
 fn labels(data: &[u8]) {
@@ -241,6 +245,9 @@ fn checkpoint(data: &[u8]) {
         drop(Discriminator::load(&path, &Device::Cpu));
         drop(Generator::load(&path, &Device::Cpu));
         drop(Autoencoder::load(&path));
+        drop(Classifier::load(&path, &Device::Cpu));
+        drop(Supervised::load(&path, &Device::Cpu));
+        drop(KMeans::load(&path));
     });
 }
 

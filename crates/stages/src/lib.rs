@@ -117,7 +117,7 @@ fn train_and_test<'a>(train: &'a Input, test: &'a Input) -> Vec<InputRef<'a>> {
 
 /// Refuses to measure on what was trained on.
 fn same_set(train: &Input, test: &Input) -> Option<ConfigProblem> {
-    let message = "expected other features than `train`'s: a test set only measures".to_owned();
+    let message = "expected another set than `train`: a test set only measures".to_owned();
     (train == test).then(|| ConfigProblem { key: "test".to_owned(), message })
 }
 
