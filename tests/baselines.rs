@@ -149,7 +149,29 @@ fn k_means_goes_from_pictures_to_a_row_of_table_1() {
             "statistics=runs/m/train-features",
         ],
     );
-    assert!(told.contains("`statistics`: expected features made with"), "{told}");
+    assert!(told.contains("`statistics`: expected features made with the centroids in"), "{told}");
+    // Nor those of centroids that were learned anew in the same place.
+    let kmeans = |seed: &str| {
+        place.stdout(&[
+            "stage",
+            "train_kmeans",
+            "--out",
+            "out/k",
+            "--force",
+            "images=runs/m/train-images",
+            "kmeans.maps=30",
+            "kmeans.patches=4000",
+            seed,
+        ])
+    };
+    let extract = |out: &'static str, images: &'static str, statistics: &'static str| {
+        ["stage", "extract_features", "--out", out, images, "model=out/k", statistics]
+    };
+    kmeans("kmeans.seed=1");
+    place.stdout(&extract("out/train", "images=runs/m/train-images", "statistics=runs/m/train-images"));
+    kmeans("kmeans.seed=2");
+    let told = place.fails(1, &extract("out/test", "images=runs/m/test-images", "statistics=out/train"));
+    assert!(told.contains("made with other ones"), "{told}");
 }
 
 #[test]
@@ -159,6 +181,10 @@ fn settings_that_cannot_fit_are_found_before_anything_runs() {
     assert!(told.contains("expected at most the pictures' smaller side (of 32×32), found 33"), "{told}");
     let told = place.fails(2, &["run", "m.toml", "--set", "kmeans.kmeans.patches=29"]);
     assert!(told.contains("`patches`: expected at least as many as `maps`, 30, found 29"), "{told}");
+    let told = place.fails(1, &["run", "m.toml", "--set", "kmeans.kmeans.pooling=28"]);
+    assert!(told.contains("expected at most the 27 patches along the smaller side"), "{told}");
+    let told = place.fails(2, &["run", "m.toml", "--set", "kmeans.kmeans.patches=9000000000000000000"]);
+    assert!(told.contains("expected 2 to 100000000, found 9000000000000000000"), "{told}");
     assert!(!place.path("runs/m/shapes").exists());
 }
 
@@ -233,6 +259,29 @@ fn nearest_neighbours_are_measured_on_the_draws_of_the_svm() {
     assert!(page.contains("raw pixels + nearest neighbours"));
     let told = place.fails(1, &["run", "m.toml", "--set", "knn.protocol.ks=[1, 51]"]);
     assert!(told.contains("`ks`: expected at most the rows trained on, 50, found 51"), "{told}");
+    // The training set under another name measures nothing.
+    for test in ["test=./runs/m/train-pixels", "test=copy"] {
+        let copied = Command::new("cp")
+            .args(["-r", "runs/m/train-pixels", "copy"])
+            .current_dir(place.path(""))
+            .status();
+        assert!(copied.unwrap().success());
+        let told = place.fails(
+            1,
+            &[
+                "stage",
+                "nearest_neighbours",
+                "--out",
+                "out/same",
+                "train=runs/m/train-pixels",
+                test,
+                "protocol.n_final_draws=0",
+                "protocol.ks=[1]",
+            ],
+        );
+        assert!(told.contains("`test`: expected another set than `train`, found the same in"), "{told}");
+        std::fs::remove_dir_all(place.path("copy")).unwrap();
+    }
 }
 
 /// The folder of K-means' run that did not end.

@@ -397,4 +397,13 @@ mod tests {
         assert_eq!(shortest(&schema, &json!(f64::from(2e-4_f32))), json!(0.0002));
         assert_eq!(toml(&json!(["a", 1.0, 3])), "[\"a\", 1.0, 3]");
     }
+
+    /// Settings and results are compared with what was written of them.
+    #[test]
+    fn numbers_are_read_back_to_the_last_bit() {
+        for number in [0.9090909090909091_f64, 10.0 / 11.0, 0.1 + 0.2, 1.0 / 3.0, f64::MIN_POSITIVE] {
+            let text = serde_json::to_string(&number).unwrap();
+            assert_eq!(serde_json::from_str::<f64>(&text).unwrap().to_bits(), number.to_bits(), "{text}");
+        }
+    }
 }

@@ -31,7 +31,7 @@ impl Standard {
         let path = dir.join(Self::FILE);
         let wrong = |found: String| EvalError::Npy {
             path: path.clone(),
-            expected: format!("the mean and the scale of {n_columns} features, finite f32"),
+            expected: format!("the mean and the scale of {n_columns} features, finite f32, scales above 0"),
             found,
         };
         dcgan_files::regular::open(&path)?;
@@ -43,6 +43,9 @@ impl Standard {
         }
         if let Some(value) = values.iter().find(|value| !value.is_finite()) {
             return Err(wrong(value.to_string()));
+        }
+        if let Some(scale) = values.index_axis(Axis(0), 1).iter().find(|scale| **scale <= 0.0) {
+            return Err(wrong(format!("a scale of {scale}")));
         }
         let row = |idx: usize| values.index_axis(Axis(0), idx).to_vec();
         Ok(Self { mean: row(0), scale: row(1) })

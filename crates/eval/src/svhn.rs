@@ -27,8 +27,10 @@ pub struct SvhnProtocol {
     /// Labels a class in each draw.
     pub n_per_class: usize,
     /// Draws that each C is tried on.
+    #[schemars(range(min = 1, max = 100_000))]
     pub n_search_draws: u32,
     /// Fresh draws that are measured.
+    #[schemars(range(min = 1, max = 100_000))]
     pub n_final_draws: u32,
     /// Duality gap at which an SVM counts as solved.
     #[schemars(extend("exclusiveMinimum" = 0.0, "exclusiveMaximum" = 1.0))]

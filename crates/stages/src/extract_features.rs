@@ -248,6 +248,12 @@ impl ExtractFeatures {
         if self.untrained {
             discriminator = Discriminator::random(discriminator.config().clone(), self.seed, device)?;
         }
+        let folder = ctx.input(statistics);
+        anyhow::ensure!(
+            !kmeans_features::of_features(&folder),
+            "`statistics`: expected pictures, over which a discriminator's batch-norm statistics are inferred, found features in {}",
+            folder.display()
+        );
         let mut task = ctx.task("inferring statistics", "pictures");
         let training = ImageStore::open(&ctx.input(statistics))?;
         let rows = self.statistics_rows(&training)?;

@@ -106,18 +106,14 @@ pub(crate) fn extract(
 
 /// Refuses features of other centroids.
 fn check_model(features: &Path, model: &Path) -> anyhow::Result<()> {
-    let Some(record) = Record::read(features)? else { return Ok(()) };
-    let ours = fs_err::canonicalize(model)?;
+    let (Some(record), Some(ours)) = (Record::read(features)?, Record::read(model)?) else { return Ok(()) };
     let theirs = record.inputs.iter().find(|input| input.key == "model");
-    let theirs = theirs.map(|input| features.join(&input.path));
-    let is_same =
-        theirs.as_ref().is_some_and(|theirs| fs_err::canonicalize(theirs).is_ok_and(|theirs| theirs == ours));
     anyhow::ensure!(
-        is_same,
-        "`statistics`: expected features made with {}, found those of {} made with {}",
+        theirs.is_some_and(|theirs| theirs.fingerprint == ours.fingerprint()),
+        "`statistics`: expected features made with the centroids in {}, found in {} those made with {}",
         model.display(),
         features.display(),
-        theirs.map_or("no model".to_owned(), |theirs| theirs.display().to_string())
+        theirs.map_or("no model".to_owned(), |theirs| format!("other ones, of `{}`", theirs.name))
     );
     Ok(())
 }

@@ -24,6 +24,7 @@
 pub mod bench;
 pub mod bench_baselines;
 pub mod device;
+mod digits;
 pub mod graph;
 pub mod init;
 
@@ -65,8 +66,12 @@ mod train_gan;
 mod train_kmeans;
 mod turn;
 mod walk;
+
+use std::path::Path;
+
 use dcgan_engine::kind::Registry;
 use dcgan_engine::paper::{Comparison, Count};
+use dcgan_engine::record::Record;
 use dcgan_engine::stage::{ConfigProblem, Input, InputRef};
 
 /// The kind whose stages put results together, for those who show them.
@@ -119,6 +124,19 @@ fn train_and_test<'a>(train: &'a Input, test: &'a Input) -> Vec<InputRef<'a>> {
 fn same_set(train: &Input, test: &Input) -> Option<ConfigProblem> {
     let message = "expected another set than `train`: a test set only measures".to_owned();
     (train == test).then(|| ConfigProblem { key: "test".to_owned(), message })
+}
+
+/// Refuses a test set that is the training set under another name, or a copy of it.
+fn check_other_set(train: &Path, test: &Path) -> anyhow::Result<()> {
+    let content = |folder: &Path| anyhow::Ok(Record::read(folder)?.map(|record| record.fingerprint()));
+    let is_copy = content(train)?.is_some_and(|ours| content(test).is_ok_and(|theirs| theirs == Some(ours)));
+    anyhow::ensure!(
+        !is_copy && fs_err::canonicalize(train)? != fs_err::canonicalize(test)?,
+        "`test`: expected another set than `train`, found the same in {} and {}: a test set only measures",
+        train.display(),
+        test.display()
+    );
+    Ok(())
 }
 
 /// Compares the sizes of (training, test) sets and the number of classes with the full sets' and their 10 classes.

@@ -60,6 +60,7 @@ pub(crate) fn of_features(folder: PathBuf) -> anyhow::Result<Lineage> {
 /// Refuses features of a training and a test set that were not made alike: by another discriminator, trained or not, or with
 /// batch-norm statistics of other pictures. Features that no stage of ours made are taken as they are.
 pub(crate) fn check_same_making(train: &Path, test: &Path) -> anyhow::Result<()> {
+    crate::check_other_set(train, test)?;
     let (Some(ours), Some(theirs)) = (Record::read(train)?, Record::read(test)?) else { return Ok(()) };
     let input = |record: &Record, key: &str| {
         let found = record.inputs.iter().find(|input| input.key == key);

@@ -11,7 +11,6 @@ use dcgan_engine::paper::{Comparison, Count, Stated, grouped, no_bearing, says};
 use dcgan_engine::stage::{Artifact, ConfigProblem, FactsOf, Input, InputRef, Outcome, Stage};
 use dcgan_gan::sample::SAMPLE_BATCH;
 use dcgan_gan::{BatchStatistics, GanError, Generator, LabelledDraws};
-use dcgan_images::ImageStore;
 use dcgan_report::entry::{ByLabels, Cell, Entry, Table};
 use rayon::prelude::*;
 use schemars::JsonSchema;
@@ -19,6 +18,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use crate::artifact;
+use crate::digits::Digits;
 use crate::drawing::{Weights, load_generator};
 use crate::known::{Known, known, unlike};
 use crate::lineage::{self, MNIST, data_name};
@@ -170,7 +170,7 @@ impl Stage for MnistProtocol {
     }
 
     fn run(&self, ctx: &Context<'_>) -> anyhow::Result<Outcome> {
-        let test = Digits::open(&ctx.input(&self.test), "test")?;
+        let mut test = Digits::open(&ctx.input(&self.test), "test")?;
         let values = test.values(0..test.labels.len());
         let mut nearest = NearestNeighbours::new(&values, test.len, 1, Metric::Euclidean)?;
         let mut entry = empty_row();
@@ -188,8 +188,11 @@ impl Stage for MnistProtocol {
                 self.of_generator(ctx, &generator, &mut nearest, &test)?
             }
             (None, Some(train)) => {
-                let train = Digits::open(&ctx.input(train), "train")?;
+                let folder = ctx.input(train);
+                crate::check_other_set(&folder, &ctx.input(&self.test))?;
+                let train = Digits::open(&folder, "train")?;
                 test.check(train.picture, usize::MAX)?;
+                test.match_classes(&train)?;
                 "real digits + 1-NN, this run".clone_into(&mut entry.method);
                 vec![of_store(ctx, &train, &mut nearest, &test)?]
             }
@@ -261,7 +264,7 @@ impl MnistProtocol {
                 nearest.add(&values[first * test.len..(first + n) * test.len], &labels[first..first + n])?;
                 first += n;
                 if nearest.n_rows() == count {
-                    measured.push(test.measure(nearest)?);
+                    measured.push(measure(test, nearest)?);
                 }
             }
             n_tiles += 1;
@@ -286,71 +289,16 @@ fn of_store(
         let rows = first..n.min(first + STORE_TILE);
         nearest.add(&train.values(rows.clone()), &train.labels[rows])?;
     }
-    test.measure(nearest)
+    measure(test, nearest)
 }
 
-/// Labelled pictures of a store.
-struct Digits {
-    store: ImageStore,
-    labels: Vec<u32>,
-    picture: [usize; 3],
-    /// Values of a picture.
-    len: usize,
+/// The error on the test digits by what was compared so far.
+fn measure(test: &Digits, nearest: &NearestNeighbours<'_>) -> anyhow::Result<Measured> {
+    let predictions = nearest.predictions(1)?;
+    let n_wrong = predictions.iter().zip(&test.labels).filter(|(ours, label)| ours != label).count();
+    let error = n_wrong as f64 / test.labels.len() as f64;
+    Ok(Measured { n_digits: nearest.n_rows(), n_wrong, error })
 }
-
-impl Digits {
-    fn open(folder: &Path, key: &str) -> anyhow::Result<Self> {
-        let store = ImageStore::open(folder)?;
-        let labels = store.labels()?;
-        let n_without = labels.iter().filter(|label| label.is_none()).count();
-        anyhow::ensure!(
-            n_without == 0,
-            "`{key}`: expected a label for each of {} pictures of {}, found {n_without} without one",
-            labels.len(),
-            folder.display()
-        );
-        let picture = [store.channels(), store.height(), store.width()];
-        let len = picture.iter().product();
-        Ok(Self { labels: labels.into_iter().flatten().collect(), store, picture, len })
-    }
-
-    /// Refuses test digits that are not of the size of what is learned from, or of other classes.
-    fn check(&self, picture: [usize; 3], n_classes: usize) -> anyhow::Result<()> {
-        let text = |[c, h, w]: [usize; 3]| format!("{c}x{h}x{w}");
-        anyhow::ensure!(
-            self.picture == picture,
-            "`test`: expected pictures of {}, as those that are learned from, found {}",
-            text(picture),
-            text(self.picture)
-        );
-        let beyond = self.labels.iter().find(|&&label| label as usize >= n_classes);
-        if let Some(label) = beyond {
-            anyhow::bail!("`test`: expected labels 0 to {}, the generator's, found {label}", n_classes - 1);
-        }
-        Ok(())
-    }
-
-    /// Pixels / 255 of some pictures, channels last.
-    fn values(&self, rows: std::ops::Range<usize>) -> Vec<f32> {
-        let ([channels, height, width], plane) = (self.picture, self.picture[1] * self.picture[2]);
-        let mut values = Vec::with_capacity(rows.len() * self.len);
-        for row in rows {
-            let picture = self.store.image(row);
-            let places = (0..height * width).flat_map(|place| (0..channels).map(move |c| c * plane + place));
-            values.extend(places.map(|idx| f32::from(picture[idx]) / 255.0));
-        }
-        values
-    }
-
-    /// The error on these digits by what was compared so far.
-    fn measure(&self, nearest: &NearestNeighbours<'_>) -> anyhow::Result<Measured> {
-        let predictions = nearest.predictions(1)?;
-        let n_wrong = predictions.iter().zip(&self.labels).filter(|(ours, label)| ours != label).count();
-        let error = n_wrong as f64 / self.labels.len() as f64;
-        Ok(Measured { n_digits: nearest.n_rows(), n_wrong, error })
-    }
-}
-
 /// A row of the table before anything is known.
 fn empty_row() -> Entry {
     Entry {

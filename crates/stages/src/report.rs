@@ -16,7 +16,8 @@ use crate::{REPORT, artifact};
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct ReportStage {
-    /// Stages with results: svhn_protocol, cifar10_protocol, supervised_search, fit_svm.
+    /// Stages with results: svhn_protocol, cifar10_protocol, mnist_protocol, nearest_neighbours,
+    /// supervised_search, fit_svm, dedup_eval.
     #[serde(default)]
     results: Vec<Input>,
     /// Stages with sample grids.

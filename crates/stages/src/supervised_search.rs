@@ -183,6 +183,7 @@ impl Stage for SupervisedSearch {
     fn run(&self, ctx: &Context<'_>) -> anyhow::Result<Outcome> {
         let folder = ctx.input(&self.train);
         let store = ImageStore::open(&folder)?;
+        crate::check_other_set(&folder, &ctx.input(&self.test))?;
         let train = labels_of(&store, &folder)?;
         let test = Test::open(&ctx.input(&self.test), &train)?;
         let draws = self.draws.draws(&train)?;

@@ -138,7 +138,12 @@ impl Stage for TrainGan {
     }
 
     fn problems(&self) -> Vec<ConfigProblem> {
-        ConfigProblem::of("training", self.training.resolve())
+        let mut problems = ConfigProblem::of("training", self.training.resolve());
+        if self.from_networks.is_some() && self.from.is_none() {
+            let message = "is of use only with `from`".to_owned();
+            problems.push(ConfigProblem { key: "from_networks".to_owned(), message });
+        }
+        problems
     }
 
     fn seed(&self) -> Option<u64> {

@@ -76,11 +76,20 @@ impl Stage for TrainKMeans {
 
     fn misfits(&self, of: &FactsOf<'_>) -> Vec<ConfigProblem> {
         let Some([height, width]) = known(of, &self.images).size else { return Vec::new() };
-        let patch = self.kmeans.patch;
-        let message =
-            format!("expected at most the pictures' smaller side (of {height}×{width}), found {patch}");
-        let problem = || ConfigProblem { key: "kmeans.patch".to_owned(), message };
-        (patch > height.min(width)).then(problem).into_iter().collect()
+        let KMeansConfig { patch, stride, pooling, .. } = self.kmeans;
+        let side = height.min(width);
+        let problem =
+            |key: &str, message: String| vec![ConfigProblem { key: format!("kmeans.{key}"), message }];
+        if patch > side {
+            let message =
+                format!("expected at most the pictures' smaller side (of {height}×{width}), found {patch}");
+            return problem("patch", message);
+        }
+        let n_patches = (side - patch) / stride + 1;
+        let message = format!(
+            "expected at most the {n_patches} patches along the smaller side of pictures of {height}×{width}, found {pooling}"
+        );
+        if pooling > n_patches { problem("pooling", message) } else { Vec::new() }
     }
 
     fn problems(&self) -> Vec<ConfigProblem> {

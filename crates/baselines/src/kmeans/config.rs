@@ -10,19 +10,19 @@ use crate::error::{Result, setting};
 #[serde(default, deny_unknown_fields)]
 pub struct KMeansConfig {
     /// Centroids, each of which gives a feature map.
-    #[schemars(range(min = 1))]
+    #[schemars(range(min = 1, max = 1_000_000))]
     pub maps: usize,
     /// Side of a patch, in pixels.
-    #[schemars(range(min = 2))]
+    #[schemars(range(min = 2, max = 64))]
     pub patch: usize,
     /// Pixels from one patch of a picture to the next, when it is turned into features.
-    #[schemars(range(min = 1))]
+    #[schemars(range(min = 1, max = 4096))]
     pub stride: usize,
     /// Maps are summed over the cells of a grid of so many rows and columns.
-    #[schemars(range(min = 1))]
+    #[schemars(range(min = 1, max = 4096))]
     pub pooling: usize,
     /// Random patches that centroids are learned from.
-    #[schemars(range(min = 2))]
+    #[schemars(range(min = 2, max = 100_000_000))]
     pub patches: usize,
     /// Passes of K-means over them.
     #[schemars(range(min = 1))]
@@ -60,16 +60,20 @@ impl KMeansConfig {
     /// [`BaselinesError::Setting`](crate::BaselinesError::Setting), naming the setting.
     pub fn validate(&self) -> Result<()> {
         let counts = [
-            ("maps", self.maps, 1),
-            ("patch", self.patch, 2),
-            ("stride", self.stride, 1),
-            ("pooling", self.pooling, 1),
-            ("patches", self.patches, 2),
-            ("passes", self.passes, 1),
+            ("maps", self.maps, 1..=1_000_000),
+            ("patch", self.patch, 2..=64),
+            ("stride", self.stride, 1..=4096),
+            ("pooling", self.pooling, 1..=4096),
+            ("patches", self.patches, 2..=100_000_000),
+            ("passes", self.passes, 1..=usize::MAX),
         ];
-        for (key, found, least) in counts {
-            if found < least {
-                return Err(setting(key, format!("at least {least}"), found));
+        for (key, found, range) in counts {
+            if !range.contains(&found) {
+                let expected = match *range.end() {
+                    usize::MAX => format!("at least {}", range.start()),
+                    end => format!("{} to {end}", range.start()),
+                };
+                return Err(setting(key, expected, found));
             }
         }
         for (key, found) in

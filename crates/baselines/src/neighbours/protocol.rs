@@ -29,9 +29,10 @@ pub struct NeighboursProtocol {
     #[schemars(range(min = 1))]
     pub n_per_class: usize,
     /// Draws that each k is tried on.
-    #[schemars(range(min = 1))]
+    #[schemars(range(min = 1, max = 100_000))]
     pub n_search_draws: u32,
     /// Fresh draws that are measured; 0: no draws, but all training rows at once, of which k is chosen on those held out.
+    #[schemars(range(max = 100_000))]
     pub n_final_draws: u32,
     /// Seed of all draws.
     pub seed: u64,
@@ -148,9 +149,16 @@ pub fn nearest_neighbours(
     train.check_finite()?;
     test.check_finite()?;
     let draws = protocol.draws(train)?;
+    let n_validation = if protocol.ks.len() > 1 { protocol.n_validation } else { 0 };
+    if n_validation >= train.n_rows() {
+        return Err(setting(
+            "n_validation",
+            format!("fewer than the {} training rows", train.n_rows()),
+            n_validation,
+        ));
+    }
     let all: Vec<u32> = (0..train.n_rows() as u32).collect();
-    let validation =
-        validation_rows(train.n_rows(), protocol.n_validation.min(train.n_rows()), protocol.seed);
+    let validation = validation_rows(train.n_rows(), n_validation, protocol.seed);
     let (search, fresh): (Vec<Vec<u32>>, Vec<Vec<u32>>) = match &draws {
         Some(draws) => (
             (0..protocol.n_search_draws).map(|idx| draws.search(idx)).collect(),

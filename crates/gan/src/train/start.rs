@@ -3,6 +3,8 @@
 use std::path::{Path, PathBuf};
 
 use candle_core::{Device, Var};
+use serde::Serialize;
+use serde_json::{Map, Value};
 
 use super::config::TrainSettings;
 use super::trainer::Trainer;
@@ -64,11 +66,24 @@ fn check(path: &Path, expected: &[(String, Var)], found: &[(String, Var)]) -> Re
     }
 }
 
-/// Refuses what the shapes of tensors do not tell, such as strides.
-fn check_config<C: PartialEq + std::fmt::Debug>(path: &Path, expected: &C, found: &C) -> Result<()> {
-    if expected == found {
-        return Ok(());
+/// Refuses what the shapes of tensors do not tell, such as strides, key by key.
+fn check_config<C: Serialize>(path: &Path, expected: &C, found: &C) -> Result<()> {
+    let keys = |config: &C| match serde_json::to_value(config) {
+        Ok(Value::Object(keys)) => keys,
+        _ => Map::new(),
+    };
+    let (expected, found) = (keys(expected), keys(found));
+    let names = expected.keys().chain(found.keys().filter(|name| !expected.contains_key(*name)));
+    let text = |value: Option<&Value>| value.map_or("none".to_owned(), Value::to_string);
+    let unlike: Vec<String> = names
+        .map(|name| (name, expected.get(name), found.get(name)))
+        .filter(|(_, expected, found)| expected != found)
+        .map(|(name, expected, found)| {
+            format!("`{name}`: expected {}, found {}", text(expected), text(found))
+        })
+        .collect();
+    match unlike.is_empty() {
+        true => Ok(()),
+        false => Err(GanError::OtherNetwork { path: path.to_path_buf(), unlike: unlike.join("; ") }),
     }
-    let unlike = format!("expected {expected:?}, found {found:?}");
-    Err(GanError::OtherNetwork { path: path.to_path_buf(), unlike })
 }
