@@ -61,6 +61,22 @@ pub struct ByLabels {
 impl Entry {
     /// Name of the file in the stage's folder.
     pub const FILE: &str = "result.json";
+
+    /// A row that has nothing but its name.
+    pub fn new(table: Table, method: String) -> Self {
+        Self {
+            table,
+            method,
+            cells: Vec::new(),
+            facts: Vec::new(),
+            searches: Vec::new(),
+            by_labels: Vec::new(),
+            data: String::new(),
+            with: Vec::new(),
+            intervals: Vec::new(),
+            trials: Vec::new(),
+        }
+    }
 }
 
 /// A table.

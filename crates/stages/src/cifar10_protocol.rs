@@ -159,8 +159,6 @@ fn entry(result: &Cifar10Result, method: String, max_units: Option<usize>) -> En
         });
     }
     Entry {
-        table: Table::Table1,
-        method,
         cells: vec![
             all.map(|all| Cell::percent(all.accuracy, None)),
             few.map(|few| Cell::percent(few.mean_accuracy, Some(few.std))),
@@ -169,10 +167,7 @@ fn entry(result: &Cifar10Result, method: String, max_units: Option<usize>) -> En
         facts,
         searches,
         by_labels,
-        data: String::new(),
-        with: Vec::new(),
-        intervals: Vec::new(),
-        trials: Vec::new(),
+        ..Entry::new(Table::Table1, method)
     }
 }
 

@@ -265,20 +265,15 @@ impl DedupEval {
         });
         let preset = preset.map(|preset| format!(" ({preset})")).unwrap_or_default();
         Entry {
-            table: Table::Duplicates,
-            method: format!("Autoencoder{preset}, rule {}, this run", self.rule()),
             cells: vec![
                 Some(Cell { value: found.n_removed as f64, deviation: None }),
                 Some(Cell::percent(share, None)),
                 rate.map(|rate| Cell::percent(rate.share, None)),
             ],
             facts,
-            searches: Vec::new(),
-            by_labels: Vec::new(),
             data: format!("{source}, {} pictures", grouped(summary.n_images as usize)),
-            with: Vec::new(),
-            trials: Vec::new(),
             intervals: vec![None, None, rate.map(|rate| [100.0 * rate.low, 100.0 * rate.high])],
+            ..Entry::new(Table::Duplicates, format!("Autoencoder{preset}, rule {}, this run", self.rule()))
         }
     }
 }

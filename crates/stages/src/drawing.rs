@@ -218,3 +218,19 @@ pub(crate) fn folder_in(out: &Path, name: &str) -> anyhow::Result<std::path::Pat
     fs_err::create_dir_all(&folder)?;
     Ok(folder)
 }
+
+/// Rows from one pair of rows to the next.
+const PAIR: f64 = 2.2;
+
+/// Pairs of rows of up to 8 pictures.
+pub(crate) fn before_and_after(before: &Drawn, after: &Drawn, n_shown: usize) -> Sheet {
+    let n_columns = n_shown.min(8);
+    let n_rows = n_shown.div_ceil(n_columns);
+    let mut sheet = Sheet::new(before.side, PAIR * (n_rows - 1) as f64 + 2.0, n_columns as f64);
+    for idx in 0..n_shown {
+        let (row, column) = ((idx / n_columns) as f64 * PAIR, (idx % n_columns) as f64);
+        sheet.place(before.picture(idx), row, column);
+        sheet.place(after.picture(idx), row + 1.0, column);
+    }
+    sheet
+}

@@ -152,8 +152,6 @@ impl Stage for FitSvm {
         let gap = model.certificates().iter().map(|c| c.relative_gap).fold(0.0, f64::max);
         let lineage = of_features(ctx.input(&self.train))?;
         let entry = Entry {
-            table: Table::Other,
-            method: lineage.method("SVM"),
             cells: vec![Some(Cell::percent(accuracy, None))],
             facts: vec![
                 format!(
@@ -163,12 +161,8 @@ impl Stage for FitSvm {
                 ),
                 format!("{} training and {} test rows of {} features", n_rows, test.n_rows(), n_columns),
             ],
-            searches: Vec::new(),
             by_labels: vec![ByLabels { n_labels: n_rows, error: 1.0 - accuracy, deviation: None }],
-            data: String::new(),
-            with: Vec::new(),
-            intervals: Vec::new(),
-            trials: Vec::new(),
+            ..Entry::new(Table::Other, lineage.method("SVM"))
         };
         ctx.write_json(Entry::FILE, &entry)?;
         let metrics = json!({"accuracy": accuracy, "largest_gap": gap, "n_features": n_columns});

@@ -13,7 +13,7 @@ use dcgan_gan::classifier::{self, Classifier};
 use dcgan_gan::forget::measure::{self, Measure, Measured, measure};
 use dcgan_gan::forget::{ForgetConfig, ObjectMaps, learn};
 use dcgan_gan::{BatchStatistics, Sampler, sample};
-use dcgan_images::{PixelBox, SampleBox, Sheet, read_boxes, write_boxes};
+use dcgan_images::{PixelBox, SampleBox, read_boxes, write_boxes};
 use dcgan_report::figure::Figure;
 use dcgan_synthetic::find_windows;
 use ndarray::Array2;
@@ -21,8 +21,9 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use crate::drawing::{Drawn, Weights};
-use crate::drawing::{DrawnBy, inferred, load_generator, sampler, write_figures, z_of};
+use crate::drawing::{
+    Drawn, DrawnBy, Weights, before_and_after, inferred, load_generator, sampler, write_figures, z_of,
+};
 use crate::known::{conditional, grey, known};
 use crate::lineage::{self, LSUN};
 use crate::{artifact, device};
@@ -360,22 +361,6 @@ fn write_verdicts(path: &Path, judges: &[(String, Classifier)], pixels: &[Vec<u8
         }
     }
     Ok(table.flush()?)
-}
-
-/// Rows from one pair of rows to the next.
-const PAIR: f64 = 2.2;
-
-/// Pairs of rows of up to 8 pictures.
-fn before_and_after(before: &Drawn, after: &Drawn, n_shown: usize) -> Sheet {
-    let n_columns = n_shown.min(8);
-    let n_rows = n_shown.div_ceil(n_columns);
-    let mut sheet = Sheet::new(before.side, PAIR * (n_rows - 1) as f64 + 2.0, n_columns as f64);
-    for idx in 0..n_shown {
-        let (row, column) = ((idx / n_columns) as f64 * PAIR, (idx % n_columns) as f64);
-        sheet.place(before.picture(idx), row, column);
-        sheet.place(after.picture(idx), row + 1.0, column);
-    }
-    sheet
 }
 
 /// What the judges saw, and what else changed.

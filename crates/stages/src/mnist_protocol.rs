@@ -301,18 +301,7 @@ fn measure(test: &Digits, nearest: &NearestNeighbours<'_>) -> anyhow::Result<Mea
 }
 /// A row of the table before anything is known.
 fn empty_row() -> Entry {
-    Entry {
-        table: Table::Table3,
-        method: String::new(),
-        cells: Vec::new(),
-        facts: Vec::new(),
-        searches: Vec::new(),
-        trials: Vec::new(),
-        by_labels: Vec::new(),
-        data: String::new(),
-        with: Vec::new(),
-        intervals: Vec::new(),
-    }
+    Entry { ..Entry::new(Table::Table3, String::new()) }
 }
 
 /// Puts the errors into the table's columns: those of the paper's numbers into theirs, others into what is left, and all of them

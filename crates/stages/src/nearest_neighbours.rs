@@ -148,16 +148,5 @@ fn entry(result: &NeighboursResult, method: &str) -> Entry {
         Table::Table2 => vec![format!("{} labels", grouped(result.n_labels))],
         _ => Vec::new(),
     };
-    Entry {
-        table,
-        method: method.to_owned(),
-        cells: vec![Some(cell)],
-        facts,
-        searches: Vec::new(),
-        by_labels,
-        data: String::new(),
-        with,
-        intervals: Vec::new(),
-        trials: Vec::new(),
-    }
+    Entry { cells: vec![Some(cell)], facts, by_labels, with, ..Entry::new(table, method.to_owned()) }
 }

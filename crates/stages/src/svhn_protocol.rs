@@ -162,8 +162,6 @@ fn entry(result: &SvhnResult, method: String) -> Entry {
     let spread = |point: &SearchPoint| (point.errors.len() > 1).then_some(INTERVAL_DEVIATIONS * point.std);
     let validation = |point: &SearchPoint| Cell::percent(point.mean_error, spread(point));
     Entry {
-        table: Table::Table2,
-        method,
         cells: vec![Some(Cell::percent(result.mean_error, Some(result.deviation))), chosen.map(validation)],
         facts: vec![
             format!(
@@ -180,9 +178,7 @@ fn entry(result: &SvhnResult, method: String) -> Entry {
             error: result.mean_error,
             deviation: Some(result.deviation),
         }],
-        data: String::new(),
         with: vec![format!("{} labels", grouped(result.n_labels)); 2],
-        intervals: Vec::new(),
-        trials: Vec::new(),
+        ..Entry::new(Table::Table2, method)
     }
 }

@@ -174,22 +174,7 @@ pub fn nearest_neighbours(
     let n_rows = |sets: &[Vec<u32>]| sets.iter().map(|rows| rows.len() as u64).sum::<u64>();
     let mut work = Work { train, done: 0, total: n_rows(&search) + n_rows(&fresh), observe };
 
-    let (held_out, truth) = gathered(train, &validation);
-    let mut points = Vec::new();
-    if !search.is_empty() {
-        let mut nearest =
-            NearestNeighbours::new(&held_out, train.n_columns(), protocol.largest_k(), protocol.metric)?;
-        points = protocol.ks.iter().map(|&k| KPoint { k, errors: Vec::new(), mean_error: 0.0 }).collect();
-        for rows in &search {
-            work.add(&mut nearest, rows)?;
-            for point in &mut points {
-                let predictions = nearest.predictions(point.k)?;
-                point.errors.push(counted(train.n_classes(), &truth, &predictions).error_rate());
-            }
-        }
-        points.iter_mut().for_each(|point| point.mean_error = mean(&point.errors));
-    }
-    drop(held_out);
+    let points = tried(&search, &validation, protocol, &mut work)?;
     let best = points.iter().min_by(|a, b| a.mean_error.total_cmp(&b.mean_error).then(a.k.cmp(&b.k)));
     let k = best.map_or(protocol.largest_k(), |point| point.k);
 
@@ -215,6 +200,33 @@ pub fn nearest_neighbours(
         n_test: test.n_rows(),
         n_features: train.n_columns(),
     })
+}
+
+/// The error on validation rows of each k, with each set of rows to search on.
+fn tried(
+    search: &[Vec<u32>],
+    validation: &[u32],
+    protocol: &NeighboursProtocol,
+    work: &mut Work<'_>,
+) -> Result<Vec<KPoint>> {
+    if search.is_empty() {
+        return Ok(Vec::new());
+    }
+    let train = work.train;
+    let (held_out, truth) = gathered(train, validation);
+    let mut nearest =
+        NearestNeighbours::new(&held_out, train.n_columns(), protocol.largest_k(), protocol.metric)?;
+    let point = |&k: &usize| KPoint { k, errors: Vec::new(), mean_error: 0.0 };
+    let mut points: Vec<KPoint> = protocol.ks.iter().map(point).collect();
+    for rows in search {
+        work.add(&mut nearest, rows)?;
+        for point in &mut points {
+            let predictions = nearest.predictions(point.k)?;
+            point.errors.push(counted(train.n_classes(), &truth, &predictions).error_rate());
+        }
+    }
+    points.iter_mut().for_each(|point| point.mean_error = mean(&point.errors));
+    Ok(points)
 }
 
 /// Refuses a k above the rows that it is tried with.

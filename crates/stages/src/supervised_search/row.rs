@@ -90,16 +90,13 @@ impl Measured<'_> {
             _ => (vec![accuracy], Vec::new()),
         };
         Entry {
-            table,
-            method: format!("supervised CNN ({}), this run", search.architecture),
             cells,
             facts: facts(self, examples, n_test),
-            searches: Vec::new(),
             by_labels: vec![ByLabels { n_labels: self.n_labels, error: test, deviation: None }],
             data,
             with,
-            intervals: Vec::new(),
             trials: plotted(self),
+            ..Entry::new(table, format!("supervised CNN ({}), this run", search.architecture))
         }
     }
 }
