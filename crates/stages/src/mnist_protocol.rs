@@ -173,7 +173,7 @@ impl Stage for MnistProtocol {
         let mut test = Digits::open(&ctx.input(&self.test), "test")?;
         let values = test.values(0..test.labels.len());
         let mut nearest = NearestNeighbours::new(&values, test.len, 1, Metric::Euclidean)?;
-        let mut entry = empty_row();
+        let mut entry = Entry::new(Table::Table3, String::new());
         entry.data = format!("{} test digits", grouped(test.labels.len()));
         let mut differences = lineage::compare_data(data_name(&ctx.input(&self.test))?.as_deref(), MNIST);
         differences.count("test digits", test.labels.len(), Count::Exactly(10_000));
@@ -299,11 +299,6 @@ fn measure(test: &Digits, nearest: &NearestNeighbours<'_>) -> anyhow::Result<Mea
     let error = n_wrong as f64 / test.labels.len() as f64;
     Ok(Measured { n_digits: nearest.n_rows(), n_wrong, error })
 }
-/// A row of the table before anything is known.
-fn empty_row() -> Entry {
-    Entry { ..Entry::new(Table::Table3, String::new()) }
-}
-
 /// Puts the errors into the table's columns: those of the paper's numbers into theirs, others into what is left, and all of them
 /// into the plot.
 fn place(measured: &[Measured], is_generated: bool, entry: &mut Entry) {
@@ -386,7 +381,7 @@ mod tests {
     fn errors_stand_in_the_papers_columns_where_there_are_such() {
         let found = |n_digits, error| Measured { n_digits, n_wrong: 0, error };
         let cells = |measured: &[Measured], is_generated| {
-            let mut entry = empty_row();
+            let mut entry = Entry::new(Table::Table3, String::new());
             place(measured, is_generated, &mut entry);
             let values: Vec<_> = entry.cells.iter().map(|cell| cell.map(|cell| cell.value)).collect();
             (values, entry.with, entry.facts)
