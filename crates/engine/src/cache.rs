@@ -173,7 +173,7 @@ impl FingerprintCache {
         }
     }
 
-    /// Writes the memory down, if it has changed. It only saves time: that it cannot be written is message, no failure.
+    /// Writes the memory down, if it has changed. It only saves time: a failure to write it is a warning.
     pub fn save(&self, progress: &Progress) {
         let mut known = self.known();
         let Some(runs) = self.runs().filter(|runs| known.is_changed && runs.is_dir()) else { return };

@@ -12,7 +12,7 @@ pub struct Artifact {
     pub name: &'static str,
     /// Files by which a folder that holds it is known, where no stage may have made it.
     pub files: &'static [&'static str],
-    /// What to do about a folder that holds something else, if that can be message.
+    /// What to do about a folder that holds something else, where there is advice.
     pub advice: fn(&Path) -> Option<String>,
     /// For what a stage needs: any of these serves. Its own name is then for people, and it has no files of its own.
     pub any_of: &'static [Artifact],

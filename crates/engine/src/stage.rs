@@ -123,7 +123,7 @@ pub trait Stage: Settings + fmt::Debug + Send + Sync {
     /// Of a folder that is shared, the files that are the stage's.
     ///
     /// # Errors
-    /// Where that cannot be message.
+    /// Where they cannot be found.
     fn own_files(&self, _folder: &Path) -> anyhow::Result<Vec<PathBuf>> {
         Ok(Vec::new())
     }

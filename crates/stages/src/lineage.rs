@@ -51,7 +51,8 @@ pub(crate) fn of_features(folder: PathBuf) -> anyhow::Result<Lineage> {
         let yields = KINDS.recorded(&record.config).map(|config| config.stage().yields()).unwrap_or_default();
         if yields.contains(&artifact::GENERATOR) || yields.contains(&artifact::DISCRIMINATOR) {
             lineage.architecture = text("architecture");
-            lineage.trained_on = text("trained_on");
+            let begins_with_others = record.inputs.iter().any(|input| input.key == "from");
+            lineage.trained_on = text("trained_on").filter(|_| !begins_with_others);
         }
     }
     Ok(lineage)
@@ -131,15 +132,19 @@ pub(crate) fn of_generator(folder: PathBuf) -> anyhow::Result<Lineage> {
     of_features(folder)
 }
 
+/// The data set whose pictures features are of, as [`data_name`] gives it.
+pub(crate) fn data_of(features: &Path) -> anyhow::Result<Option<String>> {
+    let record = Record::read(features)?;
+    let images = record.iter().flat_map(|record| &record.inputs).find(|input| input.key == "images");
+    match images {
+        Some(images) => data_name(&features.join(&images.path)),
+        None => Ok(None),
+    }
+}
+
 /// What features are of: the data set, and the counts of (training pictures, test pictures, classes).
 pub(crate) fn data_of_features(folder: &Path, counts: (usize, usize, usize)) -> anyhow::Result<String> {
-    let record = Record::read(folder)?;
-    let images = record.iter().flat_map(|record| &record.inputs).find(|input| input.key == "images");
-    let name = match images {
-        Some(images) => data_name(&folder.join(&images.path))?,
-        None => None,
-    };
-    let name = name.unwrap_or_else(|| "features made elsewhere".to_owned());
+    let name = data_of(folder)?.unwrap_or_else(|| "features made elsewhere".to_owned());
     let (n_train, n_test, n_classes) = counts;
     let counts = format!("{} training and {} test pictures", grouped(n_train), grouped(n_test));
     Ok(format!("{name}, {counts} of {n_classes} classes"))

@@ -8,6 +8,7 @@ use dcgan_baselines::neighbours::{Metric, NearestNeighbours, Neighbour};
 use dcgan_engine::context::Context;
 use dcgan_engine::kind::{ConfigType, Kind, Traits};
 use dcgan_engine::paper::{Comparison, Count, Stated, grouped, no_bearing, says};
+use dcgan_engine::record::Record;
 use dcgan_engine::stage::{Artifact, ConfigProblem, FactsOf, Input, InputRef, Outcome, Stage};
 use dcgan_gan::sample::SAMPLE_BATCH;
 use dcgan_gan::{BatchStatistics, GanError, Generator, LabelledDraws};
@@ -179,6 +180,7 @@ impl Stage for MnistProtocol {
         differences.count("test digits", test.labels.len(), Count::Exactly(10_000));
         let measured = match (&self.model, &self.train) {
             (Some(model), _) => {
+                self.check_not_learned(&ctx.input(model), &ctx.input(&self.test))?;
                 let generator = load_generator(ctx, model, self.weights)?;
                 test.check(generator.config().picture(), generator.config().classes)?;
                 "DCGAN (this run) + 1-NN".clone_into(&mut entry.method);
@@ -191,6 +193,8 @@ impl Stage for MnistProtocol {
                 let folder = ctx.input(train);
                 crate::check_other_set(&folder, &ctx.input(&self.test))?;
                 let train = Digits::open(&folder, "train")?;
+                differences.join(lineage::compare_data(data_name(&folder)?.as_deref(), MNIST));
+                differences.count("training digits", train.labels.len(), Count::Exactly(60_000));
                 test.check(train.picture, usize::MAX)?;
                 test.match_classes(&train)?;
                 "real digits + 1-NN, this run".clone_into(&mut entry.method);
@@ -212,6 +216,18 @@ impl MnistProtocol {
             BatchStatistics::Batch => "the statistics of their batches of 128",
             BatchStatistics::Inferred => "inferred statistics",
         }
+    }
+
+    /// Refuses a generator that was trained on the test digits.
+    fn check_not_learned(&self, model: &Path, test: &Path) -> anyhow::Result<()> {
+        let (Some(trained), Some(test)) = (Record::read(model)?, Record::read(test)?) else { return Ok(()) };
+        let images = trained.inputs.iter().find(|input| input.key == "images");
+        anyhow::ensure!(
+            images.is_none_or(|images| images.fingerprint != test.fingerprint()),
+            "`model`: expected a generator that was not trained on the digits of `test`, found one that was, in {}",
+            model.display()
+        );
+        Ok(())
     }
 
     /// Compares the generator's training digits with the paper's.

@@ -5,7 +5,7 @@ use dcgan_engine::context::Context;
 use dcgan_engine::kind::{ConfigType, Kind, Traits};
 use dcgan_engine::paper::{Stated, grouped, no_bearing, says, unstated};
 use dcgan_engine::stage::{Artifact, ConfigProblem, FactsOf, Input, InputRef, Outcome, Stage};
-use dcgan_eval::FeatureSet;
+use dcgan_eval::{Draws, FeatureSet};
 use dcgan_report::entry::{ByLabels, Cell, Entry, Table};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -13,7 +13,8 @@ use serde_json::json;
 
 use crate::artifact;
 use crate::known::known;
-use crate::lineage::{check_same_making, data_of_features, of_features};
+use crate::lineage::{self, SVHN, check_same_making, data_of_features, of_features};
+use crate::seen::Seen;
 use crate::svhn_protocol::SVHN_SIZES;
 
 /// Which features, and how they are measured.
@@ -75,7 +76,7 @@ impl Stage for NeighboursStage {
 
     fn misfits(&self, of: &FactsOf<'_>) -> Vec<ConfigProblem> {
         let Some(n_rows) = known(of, &self.train).at_most else { return Vec::new() };
-        let is_search = self.protocol.ks.len() > 1;
+        let is_search = self.protocol.ks.len() > 1 || self.protocol.n_final_draws > 0;
         let held_out = if is_search { self.protocol.n_validation as u64 } else { 0 };
         let message = format!("expected fewer than the training pictures, {n_rows}, found {held_out}");
         let wrong = || ConfigProblem { key: "protocol.n_validation".to_owned(), message };
@@ -106,8 +107,15 @@ impl Stage for NeighboursStage {
         let mut entry = entry(&result, &lineage.method("nearest neighbours"));
         entry.data = data_of_features(&folder, (result.n_train, result.n_test, train.n_classes()))?;
         entry.facts.extend(lineage.facts());
+        let draws = self.protocol.draws(&train)?;
+        let validation = Seen::of(&folder, "validation", draws.as_ref().map(Draws::validation))?;
+        let tested = Seen::of(&ctx.input(&self.test), "test", None)?;
+        entry.facts.extend(validation.fact().into_iter().chain(tested.fact()));
         ctx.write_json(Entry::FILE, &entry)?;
-        let differences = crate::compare_sets((result.n_train, result.n_test), SVHN_SIZES, train.n_classes());
+        let mut differences =
+            crate::compare_sets((result.n_train, result.n_test), SVHN_SIZES, train.n_classes());
+        differences.join(lineage::compare_data(lineage::data_of(&folder)?.as_deref(), SVHN));
+        differences.differences.extend(tested.difference());
         let metrics = json!({
             "k": result.k,
             "mean_error": result.mean_error,

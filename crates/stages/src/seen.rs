@@ -92,8 +92,9 @@ fn stores(features: &Path) -> anyhow::Result<Stores> {
     }
     let (model, measured) = (features.join(&model.path), features.join(&measured.path));
     let is_kmeans = kmeans_features::is_model(&model);
-    let trained_on =
-        Record::read(&model)?.and_then(|record| Some(model.join(&input(&record, "images")?.path)));
+    // Of networks that a training began with it is not followed what they had seen.
+    let trained = Record::read(&model)?.filter(|record| input(record, "from").is_none());
+    let trained_on = trained.and_then(|record| Some(model.join(&input(&record, "images")?.path)));
     Ok(match trained_on {
         Some(trained_on) if trained_on.is_dir() && measured.is_dir() => {
             Stores::Both { measured, trained_on, is_kmeans }

@@ -204,6 +204,10 @@ impl Stage for SupervisedSearch {
         let best = self.search.train_again(&examples, found.best, &device, &mut observe)?;
         drop(task);
         best.network.save(&ctx.out.join(supervised::FILE))?;
+        let chosen = found.trials[found.best as usize].trained();
+        if chosen.is_some_and(|chosen| chosen.validation.error_rate != best.validation.error_rate) {
+            ctx.progress().warn("the chosen trial, trained again, has another validation error: trained on another machine or a GPU");
+        }
         let confusion = test.measure(&best)?.named(train.class_names());
         let measured = Measured {
             found: &found,

@@ -59,7 +59,8 @@ pub(crate) static KIND: Kind = Kind {
               is not given is what the authors' code trains the architecture with.\n\n\
               Interrupted or killed, it goes on from its newest checkpoint that can be read and ends with the bits of \
               an uninterrupted run, also if epochs, max_steps, max_minutes or what is only written are changed \
-              meanwhile. A finished training whose epochs are raised goes on from its end. Where a loss, a gradient or \
+              meanwhile. A finished training whose epochs are raised goes on from its end; neither where the \
+              learning rate decays by epochs. A conditional network needs a label for each picture. Where a loss, a gradient or \
               a weight is no longer finite it stops and leaves the checkpoints as they are; where the discriminator \
               is always right for 500 minibatches while a gradient, its own or the generator's, is below a hundredth \
               of what it was on average while the discriminator still erred, it warns.\n\n\

@@ -3,7 +3,7 @@
 use dcgan_baselines::kmeans::{KMeans, KMeansConfig, train_kmeans};
 use dcgan_engine::context::Context;
 use dcgan_engine::kind::{ConfigType, Kind, Traits};
-use dcgan_engine::paper::{Comparison, Count, Stated, no_bearing, says};
+use dcgan_engine::paper::{Count, Stated, no_bearing, says};
 use dcgan_engine::stage::{Artifact, ConfigProblem, FactsOf, Input, InputRef, Outcome, Stage};
 use dcgan_images::{ImageStore, grid::write_grid};
 use dcgan_report::figure::Figure;
@@ -14,7 +14,7 @@ use serde_json::json;
 use crate::artifact;
 use crate::drawing::write_figures;
 use crate::known::known;
-use crate::lineage::data_name;
+use crate::lineage::{CIFAR10, compare_data, data_name};
 
 /// Of which pictures, and how.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
@@ -120,7 +120,7 @@ impl Stage for TrainKMeans {
             "inertia": model.inertia(),
             "unused_centroids": model.counts().iter().filter(|n| **n == 0).count(),
         });
-        let mut differences = Comparison::of_settings();
+        let mut differences = compare_data(data.as_deref(), CIFAR10);
         differences.count("pictures that patches are drawn from", store.len(), Count::Exactly(50_000));
         Ok(Outcome { metrics, differences })
     }

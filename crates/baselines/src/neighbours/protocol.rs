@@ -23,7 +23,7 @@ pub struct NeighboursProtocol {
     pub ks: Vec<usize>,
     /// How near two rows are.
     pub metric: Metric,
-    /// Rows held out of the training set to choose k; of no use where there is one k.
+    /// Rows held out of the training set, to choose k; draws are of the rest also where there is one k.
     pub n_validation: usize,
     /// Labels a class in each draw.
     #[schemars(range(min = 1))]

@@ -78,7 +78,7 @@ impl Measured<'_> {
                     units.map(|units| Cell { value: units as f64, deviation: None }),
                 ],
                 vec![
-                    format!("all {labels}"),
+                    format!("{labels}, {} held out", grouped(examples.validation.len())),
                     per_class.map(|n| format!("{n} per class")).unwrap_or_default(),
                     String::new(),
                 ],
