@@ -78,7 +78,7 @@ fn the_examples_of_the_help_run_as_printed() {
     let place = Place::new(MANIFEST);
     place.stdout(&["run", "m.toml"]);
     let runs = place.path("runs");
-    for name in ["svhn", "cifar10", "faces"] {
+    for name in ["svhn", "table-1", "faces"] {
         let copied = Command::new("cp")
             .arg("-r")
             .arg(runs.join("svhn-released"))
