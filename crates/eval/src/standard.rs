@@ -154,7 +154,13 @@ mod tests {
         standard.write(folder.path()).unwrap();
         assert_eq!(Standard::read(folder.path(), 3).unwrap(), standard);
         let message = Standard::read(folder.path(), 4).unwrap_err().to_string();
-        assert!(message.ends_with("of 4 features, finite f32, found shape (2, 3)"), "{message}");
+        assert!(
+            message.ends_with("of 4 features, finite f32, scales above 0, found shape (2, 3)"),
+            "{message}"
+        );
         assert!(Moments::new(3).standard(0.01).is_err());
+        Standard { scale: vec![1.0, 0.0, 1.0], ..standard }.write(folder.path()).unwrap();
+        let message = Standard::read(folder.path(), 3).unwrap_err().to_string();
+        assert!(message.ends_with("standard.npy: expected the mean and the scale of 3 features, finite f32, scales above 0, found a scale of 0"), "{message}");
     }
 }
