@@ -104,7 +104,7 @@ impl SearchConfig {
     /// Checks the ranges that do not depend on the pictures.
     ///
     /// # Errors
-    /// [`GanError::Setting`].
+    /// [`GanError::Setting`](crate::GanError::Setting).
     pub fn validate(&self) -> Result<()> {
         self.architecture().validate()?;
         let discriminator = self.architecture().discriminator();
