@@ -17,18 +17,18 @@ use rand_chacha::ChaCha8Rng;
 type AnyResult<T> = Result<T, Box<dyn std::error::Error>>;
 
 fn main() -> AnyResult<()> {
-    let folder = std::env::temp_dir().join(format!("rates-{}", std::process::id()));
-    let mut writer = StoreWriter::create(&folder)?;
+    let folder = tempfile::tempdir()?;
+    let mut writer = StoreWriter::create(&folder.path().join("store"))?;
     for idx in 0..200_usize {
         let pixels = (0..3072).map(|at| (((idx * 3072 + at).pow(2) % 8191 * 7919) % 251) as u8).collect();
         let picture = Picture { channels: 3, height: 32, width: 32, pixels };
         writer.append(&idx.to_string(), Some(0), "made", &picture)?;
     }
     writer.finish(StoreDescription::default())?;
-    let store = ImageStore::open(&folder)?;
+    let store = ImageStore::open(&folder.path().join("store"))?;
     let config = KMeansConfig { patches: 50_000, passes: 2, ..KMeansConfig::default() };
     let mut times = Vec::new();
-    let model = train_kmeans(&store, &config, &folder.join("k.safetensors"), &mut |_, _| {
+    let model = train_kmeans(&store, &config, &folder.path().join("k.safetensors"), &mut |_, _| {
         times.push(Instant::now());
         ControlFlow::Continue(())
     })?;
@@ -60,7 +60,6 @@ fn main() -> AnyResult<()> {
         }
     }
     println!("a matrix product 2048³: {:.0} GFLOP/s", gemm()?);
-    std::fs::remove_dir_all(&folder)?;
     Ok(())
 }
 

@@ -60,7 +60,7 @@ impl Learner {
     }
 
     /// One pass over the pictures in a random order; those that fill no minibatch sit it out. `gradient` gives the loss's gradient
-    /// by the logits, `observe` is told the minibatches done.
+    /// by the logits, `observe` gets the minibatches done.
     ///
     /// # Errors
     /// [`GanError::Interrupted`] where `observe` breaks, and what `gradient` returns.
