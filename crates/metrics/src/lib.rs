@@ -1,0 +1,5 @@
+//! How good samples are, by the features of real and of generated pictures.
+
+mod error;
+
+pub use error::{MetricsError, Result};
