@@ -63,8 +63,7 @@ impl Discriminator {
                 true => Some(parameters.make_norm(&mut source, &format!("conv{i}"), layer.channels)?),
                 false => None,
             };
-            let convolution =
-                Convolution { stride: layer.stride, padding: config.kernel / 2, transposed: None };
+            let convolution = Convolution::reducing(config.kernel, layer.stride);
             let (map, activation) = (Map::Convolution(convolution), Activation::Leaky(LEAKY_SLOPE));
             layers.push(Layer { map, kernel, norm, activation });
             channels = layer.channels;
@@ -140,6 +139,11 @@ impl Discriminator {
     /// The convolutions, without the linear layers.
     pub(crate) fn convolutions(&self) -> &[Layer] {
         &self.layers[..self.config.layers.len()]
+    }
+
+    /// The linear layer that gives the logit, where there is one.
+    pub(crate) fn head(&self) -> Option<&Layer> {
+        self.layers.last().filter(|_| self.config.head)
     }
 
     /// Every convolution's maps after its LeakyReLU, with one entry of given statistics a layer (none for the first, which has

@@ -62,10 +62,17 @@ impl Generator {
         let hidden = (config.hidden > 0).then_some(("hidden", config.hidden));
         let (mut layers, mut inputs) = (Vec::new(), config.nz);
         for (name, units) in hidden.into_iter().chain([("project", first)]) {
+            let by_channel = config.first_norm_by_channel && name == "project";
             let shape = [inputs + config.classes, units];
-            let kernel = parameters.make(&mut source, &format!("{name}.weight"), &shape, Kind::Weight)?;
-            let norm = Some(parameters.make_norm(&mut source, name, units)?);
-            layers.push(Layer { map: Map::Linear, kernel, norm, activation: relu });
+            let raster = [config.bottom, config.bottom, config.base_channels, inputs + config.classes];
+            let (map, shape, normed) = match by_channel {
+                // z is one place of as many channels.
+                true => (Map::Convolution(Convolution::TO_RASTER), &raster[..], config.base_channels),
+                false => (Map::Linear, &shape[..], units),
+            };
+            let kernel = parameters.make(&mut source, &format!("{name}.weight"), shape, Kind::Weight)?;
+            let norm = Some(parameters.make_norm(&mut source, name, normed)?);
+            layers.push(Layer { map, kernel, norm, activation: relu });
             inputs = units;
         }
         let mut channels = config.base_channels;
@@ -76,8 +83,7 @@ impl Generator {
                 true => Some(parameters.make_norm(&mut source, &format!("deconv{i}"), layer.channels)?),
                 false => None,
             };
-            let transposed = Some(layer.stride - 1);
-            let convolution = Convolution { stride: layer.stride, padding: config.kernel / 2, transposed };
+            let convolution = Convolution::enlarging(config.kernel, layer.stride);
             let activation = if norm.is_some() { relu } else { config.output.activation() };
             layers.push(Layer { map: Map::Convolution(convolution), kernel, norm, activation });
             channels = layer.channels;
@@ -114,7 +120,7 @@ impl Generator {
         &self.layers
     }
 
-    /// How many linear layers come before the transposed convolutions.
+    /// How many layers come before the transposed convolutions that enlarge the maps.
     pub(crate) fn n_linear(&self) -> usize {
         self.layers.len() - self.config.layers.len()
     }

@@ -57,6 +57,7 @@ pub mod latent;
 #[cfg(test)]
 mod networks_tests;
 mod parameters;
+pub mod pytorch;
 pub mod released;
 pub mod sample;
 pub mod supervised;

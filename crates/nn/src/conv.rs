@@ -29,6 +29,20 @@ pub struct Convolution {
 }
 
 impl Convolution {
+    /// The transposed convolution of a single place: a square raster of the kernel's size.
+    pub const TO_RASTER: Self = Self { stride: 1, padding: 0, transposed: Some(0) };
+
+    /// The convolution that divides sides by `stride`, for sides that are its multiples and any odd kernel, or an even one of stride 2.
+    pub fn reducing(kernel: usize, stride: usize) -> Self {
+        Self { stride, padding: kernel.saturating_sub(1) / 2, transposed: None }
+    }
+
+    /// The transposed convolution that multiplies sides by `stride`, for any odd kernel, or an even one of stride 2.
+    pub fn enlarging(kernel: usize, stride: usize) -> Self {
+        let lacking = if kernel.is_multiple_of(2) { 2 } else { 1 };
+        Self { transposed: Some(stride.saturating_sub(lacking)), ..Self::reducing(kernel, stride) }
+    }
+
     fn geometry(&self, x: &[usize], kernel: &[usize]) -> Result<Geometry> {
         let (&[n, h, w, c], &[kh, kw, inner, outer]) = (x, kernel) else {
             let message =
@@ -90,6 +104,11 @@ impl Convolution {
 /// [`Convolution`].
 pub fn from_pytorch(kernel: &Tensor) -> Result<Tensor> {
     Ok(kernel.permute((2, 3, 1, 0))?.contiguous()?)
+}
+
+/// The inverse of [`from_pytorch`].
+pub fn to_pytorch(kernel: &Tensor) -> Result<Tensor> {
+    Ok(kernel.permute((3, 2, 0, 1))?.contiguous()?)
 }
 
 #[cfg(test)]

@@ -84,6 +84,7 @@ pub mod norm;
 pub mod pixels;
 pub mod pool;
 pub mod rng;
+pub mod state_dict;
 mod storage;
 #[cfg(test)]
 mod testing;

@@ -1,4 +1,4 @@
-//! `import_weights`: the weights that the paper's authors released.
+//! `import_weights`: the weights that the paper's authors released, or networks that PyTorch trained.
 
 use std::path::{Path, PathBuf};
 
@@ -7,8 +7,9 @@ use dcgan_engine::external::{External, Form};
 use dcgan_engine::kind::{ConfigType, Kind, Traits};
 use dcgan_engine::paper::{Comparison, Stated, no_bearing};
 use dcgan_engine::record::Record;
-use dcgan_engine::stage::{Artifact, Facts, FactsOf, Outcome, Stage};
+use dcgan_engine::stage::{Artifact, ConfigProblem, Facts, FactsOf, Outcome, Stage};
 use dcgan_gan::ArchitectureName;
+use dcgan_gan::pytorch::{import_discriminator, import_generator};
 use dcgan_gan::released::{ReleasedSet, import};
 use dcgan_gan::train::files::{DISCRIMINATOR, GENERATOR};
 use dcgan_nn::candle::Device;
@@ -20,26 +21,61 @@ use crate::artifact;
 use crate::known::Known;
 use crate::lineage::{IMAGENET, SVHN};
 
-/// Which released weights, and where they are.
+/// Which weights, and where they are.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct ImportWeights {
-    /// Which of the released networks.
-    set: ReleasedSet,
-    /// The folder with one .npy file for each parameter.
+    /// Which of the released networks; or pytorch, for networks that PyTorch trained.
+    set: Set,
+    /// Of the released networks: the folder with one .npy file for each parameter.
+    #[serde(default)]
     #[schemars(extend("format" = "folder"))]
-    path: PathBuf,
+    path: Option<PathBuf>,
+    /// Of pytorch: the generator's state dict, .pth or .safetensors.
+    #[serde(default)]
+    #[schemars(extend("format" = "path"))]
+    generator: Option<PathBuf>,
+    /// Of pytorch: the discriminator's state dict, .pth or .safetensors.
+    #[serde(default)]
+    #[schemars(extend("format" = "path"))]
+    discriminator: Option<PathBuf>,
+}
+
+/// Where weights come from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+enum Set {
+    /// `svhn_unsup_all_conv_dcgan_100z_gaussian_lr_0.0005_64mb`.
+    Svhn,
+    /// `imagenet_gan_pretrain_128f_relu_lrelu_7l_3x3_256z`.
+    Imagenet,
+    /// State dicts of `nn.Sequential`s, as PyTorch's example trains them and as `export_networks` writes them.
+    Pytorch,
+}
+
+impl Set {
+    fn released(self) -> Option<ReleasedSet> {
+        match self {
+            Self::Svhn => Some(ReleasedSet::Svhn),
+            Self::Imagenet => Some(ReleasedSet::Imagenet),
+            Self::Pytorch => None,
+        }
+    }
 }
 
 /// The kind.
 pub(crate) static KIND: Kind = Kind {
     name: "import_weights",
     version: 2,
-    summary: "read the weights that the paper's authors released",
+    summary: "read the weights that the paper's authors released, or networks from PyTorch",
     details: "Writes discriminator.safetensors and generator.safetensors. Of `imagenet` (17 arrays of the discriminator, 19 of \
               the generator) some copies lack the largest files: what is there is imported, the discriminator's layers \
               up to the first that lacks an array, without its last, linear, layer, and the generator only where it is \
-              whole. Missing files are named, here and in stage.json under `missing`.",
+              whole. Missing files are named, here and in stage.json under `missing`.\n\n\
+              Of `pytorch`: state dicts of an nn.Sequential of (transposed) convolutions without biases, each with batch norm but the \
+              generator's last and the discriminator's first and last, ReLU and LeakyReLU of slope 0.2, tanh at the end: PyTorch's own DCGAN example \
+              and its like, kernels of any one size. Strides are taken to be 2 and z to be normal, where the file does not say otherwise \
+              as those of `export_networks` do. Running statistics are left out: `sample` and `extract_features` infer their own.",
     example: &["set=svhn", "path=data/authors/svhn_unsup_all_conv_dcgan_100z_gaussian_lr_0.0005_64mb"],
     paper: &PAPER,
     traits: Traits::NONE,
@@ -55,34 +91,106 @@ impl Stage for ImportWeights {
     }
 
     fn facts(&self, _of: &FactsOf<'_>) -> Facts {
+        if self.set == Set::Pytorch {
+            return Facts::default();
+        }
         // Both of the released networks.
         Known { side: Some(32), depth: Some(3), classes: Some(0), ..Known::default() }.into()
     }
 
     fn external_paths(&self) -> Vec<External> {
-        vec![External { key: "path", path: self.path.clone(), is: Form::Folder }]
+        let external = |key, path: &Option<PathBuf>, is| path.clone().map(|path| External { key, path, is });
+        let files = [("generator", &self.generator), ("discriminator", &self.discriminator)];
+        let files = files.into_iter().filter_map(|(key, path)| external(key, path, Form::File));
+        external("path", &self.path, Form::Folder).into_iter().chain(files).collect()
+    }
+
+    fn problems(&self) -> Vec<ConfigProblem> {
+        let problem =
+            |key: &str, message: &str| ConfigProblem { key: key.to_owned(), message: message.to_owned() };
+        let mut problems = Vec::new();
+        let files = [("generator", &self.generator), ("discriminator", &self.discriminator)];
+        let is_given = files.iter().any(|(_, path)| path.is_some());
+        match (self.set, &self.path) {
+            (Set::Pytorch, Some(_)) => {
+                problems.push(problem(
+                    "path",
+                    "of `set = \"pytorch\"` give `generator` and `discriminator`, a file each",
+                ));
+            }
+            (Set::Pytorch, None) if !is_given => {
+                problems.push(problem(
+                    "set",
+                    "of \"pytorch\" needs `generator`, `discriminator` or both, a file each",
+                ));
+            }
+            (Set::Svhn | Set::Imagenet, None) => {
+                problems.push(problem("path", "the folder with the released .npy files is missing"));
+            }
+            _ => {}
+        }
+        if self.set != Set::Pytorch {
+            let of_no_use = files.iter().filter(|(_, path)| path.is_some());
+            problems
+                .extend(of_no_use.map(|(key, _)| problem(key, "is of use only with `set = \"pytorch\"`")));
+        }
+        problems
     }
 
     fn run(&self, ctx: &Context<'_>) -> anyhow::Result<Outcome> {
-        let (architecture, trained_on) = match self.set {
-            ReleasedSet::Svhn => (ArchitectureName::Svhn32, SVHN),
-            ReleasedSet::Imagenet => (ArchitectureName::Imagenet32, IMAGENET),
-        };
-        let imported = import(self.set, &self.path, &Device::Cpu)?;
-        imported.discriminator.save(&ctx.out.join(DISCRIMINATOR))?;
-        if let Some(generator) = &imported.generator {
+        match (self.set.released(), &self.path) {
+            (Some(set), Some(path)) => import_released(ctx, set, path),
+            _ => self.import_from_pytorch(ctx),
+        }
+    }
+}
+
+impl ImportWeights {
+    fn import_from_pytorch(&self, ctx: &Context<'_>) -> anyhow::Result<Outcome> {
+        let mut metrics = json!({"architecture": "networks from PyTorch"});
+        let generator = self.generator.as_ref().map(|path| import_generator(path)).transpose()?;
+        let discriminator = self.discriminator.as_ref().map(|path| import_discriminator(path)).transpose()?;
+        if let Some(generator) = &generator {
             generator.save(&ctx.out.join(GENERATOR))?;
+            metrics["generator"] = json!(generator.config());
         }
-        if !imported.missing.is_empty() {
-            let (path, missing) = (self.path.display(), imported.missing.join(", "));
-            ctx.progress().warn(format_args!("{path}: missing {missing}; what is there is imported"));
+        if let Some(discriminator) = &discriminator {
+            discriminator.save(&ctx.out.join(DISCRIMINATOR))?;
+            metrics["discriminator"] = json!(discriminator.config());
+            metrics["n_features"] = json!(discriminator.config().n_features());
         }
-        let config = imported.discriminator.config();
-        let mut differences = Vec::new();
-        if config.layers.len() < imported.n_layers_full {
-            let names = imported.missing.iter().map(String::as_str);
-            let of_discriminator: Vec<&str> = names.filter(|name| name.contains("_discrim_")).collect();
-            differences.push(format!(
+        let both = generator.as_ref().zip(discriminator.as_ref());
+        if let Some((g, d)) = both.filter(|(g, d)| g.config().picture() != d.config().picture()) {
+            let (g, d) = (g.config().picture(), d.config().picture());
+            anyhow::bail!(
+                "`discriminator`: expected a network of pictures as `generator` draws, {g:?}, found one of {d:?}"
+            );
+        }
+        let differences = vec!["networks that PyTorch trained, of which nothing else is known".to_owned()];
+        Ok(Outcome { metrics, differences: Comparison::found(differences) })
+    }
+}
+
+fn import_released(ctx: &Context<'_>, set: ReleasedSet, path: &Path) -> anyhow::Result<Outcome> {
+    let (architecture, trained_on) = match set {
+        ReleasedSet::Svhn => (ArchitectureName::Svhn32, SVHN),
+        ReleasedSet::Imagenet => (ArchitectureName::Imagenet32, IMAGENET),
+    };
+    let imported = import(set, path, &Device::Cpu)?;
+    imported.discriminator.save(&ctx.out.join(DISCRIMINATOR))?;
+    if let Some(generator) = &imported.generator {
+        generator.save(&ctx.out.join(GENERATOR))?;
+    }
+    if !imported.missing.is_empty() {
+        let (path, missing) = (path.display(), imported.missing.join(", "));
+        ctx.progress().warn(format_args!("{path}: missing {missing}; what is there is imported"));
+    }
+    let config = imported.discriminator.config();
+    let mut differences = Vec::new();
+    if config.layers.len() < imported.n_layers_full {
+        let names = imported.missing.iter().map(String::as_str);
+        let of_discriminator: Vec<&str> = names.filter(|name| name.contains("_discrim_")).collect();
+        differences.push(format!(
                 "the authors' discriminator cut to conv layers 1 to {} of {}, as files of the others are missing here \
                  ({}): {} features",
                 config.layers.len(),
@@ -90,16 +198,15 @@ impl Stage for ImportWeights {
                 of_discriminator.join(", "),
                 config.n_features()
             ));
-        }
-        let metrics = json!({
-            "architecture": architecture.to_string(),
-            "trained_on": trained_on,
-            "n_layers": config.layers.len(),
-            "n_features": config.n_features(),
-            MISSING: imported.missing,
-        });
-        Ok(Outcome { metrics, differences: Comparison::found(differences) })
     }
+    let metrics = json!({
+        "architecture": architecture.to_string(),
+        "trained_on": trained_on,
+        "n_layers": config.layers.len(),
+        "n_features": config.n_features(),
+        MISSING: imported.missing,
+    });
+    Ok(Outcome { metrics, differences: Comparison::found(differences) })
 }
 
 /// The metric that lists the files that were not there.

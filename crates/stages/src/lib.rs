@@ -35,6 +35,7 @@ mod crop_faces;
 mod data_source;
 mod dedup_eval;
 mod drawing;
+mod export_networks;
 mod extract_features;
 mod features_to_csv;
 mod fetch;
@@ -94,6 +95,7 @@ pub static KINDS: Registry = Registry {
         &train_classifier::KIND,
         &import_weights::KIND,
         &sample::KIND,
+        &export_networks::KIND,
         &walk::KIND,
         &arithmetic::KIND,
         &turn::KIND,

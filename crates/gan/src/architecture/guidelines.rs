@@ -152,6 +152,7 @@ impl Guidelines {
             classes: self.classes,
             output: self.output,
             gain_and_bias: self.gain_and_bias,
+            first_norm_by_channel: false,
         }
     }
 

@@ -59,7 +59,7 @@ pub struct GeneratorConfig {
     pub z: ZDistribution,
     /// Channels of the first maps.
     pub base_channels: usize,
-    /// Side of every kernel; the padding is half of it, rounded down.
+    /// Side of every kernel; the padding keeps sides whole.
     pub kernel: usize,
     /// The transposed convolutions; the last puts out the picture.
     pub layers: Vec<Layer>,
@@ -78,6 +78,9 @@ pub struct GeneratorConfig {
     /// Whether its batch norms learn a gain and a bias.
     #[serde(default = "yes", skip_serializing_if = "is_true")]
     pub gain_and_bias: bool,
+    /// Whether the batch norm of the first maps has one mean a channel, as in PyTorch's example, rather than one a unit.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub first_norm_by_channel: bool,
 }
 
 /// A discriminator: convolutions → linear → one logit. What is not in the paper's image networks is left out of files where it is
@@ -87,7 +90,7 @@ pub struct GeneratorConfig {
 pub struct DiscriminatorConfig {
     /// Side of the picture.
     pub image_size: usize,
-    /// Side of every kernel; the padding is half of it, rounded down.
+    /// Side of every kernel; the padding keeps sides whole.
     pub kernel: usize,
     /// The convolutions.
     pub layers: Vec<Layer>,
@@ -211,5 +214,9 @@ fn are_sound(kernel: usize, layers: &[Layer]) -> bool {
     let is_sound = |layer: &Layer| {
         (1..=MAX_SIDE).contains(&layer.stride) && (1..=MAX_CHANNELS).contains(&layer.channels)
     };
-    (1..=MAX_KERNEL).contains(&kernel) && !layers.is_empty() && layers.iter().all(is_sound)
+    let halves = |layer: &Layer| layer.stride == 2;
+    (1..=MAX_KERNEL).contains(&kernel)
+        && !layers.is_empty()
+        && layers.iter().all(is_sound)
+        && (!kernel.is_multiple_of(2) || layers.iter().all(halves))
 }
