@@ -18,6 +18,22 @@ pub enum MetricsError {
         /// What is there.
         found: String,
     },
+    /// The network refused its weights or its maps.
+    #[error(transparent)]
+    Network(#[from] dcgan_nn::NnError),
+    /// A picture cannot be used.
+    #[error("picture {picture}: expected {expected}, found {found}")]
+    Picture {
+        /// Which one, from 0 on.
+        picture: usize,
+        /// What it should have.
+        expected: &'static str,
+        /// What it has.
+        found: String,
+    },
+    /// The caller asked to stop.
+    #[error("interrupted")]
+    Interrupted,
 }
 
 /// What this crate's functions return.

@@ -19,6 +19,7 @@
 //! | [`loss`] | binary cross-entropy on logits in its stable form |
 //! | [`adam`] | Adam with coupled l2 and a state that can be saved |
 //! | [`norm`] | the size of gradients |
+//! | [`inference`] | networks that only run: convolutions made ready once, with bias and ReLU, and pooling |
 //! | [`rng`], [`init`] | seeded draws: candle's own CPU generator cannot be seeded |
 //! | [`device`] | the CPU or a GPU by name (a GPU with the feature `cuda`) |
 //! | [`pixels`], [`pool`] | uint8 NCHW pictures to activations and back; max-pooling to a grid |
@@ -75,6 +76,7 @@ mod cuda;
 pub mod device;
 mod error;
 mod geometry;
+pub mod inference;
 pub mod init;
 mod kernels;
 pub mod labels;

@@ -7,6 +7,8 @@ mod elementwise;
 mod loss;
 mod pictures;
 
+pub(crate) use self::conv::{Fixed, Place};
+
 use candle_core::{DType, Device, Result, Shape, Tensor, bail};
 
 use self::batch_norm::{Scaling, channels};

@@ -84,6 +84,7 @@ impl Correlation {
                     out,
                     out_offsets: &out_offsets,
                     add,
+                    bias: None,
                 };
                 // SAFETY: a piece is one tile's positions and one panel's channels of the target; no other has any of them.
                 #[allow(unsafe_code)]

@@ -140,6 +140,8 @@ pub(super) struct Correlate<'a> {
     pub(super) out_offsets: &'a [u32],
     /// Adds to what is there.
     pub(super) add: bool,
+    /// A value for each column that is added at last, after which nothing is below 0.
+    pub(super) bias: Option<&'a [f32]>,
 }
 
 /// The offset of a run that lies outside the image.
@@ -154,6 +156,7 @@ impl Correlate<'_> {
         assert_eq!(self.offsets.len(), self.runs.len() * rows);
         assert!(self.out_offsets.iter().all(|&offset| self.out.holds(offset as usize, self.columns)));
         let padded = self.columns.next_multiple_of(LANES);
+        assert!(self.bias.is_none_or(|bias| padded <= bias.len()));
         for (run, offsets) in self.runs.iter().zip(self.offsets.chunks_exact(rows.max(1))) {
             let last = self.left.len() - run.len.min(self.left.len());
             assert!(run.len <= self.zeros.len() && run.len <= self.left.len());
@@ -196,7 +199,7 @@ impl Block for Correlate<'_> {
             }
             for m in 0..M {
                 let out = self.out.0.add(*self.out_offsets.get_unchecked(row + m) as usize);
-                store(simd, sums[m], out, self.columns, self.add);
+                store(simd, sums[m], out, self.columns, self.add, self.bias.map(<[f32]>::as_ptr));
             }
         }
     }
@@ -263,7 +266,7 @@ impl Block for OuterProducts<'_> {
             }
             for m in 0..M {
                 let out = self.out.0.add(self.out_offset + (row + m) * self.out_step);
-                store(simd, sums[m], out, self.columns, self.add);
+                store(simd, sums[m], out, self.columns, self.add, None);
             }
         }
     }
@@ -287,36 +290,67 @@ unsafe fn load<S: Simd>(from: *const f32) -> S::f32s {
     unsafe { from.cast::<S::f32s>().read_unaligned() }
 }
 
-/// Writes the first `columns` of a row of sums, or adds them.
+/// Writes the first `columns` of a row of sums, or adds them; then adds the bias, if there is one, and takes nothing below 0.
 ///
 /// # Safety
-/// `columns` values must lie at `out`, no more than the sums have, and nobody else may touch them.
+/// `columns` values must lie at `out`, no more than the sums have, and nobody else may touch them; as many as the sums at `bias`.
 #[inline(always)]
 #[allow(unsafe_code)]
 unsafe fn store<S: Simd, const N: usize>(
     simd: S,
-    sums: [S::f32s; N],
+    mut sums: [S::f32s; N],
     out: *mut f32,
     columns: usize,
     add: bool,
+    bias: Option<*const f32>,
 ) {
     // SAFETY: the caller's promise; `copy` has room for the most vectors of the widest kind.
     unsafe {
         if columns == N * S::F32_LANES {
+            finish(simd, &mut sums, add.then_some(out.cast_const()), bias);
             for (n, sum) in sums.into_iter().enumerate() {
-                let place = out.add(n * S::F32_LANES);
-                let sum = if add { simd.add_f32s(load::<S>(place), sum) } else { sum };
-                place.cast::<S::f32s>().write_unaligned(sum);
+                out.add(n * S::F32_LANES).cast::<S::f32s>().write_unaligned(sum);
             }
         } else {
             // A copy through memory: were the sums themselves addressed, they would not stay in registers.
             let mut copy = [0.0_f32; 4 * LANES];
+            if add {
+                copy.as_mut_ptr().copy_from_nonoverlapping(out, columns);
+            }
+            finish(simd, &mut sums, add.then_some(copy.as_ptr()), bias);
             for (n, sum) in sums.into_iter().enumerate() {
                 copy.as_mut_ptr().add(n * S::F32_LANES).cast::<S::f32s>().write_unaligned(sum);
             }
-            for (i, sum) in copy[..columns].iter().enumerate() {
-                let place = out.add(i);
-                *place = if add { *place + sum } else { *sum };
+            out.copy_from_nonoverlapping(copy.as_ptr(), columns);
+        }
+    }
+}
+
+/// Adds what was there and the bias, and takes nothing below 0 where there is a bias.
+///
+/// # Safety
+/// As many values as the sums must lie at each place.
+#[inline(always)]
+#[allow(unsafe_code)]
+unsafe fn finish<S: Simd, const N: usize>(
+    simd: S,
+    sums: &mut [S::f32s; N],
+    there: Option<*const f32>,
+    bias: Option<*const f32>,
+) {
+    // SAFETY: the caller's promise.
+    unsafe {
+        if let Some(there) = there {
+            for (n, sum) in sums.iter_mut().enumerate() {
+                *sum = simd.add_f32s(load::<S>(there.add(n * S::F32_LANES)), *sum);
+            }
+        }
+        if let Some(bias) = bias {
+            let zero = simd.splat_f32s(0.0);
+            for (n, sum) in sums.iter_mut().enumerate() {
+                *sum = simd.add_f32s(*sum, load::<S>(bias.add(n * S::F32_LANES)));
+                // In this order NaN stays NaN.
+                *sum = simd.max_f32s(zero, *sum);
             }
         }
     }
@@ -352,6 +386,7 @@ mod tests {
                 out,
                 out_offsets: &offsets,
                 add: false,
+                bias: None,
             };
             // SAFETY: nothing else touches `out`.
             #[allow(unsafe_code)]

@@ -5,9 +5,12 @@
 
 mod columns;
 mod correlation;
+mod fixed;
 mod micro;
 mod tile;
 mod winograd;
+
+pub(crate) use fixed::{Fixed, Place};
 
 use std::borrow::Cow;
 
@@ -17,7 +20,7 @@ use self::{
     columns::FEW_CHANNELS,
     correlation::{Correlation, Tap},
     micro::{Correlate, LANES, OuterProducts, Run, Shared, panel},
-    winograd::Winograd,
+    winograd::{Raster, Winograd},
 };
 use crate::geometry::Geometry;
 
@@ -64,9 +67,9 @@ pub(super) fn forward(g: &Geometry, images: &[f32], kernel: &[f32]) -> Vec<f32> 
 pub(super) fn input_gradient(g: &Geometry, maps: &[f32], kernel: &[f32]) -> Vec<f32> {
     if winograd(g).is_some() {
         // The gradient is the correlation of the maps with the kernel turned by 180 degrees.
-        let (source, target, padding) = ([g.oh, g.ow, g.o], [g.h, g.w, g.c], 2 - g.padding);
+        let (source, target) = (Raster::whole([g.oh, g.ow, g.o]), Raster::whole([g.h, g.w, g.c]));
         let kernel = widen_transposed(g, kernel);
-        let winograd = Winograd { n: g.n, source, padding, target, turned: true };
+        let winograd = Winograd { n: g.n, source, padding: 2 - g.padding, target, turned: true };
         // SAFETY: the tiles cover the images.
         #[allow(unsafe_code)]
         return unsafe {
@@ -143,6 +146,7 @@ fn few_channels_gradient(g: &Geometry, maps: &[f32], kernel: &[f32]) -> Vec<f32>
                         out: Shared::new(columns),
                         out_offsets: &out_offsets,
                         add: false,
+                        bias: None,
                     };
                     // SAFETY: rows of `step` values of this task's own scratch.
                     #[allow(unsafe_code)]
@@ -223,7 +227,7 @@ fn add_parts(gradient: &mut [f32], others: &[f32]) {
 
 /// The forward pass as tiles, where they pay.
 fn winograd(g: &Geometry) -> Option<Winograd> {
-    let (source, target) = ([g.h, g.w, g.c], [g.oh, g.ow, g.o]);
+    let (source, target) = (Raster::whole([g.h, g.w, g.c]), Raster::whole([g.oh, g.ow, g.o]));
     Winograd::pays([g.kh, g.kw], g.stride, g.padding, [g.c, g.o]).then_some(Winograd {
         n: g.n,
         source,

@@ -98,17 +98,19 @@ impl Matrix<4, 6> for A {
 }
 
 /// M·x·Mᵀ for `channels` neighbouring values at each of C×C places, written to (or added at) R×R places.
-pub(super) struct Sandwich<M, const C: usize, const R: usize> {
+pub(super) struct Sandwich<'a, M, const C: usize, const R: usize> {
     /// Null is zeros.
     from: [[*const f32; C]; C],
     /// Null is nowhere.
     to: [[*mut f32; R]; R],
     channels: usize,
     adds: bool,
+    /// A value for each channel that is added at last, after which nothing is below 0.
+    bias: Option<&'a [f32]>,
     matrix: PhantomData<M>,
 }
 
-impl<M: Matrix<C, R>, const C: usize, const R: usize> Sandwich<M, C, R> {
+impl<M: Matrix<C, R>, const C: usize, const R: usize> Sandwich<'_, M, C, R> {
     /// # Safety
     /// `channels`, a multiple of [`LANES`], values lie at each place that is not null, and nobody else touches those of `to`.
     #[allow(unsafe_code)]
@@ -118,12 +120,28 @@ impl<M: Matrix<C, R>, const C: usize, const R: usize> Sandwich<M, C, R> {
         channels: usize,
         adds: bool,
     ) {
-        assert!(channels.is_multiple_of(LANES));
-        Arch::new().dispatch(Self { from, to, channels, adds, matrix: PhantomData });
+        // SAFETY: the caller's promise.
+        unsafe { Self::run_with(from, to, channels, adds, None) }
+    }
+
+    /// [`Self::run`], then the bias.
+    ///
+    /// # Safety
+    /// As [`Self::run`].
+    #[allow(unsafe_code)]
+    pub(super) unsafe fn run_with(
+        from: [[*const f32; C]; C],
+        to: [[*mut f32; R]; R],
+        channels: usize,
+        adds: bool,
+        bias: Option<&[f32]>,
+    ) {
+        assert!(channels.is_multiple_of(LANES) && bias.is_none_or(|bias| bias.len() == channels));
+        Arch::new().dispatch(Sandwich { from, to, channels, adds, bias, matrix: PhantomData::<M> });
     }
 }
 
-impl<M: Matrix<C, R>, const C: usize, const R: usize> WithSimd for Sandwich<M, C, R> {
+impl<M: Matrix<C, R>, const C: usize, const R: usize> WithSimd for Sandwich<'_, M, C, R> {
     type Output = ();
 
     #[inline(always)]
@@ -146,8 +164,16 @@ impl<M: Matrix<C, R>, const C: usize, const R: usize> WithSimd for Sandwich<M, C
                     half[i][j] = column[i];
                 }
             }
+            // SAFETY: as many values as channels.
+            let bias = self
+                .bias
+                .map(|bias| unsafe { bias.as_ptr().add(channel).cast::<S::f32s>().read_unaligned() });
             for i in 0..R {
-                let row = M::apply(simd, half[i]);
+                let mut row = M::apply(simd, half[i]);
+                if let Some(bias) = bias {
+                    // In this order NaN stays NaN.
+                    row = row.map(|value| simd.max_f32s(zero, simd.add_f32s(value, bias)));
+                }
                 for j in 0..R {
                     if self.to[i][j].is_null() {
                         continue;

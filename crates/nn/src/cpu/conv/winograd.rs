@@ -18,15 +18,36 @@ const BLOCK: usize = 24;
 /// Tiles whose products are summed before a kernel gradient's sums go back to memory.
 const GRADIENT_BLOCK: usize = 512;
 
+/// Rasters of which some neighbouring channels are meant.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Raster {
+    /// Rows, columns and the channels that are meant.
+    pub(super) size: [usize; 3],
+    /// All channels that there are.
+    pub(super) step: usize,
+    /// The first that is meant.
+    pub(super) first: usize,
+}
+
+impl Raster {
+    /// All channels.
+    pub(super) fn whole(size: [usize; 3]) -> Self {
+        Self { size, step: size[2], first: 0 }
+    }
+
+    /// Where the values of a picture's position begin.
+    fn at(&self, n: usize, y: usize, x: usize) -> usize {
+        ((n * self.size[0] + y) * self.size[1] + x) * self.step + self.first
+    }
+}
+
 /// A 3×3 correlation of stride 1: target(y, x) = Σ kernel(ky, kx) · source(y + ky − padding, x + kx − padding).
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Winograd {
     pub(super) n: usize,
-    /// Rows, columns and channels.
-    pub(super) source: [usize; 3],
+    pub(super) source: Raster,
     pub(super) padding: usize,
-    /// Rows, columns and channels.
-    pub(super) target: [usize; 3],
+    pub(super) target: Raster,
     /// The kernel is turned by 180 degrees.
     pub(super) turned: bool,
 }
@@ -39,7 +60,7 @@ impl Winograd {
     }
 
     fn tiles(&self) -> [usize; 2] {
-        [self.target[0].div_ceil(4), self.target[1].div_ceil(4)]
+        [self.target.size[0].div_ceil(4), self.target.size[1].div_ceil(4)]
     }
 
     fn n_tiles(&self) -> usize {
@@ -54,8 +75,19 @@ impl Winograd {
 
     /// Kernel (3, 3, source channels, target channels) → target.
     pub(super) fn correlate(&self, source: &[f32], kernel: &[f32], out: Shared) {
-        let [c, o] = [self.source[2], self.target[2]];
-        let kernel = transform_kernel(kernel, c * o, self.turned);
+        let kernel = transform_kernel(kernel, self.source.size[2] * self.target.size[2], self.turned);
+        self.correlate_transformed(source, &kernel, None, out);
+    }
+
+    /// The same with a kernel from [`transform_kernel`]; where there is a bias it is added, and nothing is below 0 then.
+    pub(super) fn correlate_transformed(
+        &self,
+        source: &[f32],
+        kernel: &[f32],
+        bias: Option<&[f32]>,
+        out: Shared,
+    ) {
+        let [c, o] = [self.source.size[2], self.target.size[2]];
         let n_tiles = self.n_tiles();
         let panel = panel();
         let runs = [Run { len: c, right_row: 0 }];
@@ -87,6 +119,7 @@ impl Winograd {
                             out: Shared::new(products),
                             out_offsets: &out_offsets,
                             add: false,
+                            bias: None,
                         };
                         // SAFETY: rows·columns products, all this task's own.
                         #[allow(unsafe_code)]
@@ -96,7 +129,8 @@ impl Winograd {
                     }
                     for (row, t) in tiles.clone().enumerate() {
                         let products = &products[row * columns..];
-                        self.write_target(products, rows * columns, columns, t, first_column, out);
+                        let bias = bias.map(|bias| &bias[first_column..][..columns]);
+                        self.write_target(products, [rows * columns, columns], t, first_column, bias, out);
                     }
                 }
             },
@@ -105,7 +139,7 @@ impl Winograd {
 
     /// Source and target's gradient → kernel's gradient (3, 3, source channels, target channels), written or added.
     pub(super) fn kernel_gradient(&self, source: &[f32], dy: &[f32], gradient: &mut [f32], adds: bool) {
-        let [c, o] = [self.source[2], self.target[2]];
+        let [c, o] = [self.source.size[2], self.target.size[2]];
         let n_tiles = self.n_tiles();
         let panel = panel();
         let panels = o.div_ceil(panel);
@@ -158,13 +192,13 @@ impl Winograd {
 
     /// Bᵀ·d·B of a tile: point p of the channels at `out[first + p·step..]`.
     fn transform_source(&self, source: &[f32], t: usize, out: Shared, first: usize, step: usize) {
-        let [h, w, c] = self.source;
+        let [h, w, c] = self.source.size;
         let [n, y0, x0] = self.tile(t);
         let from = grid(|i, j| {
             let y = (y0 + i).checked_sub(self.padding).filter(|&y| y < h);
             let x = (x0 + j).checked_sub(self.padding).filter(|&x| x < w);
             match (y, x) {
-                (Some(y), Some(x)) => source[((n * h + y) * w + x) * c..][..c].as_ptr(),
+                (Some(y), Some(x)) => source[self.source.at(n, y, x)..][..c].as_ptr(),
                 _ => ptr::null(),
             }
         });
@@ -178,10 +212,10 @@ impl Winograd {
 
     /// A·dy·Aᵀ of a tile, as [`Self::transform_source`].
     fn transform_slopes(&self, dy: &[f32], t: usize, out: Shared, first: usize, step: usize) {
-        let [h, w, o] = self.target;
+        let [h, w, o] = self.target.size;
         let [n, y0, x0] = self.tile(t);
         let from = grid(|i, j| match y0 + i < h && x0 + j < w {
-            true => dy[((n * h + y0 + i) * w + x0 + j) * o..][..o].as_ptr(),
+            true => dy[self.target.at(n, y0 + i, x0 + j)..][..o].as_ptr(),
             false => ptr::null(),
         });
         let to = grid(|i, j| out.at(first + (i * 6 + j) * step, o));
@@ -196,29 +230,29 @@ impl Winograd {
     fn write_target(
         &self,
         products: &[f32],
-        step: usize,
-        columns: usize,
+        [step, columns]: [usize; 2],
         t: usize,
         first_column: usize,
+        bias: Option<&[f32]>,
         out: Shared,
     ) {
-        let [h, w, o] = self.target;
+        let [h, w, _] = self.target.size;
         let [n, y0, x0] = self.tile(t);
         let from = grid(|i, j| products[(i * 6 + j) * step..][..columns].as_ptr());
         let to = grid(|i, j| match y0 + i < h && x0 + j < w {
-            true => out.at(((n * h + y0 + i) * w + x0 + j) * o + first_column, columns),
+            true => out.at(self.target.at(n, y0 + i, x0 + j) + first_column, columns),
             false => ptr::null_mut(),
         });
         // SAFETY: `columns` products each; places inside the target, and no other task has this tile.
         #[allow(unsafe_code)]
         unsafe {
-            Sandwich::<At, 6, 4>::run(from, to, columns, false);
+            Sandwich::<At, 6, 4>::run_with(from, to, columns, false, bias);
         }
     }
 }
 
 /// G·g·Gᵀ for each of `channels` pairs: (3, 3, channels) → (36, channels), of the kernel or of it turned by 180 degrees.
-fn transform_kernel(kernel: &[f32], channels: usize, turned: bool) -> Vec<f32> {
+pub(super) fn transform_kernel(kernel: &[f32], channels: usize, turned: bool) -> Vec<f32> {
     const CHUNK: usize = 1 << 12;
     let write = |out: Shared| {
         (0..channels.div_ceil(CHUNK)).into_par_iter().for_each(|chunk| {

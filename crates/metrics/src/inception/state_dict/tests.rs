@@ -1,0 +1,54 @@
+use super::*;
+
+/// ```python
+/// state = {"a.weight": torch.arange(6.).reshape(2, 3) / 4, "n": torch.tensor(7), "half": torch.tensor([1.5, 2.5]).half(),
+///          "turned": torch.arange(4.).reshape(2, 2).T, "tail": torch.arange(5.)[3:]}
+/// torch.save(state, "zip.pth"); torch.save(state, "legacy.pth", _use_new_zipfile_serialization=False)
+/// ```
+const FORMS: [(&str, &[u8]); 2] = [
+    ("zip.pth", include_bytes!("../testdata/zip.pth")),
+    ("legacy.pth", include_bytes!("../testdata/legacy.pth")),
+];
+
+#[test]
+fn both_forms_of_pth_are_read() {
+    let folder = tempfile::tempdir().unwrap();
+    for (name, bytes) in FORMS {
+        let path = folder.path().join(name);
+        fs_err::write(&path, bytes).unwrap();
+        let mut state = StateDict::open(&path).unwrap();
+        assert_eq!(state.names().collect::<Vec<_>>(), ["a.weight", "half", "n", "tail", "turned"]);
+        assert_eq!(state.read("tail", &[2]).unwrap(), [3.0, 4.0]);
+        assert_eq!(state.read("a.weight", &[2, 3]).unwrap(), [0.0, 0.25, 0.5, 0.75, 1.0, 1.25]);
+        let mut message = |name: &str, shape: &[usize]| state.read(name, shape).unwrap_err().to_string();
+        assert!(message("a.weight", &[3, 2]).ends_with("`a.weight` of shape [3, 2], found shape [2, 3]"));
+        assert!(message("b", &[1]).ends_with("found none of that name"));
+        assert!(message("half", &[2]).ends_with("of f32, found HalfStorage"));
+        assert!(message("turned", &[2, 2]).ends_with("a transposed or expanded one"));
+    }
+}
+
+/// A file cut anywhere, or with any byte changed, is read or refused, and a changed number of the zip is found by its checksum.
+#[test]
+fn damaged_files_are_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("damaged.pth");
+    for (name, bytes) in FORMS {
+        let read = |bytes: &[u8]| {
+            fs_err::write(&path, bytes).unwrap();
+            StateDict::open(&path).and_then(|mut state| state.read("tail", &[2]))
+        };
+        for len in (0..bytes.len()).step_by(7) {
+            assert!(read(&bytes[..len]).is_err(), "{name} cut after {len} bytes");
+        }
+        for at in (0..bytes.len()).step_by(3) {
+            let mut bytes = bytes.to_vec();
+            bytes[at] ^= 0x11;
+            let numbers = read(&bytes);
+            assert!(
+                name != "zip.pth" || numbers.is_err() || numbers.unwrap() == [3.0, 4.0],
+                "{name}, byte {at}"
+            );
+        }
+    }
+}
