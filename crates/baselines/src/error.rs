@@ -48,7 +48,7 @@ pub enum BaselinesError {
     /// Rows to compare do not fit together.
     #[error("{side}: expected {expected}, found {found}")]
     Rows {
-        /// Which rows: `test` or `train`.
+        /// Which rows: `test` or `train`, `left` or `right`.
         side: &'static str,
         /// What should be there.
         expected: String,
@@ -58,7 +58,7 @@ pub enum BaselinesError {
     /// A number is NaN or infinite.
     #[error("{side}, row {row}, column {column}: expected a finite number, found {found}")]
     NotFinite {
-        /// Which rows: `test` or `train`.
+        /// Which rows: `test` or `train`, `left` or `right`.
         side: &'static str,
         /// The row, counted over all tiles.
         row: u64,

@@ -58,4 +58,4 @@ pub mod train;
 pub use code::{CODE_BITS, Code};
 pub use error::{DedupError, Result};
 pub use model::Autoencoder;
-pub use preprocess::{N_INPUTS, PICTURE_BYTES, Preprocessing, SIDE};
+pub use preprocess::{FILTER as HASHED_FILTER, N_INPUTS, PICTURE_BYTES, Preprocessing, SIDE};

@@ -24,7 +24,7 @@ pub struct Preprocessing {
 }
 
 /// The filter with which the middle square of a picture is scaled to 32×32 (section 4.1.1; the filter is unstated).
-pub(crate) const FILTER: Filter = Filter::CatmullRom;
+pub const FILTER: Filter = Filter::CatmullRom;
 
 impl Preprocessing {
     /// Writes the inputs of one picture (3072 values in [0, 1], planes first) over it.

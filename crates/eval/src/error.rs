@@ -28,6 +28,12 @@ pub enum EvalError {
         /// How much.
         n_bytes: usize,
     },
+    /// Features have no labels beside them.
+    #[error("{}: expected a label for each row of features.npy, found no such file: the pictures had no labels", path.display())]
+    NoLabels {
+        /// The labels' file.
+        path: PathBuf,
+    },
     /// Features and labels differ in their number of rows.
     #[error("{}: expected {expected} labels, one a row of features.npy, found {found}", path.display())]
     RowMismatch {

@@ -28,11 +28,11 @@ pub struct Extracted {
 }
 
 /// Passes all pictures of `store` through `extract`, `batch_size` at a time, and writes their features of `n_columns`
-/// numbers each, their labels and the names of their classes into the folder `out` as a [`FeatureSet`]. `observe` counts
-/// pictures.
+/// numbers each, their labels and the names of their classes into the folder `out` as a [`FeatureSet`]. Where no picture has a label,
+/// none are written. `observe` counts pictures.
 ///
 /// # Errors
-/// [`EvalError::Unlabelled`] where a picture has no label; [`EvalError::Extract`] with the extractor's own error and
+/// [`EvalError::Unlabelled`] where some pictures have a label and others have none; [`EvalError::Extract`] with the extractor's own error and
 /// [`EvalError::ExtractLength`] where it gives the wrong number of features; [`EvalError::NotFinite`];
 /// [`EvalError::Interrupted`]; reading and writing.
 pub fn extract_features(
@@ -43,10 +43,14 @@ pub fn extract_features(
     out: &Path,
     observe: Observe<'_>,
 ) -> Result<Extracted> {
-    let mut writer = writer(store, n_columns, out)?;
     let labels = labels(store)?;
+    let mut writer = writer(store, labels.as_deref(), n_columns, out)?;
     each_batch(store, batch_size, n_columns, extract, observe, &mut |first, features| {
-        writer.append(features, &labels[first..][..features.len() / n_columns])
+        append(
+            &mut writer,
+            features,
+            labels.as_deref().map(|labels| &labels[first..][..features.len() / n_columns]),
+        )
     })?;
     Ok(Extracted { n_rows: writer.finish()?, n_columns })
 }
@@ -78,20 +82,20 @@ pub fn extract_scaled(
     out: &Path,
     observe: Observe<'_>,
 ) -> Result<Extracted> {
-    let mut writer = writer(store, n_columns, out)?;
     let labels = labels(store)?;
+    let mut writer = writer(store, labels.as_deref(), n_columns, out)?;
     let mut moments = Moments::new(n_columns);
     each_batch(store, batch_size, n_columns, extract, observe, &mut |first, features| {
         if let Scaling::Own { is_counted, .. } = &scaling {
             moments.add(features, &is_counted[first..]);
         }
-        let labels = &labels[first..][..features.len() / n_columns];
+        let labels = labels.as_deref().map(|labels| &labels[first..][..features.len() / n_columns]);
         match &scaling {
-            Scaling::Own { .. } => writer.append(features, labels),
+            Scaling::Own { .. } => append(&mut writer, features, labels),
             Scaling::Given(standard) => {
                 let mut features = features.to_vec();
                 standard.apply(&mut features);
-                writer.append(&features, labels)
+                append(&mut writer, &features, labels)
             }
         }
     })?;
@@ -127,10 +131,16 @@ pub fn infer_standard(
     moments.standard(epsilon)
 }
 
-fn writer(store: &ImageStore, n_columns: usize, out: &Path) -> Result<FeatureWriter> {
-    let labels = labels(store)?;
-    let class_names = store.meta().class_names.clone();
-    if let Some(names) = &class_names {
+fn append(writer: &mut FeatureWriter, features: &[f32], labels: Option<&[u32]>) -> Result<()> {
+    match labels {
+        Some(labels) => writer.append(features, labels),
+        None => writer.append_unlabelled(features),
+    }
+}
+
+fn writer(store: &ImageStore, labels: Option<&[u32]>, n_columns: usize, out: &Path) -> Result<FeatureWriter> {
+    let class_names = store.meta().class_names.clone().filter(|_| labels.is_some());
+    if let (Some(names), Some(labels)) = (&class_names, labels) {
         let n_classes = labels.iter().max().map_or(0, |largest| *largest as usize + 1);
         classes::check(names, n_classes, Path::new(&store.meta().source))?;
     }
@@ -185,7 +195,8 @@ pub fn pixel_features(store: &ImageStore, out: &Path, observe: Observe<'_>) -> R
 /// # Errors
 /// [`EvalError::Unlabelled`] where a picture has no label; [`EvalError::Classes`] for names that are not the labels'.
 pub fn labels_of(store: &ImageStore, folder: &Path) -> Result<FeatureSet> {
-    let labels = labels(store)?.into_iter().map(|label| label as usize).collect();
+    let labels = labels(store)?.ok_or(EvalError::Unlabelled { image_idx: 0 })?;
+    let labels = labels.into_iter().map(|label| label as usize).collect();
     let set = FeatureSet::without_columns(labels, folder)?;
     match &store.meta().class_names {
         Some(names) => set.named(names.clone()),
@@ -193,7 +204,12 @@ pub fn labels_of(store: &ImageStore, folder: &Path) -> Result<FeatureSet> {
     }
 }
 
-fn labels(store: &ImageStore) -> Result<Vec<u32>> {
+/// The labels of all pictures; none where no picture has one.
+fn labels(store: &ImageStore) -> Result<Option<Vec<u32>>> {
+    let labels = store.labels()?;
+    if labels.iter().all(Option::is_none) {
+        return Ok(None);
+    }
     let known = |(image_idx, label): (usize, Option<u32>)| label.ok_or(EvalError::Unlabelled { image_idx });
-    store.labels()?.into_iter().enumerate().map(known).collect()
+    labels.into_iter().enumerate().map(known).collect::<Result<_>>().map(Some)
 }

@@ -1,4 +1,5 @@
-//! Features on disk: `features.npy`, f32 (N, D), and `labels.npy` beside it; `classes.json`, where the classes have names.
+//! Features on disk: `features.npy`, f32 (N, D), and, where pictures have them, `labels.npy` beside it; `classes.json`, where the
+//! classes have names.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -49,20 +50,37 @@ impl FeatureSet {
     /// finite is checked by [`check_finite`](Self::check_finite), which the protocols call.
     ///
     /// # Errors
-    /// [`EvalError::Npy`] for another type, shape or order and for a truncated file, [`EvalError::RowMismatch`] where
-    /// the two files differ in their number of rows, [`EvalError::Label`] for a negative label, [`EvalError::Classes`] for names
-    /// that are not the labels'.
+    /// [`EvalError::Npy`] for another type, shape or order and for a truncated file, [`EvalError::NoLabels`] where there are no
+    /// labels, [`EvalError::RowMismatch`] where the two files differ in their number of rows, [`EvalError::Label`] for a negative
+    /// label, [`EvalError::Classes`] for names that are not the labels'.
     pub fn open(dir: &Path) -> Result<Self> {
+        let path = dir.join(LABELS_FILE);
+        match path.exists() || !dir.join(FEATURES_FILE).exists() {
+            true => Self::open_labelled_or_not(dir),
+            false => Err(EvalError::NoLabels { path }),
+        }
+    }
+
+    /// [`Self::open`] for those who need no labels: where `labels.npy` is not there, [`Self::labels`] is empty.
+    ///
+    /// # Errors
+    /// As [`Self::open`], but for missing labels.
+    pub fn open_labelled_or_not(dir: &Path) -> Result<Self> {
         let features = dir.join(FEATURES_FILE);
         let matrix = Matrix::open(&features)?;
         let labels_path = dir.join(LABELS_FILE);
-        let labels = npy::read_labels(&labels_path)?;
+        let is_labelled = labels_path.exists();
+        let labels = if is_labelled { npy::read_labels(&labels_path)? } else { Vec::new() };
         if matrix.n_columns == 0 || matrix.n_rows == 0 {
             return Err(EvalError::Npy {
                 path: features,
                 expected: "at least one row and one column".into(),
                 found: format!("shape ({}, {})", matrix.n_rows, matrix.n_columns),
             });
+        }
+        if !is_labelled {
+            let (matrix, path) = (Arc::new(matrix), features);
+            return Ok(Self { matrix, labels, n_classes: 0, class_names: None, path });
         }
         let set = Self::new(matrix, labels, features, labels_path)?;
         let path = dir.join(CLASSES_FILE);
@@ -150,7 +168,7 @@ impl FeatureSet {
         self.matrix.n_columns
     }
 
-    /// The class of each row.
+    /// The class of each row; of a set without labels, nothing.
     pub fn labels(&self) -> &[usize] {
         &self.labels
     }

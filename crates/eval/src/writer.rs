@@ -10,7 +10,8 @@ use crate::error::{EvalError, Result};
 use crate::features::{FEATURES_FILE, LABELS_FILE};
 use crate::npy::{self, Change, RowWriter};
 
-/// Streams `features.npy` (f32, (N, D)) and `labels.npy` (u32, (N,)) into a folder, with `classes.json` where the classes have names.
+/// Streams `features.npy` (f32, (N, D)) and `labels.npy` (u32, (N,)) into a folder, with `classes.json` where the classes have names;
+/// without labels `features.npy` alone.
 ///
 /// The files appear whole at [`finish`](Self::finish), or not at all: until then they carry other names, and are
 /// removed where the writer is dropped unfinished.
@@ -34,6 +35,8 @@ pub struct FeatureWriter {
     partial_labels: PathBuf,
     partial_classes: PathBuf,
     labels: Vec<u32>,
+    /// Of rows without a label.
+    n_unlabelled: usize,
     class_names: Option<Vec<String>>,
     n_columns: usize,
 }
@@ -58,6 +61,7 @@ impl FeatureWriter {
             partial_labels,
             partial_classes: dir.join(format!("{CLASSES_FILE}.partial")),
             labels: Vec::new(),
+            n_unlabelled: 0,
             class_names: None,
             n_columns,
         })
@@ -81,10 +85,30 @@ impl FeatureWriter {
                 format!("{n_expected} numbers for {} rows of {} columns", labels.len(), self.n_columns);
             return Err(rows_error(&self.dir, &expected, &values.len().to_string()));
         }
+        self.append_values(values)?;
+        self.labels.extend_from_slice(labels);
+        Ok(())
+    }
+
+    /// Appends rows without labels; all of them must be so.
+    ///
+    /// # Errors
+    /// As [`Self::append`]; whether all rows are alike is seen in the end.
+    pub fn append_unlabelled(&mut self, values: &[f32]) -> Result<()> {
+        if !values.len().is_multiple_of(self.n_columns) {
+            let expected = format!("whole rows of {} numbers", self.n_columns);
+            return Err(rows_error(&self.dir, &expected, &values.len().to_string()));
+        }
+        self.append_values(values)?;
+        self.n_unlabelled += values.len() / self.n_columns;
+        Ok(())
+    }
+
+    fn append_values(&mut self, values: &[f32]) -> Result<()> {
         if let Some(at) = values.iter().position(|value| !value.is_finite()) {
             return Err(EvalError::NotFinite {
                 path: self.dir.join(FEATURES_FILE),
-                row: self.labels.len() + at / self.n_columns,
+                row: self.labels.len() + self.n_unlabelled + at / self.n_columns,
                 column: at % self.n_columns,
                 found: values[at],
             });
@@ -92,7 +116,6 @@ impl FeatureWriter {
         if let Some(rows) = &mut self.rows {
             rows.append(values)?;
         }
-        self.labels.extend_from_slice(labels);
         Ok(())
     }
 
@@ -115,13 +138,19 @@ impl FeatureWriter {
     }
 
     fn complete(mut self, change: Option<Change<'_>>) -> Result<usize> {
-        let n_rows = self.labels.len();
+        let (n_labelled, n_rows) = (self.labels.len(), self.labels.len() + self.n_unlabelled);
         if n_rows == 0 {
             return Err(rows_error(&self.dir, "at least one row", "none"));
         }
-        let file = fs_err::File::create(&self.partial_labels)?;
-        let written = ArrayView1::from(&self.labels).write_npy(file);
-        written.map_err(|error| EvalError::Io(std::io::Error::other(error)))?;
+        if n_labelled != 0 && n_labelled != n_rows {
+            let expected = format!("a label for each of {n_rows} rows, or for none");
+            return Err(rows_error(&self.dir, &expected, &n_labelled.to_string()));
+        }
+        if n_labelled > 0 {
+            let file = fs_err::File::create(&self.partial_labels)?;
+            let written = ArrayView1::from(&self.labels).write_npy(file);
+            written.map_err(|error| EvalError::Io(std::io::Error::other(error)))?;
+        }
         if let Some(rows) = self.rows.take() {
             rows.finish(n_rows, self.n_columns)?;
         }
@@ -139,7 +168,13 @@ impl FeatureWriter {
             // It belongs to the features and labels that are replaced.
             fs_err::remove_file(&classes_path)?;
         }
-        fs_err::rename(&self.partial_labels, self.dir.join(LABELS_FILE))?;
+        let labels_path = self.dir.join(LABELS_FILE);
+        if n_labelled > 0 {
+            fs_err::rename(&self.partial_labels, labels_path)?;
+        } else if labels_path.exists() {
+            // Likewise.
+            fs_err::remove_file(labels_path)?;
+        }
         fs_err::rename(&self.partial_features, self.dir.join(FEATURES_FILE))?;
         Ok(n_rows)
     }

@@ -55,6 +55,27 @@ fn pixels_are_scaled_to_minus_one_and_one() {
 }
 
 #[test]
+fn a_store_without_labels_gives_features_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut writer = StoreWriter::create(&folder.path().join("store")).unwrap();
+    let picture = Picture { channels: 3, height: 2, width: 2, pixels: vec![9; 12] };
+    ["a", "b"].iter().for_each(|key| writer.append(key, None, "made up", &picture).unwrap());
+    writer.finish(StoreDescription::default()).unwrap();
+    let (plain, out) =
+        (ImageStore::open(&folder.path().join("store")).unwrap(), folder.path().join("features"));
+    let mut go_on = |_, _| ControlFlow::Continue(());
+    // In place of features with labels, which then are of other pictures.
+    pixel_features(&store(&folder.path().join("labelled"), 4, None), &out, &mut go_on).unwrap();
+    pixel_features(&plain, &out, &mut go_on).unwrap();
+    let files: Vec<_> = std::fs::read_dir(&out).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    assert_eq!(files, ["features.npy"]);
+    let set = FeatureSet::open_labelled_or_not(&out).unwrap();
+    assert_eq!((set.n_rows(), set.labels(), set.n_classes()), (2, &[][..], 0));
+    let message = FeatureSet::open(&out).unwrap_err().to_string();
+    assert!(message.contains("labels.npy: expected a label for each row of features.npy"), "{message}");
+}
+
+#[test]
 fn failures_leave_no_features() {
     let folder = tempfile::tempdir().unwrap();
     let labelled = store(&folder.path().join("labelled"), 5, None);

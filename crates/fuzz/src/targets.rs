@@ -20,6 +20,7 @@ use dcgan_gan::{Discriminator, Generator, read_z};
 use dcgan_images::{
     Damaged, DecodeConfig, Filter, ImageStore, Source, Split, decode, decode_thumbnail, read_boxes,
 };
+use dcgan_metrics::Statistics;
 use dcgan_nn::checkpoint::Checkpoint;
 use dcgan_stages::KINDS;
 
@@ -27,7 +28,7 @@ use crate::Target;
 use crate::scratch::with_files;
 
 /// All targets.
-pub const TARGETS: [Target; 24] = [
+pub const TARGETS: [Target; 25] = [
     Target { name: "cifar10", run: cifar10 },
     Target { name: "svhn", run: svhn },
     Target { name: "mnist", run: mnist },
@@ -41,6 +42,7 @@ pub const TARGETS: [Target; 24] = [
     Target { name: "store_meta", run: store_meta },
     Target { name: "features", run: features },
     Target { name: "labels", run: labels },
+    Target { name: "statistics", run: statistics },
     Target { name: "codes", run: codes },
     Target { name: "z", run: z },
     Target { name: "boxes", run: boxes },
@@ -206,6 +208,14 @@ fn features(data: &[u8]) {
 
 fn labels(data: &[u8]) {
     features_with("labels.npy", data);
+}
+
+fn statistics(data: &[u8]) {
+    with_files(&[("a.npz", data)], |folder| {
+        if let Ok(found) = Statistics::read(&folder.join("a.npz")) {
+            assert_eq!(found.covariance.ncols(), found.n_columns());
+        }
+    });
 }
 
 fn z(data: &[u8]) {

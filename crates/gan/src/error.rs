@@ -119,6 +119,12 @@ pub enum GanError {
         /// What the boxes hold.
         found: String,
     },
+    /// What ranks the generators of a training failed.
+    #[error("the score of a training: {source}")]
+    Judge {
+        /// Its own error.
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
     /// The observer asked to stop.
     #[error("interrupted")]
     Interrupted,

@@ -31,6 +31,59 @@ pub enum MetricsError {
         /// What it has.
         found: String,
     },
+    /// A member of an archive is not what it should be.
+    #[error("{}: member `{member}`: expected {expected}, found {found}", path.display())]
+    Member {
+        /// The archive.
+        path: PathBuf,
+        /// The member.
+        member: String,
+        /// What should be there.
+        expected: String,
+        /// What is there.
+        found: String,
+    },
+    /// A setting is out of its range.
+    #[error("`{key}`: expected {expected}, found {found}")]
+    Setting {
+        /// The setting.
+        key: &'static str,
+        /// The range.
+        expected: String,
+        /// The value.
+        found: String,
+    },
+    /// Rows of features do not fit.
+    #[error("{side} features: expected {expected}, found {found}")]
+    Rows {
+        /// Which set.
+        side: &'static str,
+        /// What should be there.
+        expected: String,
+        /// What is there.
+        found: String,
+    },
+    /// A feature is NaN or infinite.
+    #[error("{side} features, row {row}, column {column}: expected a finite number, found {found}")]
+    NotFinite {
+        /// Which set.
+        side: &'static str,
+        /// The row.
+        row: usize,
+        /// The column.
+        column: usize,
+        /// NaN or an infinity.
+        found: f32,
+    },
+    /// Neighbours could not be found.
+    #[error(transparent)]
+    Neighbours(#[from] dcgan_baselines::BaselinesError),
+    /// The eigenvalues of a covariance were not found.
+    #[error("the eigenvalues of the {of} covariance cannot be computed")]
+    Eigenvalues {
+        /// Which one.
+        of: &'static str,
+    },
     /// The caller asked to stop.
     #[error("interrupted")]
     Interrupted,
@@ -38,3 +91,7 @@ pub enum MetricsError {
 
 /// What this crate's functions return.
 pub type Result<T, E = MetricsError> = std::result::Result<T, E>;
+
+pub(crate) fn setting(key: &'static str, expected: impl Into<String>, found: impl ToString) -> MetricsError {
+    MetricsError::Setting { key, expected: expected.into(), found: found.to_string() }
+}

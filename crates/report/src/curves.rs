@@ -12,8 +12,11 @@ use super::plot::{Plot, PlotPoint, Series, Style};
 /// Name of the file in a stage's folder: a JSON line every few minibatches.
 const FILE: &str = "metrics.jsonl";
 /// What can have been trained: the first of which a key was logged.
-const TRAININGS: &[(&str, &[Panel])] =
-    &[("generator and discriminator", GAN), ("autoencoder of the semantic hash", AUTOENCODER)];
+const TRAININGS: &[(&str, &[Panel])] = &[
+    ("generator and discriminator", GAN),
+    ("autoencoder of the semantic hash", AUTOENCODER),
+    ("samples of each checkpoint", SAMPLES),
+];
 /// Points of a curve, at most.
 const MAX_POINTS: usize = 240;
 /// Below this each point is a dot: a single one would not be seen as a line.
@@ -74,6 +77,45 @@ const GAN: &[Panel] = &[
         y: "pictures a second",
         caption: "Pictures that went through training.",
         keys: &[("images_per_s", "pictures a second")],
+    },
+];
+
+const SAMPLES: &[Panel] = &[
+    Panel {
+        title: "Fréchet distance",
+        y: "distance",
+        caption: "Between samples and real pictures, by the features that the table names; the lower, the better.",
+        keys: &[("frechet_distance", "Fréchet distance")],
+    },
+    Panel {
+        title: "Kernel distance",
+        y: "distance × 1000",
+        caption: "Between samples and real pictures, by the same features; the lower, the better.",
+        keys: &[("kernel_distance_1000", "kernel distance")],
+    },
+    Panel {
+        title: "Precision and recall",
+        y: "share",
+        caption: "Samples among real pictures, real pictures among samples, and real pictures with a sample near.",
+        keys: &[("precision", "precision"), ("recall", "recall"), ("coverage", "coverage")],
+    },
+    Panel {
+        title: "Samples that are alike",
+        y: "share of pairs (%)",
+        caption: "Pairs of samples of different z whose semantic codes lie within the radius of near-duplicates.",
+        keys: &[("alike_percent", "alike by code")],
+    },
+    Panel {
+        title: "Filters that do not depend on z",
+        y: "share (%)",
+        caption: "Filters of the generator's last hidden layer of whose activation less than 1 % changes with z.",
+        keys: &[("still_filters_percent", "filters")],
+    },
+    Panel {
+        title: "Variance of filters over z",
+        y: "share of the mean square",
+        caption: "How much of each filter's activation changes with z, of the generator's last hidden layer: the mean over filters, and the least.",
+        keys: &[("filter_variance", "mean"), ("filter_variance_least", "least")],
     },
 ];
 

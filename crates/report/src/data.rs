@@ -26,6 +26,9 @@ pub struct ReportData {
     /// Error against each parameter of a random search, for each stage that made one.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub trials: Vec<Plot>,
+    /// Plots that go with rows.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub plots: Vec<Plot>,
     /// Distances between codes, for each stage that measured them.
     pub distances: Vec<Plot>,
     /// Every departure from the paper, each once.

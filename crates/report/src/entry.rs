@@ -4,6 +4,8 @@ use dcgan_eval::SearchPoint;
 use dcgan_eval::paper::{DUPLICATES, PaperTable, TABLE_1, TABLE_2, TABLE_3};
 use serde::{Deserialize, Serialize};
 
+use super::plot::Plot;
+
 /// A row for one of the paper's tables, as `result.json` holds it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Entry {
@@ -32,6 +34,9 @@ pub struct Entry {
     /// Trials of a random search, once for each parameter that they differ in.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub trials: Vec<Trials>,
+    /// Plots that go with the row.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub plots: Vec<Plot>,
 }
 
 /// Error of the trials of a random search against one of their parameters.
@@ -75,6 +80,7 @@ impl Entry {
             with: Vec::new(),
             intervals: Vec::new(),
             trials: Vec::new(),
+            plots: Vec::new(),
         }
     }
 }
@@ -93,7 +99,26 @@ pub enum Table {
     Duplicates,
     /// No table of the paper's: accuracy.
     Other,
+    /// No table of the paper's: how good samples are, by [`SAMPLE_COLUMNS`].
+    Samples,
 }
+
+/// The columns of [`Table::Samples`]. What is called FID and KID is of Inception-v3's features; by others the same measures are called
+/// what they are.
+pub const SAMPLE_COLUMNS: [&str; 12] = [
+    "FID",
+    "Fréchet distance",
+    "KID × 1000",
+    "kernel distance × 1000",
+    "Inception Score",
+    "precision (%)",
+    "recall (%)",
+    "density",
+    "coverage (%)",
+    "near training pictures by pixels (%)",
+    "near training pictures by features (%)",
+    "near training pictures by code (%)",
+];
 
 /// A figure.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -149,7 +174,7 @@ impl Table {
             Self::Table2 => Some(&TABLE_2),
             Self::Table3 => Some(&TABLE_3),
             Self::Duplicates => Some(&DUPLICATES),
-            Self::Other => None,
+            Self::Other | Self::Samples => None,
         }
     }
 }

@@ -88,6 +88,7 @@ pub fn html(report: &ReportData) -> anyhow::Result<String> {
         searches => Value::from(Serde(drawn(&searches)?)),
         labels => Value::from(Serde(drawn(&report.labels)?)),
         trials => Value::from(Serde(drawn(&report.trials)?)),
+        plots => Value::from(Serde(drawn(&report.plots)?)),
         distances => Value::from(Serde(drawn(&report.distances)?)),
         graph => graph(report),
         environments => &report.environments,

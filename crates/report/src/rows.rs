@@ -41,6 +41,7 @@ fn mean_result(mean: &Mean, results: &[Found]) -> Option<Found> {
         by_labels: mean.by_labels.clone(),
         searches: Vec::new(),
         trials: Vec::new(),
+        plots: Vec::new(),
         ..first.entry.clone()
     };
     let mut differences: Vec<Difference> = Vec::new();

@@ -3,7 +3,7 @@
 use dcgan_eval::paper::{PaperColumn, PaperRow, PaperTable};
 
 use super::data::{Row, TableData};
-use super::entry::{Cell, Entry, Table};
+use super::entry::{Cell, Entry, SAMPLE_COLUMNS, Table};
 use super::rows::{Found, NO_FIGURE};
 
 /// The tables that results belong to, each with the paper's rows before ours.
@@ -16,6 +16,9 @@ pub fn tables(results: &[Found]) -> Vec<TableData> {
 
 fn table(kind: Table, results: &[Found]) -> TableData {
     let ours = results.iter().filter(|result| result.entry.table == kind).map(|result| result.row.clone());
+    if kind == Table::Samples {
+        return samples(ours.collect());
+    }
     let Some(paper) = kind.paper() else {
         return TableData {
             name: "Other results".to_owned(),
@@ -54,6 +57,29 @@ fn table(kind: Table, results: &[Found]) -> TableData {
         caption: format!("{measured}The other rows are cited from the paper: {}", paper.caption),
         columns: paper.columns.iter().zip(&with).map(heading).collect(),
         rows: paper.rows.iter().map(|row| paper_row(paper, row, &n_decimals, &with)).chain(ours).collect(),
+    }
+}
+
+/// How good samples are, without the columns that no row has a figure for.
+fn samples(mut rows: Vec<Row>) -> TableData {
+    let is_kept = |column: &usize| rows.iter().any(|row| row.cells.get(*column).is_some_and(Option::is_some));
+    let kept: Vec<usize> = (0..SAMPLE_COLUMNS.len()).filter(is_kept).collect();
+    for row in &mut rows {
+        row.texts = kept
+            .iter()
+            .map(|column| row.texts.get(*column).cloned().unwrap_or_else(|| NO_FIGURE.to_owned()))
+            .collect();
+        row.cells = kept.iter().map(|column| row.cells.get(*column).copied().flatten()).collect();
+    }
+    TableData {
+        name: "How good samples are".to_owned(),
+        caption: "distances between generated and real pictures by their features; the lower a distance and the higher another figure, the \
+                  better. ± is the standard deviation over subsets, brackets hold 95 % intervals by bootstrap. Distances compare only within \
+                  one feature space, one kind of resizing and one number of pictures. Near training pictures: samples nearer to one than \
+                  all but 1 % of held-out pictures are, so that 1 % is what new pictures have"
+            .to_owned(),
+        columns: kept.iter().map(|column| SAMPLE_COLUMNS[*column].to_owned()).collect(),
+        rows,
     }
 }
 
@@ -108,6 +134,25 @@ fn published_decimals(paper: &PaperTable) -> Vec<usize> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn columns_of_samples_without_figures_are_left_out() {
+        let row = |cells: Vec<Option<f64>>| Row {
+            method: "m".to_owned(),
+            stage: None,
+            texts: cells.iter().map(|cell| cell.map_or(NO_FIGURE.to_owned(), |x| x.to_string())).collect(),
+            cells: cells.into_iter().map(|cell| cell.map(|value| Cell { value, deviation: None })).collect(),
+            note: String::new(),
+            facts: Vec::new(),
+            differences: Vec::new(),
+            by_labels: Vec::new(),
+            is_averaged: false,
+        };
+        let table = samples(vec![row(vec![None, Some(1.0), None, Some(2.0)]), row(vec![None, Some(3.0)])]);
+        assert_eq!(table.columns, ["Fréchet distance", "kernel distance × 1000"]);
+        assert_eq!(table.rows[0].texts, ["1", "2"]);
+        assert_eq!(table.rows[1].texts, ["3", NO_FIGURE]);
+    }
 
     /// The paper's supervised network has a validation error, the others test errors.
     #[test]

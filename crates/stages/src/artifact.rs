@@ -30,8 +30,20 @@ pub const CLASSIFIER: Artifact = Artifact::new("a classifier", &["classifier.saf
 pub const CODES: Artifact = Artifact::new("codes", &["codes.parquet"]);
 /// `groups.parquet`.
 pub const GROUPS: Artifact = Artifact::new("groups of near-duplicates", &["groups.parquet"]);
-/// `features.npy` and `labels.npy`.
-pub const FEATURES: Artifact = Artifact::new("features", &["features.npy", "labels.npy"]);
+/// `features.npy`, and `labels.npy` where the pictures had labels.
+pub const FEATURES: Artifact = Artifact::new("features", &["features.npy"]);
+/// A set of pictures to compare with: the pictures, or features of them.
+pub const PICTURES_OR_FEATURES: Artifact = Artifact::any_of("images or features", &[IMAGES, FEATURES]);
+/// A set of pictures to be judged.
+pub const SAMPLED: Artifact =
+    Artifact::any_of("a generator, images or features", &[GENERATOR, IMAGES, FEATURES]);
+/// Pictures, there or to be drawn.
+pub const PICTURES_OR_GENERATOR: Artifact = Artifact::any_of("a generator or images", &[GENERATOR, IMAGES]);
+/// What turns pictures into features to compare sets by.
+pub const COMPARING_MODEL: Artifact = Artifact::any_of(
+    "a discriminator, K-means centroids or an autoencoder",
+    &[DISCRIMINATOR, KMEANS, AUTOENCODER],
+);
 /// `result.json`, a row of one of the paper's tables or a figure of our own.
 pub const RESULT: Artifact = Artifact::new("a result", &[]);
 /// `samples.png` and `z.npy`.

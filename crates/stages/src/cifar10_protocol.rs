@@ -79,7 +79,7 @@ impl Stage for Cifar10Stage {
                 self.protocol.n_per_class
             ),
         });
-        wrong.into_iter().collect()
+        crate::without_labels(&self.train, &self.test, of).into_iter().chain(wrong).collect()
     }
 
     fn problems(&self) -> Vec<ConfigProblem> {

@@ -23,7 +23,7 @@ use crate::lineage::{DESCRIPTION, Description};
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct ExtractFeatures {
-    /// The pictures, each with a label.
+    /// The pictures. Where they have labels, these are written too.
     images: Input,
     /// The stage with the discriminator or the K-means centroids; leave it out for raw pixels.
     #[serde(default)]
@@ -65,7 +65,7 @@ fn batch_size() -> usize {
 pub(crate) static KIND: Kind = Kind {
     name: "extract_features",
     version: 3,
-    summary: "turn labelled pictures into features: a discriminator's maps, K-means' sums, or raw pixels",
+    summary: "turn pictures into features: a discriminator's maps, K-means' sums, or raw pixels",
     details: "With `model`: every conv layer of the discriminator after its LeakyReLU, max-pooled to 4×4 (7×7 for sides of \
               7·2ⁿ), flattened \
               and concatenated (section 5), with batch-norm statistics inferred over the pictures of `statistics`, \
@@ -79,8 +79,8 @@ pub(crate) static KIND: Kind = Kind {
               both numbers are kept as standard.npy, so that a test set best names the stage with the training \
               set's features as its `statistics`.\n\n\
               Without `model`: raw pixels in [-1, 1], a baseline.\n\n\
-              Writes features.npy (f32, N×D), labels.npy, classes.json (the names of the classes, where they are known, by which a \
-              test set's are matched to the training set's) and features.json.",
+              Writes features.npy (f32, N×D), labels.npy where the pictures have labels, classes.json (the names of the classes, where they \
+              are known, by which a test set's are matched to the training set's) and features.json.",
     example: &[
         "images=runs/svhn-released/test-images",
         "model=runs/svhn-released/weights",
@@ -124,7 +124,8 @@ impl Stage for ExtractFeatures {
     }
 
     fn facts(&self, of: &FactsOf<'_>) -> Facts {
-        Known { at_most: known(of, &self.images).at_most, ..Known::default() }.into()
+        let Known { at_most, labelled, .. } = known(of, &self.images);
+        Known { at_most, labelled, ..Known::default() }.into()
     }
 
     fn misfits(&self, of: &FactsOf<'_>) -> Vec<ConfigProblem> {

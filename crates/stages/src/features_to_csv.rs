@@ -37,7 +37,7 @@ pub(crate) static KIND: Kind = Kind {
     name: "features_to_csv",
     version: 1,
     summary: "write features as a CSV table, for other programs",
-    details: "Writes features.csv: a line of names (label, class where the classes have names, f0, f1 …) and a line for each \
+    details: "Writes features.csv: a line of names (label and class, where there are such, f0, f1 …) and a line for each \
               picture. Each number has as many digits as bring back the same f32. Large: some 11 bytes a number, \
               0.3 MB for the 28,672 features of one picture.",
     example: &["features=runs/table-1/test-features", "limit=1000"],
@@ -62,31 +62,34 @@ impl Stage for FeaturesToCsv {
     }
 
     fn bytes_needed(&self, ctx: &Context<'_>) -> anyhow::Result<Option<u64>> {
-        let features = FeatureSet::open(&ctx.input(&self.features))?;
+        let features = FeatureSet::open_labelled_or_not(&ctx.input(&self.features))?;
         Ok(Some((self.n_rows(&features) * features.n_columns()) as u64 * NUMBER_BYTES))
     }
 
     fn run(&self, ctx: &Context<'_>) -> anyhow::Result<Outcome> {
-        let features = FeatureSet::open(&ctx.input(&self.features))?;
+        let features = FeatureSet::open_labelled_or_not(&ctx.input(&self.features))?;
         features.check_finite()?;
         let n_rows = self.n_rows(&features);
         let names = features.class_names();
         let mut file = std::io::BufWriter::new(fs_err::File::create(ctx.out.join("features.csv"))?);
         let columns: Vec<String> = (0..features.n_columns()).map(|column| format!(",f{column}")).collect();
         let class = if names.is_some() { ",class" } else { "" };
-        writeln!(file, "label{class}{}", columns.concat())?;
+        let is_labelled = !features.labels().is_empty();
+        let header = format!("{}{class}{}", if is_labelled { "label" } else { "" }, columns.concat());
+        writeln!(file, "{}", header.trim_start_matches(','))?;
         let mut task = ctx.task("writing", "rows");
         for row in 0..n_rows {
             if row.is_multiple_of(ROWS_AT_ONCE) && task.observe(row as u64, n_rows as u64).is_break() {
                 bail!("interrupted");
             }
-            let label = features.labels()[row];
-            write!(file, "{label}")?;
-            if let Some(name) = names.and_then(|names| names.get(label)) {
+            let label = features.labels().get(row);
+            let label = label.map(|label| write!(file, "{label}").map(|()| *label)).transpose()?;
+            if let Some(name) = label.and_then(|label| names?.get(label)) {
                 write!(file, ",\"{}\"", field(name).replace('"', "\"\""))?;
             }
-            for value in features.row(row) {
-                write!(file, ",{value}")?;
+            for (column, value) in features.row(row).iter().enumerate() {
+                let comma = if column > 0 || is_labelled { "," } else { "" };
+                write!(file, "{comma}{value}")?;
             }
             writeln!(file)?;
         }

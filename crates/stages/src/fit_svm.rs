@@ -4,7 +4,7 @@ use anyhow::Context as _;
 use dcgan_engine::context::Context;
 use dcgan_engine::kind::{ConfigType, Kind, Traits};
 use dcgan_engine::paper::{Comparison, Stated, by_stage, no_bearing, says};
-use dcgan_engine::stage::{Artifact, ConfigProblem, Input, InputRef, Outcome, Stage};
+use dcgan_engine::stage::{Artifact, ConfigProblem, FactsOf, Input, InputRef, Outcome, Stage};
 use dcgan_eval::{Confusion, FeatureSet};
 use dcgan_nn::candle::{Device, Tensor};
 use dcgan_report::entry::{ByLabels, Cell, Entry, Table};
@@ -108,6 +108,10 @@ impl Stage for FitSvm {
 
     fn yields(&self) -> Vec<Artifact> {
         vec![artifact::RESULT]
+    }
+
+    fn misfits(&self, of: &FactsOf<'_>) -> Vec<ConfigProblem> {
+        crate::without_labels(&self.train, &self.test, of)
     }
 
     fn problems(&self) -> Vec<ConfigProblem> {

@@ -59,6 +59,7 @@ pub(crate) fn gather(title: &str, shown: &Shown) -> anyhow::Result<ReportData> {
         curves: records.iter().filter_map(|(folder, record)| curves(folder, &record.id)).collect(),
         labels: tables.iter().filter_map(charts::labels).collect(),
         trials: found.iter().flat_map(trials).collect(),
+        plots: found.iter().flat_map(|result| result.entry.plots.clone()).collect(),
         distances: distances(&records),
         departures: departures(&said(&records, |record| &record.differences), &tables),
         not_checked: departures(&said(&records, |record| &record.not_checked), &[]),

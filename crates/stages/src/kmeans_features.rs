@@ -11,7 +11,7 @@ use dcgan_images::ImageStore;
 use crate::lineage::Description;
 
 /// Added to the variance of each feature (Coates, Lee and Ng, 2011).
-const EPSILON: f64 = 0.01;
+pub(crate) const EPSILON: f64 = 0.01;
 
 /// Whose means and variances features are brought to one scale by.
 pub(crate) enum Scale {

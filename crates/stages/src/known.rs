@@ -8,6 +8,7 @@ use std::path::Path;
 
 use dcgan_engine::record::Record;
 use dcgan_engine::stage::{ConfigProblem, Facts, FactsOf, Input};
+use dcgan_eval::{FEATURES_FILE, LABELS_FILE};
 use dcgan_gan::{Architecture, ArchitectureName};
 use dcgan_images::{Source, Split, StoreMeta};
 use serde::{Deserialize, Serialize};
@@ -30,6 +31,8 @@ pub(crate) struct Known {
     pub(crate) side: Option<usize>,
     /// 1 or 3, of the pictures that its network takes or draws.
     pub(crate) depth: Option<usize>,
+    /// False where its pictures, or rows of features, have no labels.
+    pub(crate) labelled: Option<bool>,
     /// Classes that its network is conditional on; 0 for none.
     pub(crate) classes: Option<usize>,
 }
@@ -63,6 +66,9 @@ impl Known {
             };
         }
         let record = Record::read(folder).ok().flatten();
+        if folder.join(FEATURES_FILE).exists() {
+            return Self { labelled: Some(folder.join(LABELS_FILE).exists()), ..Self::default() };
+        }
         let name = record.and_then(|record| {
             let name = record.config.pointer("/train_gan/training/architecture")?;
             serde_json::from_value::<ArchitectureName>(name.clone()).ok()
@@ -90,7 +96,11 @@ impl Known {
             Some(made) => part(source).zip(made.parts).map(|(part, sizes)| sizes[part]).or(made.at_most),
             None => count(source),
         };
-        Self { channels, size: side.map(|side| [side; 2]), at_most, ..Self::default() }
+        let labelled = match source {
+            Source::Folder { classes, .. } => Some(*classes),
+            _ => None,
+        };
+        Self { channels, size: side.map(|side| [side; 2]), at_most, labelled, ..Self::default() }
     }
 
     /// No more than `limit` of them.
@@ -164,6 +174,13 @@ pub(crate) fn conditional(key: &str, network: Known, why: &str) -> Option<Config
 pub(crate) fn grey(key: &str, network: Known) -> Option<ConfigProblem> {
     let message = "expected a network of colour pictures, found one of grey ones".to_owned();
     (network.depth == Some(1)).then(|| ConfigProblem { key: key.to_owned(), message })
+}
+
+/// Refuses pictures without labels, or their features, where labels are needed.
+pub(crate) fn unlabelled(key: &str, set: Known) -> Option<ConfigProblem> {
+    let message =
+        "expected pictures with labels, or features of such, found none; import the set with its classes";
+    (set.labelled == Some(false)).then(|| ConfigProblem { key: key.to_owned(), message: message.to_owned() })
 }
 
 /// Says what is wrong where `n` are asked for of fewer.

@@ -37,6 +37,8 @@ mod dedup_eval;
 mod drawing;
 mod export_networks;
 mod extract_features;
+mod feature_blocks;
+mod feature_maker;
 mod features_to_csv;
 mod fetch;
 mod fit_svm;
@@ -50,6 +52,7 @@ mod import_weights;
 mod kmeans_features;
 mod known;
 mod lineage;
+mod memorisation;
 mod mnist_protocol;
 mod nearest_neighbours;
 pub mod pages;
@@ -57,6 +60,7 @@ mod published;
 mod remove_duplicates;
 mod report;
 mod sample;
+mod sample_metrics;
 mod seen;
 mod supervised_search;
 mod svhn_protocol;
@@ -73,7 +77,7 @@ use std::path::Path;
 use dcgan_engine::kind::Registry;
 use dcgan_engine::paper::{Comparison, Count};
 use dcgan_engine::record::Record;
-use dcgan_engine::stage::{ConfigProblem, Input, InputRef};
+use dcgan_engine::stage::{ConfigProblem, FactsOf, Input, InputRef};
 
 /// The kind whose stages put results together, for those who show them.
 pub const REPORT: &str = "report";
@@ -96,6 +100,8 @@ pub static KINDS: Registry = Registry {
         &import_weights::KIND,
         &sample::KIND,
         &export_networks::KIND,
+        &sample_metrics::KIND,
+        &memorisation::KIND,
         &walk::KIND,
         &arithmetic::KIND,
         &turn::KIND,
@@ -126,6 +132,12 @@ fn train_and_test<'a>(train: &'a Input, test: &'a Input) -> Vec<InputRef<'a>> {
 fn same_set(train: &Input, test: &Input) -> Option<ConfigProblem> {
     let message = "expected another set than `train`: a test set only measures".to_owned();
     (train == test).then(|| ConfigProblem { key: "test".to_owned(), message })
+}
+
+/// Refuses features without labels where labels are learned from and measured by.
+fn without_labels(train: &Input, test: &Input, of: &FactsOf<'_>) -> Vec<ConfigProblem> {
+    let wrong = |(key, set): (&str, &Input)| known::unlabelled(key, known::known(of, set));
+    [("train", train), ("test", test)].into_iter().filter_map(wrong).collect()
 }
 
 /// Refuses a test set that is the training set under another name, or a copy of it.

@@ -75,12 +75,14 @@ impl Stage for NeighboursStage {
     }
 
     fn misfits(&self, of: &FactsOf<'_>) -> Vec<ConfigProblem> {
-        let Some(n_rows) = known(of, &self.train).at_most else { return Vec::new() };
+        let mut problems = crate::without_labels(&self.train, &self.test, of);
+        let Some(n_rows) = known(of, &self.train).at_most else { return problems };
         let is_search = self.protocol.ks.len() > 1 || self.protocol.n_final_draws > 0;
         let held_out = if is_search { self.protocol.n_validation as u64 } else { 0 };
         let message = format!("expected fewer than the training pictures, {n_rows}, found {held_out}");
         let wrong = || ConfigProblem { key: "protocol.n_validation".to_owned(), message };
-        (held_out >= n_rows).then(wrong).into_iter().collect()
+        problems.extend((held_out >= n_rows).then(wrong));
+        problems
     }
 
     fn problems(&self) -> Vec<ConfigProblem> {

@@ -78,7 +78,10 @@ impl Stage for SvhnStage {
 
     fn misfits(&self, of: &FactsOf<'_>) -> Vec<ConfigProblem> {
         let SvhnProtocol { n_validation, n_per_class, .. } = self.protocol;
-        too_few_left("protocol.n_validation", n_validation, n_per_class, known(of, &self.train))
+        let mut problems = crate::without_labels(&self.train, &self.test, of);
+        let train = known(of, &self.train);
+        problems.extend(too_few_left("protocol.n_validation", n_validation, n_per_class, train));
+        problems
     }
 
     fn problems(&self) -> Vec<ConfigProblem> {

@@ -8,7 +8,7 @@ use dcgan_engine::kind::{ConfigType, Kind, Traits};
 use dcgan_engine::paper::{Comparison, Count, Stated, UNSTATED, depends, grouped, no_bearing, says};
 use dcgan_engine::stage::{Artifact, ConfigProblem, Facts, FactsOf, Input, InputRef, Outcome, Stage};
 use dcgan_gan::ArchitectureName;
-use dcgan_gan::train::{Event, FREE_SETTINGS, Start, TrainConfig, files, newest_step, train_from};
+use dcgan_gan::train::{Event, FREE_SETTINGS, Judge, Start, TrainConfig, files, newest_step, train_judged};
 use dcgan_images::ImageStore;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -20,6 +20,10 @@ use crate::import_weights::why_no_generator;
 use crate::known::{Known, known, more_than_there_are, unlike};
 use crate::lineage::{self, FACES, IMAGENET, LSUN, MNIST, SVHN, data_name};
 use crate::published::{N_BEDROOMS, N_FACES, N_IMAGENET};
+
+mod judge;
+
+use judge::{FeatureJudge, Score};
 
 /// What to train on and how.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
@@ -33,6 +37,9 @@ pub(crate) struct TrainGan {
     /// both, also where it is left out: of `from` both networks. discriminator: D alone, with a generator drawn anew.
     #[serde(default)]
     from_networks: Option<FromNetworks>,
+    /// What ranks the checkpoints, every `score_every_steps`; the built-in score where it is left out.
+    #[serde(default)]
+    score: Option<Score>,
     /// The networks and their training.
     training: TrainConfig,
 }
@@ -66,7 +73,7 @@ pub(crate) static KIND: Kind = Kind {
               of what it was on average while the discriminator still erred, it warns.\n\n\
               The score that marks the best checkpoint compares 512 samples with 512 pictures: the unbiased kernel \
               discrepancy (KID's) of the features of a random discriminator, the lower the better. Its generator is \
-              generator_best.safetensors.",
+              generator_best.safetensors. With `score` it is instead a distance by the features of a model of one's own.",
     example: &[
         "images=runs/svhn/train-images",
         "training.architecture=svhn32",
@@ -84,10 +91,11 @@ pub(crate) static KIND: Kind = Kind {
 };
 
 /// What the paper says of the keys.
-const PAPER: [Stated; 21] = [
+const PAPER: [Stated; 22] = [
     no_bearing("images"),
     says("from", "null", "released code"),
     no_bearing("from_networks"),
+    no_bearing("score*"),
     no_bearing("training.architecture*"),
     says("training.width", "1", "released code"),
     says("training.schedule", "\"alternate\"", "released code"),
@@ -116,6 +124,9 @@ impl Stage for TrainGan {
             FromNetworks::Discriminator => artifact::DISCRIMINATOR,
         };
         inputs.extend(self.from.iter().map(|name| InputRef { key: "from", name, needs }));
+        let model = self.score.iter().filter_map(|score| score.model.as_ref());
+        let needs = artifact::COMPARING_MODEL;
+        inputs.extend(model.map(|name| InputRef { key: "score.model", name, needs }));
         inputs
     }
 
@@ -135,7 +146,10 @@ impl Stage for TrainGan {
         let network = Known::of_network(architecture);
         let from = self.from.as_ref().and_then(|from| other_network(known(of, from), network));
         let pictures = unlike("images", images, network, &architecture.to_string());
-        pictures.into_iter().chain(from).chain(batch).collect()
+        let judged = self.score.as_ref().and_then(|score| {
+            more_than_there_are("score.n_images", score.n_images as u64, images, "pictures")
+        });
+        pictures.into_iter().chain(from).chain(batch).chain(judged).collect()
     }
 
     fn problems(&self) -> Vec<ConfigProblem> {
@@ -204,7 +218,12 @@ impl Stage for TrainGan {
         };
         let start = self.start(ctx)?;
         let device = device::open(ctx)?;
-        let summary = train_from(&start, &store, &self.training, ctx.out, &device, &mut observe)?;
+        let judge = match &self.score {
+            Some(score) => Some(FeatureJudge::new(ctx, score, &self.images, self.training.seed)?),
+            None => None,
+        };
+        let judge = judge.as_ref().map(|judge| judge as &dyn Judge);
+        let summary = train_judged(&start, judge, &store, &self.training, ctx.out, &device, &mut observe)?;
         drop(task);
         let data = data_name(&images)?;
         let metrics = json!({

@@ -26,6 +26,13 @@ pub struct Neighbour {
     pub label: u32,
 }
 
+impl Neighbour {
+    /// The distance as it was compared: |a − b|², which [`NearestNeighbours::distance`] takes the root of, or the cosine distance.
+    pub fn compared(&self) -> f64 {
+        self.distance
+    }
+}
+
 /// A number as its bits: texts of JSON are read back to the nearest number or the one beside it.
 mod bits {
     use serde::{Deserialize, Deserializer, Serializer};
@@ -245,7 +252,7 @@ fn majority(nearest: &[Neighbour]) -> u32 {
 }
 
 /// Refuses rows that are cut off, or not finite; `first` is the number of the first.
-fn check_rows(side: &'static str, rows: &[f32], n_columns: usize, first: u64) -> Result<()> {
+pub(super) fn check_rows(side: &'static str, rows: &[f32], n_columns: usize, first: u64) -> Result<()> {
     if n_columns == 0 || !rows.len().is_multiple_of(n_columns) {
         let (expected, found) =
             (format!("whole rows of {n_columns} numbers"), format!("{} numbers", rows.len()));

@@ -7,7 +7,7 @@ use dcgan_nn::checkpoint::Checkpoint;
 use crate::{Generator, Result};
 
 /// What its tensors' names begin with in a checkpoint.
-const PREFIX: &str = "average.";
+pub(super) const PREFIX: &str = "average.";
 
 /// A second generator whose weights follow the first one's: ā ← decay·ā + (1 − decay)·a after each of its updates, from the
 /// initial weights on. It is not in the paper; its samples change less from one minibatch to the next. Batch norm takes

@@ -7,6 +7,7 @@ mod average;
 mod checkpoints;
 mod collapse;
 mod config;
+mod kept;
 mod labels;
 mod log;
 mod prepare;
@@ -24,7 +25,9 @@ use dcgan_images::ImageStore;
 
 pub use checkpoints::newest_step;
 pub use config::{FREE_SETTINGS, Schedule, TrainConfig, TrainSettings};
+pub use kept::Kept;
 pub use prepare::Minibatch;
+pub use score::Judge;
 pub use start::Start;
 pub use trainer::Trainer;
 pub use updates::{DiscriminatorUpdate, GeneratorUpdate};
@@ -129,6 +132,22 @@ pub fn train_from(
     device: &Device,
     observe: &mut dyn FnMut(Event<'_>) -> ControlFlow<()>,
 ) -> Result<TrainSummary> {
+    train_judged(start, None, store, config, dir, device, observe)
+}
+
+/// [`train_from`] with another score than the built-in one: `judge` gives it.
+///
+/// # Errors
+/// As [`train_from`], and what the judge reports.
+pub fn train_judged(
+    start: &Start,
+    judge: Option<&dyn Judge>,
+    store: &ImageStore,
+    config: &TrainConfig,
+    dir: &Path,
+    device: &Device,
+    observe: &mut dyn FnMut(Event<'_>) -> ControlFlow<()>,
+) -> Result<TrainSummary> {
     let settings = config.resolve()?;
     let steps_per_epoch = (store.len() / settings.batch_size) as u64;
     if steps_per_epoch == 0 {
@@ -139,6 +158,7 @@ pub fn train_from(
     let n_steps = settings.max_steps.unwrap_or(u64::MAX).min(settings.epochs.saturating_mul(steps_per_epoch));
     let labels = labels::of(store, settings.architecture)?;
     let mut run = run::Run::open(store, (&settings, start), steps_per_epoch, n_steps, dir, device, observe)?;
+    run.judge = judge;
     let work = prepare::Work {
         store,
         labels: labels.as_deref(),

@@ -13,7 +13,7 @@ use super::checkpoints::{Checkpoints, steps_in};
 use super::config::TrainSettings;
 use super::log::Log;
 use super::prepare::Minibatch;
-use super::score::Scorer;
+use super::score::{Judge, Scorer};
 use super::start::Start;
 use super::trainer::Trainer;
 use super::{Event, TrainSummary, files};
@@ -39,6 +39,8 @@ pub(super) struct Run<'a> {
     trainer: Trainer,
     log: Log,
     scorer: Option<Scorer>,
+    /// In place of the scorer.
+    pub(super) judge: Option<&'a dyn Judge>,
     /// The newest of this run.
     score: Option<f64>,
     /// Step and score.
@@ -95,6 +97,7 @@ impl<'a> Run<'a> {
             trainer,
             log,
             scorer: None,
+            judge: None,
             score: None,
             best,
             resumed_from: step,
@@ -200,19 +203,26 @@ impl<'a> Run<'a> {
 
     /// The score of the present generator; if it is the lowest so far, the state is kept as the best.
     fn score(&mut self) -> Result<f64> {
-        let scorer = match self.scorer.take() {
-            Some(scorer) => scorer,
-            None => Scorer::new(self.store, self.settings, self.device)?,
+        let score = match self.judge {
+            Some(judge) => judge.score(shown(&self.trainer))?,
+            None => self.built_in_score()?,
         };
-        let score = scorer.score(shown(&self.trainer));
-        self.scorer = Some(scorer);
-        let score = score?;
         if self.best.is_none_or(|(_, best)| score < best) {
             let notes = [(SECONDS, self.seconds()), (SCORE, score)];
             self.trainer.save(&self.checkpoints.best(), &notes)?;
             self.best = Some((self.step(), score));
         }
         Ok(score)
+    }
+
+    fn built_in_score(&mut self) -> Result<f64> {
+        let scorer = match self.scorer.take() {
+            Some(scorer) => scorer,
+            None => Scorer::new(self.store, self.settings, self.device)?,
+        };
+        let score = scorer.score(shown(&self.trainer));
+        self.scorer = Some(scorer);
+        score
     }
 
     fn save(&mut self) -> Result<()> {

@@ -20,6 +20,15 @@ const N: usize = 512;
 /// The weights of the features and the choice of real pictures do not change with the training's seed.
 const SEED: u64 = 0;
 
+/// What ranks the generators of a training in place of the built-in score.
+pub trait Judge {
+    /// The score of a generator: the lower, the better; the same whenever it is taken of the same weights.
+    ///
+    /// # Errors
+    /// [`GanError::Judge`](crate::GanError::Judge) with the judge's own error.
+    fn score(&self, generator: &Generator) -> Result<f64>;
+}
+
 /// Real pictures' features, ready to be compared with samples'.
 pub(super) struct Scorer {
     extractor: FeatureExtractor,

@@ -401,3 +401,48 @@ fn a_training_begins_with_the_weights_of_another() {
     let message = swapped.trainer(&settings, &Device::Cpu).unwrap_err().to_string();
     assert!(message.contains("expected a generator"), "{message}");
 }
+
+/// Likes the weights of one minibatch best.
+struct Likes(std::cell::RefCell<Vec<f64>>);
+
+impl Judge for Likes {
+    fn score(&self, generator: &crate::Generator) -> Result<f64> {
+        let value = generator.parameters()[0].1.flatten_all()?.to_vec1::<f32>()?[0];
+        let mut seen = self.0.borrow_mut();
+        seen.push(f64::from(value));
+        Ok([3.0, 1.0, 2.0][(seen.len() - 1) % 3])
+    }
+}
+
+#[test]
+fn another_judge_ranks_the_checkpoints_and_kept_ones_are_read() {
+    let fixture = Fixture::new();
+    let config = TrainConfig {
+        max_steps: Some(6),
+        score_every_steps: 2,
+        checkpoint_steps: Some(2),
+        keep_checkpoints: 3,
+        ema_decay: Some(0.5),
+        ..small(10)
+    };
+    let folder = fixture.folder("judged");
+    let (judge, start) = (Likes(Default::default()), Start::default());
+    let mut observe = |_: Event<'_>| ControlFlow::Continue(());
+    let device = Device::Cpu;
+    let summary =
+        train_judged(&start, Some(&judge), &fixture.store, &config, &folder, &device, &mut observe).unwrap();
+    assert_eq!(summary.best, Some((4, 1.0)));
+    let scores: Vec<f64> = fixture.lines("judged").iter().filter_map(|line| line["score"].as_f64()).collect();
+    assert_eq!(scores, [3.0, 1.0, 2.0]);
+    // What was judged is what is kept: the averages of minibatches 2, 4 and 6.
+    let kept = Kept::of(&folder).unwrap();
+    assert_eq!(kept.iter().map(|kept| kept.step).collect::<Vec<_>>(), [2, 4, 6]);
+    let sizes = crate::Generator::load(&folder.join(files::GENERATOR), &device).unwrap();
+    for (kept, seen) in kept.iter().zip(judge.0.borrow().iter()) {
+        let generator = kept.generator(sizes.config(), true, &device).unwrap();
+        assert_eq!(numbers(&generator.parameters()[..1])[0], *seen);
+    }
+    let last = kept[2].generator(sizes.config(), false, &device).unwrap();
+    assert_eq!(numbers(last.parameters()), numbers(sizes.parameters()));
+    assert_eq!(Kept::of(fixture.dir.path()).unwrap(), []);
+}

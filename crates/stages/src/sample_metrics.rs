@@ -1,0 +1,236 @@
+//! `sample_metrics`: how good samples are, by their features and those of real pictures.
+
+use anyhow::{Context as _, ensure};
+use dcgan_engine::context::Context;
+use dcgan_engine::external::{External, Form};
+use dcgan_engine::kind::{ConfigType, Kind, Traits};
+use dcgan_engine::paper::{Comparison, Stated, no_bearing};
+use dcgan_engine::stage::{Artifact, ConfigProblem, FactsOf, Input, InputRef, Outcome, Stage};
+use dcgan_eval::FeatureSet;
+use dcgan_gan::train::Kept;
+use dcgan_images::ImageStore;
+use dcgan_metrics::{Features, Statistics};
+use dcgan_report::entry::Entry;
+
+use crate::artifact;
+use crate::feature_maker::Maker;
+use crate::known::{known, unlike};
+
+mod config;
+mod course;
+mod measured;
+mod row;
+pub(crate) mod sets;
+
+use config::Measure;
+pub(crate) use config::SampleMetrics;
+use measured::{Measured, measure};
+use sets::{Set, Sets};
+
+/// Name of the file with all figures.
+const METRICS: &str = "metrics.json";
+/// The kind.
+pub(crate) static KIND: Kind = Kind {
+    name: "sample_metrics",
+    version: 1,
+    summary: "measure how good samples are: Fréchet and kernel distance, precision, recall, density, coverage",
+    details: "Compares generated with real pictures by their features. The Fréchet distance is that of mean and covariance, \
+              summed in f64; the kernel distance is the unbiased one of (x·y/d + 1)³ over torch-fidelity's 100 subsets of 1000; \
+              precision, recall, density and coverage are those of the prdc package, exact. Only by Inception-v3's features are \
+              they the FID and the KID; features of a discriminator that was trained on the real set favour it, and figures \
+              compare only within one feature space and with as many pictures.\n\n\
+              Writes result.json (a row of the report), metrics.json (all figures with intervals, counts, seeds and warnings), and, \
+              where it is asked for, statistics.npz of the real set. Features are written block by block: killed, it goes on where \
+              it stopped. They are removed in the end.\n\n\
+              With `each_checkpoint` also metrics.jsonl, which a report shows as curves: the measures of the samples of each checkpoint \
+              that the training keeps, the share of pairs of z whose samples are alike by code, and how much of the filters' \
+              activations changes with z. The paper's conclusion warns of filters that collapse into one oscillating mode.",
+    example: &[
+        "real=runs/svhn/train-images",
+        "generated=runs/svhn/train",
+        "model=runs/svhn/train",
+        "n_images=2000",
+        "n_real=2000",
+    ],
+    paper: &PAPER,
+    traits: Traits { is_resumable: true, uses_device: true, ..Traits::NONE },
+    config: ConfigType::of::<SampleMetrics>(),
+};
+
+/// What the paper says of the keys.
+const PAPER: [Stated; 1] = [no_bearing("*")];
+
+impl Stage for SampleMetrics {
+    fn inputs(&self) -> Vec<InputRef<'_>> {
+        let generated = InputRef { key: "generated", name: &self.generated, needs: artifact::SAMPLED };
+        let optional = [
+            ("real", &self.real, artifact::PICTURES_OR_FEATURES),
+            ("model", &self.model, artifact::COMPARING_MODEL),
+            ("statistics", &self.statistics, artifact::IMAGES),
+            ("autoencoder", &self.autoencoder, artifact::AUTOENCODER),
+        ];
+        let named = optional
+            .into_iter()
+            .filter_map(|(key, name, needs)| Some(InputRef { key, name: name.as_ref()?, needs }));
+        named.chain([generated]).collect()
+    }
+
+    fn yields(&self) -> Vec<Artifact> {
+        vec![artifact::RESULT]
+    }
+
+    fn external_paths(&self) -> Vec<External> {
+        let key = "real_statistics";
+        self.real_statistics.iter().map(|path| External { key, path: path.clone(), is: Form::File }).collect()
+    }
+
+    fn misfits(&self, of: &FactsOf<'_>) -> Vec<ConfigProblem> {
+        let (generated, real) = (known(of, &self.generated), self.real.as_ref().map(|real| known(of, real)));
+        let mut problems: Vec<ConfigProblem> = Vec::new();
+        if let Some(model) = &self.model {
+            let network = known(of, model);
+            let name = format!("`{}`", model.as_str());
+            problems.extend(real.and_then(|real| unlike("real", real, network, &name)));
+            problems.extend(unlike("generated", generated, network, &name));
+        }
+        // What a generator draws must be as the real pictures are.
+        let drawn = real.and_then(|real| {
+            unlike("real", real, generated, &format!("`{}` draws, not", self.generated.as_str()))
+        });
+        problems.extend(drawn.filter(|_| problems.is_empty()));
+        problems
+    }
+
+    fn problems(&self) -> Vec<ConfigProblem> {
+        let problem =
+            |key: &str, message: &str| ConfigProblem { key: key.to_owned(), message: message.to_owned() };
+        let mut problems = Vec::new();
+        match (&self.real, &self.real_statistics) {
+            (None, None) => {
+                problems.push(problem("real", "expected the real pictures, or `real_statistics`"))
+            }
+            (Some(_), Some(_)) => {
+                problems.push(problem("real_statistics", "is of use only without `real`"));
+            }
+            _ => {}
+        }
+        let others = self.measures.iter().flatten().any(|measure| *measure != Measure::Frechet);
+        if self.real_statistics.is_some() && others {
+            problems
+                .push(problem("measures", "expected frechet alone, as `real_statistics` has no pictures"));
+        }
+        if self.real_statistics.is_some() && self.write_statistics {
+            problems.push(problem("write_statistics", "`real_statistics` is such a file already"));
+        }
+        if self.measures.as_ref().is_some_and(Vec::is_empty) {
+            problems.push(problem("measures", "expected at least one measure"));
+        }
+        if self.autoencoder.is_some() && !self.each_checkpoint {
+            problems.push(problem("autoencoder", "is of use only with `each_checkpoint`"));
+        }
+        if self.statistics.is_some() && self.model.is_none() {
+            problems.push(problem("statistics", "is of use only with `model`"));
+        }
+        problems
+    }
+
+    fn seed(&self) -> Option<u64> {
+        Some(self.seed)
+    }
+
+    fn bytes_needed(&self, ctx: &Context<'_>) -> anyhow::Result<Option<u64>> {
+        let sets = self.sets(ctx)?;
+        Ok(Some(sets.bytes(ctx, self.model.as_ref())?))
+    }
+
+    fn run(&self, ctx: &Context<'_>) -> anyhow::Result<Outcome> {
+        let mut sets = self.sets(ctx)?;
+        let statistics = self.real_statistics.as_deref().map(Statistics::read).transpose()?;
+        let checkpoints = self.checkpoints(ctx)?;
+        let (real, generated, maker) = self.features(ctx, &mut sets)?;
+        let name = maker.as_ref().map_or("features of files", |maker| &maker.name).to_owned();
+        let generated = Features::new("generated", generated.values(), generated.n_columns())
+            .with_context(|| format!("`generated`, {}", self.generated.as_str()))?;
+        let real = match &real {
+            Some(real) => Some(Features::new("real", real.values(), real.n_columns()).context("`real`")?),
+            None => None,
+        };
+        let course =
+            course::Course { config: self, real, statistics: statistics.as_ref(), maker: maker.as_ref() };
+        course.write(ctx, &checkpoints)?;
+        let measured = measure(ctx, self, (real, statistics), generated, &name)?;
+        for warning in &measured.warnings {
+            ctx.progress().warn(warning);
+        }
+        ctx.write_json(METRICS, &self.all(&sets, &measured, &name))?;
+        ctx.write_json(Entry::FILE, &row::row(&measured, self.generated.as_str(), &sets, &name))?;
+        sets.remove_features(ctx)?;
+        Ok(Outcome { metrics: row::summary(&measured), differences: Comparison::of_settings() })
+    }
+}
+
+impl SampleMetrics {
+    /// Opens both sets, and refuses what cannot be compared before anything is computed.
+    fn sets(&self, ctx: &Context<'_>) -> anyhow::Result<Sets> {
+        let real = match &self.real {
+            Some(real) => Some(Set::open(ctx, "real", real, None)?),
+            None => None,
+        };
+        let generated = Set::open(ctx, "generated", &self.generated, Some(self.drawing()))?;
+        Sets::new(real, generated, self.n_real.map(|n| (n, self.seed)), self.model.as_ref())
+    }
+
+    /// The features of both sets, and what they are.
+    fn features(
+        &self,
+        ctx: &Context<'_>,
+        sets: &mut Sets,
+    ) -> anyhow::Result<(Option<FeatureSet>, FeatureSet, Option<Maker>)> {
+        let mut statistics = || -> anyhow::Result<ImageStore> {
+            let folder = match (&self.statistics, &self.real) {
+                (Some(statistics), _) => statistics,
+                (None, Some(real)) => real,
+                (None, None) => anyhow::bail!(
+                    "`statistics`: expected the pictures over which the model's statistics are inferred, as there is no `real`"
+                ),
+            };
+            Ok(ImageStore::open(&ctx.input(folder))?)
+        };
+        sets.features(ctx, self.model.as_ref(), &mut statistics)
+    }
+
+    /// The checkpoints whose samples are measured.
+    fn checkpoints(&self, ctx: &Context<'_>) -> anyhow::Result<Vec<Kept>> {
+        if !self.each_checkpoint {
+            return Ok(Vec::new());
+        }
+        let folder = ctx.input(&self.generated);
+        let kept = Kept::of(&folder)?;
+        ensure!(
+            !kept.is_empty(),
+            "`each_checkpoint`: expected a training with checkpoints, found none in {}; `keep_checkpoints` and `checkpoint_steps` of \
+             train_gan say which are kept",
+            folder.display()
+        );
+        Ok(kept)
+    }
+
+    /// What metrics.json holds.
+    fn all(&self, sets: &Sets, measured: &Measured, name: &str) -> serde_json::Value {
+        serde_json::json!({
+            "features": {
+                "name": name,
+                "n_features": measured.n_features,
+                "model": self.model.as_ref().map(Input::as_str),
+            },
+            "real": sets.real_facts(&self.real_statistics),
+            "generated": sets.generated_facts(),
+            "frechet_distance": measured.frechet,
+            "frechet_distance_is_called": measured.frechet.as_ref().map(|_| format!("Fréchet distance ({name})")),
+            "kernel_distance": measured.kernel,
+            "prdc": measured.prdc,
+            "bootstrap": {"replicates": self.bootstrap, "seed": self.seed},
+            "warnings": measured.warnings,
+        })
+    }
+}

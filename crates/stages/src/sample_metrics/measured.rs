@@ -1,0 +1,167 @@
+//! The measures of two sets of features.
+
+use dcgan_engine::context::Context;
+use dcgan_metrics::bootstrap::{Interval, of_frechet, operations_of_frechet};
+use dcgan_metrics::frechet::{Frechet, Reference, frechet, rank_warning};
+use dcgan_metrics::infinity::{Infinity, infinity};
+use dcgan_metrics::kernel::{KernelConfig, KernelDistance, kernel_distance};
+use dcgan_metrics::prdc::{Prdc, prdc};
+use dcgan_metrics::{Features, Statistics};
+use serde::Serialize;
+
+use super::config::{Measure, STATISTICS, SampleMetrics, check_count};
+
+/// Operations of one replicate of a Fréchet distance above which there is no interval: about a second.
+const CHEAP: f64 = 2e10;
+
+/// All that was measured.
+#[derive(Debug, Clone, Serialize)]
+pub(super) struct Measured {
+    pub(super) n_features: usize,
+    /// Of the real and the generated set; none where a statistics file does not tell.
+    pub(super) n_pictures: [Option<u64>; 2],
+    pub(super) frechet: Option<FrechetFigures>,
+    pub(super) kernel: Option<KernelDistance>,
+    pub(super) prdc: Option<Prdc>,
+    pub(super) warnings: Vec<String>,
+}
+
+/// The Fréchet distance and what was found beside it.
+#[derive(Debug, Clone, Serialize)]
+pub(super) struct FrechetFigures {
+    #[serde(flatten)]
+    pub(super) found: Frechet,
+    pub(super) interval: Option<Interval>,
+    /// Why there is no interval.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    no_interval: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) infinity: Option<Infinity>,
+}
+
+/// Takes the measures that are asked for.
+pub(super) fn measure(
+    ctx: &Context<'_>,
+    config: &SampleMetrics,
+    (real, statistics): (Option<Features<'_>>, Option<Statistics>),
+    generated: Features<'_>,
+    name: &str,
+) -> anyhow::Result<Measured> {
+    check_counts(config, real.as_ref(), &generated)?;
+    let n_real = real.as_ref().map(|real| real.n_rows() as u64);
+    let mut measured = Measured {
+        n_features: generated.n_columns(),
+        n_pictures: [n_real, Some(generated.n_rows() as u64)],
+        frechet: None,
+        kernel: None,
+        prdc: None,
+        warnings: Vec::new(),
+    };
+    if config.takes(Measure::Frechet) {
+        let counts = [("real", n_real), ("generated", measured.n_pictures[1])];
+        let short = counts.iter().filter_map(|(side, n)| rank_warning(side, (*n)?, measured.n_features));
+        measured.warnings.extend(short);
+        measured.frechet = Some(frechet_figures(ctx, config, (real.as_ref(), statistics), &generated)?);
+    } else if config.write_statistics
+        && let Some(real) = &real
+    {
+        Statistics::of(real)?.write(&ctx.out.join(STATISTICS))?;
+    }
+    let Some(real) = real else { return Ok(measured) };
+    if config.takes(Measure::Kernel) {
+        let mut task = ctx.task("kernel distance", "subsets");
+        let mut observe = |done, total| task.observe(done, total);
+        let subset = subset(config, &real, &generated, &mut measured.warnings);
+        measured.kernel = Some(kernel_distance(&real, &generated, &subset, &mut observe)?);
+    }
+    if config.takes(Measure::Prdc) {
+        let mut task = ctx.task("precision and recall", "pictures");
+        let mut observe = |done, total| task.observe(done, total);
+        let bootstrap = (config.bootstrap, config.seed);
+        measured.prdc = Some(prdc(&real, &generated, config.k, bootstrap, &mut observe)?);
+    }
+    if name == "raw pixels" {
+        measured.warnings.push("by raw pixels, which say little of what is seen".to_owned());
+    }
+    Ok(measured)
+}
+
+/// Too few pictures are found before the first measure is taken.
+fn check_counts(
+    config: &SampleMetrics,
+    real: Option<&Features<'_>>,
+    generated: &Features<'_>,
+) -> anyhow::Result<()> {
+    for (key, n) in
+        real.map(|real| ("real", real.n_rows())).into_iter().chain([("generated", generated.n_rows())])
+    {
+        check_count(key, n, 2, "as a covariance takes")?;
+        if config.takes(Measure::Prdc) {
+            check_count(key, n, config.k + 1, &format!("more than `k`, {}", config.k))?;
+        }
+    }
+    Ok(())
+}
+
+/// The subsets of the kernel distance: where a set has fewer pictures than one, as many as it has.
+fn subset(
+    config: &SampleMetrics,
+    real: &Features<'_>,
+    generated: &Features<'_>,
+    warnings: &mut Vec<String>,
+) -> KernelConfig {
+    let (asked, n) = (config.kernel.clone(), [real.n_rows(), generated.n_rows()]);
+    let smaller = n[0].min(n[1]);
+    if smaller >= asked.subset_size || n[0].max(n[1]) <= asked.subset_size {
+        return asked;
+    }
+    warnings.push(format!(
+        "the kernel distance is over subsets of {smaller} pictures, as many as the smaller set has, not of {}",
+        asked.subset_size
+    ));
+    KernelConfig { subset_size: smaller, ..asked }
+}
+
+fn frechet_figures(
+    ctx: &Context<'_>,
+    config: &SampleMetrics,
+    (real, statistics): (Option<&Features<'_>>, Option<Statistics>),
+    generated: &Features<'_>,
+) -> anyhow::Result<FrechetFigures> {
+    let mut task = ctx.task("Fréchet distance", "replicates");
+    let needs_statistics = config.infinity || config.write_statistics;
+    let statistics = match (real, statistics) {
+        (Some(real), None) if needs_statistics => Some(Statistics::of(real)?),
+        (_, statistics) => statistics,
+    };
+    if let Some(statistics) = statistics.as_ref().filter(|_| config.write_statistics) {
+        statistics.write(&ctx.out.join(STATISTICS))?;
+    }
+    let has_reference = config.infinity || real.is_none();
+    let reference = statistics.filter(|_| has_reference).map(Reference::new).transpose()?;
+    let found = match (real, &reference) {
+        (Some(real), _) => frechet(real, generated)?,
+        (None, Some(reference)) => reference.distance(&Statistics::of(generated)?)?,
+        (None, None) => anyhow::bail!("expected real pictures or their statistics, found neither"),
+    };
+    let (interval, no_interval) = match real {
+        _ if config.bootstrap < 2 => (None, None),
+        None => (None, Some("a statistics file has no pictures to draw again".to_owned())),
+        Some(real) if operations_of_frechet(real, generated) > CHEAP => {
+            (None, Some("each of its replicates takes about as long as the distance".to_owned()))
+        }
+        Some(real) => {
+            let mut observe = |done, total| task.observe(done, total);
+            let bootstrap = (config.bootstrap, config.seed);
+            (Some(of_frechet((real, generated), found.distance, bootstrap, &mut observe)?), None)
+        }
+    };
+    let infinity = match &reference {
+        Some(reference) if config.infinity => {
+            let mut observe = |done, total| task.observe(done, total);
+            Some(infinity(reference, generated, config.seed as u32, &mut observe)?)
+        }
+        _ => None,
+    };
+    Ok(FrechetFigures { found, interval, no_interval, infinity })
+}
