@@ -62,7 +62,7 @@ pub(crate) static KIND: Kind = Kind {
     summary: "train a generator and a discriminator (the paper's networks, at any width)",
     details: "Writes generator.safetensors and discriminator.safetensors, metrics.jsonl (a line every few minibatches: \
               losses, means of D(x) and D(G(z)), D's accuracy, norms of both gradients, pictures a second), samples/ \
-              (a grid of the same z after every epoch) and checkpoints/ (the newest few and best.safetensors). What \
+              (a grid of the same z after every epoch), both once more as an event file (`tensorboard --logdir runs`), and checkpoints/ (the newest few and best.safetensors). What \
               is not given is what the authors' code trains the architecture with.\n\n\
               Interrupted or killed, it goes on from its newest checkpoint that can be read and ends with the bits of \
               an uninterrupted run, also if epochs, max_steps, max_minutes or what is only written are changed \
@@ -84,7 +84,7 @@ pub(crate) static KIND: Kind = Kind {
     traits: Traits {
         is_resumable: true,
         uses_device: true,
-        times: &["metrics.jsonl", "checkpoints/"],
+        times: &["metrics.jsonl", "events.out.tfevents.0.dcgan", "checkpoints/"],
         ..Traits::NONE
     },
     config: ConfigType::of::<TrainGan>(),

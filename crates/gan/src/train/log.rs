@@ -4,6 +4,7 @@ use std::{io::Write, path::Path, time::Instant};
 
 use serde::{Deserialize, Serialize};
 
+use super::events::Events;
 use super::trainer::Trainer;
 use crate::{Result, parameters::json};
 
@@ -42,6 +43,7 @@ struct Step {
 /// The open file.
 pub(super) struct Log {
     file: fs_err::File,
+    events: Events,
     since: (Instant, u64),
 }
 
@@ -49,11 +51,18 @@ impl Log {
     /// Opens the file of a training that is at `step`, and drops the lines beyond `last`, such as a killed run wrote after its
     /// last checkpoint.
     pub(super) fn open(path: &Path, step: u64, last: u64) -> Result<Self> {
-        let kept = keep(&read(path)?, last).len();
+        let text = read(path)?;
+        let kept = keep(&text, last);
+        let events = Events::open(path.parent().unwrap_or(path), kept)?;
         // Cut, not written anew: killed here, the lines before stay.
         let file = fs_err::OpenOptions::new().create(true).append(true).open(path)?;
-        file.set_len(kept as u64)?;
-        Ok(Self { file, since: (Instant::now(), step) })
+        file.set_len(kept.len() as u64)?;
+        Ok(Self { file, events, since: (Instant::now(), step) })
+    }
+
+    /// Notes a grid of samples that was written to `path`.
+    pub(super) fn grid(&mut self, name: &str, step: u64, elapsed_s: f64, path: &Path) -> Result<()> {
+        self.events.grid(name, step, elapsed_s, path)
     }
 
     /// Whether the line of `step` has a score, as the one that ends a training has.
@@ -89,7 +98,7 @@ impl Log {
             elapsed_s,
         };
         writeln!(self.file, "{}", json(&line)?)?;
-        Ok(())
+        self.events.scalars(&serde_json::to_value(&line).unwrap_or_default())
     }
 }
 

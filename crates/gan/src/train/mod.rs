@@ -7,6 +7,7 @@ mod average;
 mod checkpoints;
 mod collapse;
 mod config;
+mod events;
 mod kept;
 mod labels;
 mod log;
@@ -49,6 +50,8 @@ pub mod files {
     pub const CHECKPOINTS: &str = "checkpoints";
     /// One JSON object a logged step.
     pub const METRICS: &str = "metrics.jsonl";
+    /// The same and the sample grids for TensorBoard.
+    pub const EVENTS: &str = "events.out.tfevents.0.dcgan";
     /// Sample grids of fixed z, `step_NNNNNNN.png`.
     pub const SAMPLES: &str = "samples";
     /// The same grids of the average.

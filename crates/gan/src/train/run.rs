@@ -73,13 +73,13 @@ impl<'a> Run<'a> {
         let trainer = checkpoints.resume_or_new((settings, start), n_steps, device, &mut warn)?;
         check_size(trainer.discriminator(), store)?;
         let step = trainer.step();
-        let log = Log::open(&dir.join(files::METRICS), step, step)?;
         let grids = [Some(files::SAMPLES), settings.ema_decay.map(|_| files::SAMPLES_EMA)];
         for name in grids.into_iter().flatten() {
             fs_err::create_dir_all(dir.join(name))?;
             let mut later = steps_in(&dir.join(name))?.into_iter().filter(|(of, _)| *of > step);
             later.try_for_each(|(_, path)| fs_err::remove_file(path))?;
         }
+        let log = Log::open(&dir.join(files::METRICS), step, step)?;
         let best = read_best(&checkpoints.best(), n_steps, device)?;
         let earlier = match step {
             0 => 0.0,
@@ -234,19 +234,17 @@ impl<'a> Run<'a> {
         Ok(())
     }
 
-    fn write_samples(&self) -> Result<()> {
-        let name = grid_name(self.step());
-        write_samples(
-            self.trainer.generator(),
-            self.settings.seed,
-            &self.dir.join(files::SAMPLES).join(&name),
-        )?;
-        match self.trainer.average() {
-            Some(average) => {
-                write_samples(average, self.settings.seed, &self.dir.join(files::SAMPLES_EMA).join(&name))
-            }
-            None => Ok(()),
+    fn write_samples(&mut self) -> Result<()> {
+        let (step, seconds) = (self.step(), self.seconds());
+        let drawn =
+            [(files::SAMPLES, Some(self.trainer.generator())), (files::SAMPLES_EMA, self.trainer.average())];
+        for (name, generator) in drawn {
+            let Some(generator) = generator else { continue };
+            let path = self.dir.join(name).join(grid_name(step));
+            write_samples(generator, self.settings.seed, &path)?;
+            self.log.grid(name, step, seconds, &path)?;
         }
+        Ok(())
     }
 
     /// Writes the networks.
