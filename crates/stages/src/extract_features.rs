@@ -64,7 +64,7 @@ fn batch_size() -> usize {
 /// The kind.
 pub(crate) static KIND: Kind = Kind {
     name: "extract_features",
-    version: 3,
+    version: 4,
     summary: "turn pictures into features: a discriminator's maps, K-means' sums, or raw pixels",
     details: "With `model`: every conv layer of the discriminator after its LeakyReLU, max-pooled to 4×4 (7×7 for sides of \
               7·2ⁿ), flattened \

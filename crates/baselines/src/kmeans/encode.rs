@@ -9,6 +9,7 @@ use super::model::KMeans;
 use super::patches::{Size, check_patch, normalised};
 use super::whitening::whiten;
 use crate::error::{BaselinesError, Result, setting};
+use crate::neighbours::squared;
 use crate::product::{BLOCK, Blocks, PANEL, Panels, tile};
 
 /// Patches whose distances to all centroids one thread holds at a time: with 4800 maps 460 kB, which stay in its cache.
@@ -162,7 +163,7 @@ impl WithSimd for Picture<'_> {
             let mut norms = [0.0; PATCHES];
             let own = rows.chunks_exact(n_columns);
             norms.iter_mut().zip(own).for_each(|(norm, row)| *norm = square(row) as f32);
-            let means = distance(simd, encoder, blocks, &norms, distances);
+            let means = distance(simd, encoder, (rows, blocks), &norms, distances);
             for ((cell, _), (distances, mean)) in
                 places.iter().zip(distances.chunks_exact(encoder.norms.len()).zip(means))
             {
@@ -173,12 +174,16 @@ impl WithSimd for Picture<'_> {
     }
 }
 
-/// Writes the distances of the patches in `blocks`, whose |x|² are `norms`, to all centroids, and returns their means.
+/// Below this share of |x|² + |c|², |x|² + |c|² − 2·x·c of f32 has lost too many digits, and |x − c|² is summed from the differences.
+/// Few patches are that near to a centroid, most of them the very patch that the centroid is.
+const NEAR: f32 = 0.01;
+
+/// Writes the distances of the patches, given as rows and packed, whose |x|² are `norms`, to all centroids, and returns their means.
 #[inline(always)]
 fn distance<S: Simd>(
     simd: S,
     encoder: &Encoder<'_>,
-    blocks: &Blocks,
+    (rows, blocks): (&[f32], &Blocks),
     norms: &[f32; PATCHES],
     distances: &mut [f32],
 ) -> [f32; PATCHES] {
@@ -188,13 +193,24 @@ fn distance<S: Simd>(
     for (panel_idx, of_centroids) in encoder.norms.chunks_exact(PANEL).enumerate() {
         let panel = encoder.centroids.panel(panel_idx);
         let state = distances.chunks_exact_mut(BLOCK * width).zip(totals.chunks_exact_mut(BLOCK));
-        for (block, ((distances, totals), norms)) in blocks.iter().zip(state.zip(norms.chunks_exact(BLOCK))) {
+        let blocks = blocks.iter().zip(norms.chunks_exact(BLOCK)).enumerate();
+        for ((block_idx, (block, norms)), (distances, totals)) in blocks.zip(state) {
             tile(simd, block, panel, &mut sums);
-            let rows = distances.chunks_exact_mut(width).zip(totals).zip(sums.iter().zip(norms));
-            for ((distances, totals), (sums, norm)) in rows {
+            let of_rows = distances.chunks_exact_mut(width).zip(totals).zip(sums.iter_mut().zip(norms));
+            for (row, ((distances, totals), (sums, norm))) in of_rows.enumerate() {
+                let mut is_near = false;
+                for lane in 0..PANEL {
+                    let lengths = norm + of_centroids[lane];
+                    sums[lane] = (lengths - 2.0 * sums[lane]).max(0.0);
+                    is_near |= sums[lane] < NEAR * lengths;
+                }
+                if is_near {
+                    let row = &rows[(block_idx * BLOCK + row) * encoder.model.n_columns()..];
+                    sum_differences(encoder, row, panel_idx, *norm, sums);
+                }
                 let distances = &mut distances[panel_idx * PANEL..][..PANEL];
                 for lane in 0..PANEL {
-                    let distance = (norm + of_centroids[lane] - 2.0 * sums[lane]).max(0.0).sqrt();
+                    let distance = sums[lane].sqrt();
                     distances[lane] = distance;
                     totals[lane] += distance;
                 }
@@ -202,6 +218,25 @@ fn distance<S: Simd>(
         }
     }
     totals.map(|totals| totals.iter().sum::<f32>() / encoder.model.config.maps as f32)
+}
+
+/// Sums |x − c|² anew for the centroids of a panel that the patch at the start of `rows` is near to.
+#[cold]
+fn sum_differences(
+    encoder: &Encoder<'_>,
+    rows: &[f32],
+    panel_idx: usize,
+    norm: f32,
+    squares: &mut [f32; PANEL],
+) {
+    let n_columns = encoder.model.n_columns();
+    let first = panel_idx * PANEL;
+    let centroids = encoder.model.centroids[first * n_columns..].chunks_exact(n_columns);
+    for ((square, of_centroid), centroid) in squares.iter_mut().zip(&encoder.norms[first..]).zip(centroids) {
+        if *square < NEAR * (norm + of_centroid) {
+            *square = squared(&rows[..n_columns], centroid) as f32;
+        }
+    }
 }
 
 #[cfg(test)]

@@ -212,3 +212,38 @@ fn what_does_not_fit_is_named() {
     std::fs::write(&path, b"junk").unwrap();
     assert!(KMeans::load(&path).unwrap_err().to_string().contains("kmeans.safetensors: expected"));
 }
+
+/// A patch that is its own centroid is at distance 0, so that its share of the feature is the mean of its distances. By products
+/// of f32 the distance comes out as the root of a rounding.
+#[test]
+fn features_of_patches_that_are_centroids_are_those_of_f64() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = store(folder.path(), 4, noise);
+    let config =
+        KMeansConfig { maps: 40, patch: 6, patches: 40, passes: 1, pooling: 1, ..KMeansConfig::default() };
+    let mut model = all(&store, &config, &folder.path().join("kmeans.safetensors"));
+    // Long rows, as of a whitening that lifts what hardly varies.
+    model.whitening.matrix.iter_mut().for_each(|value| *value *= 30.0);
+    let encoded = |model: &KMeans| Encoder::new(model, [1, 9, 8]).unwrap().encode(store.image(0)).unwrap();
+    let mut patches = vec![0.0; 12 * 36];
+    for (place, patch) in patches.chunks_exact_mut(36).enumerate() {
+        let place = [place / 3, place % 3];
+        super::patches::normalised(store.image(0), [1, 9, 8], place, 6, config.contrast_epsilon, patch);
+    }
+    model.whitening.apply(&mut patches);
+    model.centroids[..12 * 36].copy_from_slice(&patches);
+    let mut expected = vec![0.0_f64; 40];
+    for patch in patches.chunks_exact(36) {
+        let distances: Vec<f64> = model
+            .centroids
+            .chunks_exact(36)
+            .map(|c| patch.iter().zip(c).map(|(x, c)| f64::from(x - c).powi(2)).sum::<f64>().sqrt())
+            .collect();
+        let mean = distances.iter().sum::<f64>() / 40.0;
+        expected.iter_mut().zip(&distances).for_each(|(sum, distance)| *sum += (mean - distance).max(0.0));
+    }
+    let largest = expected.iter().fold(0.0_f64, |most, value| most.max(*value));
+    for (idx, (found, expected)) in encoded(&model).iter().zip(&expected).enumerate() {
+        assert!((f64::from(*found) - expected).abs() < 1e-6 * largest, "{idx}: {found}, {expected}");
+    }
+}

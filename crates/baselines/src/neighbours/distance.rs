@@ -43,7 +43,7 @@ fn sum(a: &[f32], b: &[f32], term: impl Fn(f64, f64) -> f64) -> f64 {
 }
 
 /// |a − b|².
-pub(super) fn squared(a: &[f32], b: &[f32]) -> f64 {
+pub(crate) fn squared(a: &[f32], b: &[f32]) -> f64 {
     Arch::new().dispatch(|| sum(a, b, |a, b| (a - b) * (a - b)))
 }
 

@@ -16,6 +16,7 @@ mod search;
 
 pub use balls::{Balls, Side, balls};
 pub use distance::Metric;
+pub(crate) use distance::squared;
 pub use protocol::{KPoint, NeighboursProtocol, NeighboursResult, Observe, nearest_neighbours};
 pub use search::{NearestNeighbours, Neighbour};
 
