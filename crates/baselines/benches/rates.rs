@@ -28,7 +28,7 @@ fn main() -> AnyResult<()> {
     let store = ImageStore::open(&folder.path().join("store"))?;
     let config = KMeansConfig { patches: 50_000, passes: 2, ..KMeansConfig::default() };
     let mut times = Vec::new();
-    let model = train_kmeans(&store, &config, &folder.path().join("k.safetensors"), &mut |_, _| {
+    let model = train_kmeans(&store, &config, &folder.path().join("k.safetensors"), &mut |_, _, _| {
         times.push(Instant::now());
         ControlFlow::Continue(())
     })?;

@@ -3,7 +3,7 @@
 use std::ops::ControlFlow;
 use std::time::Instant;
 
-use dcgan_baselines::kmeans::{Encoder, KMeansConfig, train_kmeans};
+use dcgan_baselines::kmeans::{Encoder, KMeansConfig, Step, train_kmeans};
 use dcgan_baselines::neighbours::{Metric, NearestNeighbours};
 use dcgan_engine::memory::high_water_mark;
 use dcgan_engine::progress::Progress;
@@ -90,9 +90,9 @@ fn kmeans(maps: usize, n: usize, n_steps: usize, progress: &Progress) -> anyhow:
     let patches = (4 * maps).clamp(2, 20_000).max(maps);
     let config = KMeansConfig { maps, patches, passes: n_steps + 1, ..KMeansConfig::default() };
     let mut starts = Vec::new();
-    let mut flow = |_, _| match progress.interrupt().flow() {
+    let mut flow = |step, _, _| match progress.interrupt().flow() {
         ControlFlow::Continue(()) => {
-            starts.push(Instant::now());
+            starts.extend((step == Step::Passes).then(Instant::now));
             ControlFlow::Continue(())
         }
         stop => stop,

@@ -1,6 +1,6 @@
 //! `train_kmeans`: centroids of patches, the baseline of Table 1.
 
-use dcgan_baselines::kmeans::{KMeans, KMeansConfig, train_kmeans};
+use dcgan_baselines::kmeans::{KMeans, KMeansConfig, Step, train_kmeans};
 use dcgan_engine::context::Context;
 use dcgan_engine::kind::{ConfigType, Kind, Traits};
 use dcgan_engine::paper::{Count, Stated, no_bearing, says};
@@ -75,7 +75,11 @@ impl Stage for TrainKMeans {
     }
 
     fn misfits(&self, of: &FactsOf<'_>) -> Vec<ConfigProblem> {
-        let Some([height, width]) = known(of, &self.images).size else { return Vec::new() };
+        let images = known(of, &self.images);
+        if let Some(Err(error)) = images.channels.map(|channels| self.kmeans.check_channels(channels)) {
+            return ConfigProblem::of("kmeans", Err::<(), _>(error));
+        }
+        let Some([height, width]) = images.size else { return Vec::new() };
         let KMeansConfig { patch, stride, pooling, .. } = self.kmeans;
         let side = height.min(width);
         let problem =
@@ -103,9 +107,15 @@ impl Stage for TrainKMeans {
     fn run(&self, ctx: &Context<'_>) -> anyhow::Result<Outcome> {
         let images = ctx.input(&self.images);
         let store = ImageStore::open(&images)?;
-        let mut task = ctx.task("K-means", "patches");
         let path = ctx.out.join(KMeans::FILE);
-        let mut observe = |done, total| task.observe(done, total);
+        let begun = |step: Step| (step, ctx.task(step.words(), "patches"));
+        let mut task = begun(Step::Covariance);
+        let mut observe = |step, done, total| {
+            if task.0 != step {
+                task = begun(step);
+            }
+            task.1.observe(done, total)
+        };
         let model = train_kmeans(&store, &self.kmeans, &path, &mut observe)?;
         drop(task);
         let (pictures, n) = model.pictures(SHOWN, ZOOM);

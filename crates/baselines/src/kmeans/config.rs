@@ -5,6 +5,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::{Result, setting};
 
+/// The most numbers of a patch: time to decompose their covariance grows with the third power, for so many to minutes.
+const MOST_NUMBERS: usize = 4096;
+
 /// Settings of one layer of K-means; the defaults are those behind Table 1's row (Coates, Lee and Ng, 2011, with 4800 maps).
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
@@ -88,6 +91,23 @@ impl KMeansConfig {
             return Err(setting("patches", expected, self.patches));
         }
         Ok(())
+    }
+
+    /// Refuses a patch of more numbers than can be whitened.
+    ///
+    /// # Errors
+    /// [`BaselinesError::Setting`](crate::BaselinesError::Setting).
+    pub fn check_channels(&self, channels: usize) -> Result<()> {
+        let n_numbers = channels * self.patch * self.patch;
+        if n_numbers <= MOST_NUMBERS {
+            return Ok(());
+        }
+        let most = (MOST_NUMBERS / channels.max(1)).isqrt();
+        let expected = format!(
+            "at most {most} for pictures of {channels} channel(s), whose patches are of {MOST_NUMBERS} numbers at most: \
+             whitening decomposes their covariance"
+        );
+        Err(setting("patch", expected, format!("{}, of {n_numbers} numbers", self.patch)))
     }
 
     /// Features of a picture: a sum for each map and each cell of the pooling grid, 19,200 by default.

@@ -21,7 +21,7 @@ mod whitening;
 pub use config::KMeansConfig;
 pub use encode::Encoder;
 pub use model::KMeans;
-pub use train::train_kmeans;
+pub use train::{Observe, Step, train_kmeans};
 
 #[cfg(test)]
 mod tests;

@@ -116,7 +116,7 @@ fn small() -> KMeansConfig {
 }
 
 fn all(store: &ImageStore, config: &KMeansConfig, path: &Path) -> KMeans {
-    train_kmeans(store, config, path, &mut |_, _| ControlFlow::Continue(())).unwrap()
+    train_kmeans(store, config, path, &mut |_, _, _| ControlFlow::Continue(())).unwrap()
 }
 
 #[test]
@@ -158,15 +158,15 @@ fn what_is_interrupted_goes_on_with_the_same_bits() {
     let store = store(folder.path(), 30, noise);
     let whole = all(&store, &small(), &folder.path().join("whole.safetensors"));
     let path = folder.path().join("cut.safetensors");
-    let mut stop_in_fourth = |done: u64, _| {
-        if done >= 9000 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    let mut stop_in_fourth = |step: Step, done: u64, _| {
+        if step == Step::Passes && done >= 9000 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     };
     let cut = train_kmeans(&store, &small(), &path, &mut stop_in_fourth);
     assert!(matches!(cut, Err(BaselinesError::Interrupted)));
     assert_eq!(KMeans::load(&path).unwrap().inertia().len(), 3);
     let mut starts = Vec::new();
-    let rest = train_kmeans(&store, &small(), &path, &mut |done, _| {
-        starts.push(done);
+    let rest = train_kmeans(&store, &small(), &path, &mut |step, done, _| {
+        starts.extend((step == Step::Passes).then_some(done));
         ControlFlow::Continue(())
     });
     assert_eq!((rest.unwrap(), &starts[..]), (whole, &[9000, 12_000, 15_000][..]));
@@ -182,13 +182,18 @@ fn what_does_not_fit_is_named() {
     let constant = store(&folder.path().join("b"), 3, |_| 80);
     let path = folder.path().join("kmeans.safetensors");
     let message = |store: &ImageStore, config: KMeansConfig| {
-        let found = train_kmeans(store, &config, &path, &mut |_, _| ControlFlow::Continue(()));
+        let found = train_kmeans(store, &config, &path, &mut |_, _, _| ControlFlow::Continue(()));
         found.unwrap_err().to_string()
     };
     assert_eq!(
         message(&varied, KMeansConfig { patch: 9, ..small() }),
         "`patch`: expected at most the pictures' smaller side, 8 (of 9×8), found 9"
     );
+    let large = KMeansConfig { patch: 37, ..small() };
+    assert!(large.check_channels(1).is_ok());
+    let refused = large.check_channels(3).unwrap_err().to_string();
+    assert!(refused.starts_with("`patch`: expected at most 36 for pictures of 3 channel(s)"), "{refused}");
+    assert!(refused.ends_with("found 37, of 4107 numbers"), "{refused}");
     assert_eq!(
         message(&varied, KMeansConfig { patches: 39, ..small() }),
         "`patches`: expected at least as many as `maps`, 40, found 39"
@@ -230,7 +235,7 @@ fn features_of_patches_that_are_centroids_are_those_of_f64() {
         let place = [place / 3, place % 3];
         super::patches::normalised(store.image(0), [1, 9, 8], place, 6, config.contrast_epsilon, patch);
     }
-    model.whitening.apply(&mut patches);
+    model.whitening.apply(&mut patches, &mut |_, _, _| ControlFlow::Continue(())).unwrap();
     model.centroids[..12 * 36].copy_from_slice(&patches);
     let mut expected = vec![0.0_f64; 40];
     for patch in patches.chunks_exact(36) {

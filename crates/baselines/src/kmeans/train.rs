@@ -13,11 +13,40 @@ use super::patches::{Purpose, draw, size_of_store, stream};
 use super::whitening::Whitening;
 use crate::error::Result;
 
+/// What [`train_kmeans`] is at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Step {
+    /// Sums the products of each two numbers of a patch.
+    Covariance,
+    /// Decomposes their covariance; how far that is, is not known.
+    Eigenvectors,
+    /// Whitens the patches.
+    Whitening,
+    /// Moves centroids.
+    Passes,
+}
+
+impl Step {
+    /// What is being done, in words.
+    pub fn words(self) -> &'static str {
+        match self {
+            Self::Covariance => "covariance of patches",
+            Self::Eigenvectors => "eigenvectors of the covariance",
+            Self::Whitening => "whitening",
+            Self::Passes => "K-means",
+        }
+    }
+}
+
+/// Told patches done and all there are to do in a step (0: not known); [`ControlFlow::Break`] asks to stop.
+pub type Observe<'a> = &'a mut dyn FnMut(Step, u64, u64) -> ControlFlow<()>;
+
 /// Learns centroids from random patches of a store's pictures and keeps them at `path`: after each pass, so that a training
 /// that is stopped goes on from its last whole pass and ends with the same bits. A file of other settings or patches at
 /// `path` is begun anew.
 ///
-/// `observe` counts patches, once a pass.
+/// `observe` counts patches, those of the passes once a pass. Asked to stop while eigenvectors are computed, it returns at once and
+/// leaves a thread behind that ends when they are.
 ///
 /// # Errors
 /// A setting out of range; a patch above the pictures; pictures that do not vary;
@@ -26,14 +55,15 @@ pub fn train_kmeans(
     store: &ImageStore,
     config: &KMeansConfig,
     path: &Path,
-    observe: &mut dyn FnMut(u64, u64) -> ControlFlow<()>,
+    observe: Observe<'_>,
 ) -> Result<KMeans> {
     config.validate()?;
     let [channels, ..] = size_of_store(store);
+    config.check_channels(channels)?;
     let mut patches = draw(store, config)?;
     let n_columns = channels * config.patch * config.patch;
-    let whitening = Whitening::of(&patches, n_columns, config.whitening_epsilon)?;
-    whitening.apply(&mut patches);
+    let whitening = Whitening::of(&patches, n_columns, config.whitening_epsilon, observe)?;
+    whitening.apply(&mut patches, observe)?;
     let fresh = || KMeans {
         config: config.clone(),
         channels,
@@ -49,7 +79,8 @@ pub fn train_kmeans(
     let mut model = kept.filter(is_ours).unwrap_or_else(fresh);
     let (n_patches, n_passes) = (config.patches as u64, config.passes as u64);
     for pass in model.inertia.len()..config.passes {
-        let mut count = |done| observe(pass as u64 * n_patches + done, n_passes * n_patches);
+        let mut count =
+            |done| observe(Step::Passes, pass as u64 * n_patches + done, n_passes * n_patches);
         let assignment = assign(&patches, &model.centroids, n_columns, &mut count)?;
         let mut rng = stream(config.seed, Purpose::Empty, pass as u32);
         let (counts, _) = update(&patches, &assignment.nearest, &mut model.centroids, n_columns, &mut rng);

@@ -1,6 +1,10 @@
 //! ZCA whitening: y = (x − m)·P with P = V·diag(1/√(λ + ε))·Vᵀ, where λ and V are the eigenvalues and eigenvectors of the rows'
 //! covariance, which divides by one less than their number (Coates, Lee and Ng, 2011, and their code).
 
+use std::ops::ControlFlow;
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::time::Duration;
+
 use faer::diag::Diag;
 use faer::dyn_stack::{MemBuffer, MemStack};
 use faer::linalg::evd::{ComputeEigenvectors, self_adjoint_evd, self_adjoint_evd_scratch};
@@ -8,11 +12,19 @@ use faer::{Mat, MatRef, Par, Spec};
 use pulp::{Arch, Simd, WithSimd};
 use rayon::prelude::*;
 
+use super::train::{Observe, Step};
 use crate::error::{BaselinesError, Result};
 use crate::product::{BLOCK, Blocks, PANEL, Panels, tile};
 
-/// Rows whose products are summed by one thread; sums do not depend on the number of threads.
+/// Rows whose products are summed before they are added to the others'; sums do not depend on the number of threads.
 const STRIPE: usize = 4096;
+/// Rows between two looks at whether to stop, while products are summed, and while rows are whitened.
+const POLLED: usize = 256;
+const APPLIED: usize = 4096;
+/// Rows of the matrix that are summed at a time, for which each eigenvector is read once.
+const AT_ONCE: usize = 8;
+/// Between two looks at whether to stop, while eigenvectors are computed.
+const HEARD_EVERY: Duration = Duration::from_millis(50);
 
 /// A mean and a symmetric matrix.
 #[derive(Debug, Clone, PartialEq)]
@@ -25,17 +37,15 @@ pub(super) struct Whitening {
 
 impl Whitening {
     /// Of rows of `n_columns` numbers, at least two of them.
-    pub(super) fn of(rows: &[f32], n_columns: usize, epsilon: f64) -> Result<Self> {
-        let n_rows = rows.len() / n_columns;
+    pub(super) fn of(
+        rows: &[f32],
+        n_columns: usize,
+        epsilon: f64,
+        observe: Observe<'_>,
+    ) -> Result<Self> {
         let mean = mean(rows, n_columns);
-        let products = rows.par_chunks(STRIPE * n_columns).map(|rows| products(rows, &mean));
-        let products: Vec<Vec<f64>> = products.collect();
-        let mut covariance = vec![0.0; n_columns * n_columns];
-        for of_stripe in &products {
-            covariance.iter_mut().zip(of_stripe).for_each(|(sum, product)| *sum += product);
-        }
-        covariance.iter_mut().for_each(|sum| *sum /= (n_rows - 1) as f64);
-        let matrix = inverse_root(&covariance, n_columns, epsilon)?;
+        let covariance = covariance(rows, &mean, observe)?;
+        let matrix = inverse_root(covariance, n_columns, epsilon, observe)?;
         Ok(Self { mean: mean.iter().map(|value| *value as f32).collect(), matrix })
     }
 
@@ -45,12 +55,17 @@ impl Whitening {
     }
 
     /// Whitens rows in place.
-    pub(super) fn apply(&self, rows: &mut [f32]) {
-        let panels = self.panels();
-        rows.par_chunks_mut(STRIPE * self.mean.len()).for_each_init(
-            || Blocks::empty(self.mean.len()),
-            |blocks, rows| Arch::new().dispatch(Apply { whitening: self, panels: &panels, blocks, rows }),
-        );
+    pub(super) fn apply(&self, rows: &mut [f32], observe: Observe<'_>) -> Result<()> {
+        let (panels, n_columns) = (self.panels(), self.mean.len());
+        let n_rows = (rows.len() / n_columns) as u64;
+        for (idx, rows) in rows.chunks_mut(APPLIED * n_columns).enumerate() {
+            heard(observe(Step::Whitening, (idx * APPLIED) as u64, n_rows))?;
+            rows.par_chunks_mut(APPLIED / 32 * n_columns).for_each_init(
+                || Blocks::empty(n_columns),
+                |blocks, rows| Arch::new().dispatch(Apply { whitening: self, panels: &panels, blocks, rows }),
+            );
+        }
+        Ok(())
     }
 }
 
@@ -99,25 +114,93 @@ fn mean(rows: &[f32], n_columns: usize) -> Vec<f64> {
     mean
 }
 
-/// Sums of the products of each two columns less their means.
-fn products(rows: &[f32], mean: &[f64]) -> Vec<f64> {
-    Arch::new().dispatch(|| {
-        let n_columns = mean.len();
-        let mut sums = vec![0.0; n_columns * n_columns];
-        let mut centred = vec![0.0; n_columns];
-        for row in rows.chunks_exact(n_columns) {
-            let values = row.iter().zip(mean).map(|(value, mean)| f64::from(*value) - mean);
-            centred.iter_mut().zip(values).for_each(|(to, value)| *to = value);
-            for (sums, left) in sums.chunks_exact_mut(n_columns).zip(&centred) {
-                sums.iter_mut().zip(&centred).for_each(|(sum, right)| *sum += left * right);
-            }
+/// The covariance of the columns, which divides by one less than the number of rows.
+fn covariance(rows: &[f32], mean: &[f64], observe: Observe<'_>) -> Result<Vec<f64>> {
+    let n_columns = mean.len();
+    let n_rows = rows.len() / n_columns;
+    let mut covariance = vec![0.0; n_columns * n_columns];
+    let mut sums = covariance.clone();
+    let mut n_done = 0;
+    for stripe in rows.chunks(STRIPE * n_columns) {
+        sums.fill(0.0);
+        for rows in stripe.chunks(POLLED * n_columns) {
+            heard(observe(Step::Covariance, n_done, n_rows as u64))?;
+            add_products(rows, mean, &mut sums);
+            n_done += (rows.len() / n_columns) as u64;
         }
-        sums
-    })
+        covariance.iter_mut().zip(&sums).for_each(|(sum, product)| *sum += product);
+    }
+    covariance.iter_mut().for_each(|sum| *sum /= (n_rows - 1) as f64);
+    for (i, j) in (0..n_columns).flat_map(|i| (0..i).map(move |j| (i, j))) {
+        covariance[i * n_columns + j] = covariance[j * n_columns + i];
+    }
+    Ok(covariance)
+}
+
+/// Adds the products of each two columns less their means: those of the diagonal and above.
+fn add_products(rows: &[f32], mean: &[f64], sums: &mut [f64]) {
+    let n_columns = mean.len();
+    let mut centred = vec![0.0; rows.len()];
+    centred.par_chunks_exact_mut(n_columns).zip(rows.par_chunks_exact(n_columns)).for_each(|(to, row)| {
+        let values = row.iter().zip(mean).map(|(value, mean)| f64::from(*value) - mean);
+        to.iter_mut().zip(values).for_each(|(to, value)| *to = value);
+    });
+    sums.par_chunks_exact_mut(n_columns).enumerate().for_each(|(column, sums)| {
+        Arch::new().dispatch(|| {
+            for row in centred.chunks_exact(n_columns) {
+                let (left, right) = (row[column], &row[column..]);
+                sums[column..].iter_mut().zip(right).for_each(|(sum, right)| *sum += left * right);
+            }
+        });
+    });
 }
 
 /// V·diag(1/√(λ + ε))·Vᵀ of a symmetric matrix.
-fn inverse_root(matrix: &[f64], size: usize, epsilon: f64) -> Result<Vec<f32>> {
+fn inverse_root(matrix: Vec<f64>, size: usize, epsilon: f64, observe: Observe<'_>) -> Result<Vec<f32>> {
+    let (values, vectors) = decomposed(matrix, size, observe)?;
+    // Rounding may leave the smallest eigenvalues below 0.
+    let roots: Vec<f64> = (0..size).map(|k| (values[k].max(0.0) + epsilon).sqrt().recip()).collect();
+    let mut product = vec![0.0_f32; size * size];
+    for (stretch_idx, stretch) in product.chunks_mut(POLLED * size).enumerate() {
+        heard(observe(Step::Eigenvectors, 0, 0))?;
+        stretch.par_chunks_mut(AT_ONCE * size).enumerate().for_each(|(part_idx, rows)| {
+            let first = stretch_idx * POLLED + part_idx * AT_ONCE;
+            let mut sums = vec![-0.0; rows.len()];
+            Arch::new().dispatch(|| {
+                for (k, root) in roots.iter().enumerate() {
+                    let vector = &vectors[k * size..][..size];
+                    for (i, sums) in sums.chunks_exact_mut(size).enumerate() {
+                        let left = vector[first + i] * root;
+                        sums.iter_mut().zip(vector).for_each(|(sum, right)| *sum += left * right);
+                    }
+                }
+            });
+            rows.iter_mut().zip(&sums).for_each(|(to, sum)| *to = *sum as f32);
+        });
+    }
+    Ok(product)
+}
+
+/// Eigenvalues, and the eigenvectors one after another. They are computed on a thread of their own, since nothing
+/// stops them on their way: where the caller asks to stop, it is left behind.
+fn decomposed(matrix: Vec<f64>, size: usize, observe: Observe<'_>) -> Result<(Vec<f64>, Vec<f64>)> {
+    let (sender, receiver) = mpsc::channel();
+    let thread = std::thread::Builder::new().name("eigenvectors".to_owned());
+    thread.spawn(move || {
+        // Nobody listens any more where the caller has stopped.
+        let _ = sender.send(eigenvectors(&matrix, size));
+    })?;
+    loop {
+        heard(observe(Step::Eigenvectors, 0, 0))?;
+        match receiver.recv_timeout(HEARD_EVERY) {
+            Ok(found) => return found,
+            Err(RecvTimeoutError::Timeout) => {}
+            Err(RecvTimeoutError::Disconnected) => return Err(BaselinesError::Eigenvalues),
+        }
+    }
+}
+
+fn eigenvectors(matrix: &[f64], size: usize) -> Result<(Vec<f64>, Vec<f64>)> {
     let (mut values, mut vectors) = (Diag::<f64>::zeros(size), Mat::<f64>::zeros(size, size));
     let request = self_adjoint_evd_scratch::<f64>(size, ComputeEigenvectors::Yes, Par::Seq, Spec::default());
     let mut memory = MemBuffer::new(request);
@@ -130,16 +213,26 @@ fn inverse_root(matrix: &[f64], size: usize, epsilon: f64) -> Result<Vec<f32>> {
         Spec::default(),
     )
     .map_err(|_| BaselinesError::Eigenvalues)?;
-    // Rounding may leave the smallest eigenvalues below 0.
-    let roots: Vec<f64> = (0..size).map(|k| (values[k].max(0.0) + epsilon).sqrt().recip()).collect();
-    let entry =
-        |i: usize, j: usize| (0..size).map(|k| vectors[(i, k)] * roots[k] * vectors[(j, k)]).sum::<f64>();
-    Ok((0..size * size).map(|at| entry(at / size, at % size) as f32).collect())
+    let numbers = (0..size).flat_map(|k| (0..size).map(move |i| (i, k)));
+    Ok(((0..size).map(|k| values[k]).collect(), numbers.map(|at| vectors[at]).collect()))
+}
+
+fn heard(flow: ControlFlow<()>) -> Result<()> {
+    match flow {
+        ControlFlow::Continue(()) => Ok(()),
+        ControlFlow::Break(()) => Err(BaselinesError::Interrupted),
+    }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::time::Instant;
+
     use super::*;
+
+    fn go_on(_: Step, _: u64, _: u64) -> ControlFlow<()> {
+        ControlFlow::Continue(())
+    }
 
     /// ```python
     /// x = np.array([[1., 2, 0], [0, -1, 3], [2, 2, 1], [-1, 0, 4], [3, 1, -2]])
@@ -149,8 +242,8 @@ mod tests {
     #[test]
     fn rows_are_whitened_as_numpy_does() {
         let mut rows = [1.0, 2.0, 0.0, 0.0, -1.0, 3.0, 2.0, 2.0, 1.0, -1.0, 0.0, 4.0, 3.0, 1.0, -2.0];
-        let whitening = Whitening::of(&rows, 3, 0.1).unwrap();
-        whitening.apply(&mut rows);
+        let whitening = Whitening::of(&rows, 3, 0.1, &mut go_on).unwrap();
+        whitening.apply(&mut rows, &mut go_on).unwrap();
         let expected: [f32; 15] = [
             -0.8246989, 0.9076538, -0.7362851, -0.0731597, -1.2592768, 0.5193825, 1.0705543, 0.9684666,
             0.6253478, -0.9005264, -0.0746612, 0.8739417, 0.7278307, -0.5421824, -1.2823868,
@@ -165,8 +258,30 @@ mod tests {
         let rows: Vec<f32> = (0..10_000 * 12).map(|i| ((i * 7919) % 1009) as f32 / 100.0).collect();
         let on = |n_threads: usize| {
             let pool = rayon::ThreadPoolBuilder::new().num_threads(n_threads).build().unwrap();
-            pool.install(|| Whitening::of(&rows, 12, 0.1).unwrap())
+            pool.install(|| Whitening::of(&rows, 12, 0.1, &mut go_on).unwrap())
         };
         assert_eq!(on(1), on(3));
+    }
+
+    /// What takes long for large patches is left at once.
+    #[test]
+    fn each_step_can_be_stopped() {
+        let rows: Vec<f32> = (0..900 * 800_usize).map(|i| ((i * 7919) % 1009) as f32 / 100.0).collect();
+        for step in [Step::Covariance, Step::Eigenvectors] {
+            let mut asked = None;
+            let found = Whitening::of(&rows, 800, 0.1, &mut |found, _, _| {
+                if found != step {
+                    return ControlFlow::Continue(());
+                }
+                asked.get_or_insert_with(Instant::now);
+                ControlFlow::Break(())
+            });
+            assert!(matches!(found, Err(BaselinesError::Interrupted)));
+            let waited = asked.unwrap().elapsed();
+            assert!(waited < Duration::from_millis(500), "{step:?}: {waited:?}");
+        }
+        let whitening = Whitening { mean: vec![0.0; 2], matrix: vec![1.0; 4] };
+        let stopped = whitening.apply(&mut [1.0; 2], &mut |_, _, _| ControlFlow::Break(()));
+        assert!(matches!(stopped, Err(BaselinesError::Interrupted)));
     }
 }

@@ -13,6 +13,8 @@ use crate::error::{BaselinesError, Result, setting};
 
 /// Training rows that are added at a time.
 const ROWS: usize = 1024;
+/// Bytes of test rows that are compared with all training rows at a time.
+const TEST_BYTES: usize = 32 << 20;
 
 /// Settings of the protocol. The defaults are those of Table 2's other row: with the same seed and counts the same rows are held
 /// out and drawn as for the L2-SVM.
@@ -126,14 +128,14 @@ pub struct NeighboursResult {
     pub n_features: usize,
 }
 
-/// Told training rows done, and all there are to do; [`ControlFlow::Break`] asks to stop.
+/// Told training rows done, and all there are to do, each block of test rows anew; [`ControlFlow::Break`] asks to stop.
 pub type Observe<'a> = &'a mut dyn FnMut(u64, u64) -> ControlFlow<()>;
 
 /// Chooses k on rows of `train`, then measures on `test`.
 ///
 /// With draws, validation rows are held out, each k is tried on search draws of labels from the rest, and the fresh draws are
-/// measured. Without, each k is tried with all rows that are not held out, and then all rows are used. The result
-/// is the same for any number of threads.
+/// measured. Without, each k is tried with all rows that are not held out, and then all rows are used. Both sides are read in
+/// blocks, so that memory does not grow with their features. The result is the same for any number of threads.
 ///
 /// # Errors
 /// A setting out of range; features that are not finite or do not fit together; k above the rows; too few rows to draw from;
@@ -144,55 +146,42 @@ pub fn nearest_neighbours(
     protocol: &NeighboursProtocol,
     observe: Observe<'_>,
 ) -> Result<NeighboursResult> {
+    in_blocks_of(TEST_BYTES, train, test, protocol, observe)
+}
+
+/// [`nearest_neighbours`] with so many bytes of test rows at a time.
+fn in_blocks_of(
+    block_bytes: usize,
+    train: &FeatureSet,
+    test: &FeatureSet,
+    protocol: &NeighboursProtocol,
+    observe: Observe<'_>,
+) -> Result<NeighboursResult> {
     protocol.validate()?;
     let test = &test.in_classes_of(train)?;
     train.check_finite()?;
     test.check_finite()?;
-    let draws = protocol.draws(train)?;
-    let n_validation = if protocol.ks.len() > 1 { protocol.n_validation } else { 0 };
-    if n_validation >= train.n_rows() {
-        return Err(setting(
-            "n_validation",
-            format!("fewer than the {} training rows", train.n_rows()),
-            n_validation,
-        ));
-    }
-    let all: Vec<u32> = (0..train.n_rows() as u32).collect();
-    let validation = validation_rows(train.n_rows(), n_validation, protocol.seed);
-    let (search, fresh): (Vec<Vec<u32>>, Vec<Vec<u32>>) = match &draws {
-        Some(draws) => (
-            (0..protocol.n_search_draws).map(|idx| draws.search(idx)).collect(),
-            (0..protocol.n_final_draws).map(|idx| draws.fresh(idx)).collect(),
-        ),
-        None => {
-            let is_left = |row: &u32| validation.binary_search(row).is_err();
-            (vec![all.iter().copied().filter(is_left).collect()], vec![all])
-        }
-    };
-    let search = if protocol.ks.len() > 1 { search } else { Vec::new() };
-    check_rows(protocol, search.iter().chain(&fresh))?;
+    let Sets { validation, search, fresh } = Sets::of(train, protocol)?;
+    let block = (block_bytes / size_of::<f32>() / train.n_columns()).max(1);
     let n_rows = |sets: &[Vec<u32>]| sets.iter().map(|rows| rows.len() as u64).sum::<u64>();
-    let mut work = Work { train, done: 0, total: n_rows(&search) + n_rows(&fresh), observe };
+    let total = n_rows(&search) * validation.len().div_ceil(block) as u64
+        + n_rows(&fresh) * test.n_rows().div_ceil(block) as u64;
+    let mut work = Work { train, metric: protocol.metric, block, done: 0, total, observe };
 
     let points = tried(&search, &validation, protocol, &mut work)?;
     let best = points.iter().min_by(|a, b| a.mean_error.total_cmp(&b.mean_error).then(a.k.cmp(&b.k)));
     let k = best.map_or(protocol.largest_k(), |point| point.k);
 
-    let truth: Vec<u32> = test.labels().iter().map(|label| *label as u32).collect();
-    let mut nearest = NearestNeighbours::new(test.values(), train.n_columns(), k, protocol.metric)?;
-    let (mut errors, mut confusion) = (Vec::new(), Confusion::new(train.n_classes()));
-    for rows in &fresh {
-        work.add(&mut nearest, rows)?;
-        let of_draw = counted(train.n_classes(), &truth, &nearest.predictions(k)?);
-        errors.push(of_draw.error_rate());
-        confusion.merge(&of_draw);
-    }
+    let mut confusion = Confusion::new(train.n_classes());
+    let rows: Vec<u32> = (0..test.n_rows() as u32).collect();
+    let mut count = |truth: &u32, found: &u32| confusion.add(*truth as usize, *found as usize);
+    let errors = work.errors((test, &rows), &fresh, &[k], &mut count)?.swap_remove(0);
     Ok(NeighboursResult {
         protocol: protocol.clone(),
         k,
         search: points,
         mean_error: mean(&errors),
-        deviation: draws.map(|_| INTERVAL_DEVIATIONS * std_dev(&errors)),
+        deviation: (protocol.n_final_draws > 0).then(|| INTERVAL_DEVIATIONS * std_dev(&errors)),
         errors,
         confusion: confusion.named(train.class_names()),
         n_train: train.n_rows(),
@@ -200,6 +189,46 @@ pub fn nearest_neighbours(
         n_test: test.n_rows(),
         n_features: train.n_columns(),
     })
+}
+
+/// Rows of the training set: those that choose k, and the sets of rows that are learned from.
+struct Sets {
+    validation: Vec<u32>,
+    /// None where there is one k.
+    search: Vec<Vec<u32>>,
+    fresh: Vec<Vec<u32>>,
+}
+
+impl Sets {
+    fn of(train: &FeatureSet, protocol: &NeighboursProtocol) -> Result<Self> {
+        let draws = protocol.draws(train)?;
+        let is_search = protocol.ks.len() > 1;
+        let n_validation = if is_search { protocol.n_validation } else { 0 };
+        if n_validation >= train.n_rows() {
+            let expected = format!("fewer than the {} training rows", train.n_rows());
+            return Err(setting("n_validation", expected, n_validation));
+        }
+        let validation = validation_rows(train.n_rows(), n_validation, protocol.seed);
+        let (mut search, fresh): (Vec<Vec<u32>>, Vec<Vec<u32>>) = match &draws {
+            Some(draws) => (
+                (0..protocol.n_search_draws).map(|idx| draws.search(idx)).collect(),
+                (0..protocol.n_final_draws).map(|idx| draws.fresh(idx)).collect(),
+            ),
+            None => {
+                let all: Vec<u32> = (0..train.n_rows() as u32).collect();
+                let is_left = |row: &u32| validation.binary_search(row).is_err();
+                (vec![all.iter().copied().filter(is_left).collect()], vec![all])
+            }
+        };
+        if !is_search {
+            search.clear();
+        }
+        let k = protocol.largest_k();
+        match search.iter().chain(&fresh).find(|rows| rows.len() < k) {
+            Some(rows) => Err(setting("ks", format!("at most the rows trained on, {}", rows.len()), k)),
+            None => Ok(Self { validation, search, fresh }),
+        }
+    }
 }
 
 /// The error on validation rows of each k, with each set of rows to search on.
@@ -212,41 +241,52 @@ fn tried(
     if search.is_empty() {
         return Ok(Vec::new());
     }
-    let train = work.train;
-    let (held_out, truth) = gathered(train, validation);
-    let mut nearest =
-        NearestNeighbours::new(&held_out, train.n_columns(), protocol.largest_k(), protocol.metric)?;
-    let point = |&k: &usize| KPoint { k, errors: Vec::new(), mean_error: 0.0 };
-    let mut points: Vec<KPoint> = protocol.ks.iter().map(point).collect();
-    for rows in search {
-        work.add(&mut nearest, rows)?;
-        for point in &mut points {
-            let predictions = nearest.predictions(point.k)?;
-            point.errors.push(counted(train.n_classes(), &truth, &predictions).error_rate());
-        }
-    }
-    points.iter_mut().for_each(|point| point.mean_error = mean(&point.errors));
-    Ok(points)
-}
-
-/// Refuses a k above the rows that it is tried with.
-fn check_rows<'a>(protocol: &NeighboursProtocol, mut sets: impl Iterator<Item = &'a Vec<u32>>) -> Result<()> {
-    let k = protocol.largest_k();
-    match sets.find(|rows| rows.len() < k) {
-        Some(rows) => Err(setting("ks", format!("at most the rows trained on, {}", rows.len()), k)),
-        None => Ok(()),
-    }
+    let errors = work.errors((work.train, validation), search, &protocol.ks, &mut |_, _| ())?;
+    let points = protocol.ks.iter().zip(errors);
+    Ok(points.map(|(&k, errors)| KPoint { k, mean_error: mean(&errors), errors }).collect())
 }
 
 /// The training set, and how far it is.
 struct Work<'a> {
     train: &'a FeatureSet,
+    metric: Metric,
+    /// Test rows at a time.
+    block: usize,
     done: u64,
     total: u64,
     observe: Observe<'a>,
 }
 
 impl Work<'_> {
+    /// The errors on rows of `test` of each k, with each set of training rows; `count` is given each truth with what was found in
+    /// its place.
+    fn errors(
+        &mut self,
+        (test, test_rows): (&FeatureSet, &[u32]),
+        sets: &[Vec<u32>],
+        ks: &[usize],
+        count: &mut dyn FnMut(&u32, &u32),
+    ) -> Result<Vec<Vec<f64>>> {
+        let largest = ks.iter().copied().max().unwrap_or(1);
+        let mut n_right = vec![vec![0_usize; sets.len()]; ks.len()];
+        for block in test_rows.chunks(self.block) {
+            let (features, truth) = gathered(test, block);
+            let mut nearest =
+                NearestNeighbours::new(&features, test.n_columns(), largest, self.metric)?;
+            for (set_idx, rows) in sets.iter().enumerate() {
+                self.add(&mut nearest, rows)?;
+                for (&k, n_right) in ks.iter().zip(&mut n_right) {
+                    let found = nearest.predictions(k)?;
+                    n_right[set_idx] += truth.iter().zip(&found).filter(|(truth, found)| truth == found).count();
+                    truth.iter().zip(&found).for_each(|(truth, found)| count(truth, found));
+                }
+            }
+        }
+        let n = test_rows.len();
+        let error = |n_right: &usize| (n - n_right) as f64 / n as f64;
+        Ok(n_right.iter().map(|of_sets| of_sets.iter().map(error).collect()).collect())
+    }
+
     /// Puts `rows` in place of those that were added before.
     fn add(&mut self, nearest: &mut NearestNeighbours<'_>, rows: &[u32]) -> Result<()> {
         nearest.clear();
@@ -266,12 +306,6 @@ fn gathered(set: &FeatureSet, rows: &[u32]) -> (Vec<f32>, Vec<u32>) {
     let mut features = Vec::with_capacity(rows.len() * set.n_columns());
     rows.iter().for_each(|row| features.extend_from_slice(set.row(*row as usize)));
     (features, rows.iter().map(|row| set.labels()[*row as usize] as u32).collect())
-}
-
-fn counted(n_classes: usize, truth: &[u32], predictions: &[u32]) -> Confusion {
-    let mut confusion = Confusion::new(n_classes);
-    truth.iter().zip(predictions).for_each(|(truth, found)| confusion.add(*truth as usize, *found as usize));
-    confusion
 }
 
 #[cfg(test)]
@@ -330,6 +364,15 @@ mod tests {
         let result = result.unwrap();
         assert_eq!((result.k, result.n_labels, result.deviation), (15, 400, None));
         assert_eq!(rows, [(0, 700), (300, 700)]);
+        // Test rows that come in blocks change nothing.
+        for (block, expected) in [(1, 100 * 700), (37 * 8, 3 * 700)] {
+            let mut last = (0, 0);
+            let in_blocks = in_blocks_of(block, &train, &test, &protocol, &mut |done, total| {
+                last = (done, total);
+                ControlFlow::Continue(())
+            });
+            assert_eq!((in_blocks.unwrap(), last), (result.clone(), (expected - 400, expected)));
+        }
         // The test set is the first quarter of the training set, whose own labels one neighbour gives back.
         let one = NeighboursProtocol { ks: vec![1], ..protocol };
         assert_eq!(nearest_neighbours(&train, &test, &one, &mut go_on).unwrap().errors.len(), 1);
