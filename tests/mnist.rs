@@ -124,6 +124,10 @@ fn what_takes_no_labels_or_needs_them_says_so_before_anything_runs() {
         ("walk]\nmodel = \"train\"", "key `label`: expected a label, 0 to 9: the generator is conditional"),
         ("walk]\nmodel = \"train\"\nlabel = 10", "expected a label, 0 to 9, found 10"),
         ("sample]\nmodel = \"train\"\nlabels = [3, 10]", "expected labels 0 to 9, the generator's, found 10"),
+        (
+            "sample]\nmodel = \"train\"\nn_columns = 5",
+            "key `n_columns`: expected none with a conditional generator",
+        ),
         ("sample]\nmodel = \"train\"\nsorted_by = \"train\"", "found one conditional on 10 classes"),
         (
             "extract_features]\nmodel = \"train\"\nimages = \"test-images\"\nstatistics = \"train-images\"",
@@ -205,8 +209,55 @@ fn a_training_begins_with_another_stages_networks() {
         "width = 0.05, batch_size = 16, max_steps = 2",
         "width = 0.1, batch_size = 16, max_steps = 2",
     );
-    let told = digits(&wide).fails(1, &["run", "m.toml", "--to", "again"]);
+    // Before anything runs, by the manifest alone, and where the networks lie outside.
+    let told = digits(&wide).fails(1, &["check", "m.toml"]);
+    assert!(told.contains("key `from`: expected the networks that `training.architecture`"), "{told}");
     assert!(told.contains("`hidden.weight`: expected [110, 102], found [110, 51]"), "{told}");
+    let outside =
+        wide.replace("from = \"train\"", "from = \"runs/m/train\"").replace("width = 0.05", "width = 0.1");
+    std::fs::write(place.path("other.toml"), outside).unwrap();
+    let told = place.fails(1, &["check", "other.toml"]);
+    assert!(told.contains("`hidden.weight`: expected [110, 102], found [110, 51]"), "{told}");
+}
+
+#[test]
+fn labels_are_matched_to_the_test_sets_by_the_classes_names() {
+    let place = digits(MANIFEST);
+    place.stdout(&["run", "m.toml", "--to", "table-3"]);
+    let store = |name: &str, change: &dyn Fn(&str) -> String| {
+        let to = place.path(name);
+        std::fs::create_dir(&to).unwrap();
+        for entry in std::fs::read_dir(place.path("runs/m/test-images")).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_file() && path.file_name().unwrap() != "stage.json" {
+                std::fs::copy(&path, to.join(path.file_name().unwrap())).unwrap();
+            }
+        }
+        let meta = std::fs::read_to_string(to.join("meta.json")).unwrap();
+        std::fs::write(to.join("meta.json"), change(&meta)).unwrap();
+    };
+    store("same", &|meta| meta.to_owned());
+    store("others", &|meta| meta.replacen("\"0\"", "\"nought\"", 1));
+    let run = |test: &str| {
+        let (out, test) = (format!("--out=by-{test}"), format!("test={test}"));
+        vec![
+            "stage".to_owned(),
+            "mnist_protocol".to_owned(),
+            out,
+            "model=runs/m/train".to_owned(),
+            test,
+            "n_generated=[100]".to_owned(),
+        ]
+    };
+    let of = |arguments: &[String]| place.stdout(&arguments.iter().map(String::as_str).collect::<Vec<_>>());
+    of(&run("same"));
+    let errors = |file: &str| std::fs::read_to_string(place.path(file)).unwrap();
+    let ours: Value = serde_json::from_str(&errors("by-same/errors.json")).unwrap();
+    assert_eq!(ours[0], json(&place, "table-3/errors.json")[0]);
+    let others = run("others");
+    let told = place.fails(1, &others.iter().map(String::as_str).collect::<Vec<_>>());
+    assert!(told.contains("its classes are not those that the generator learned"), "{told}");
+    assert!(told.contains("class `nought`"), "{told}");
 }
 
 /// The folder of a stage that did not end.

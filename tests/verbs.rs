@@ -35,6 +35,32 @@ fn wrong_usage_exits_with_2() {
     assert!(place.fails(2, &["bench", "train", "--arch", "svhn"]).contains("`svhn32`"));
 }
 
+/// Of two values for a key the last would win in silence.
+#[test]
+fn a_key_that_is_given_twice_is_a_usage_error() {
+    let place = Place::new(SMALL);
+    let run = |sets: &[&str]| {
+        let sets = sets.iter().flat_map(|set| ["--set", set]);
+        place.fails(2, &["check", "m.toml"].into_iter().chain(sets).collect::<Vec<_>>())
+    };
+    let stage = |arguments: &[&str]| {
+        let all = ["stage", "train_gan", "--out", "x"].iter().chain(arguments).copied();
+        place.fails(2, &all.collect::<Vec<_>>())
+    };
+    for (told, key) in [
+        (run(&["c=1.0", "n_train=40", "c=2.0"]), "c"),
+        (run(&["svm.c=1.0", "svm.c=1.0"]), "svm.c"),
+        (stage(&["images=a", "images=b"]), "images"),
+        (stage(&["training.seed=1", "training={seed = 2}"]), "training"),
+        (stage(&["training={seed = 1}", "training.seed=2"]), "training.seed"),
+    ] {
+        assert!(told.contains(&format!("key `{key}` is given twice")), "{told}");
+    }
+    // Keys of one table are not the same key.
+    let told = stage(&["training={seed = 1}", "training.epochs=2", "training.seeds=1"]);
+    assert!(!told.contains("twice"), "{told}");
+}
+
 #[test]
 fn check_reports_every_problem_and_exits_with_1() {
     let place = Place::new(

@@ -7,6 +7,17 @@ use dcgan_files::regular;
 
 use crate::error::{EvalError, Result};
 
+/// Labels must be below this: classes are counted against each other in a square matrix, of 800 MB for so many.
+const MAX_CLASSES: usize = 10_000;
+
+/// The label of a row, if it is one; `path` is for the error.
+pub(crate) fn label(path: &Path, row: usize, found: i128) -> Result<usize> {
+    match usize::try_from(found) {
+        Ok(label) if label < MAX_CLASSES => Ok(label),
+        _ => Err(EvalError::Label { path: path.into(), row, limit: MAX_CLASSES, found }),
+    }
+}
+
 /// Name of the class names' file within the features' folder.
 pub const CLASSES_FILE: &str = "classes.json";
 
@@ -45,6 +56,16 @@ pub(crate) fn check(names: &[String], n_classes: usize, path: &Path) -> Result<(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn labels_beyond_any_number_of_classes_are_refused() {
+        let path = Path::new("labels.npy");
+        assert_eq!(label(path, 3, 9_999).unwrap(), 9_999);
+        for found in [10_000, 4_000_000_000, -1] {
+            let message = label(path, 3, found).unwrap_err().to_string();
+            assert_eq!(message, format!("labels.npy: row 3: expected a label in 0..10000, found {found}"));
+        }
+    }
 
     #[test]
     fn names_must_be_different_and_enough() {

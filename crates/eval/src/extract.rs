@@ -210,6 +210,10 @@ fn labels(store: &ImageStore) -> Result<Option<Vec<u32>>> {
     if labels.iter().all(Option::is_none) {
         return Ok(None);
     }
-    let known = |(image_idx, label): (usize, Option<u32>)| label.ok_or(EvalError::Unlabelled { image_idx });
+    let source = Path::new(&store.meta().source);
+    let known = |(image_idx, label): (usize, Option<u32>)| {
+        let label = label.ok_or(EvalError::Unlabelled { image_idx })?;
+        classes::label(source, image_idx, i128::from(label)).map(|_| label)
+    };
     labels.into_iter().enumerate().map(known).collect::<Result<_>>().map(Some)
 }

@@ -51,8 +51,8 @@ impl FeatureSet {
     ///
     /// # Errors
     /// [`EvalError::Npy`] for another type, shape or order and for a truncated file, [`EvalError::NoLabels`] where there are no
-    /// labels, [`EvalError::RowMismatch`] where the two files differ in their number of rows, [`EvalError::Label`] for a negative
-    /// label, [`EvalError::Classes`] for names that are not the labels'.
+    /// labels, [`EvalError::RowMismatch`] where the two files differ in their number of rows, [`EvalError::Label`] for one that
+    /// is negative or too large, [`EvalError::Classes`] for names that are not the labels'.
     pub fn open(dir: &Path) -> Result<Self> {
         let path = dir.join(LABELS_FILE);
         match path.exists() || !dir.join(FEATURES_FILE).exists() {
@@ -92,7 +92,7 @@ impl FeatureSet {
     /// A set in memory, without files.
     ///
     /// # Errors
-    /// [`EvalError::RowMismatch`] where `labels` is not as long as `features` has rows.
+    /// [`EvalError::RowMismatch`] where `labels` is not as long as `features` has rows; [`EvalError::Label`] for one too large.
     pub fn from_arrays(features: &Array2<f32>, labels: Vec<usize>) -> Result<Self> {
         let (n_rows, n_columns) = features.dim();
         let matrix = Matrix::held(features.iter().copied().collect(), n_rows, n_columns);
@@ -113,6 +113,10 @@ impl FeatureSet {
                 found: labels.len(),
             });
         }
+        labels
+            .iter()
+            .enumerate()
+            .try_for_each(|(row, &label)| classes::label(&labels_path, row, label as i128).map(|_| ()))?;
         let n_classes = labels.iter().max().map_or(0, |largest| largest + 1);
         Ok(Self { matrix: Arc::new(matrix), labels, n_classes, class_names: None, path })
     }

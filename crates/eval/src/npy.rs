@@ -13,10 +13,8 @@ use ndarray::{Array1, ArrayView2};
 use ndarray_npy::{ReadNpyError, ReadNpyExt, ReadableElement, ViewNpyError, ViewNpyExt};
 use rayon::prelude::*;
 
+use crate::classes;
 use crate::error::{EvalError, Result};
-
-/// Labels must be below this: a label beyond it is a damaged file rather than a class.
-const MAX_CLASSES: usize = 100_000;
 
 /// A row-major matrix of f32, mapped from its file or held in memory.
 pub(crate) struct Matrix {
@@ -195,11 +193,7 @@ fn integers<T: ReadableElement + Copy + Into<i128>>(
 }
 
 fn checked(path: &Path, labels: &[i128]) -> Result<Vec<usize>> {
-    let check = |(row, &found): (usize, &i128)| match usize::try_from(found) {
-        Ok(label) if label < MAX_CLASSES => Ok(label),
-        _ => Err(EvalError::Label { path: path.into(), row, limit: MAX_CLASSES, found }),
-    };
-    labels.iter().enumerate().map(check).collect()
+    labels.iter().enumerate().map(|(row, &label)| classes::label(path, row, label)).collect()
 }
 
 fn labels_error(path: &Path, error: &ReadNpyError) -> EvalError {

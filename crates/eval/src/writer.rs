@@ -77,7 +77,7 @@ impl FeatureWriter {
     ///
     /// # Errors
     /// [`EvalError::Rows`] where `values` does not hold `n_columns` numbers a label, [`EvalError::NotFinite`] where one
-    /// is NaN or infinite, [`EvalError::Io`].
+    /// is NaN or infinite, [`EvalError::Label`] for one too large, [`EvalError::Io`].
     pub fn append(&mut self, values: &[f32], labels: &[u32]) -> Result<()> {
         let n_expected = labels.len() * self.n_columns;
         if values.len() != n_expected {
@@ -112,6 +112,10 @@ impl FeatureWriter {
                 column: at % self.n_columns,
                 found: values[at],
             });
+        }
+        let path = self.dir.join(LABELS_FILE);
+        for (row, &label) in (self.labels.len()..).zip(labels) {
+            classes::label(&path, row, i128::from(label))?;
         }
         if let Some(rows) = &mut self.rows {
             rows.append(values)?;

@@ -3,6 +3,7 @@
 mod guidelines;
 mod networks;
 mod operations;
+mod shapes;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::value::MapAccessDeserializer;
@@ -11,6 +12,8 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 pub use self::guidelines::Guidelines;
 pub use self::networks::{DiscriminatorConfig, GeneratorConfig, Layer, Output, ZDistribution};
 pub use self::operations::Operations;
+pub use self::shapes::Shapes;
+pub(crate) use self::shapes::{unlike_keys, unlike_tensors};
 use crate::{GanError, Result};
 
 /// The networks of the released code, and those of one's own. In manifests the first are names, the last are tables.

@@ -66,7 +66,7 @@ mod z_file;
 
 pub use architecture::{
     Architecture, ArchitectureName, DiscriminatorConfig, GeneratorConfig, Guidelines, Layer, Operations,
-    Output, TrainingDefaults, ZDistribution,
+    Output, Shapes, TrainingDefaults, ZDistribution,
 };
 pub use discriminator::Discriminator;
 pub use error::{GanError, Result};

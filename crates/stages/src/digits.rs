@@ -66,6 +66,16 @@ impl Digits {
         values
     }
 
+    /// Pixels of a picture, channels first.
+    pub(crate) fn pixels(&self, row: usize) -> &[u8] {
+        self.store.image(row)
+    }
+
+    /// True if its classes have names.
+    pub(crate) fn has_names(&self) -> bool {
+        self.store.meta().class_names.is_some()
+    }
+
     /// Numbers the labels as those of `train` are, by the classes' names where both sets have them.
     pub(crate) fn match_classes(&mut self, train: &Self) -> anyhow::Result<()> {
         let matched =

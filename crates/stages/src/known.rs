@@ -12,12 +12,13 @@ use dcgan_eval::{FEATURES_FILE, LABELS_FILE};
 use dcgan_gan::{Architecture, ArchitectureName};
 use dcgan_images::{Source, Split, StoreMeta};
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 /// Pictures in a folder that are counted, at most: more are enough for any minibatch.
 const COUNTED: usize = 100_000;
 
 /// What is known; none of it has to be.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Known {
     /// 1 or 3, of its pictures.
     pub(crate) channels: Option<usize>,
@@ -35,6 +36,8 @@ pub(crate) struct Known {
     pub(crate) labelled: Option<bool>,
     /// Classes that its network is conditional on; 0 for none.
     pub(crate) classes: Option<usize>,
+    /// Both its networks, where a training of ours made them.
+    pub(crate) network: Option<Architecture>,
 }
 
 /// What is known of an input.
@@ -69,11 +72,15 @@ impl Known {
         if folder.join(FEATURES_FILE).exists() {
             return Self { labelled: Some(folder.join(LABELS_FILE).exists()), ..Self::default() };
         }
-        let name = record.and_then(|record| {
-            let name = record.config.pointer("/train_gan/training/architecture")?;
-            serde_json::from_value::<ArchitectureName>(name.clone()).ok()
+        let networks = record.and_then(|record| {
+            let training = record.config.pointer("/train_gan/training")?;
+            let name =
+                serde_json::from_value::<ArchitectureName>(training.get("architecture")?.clone()).ok()?;
+            let network =
+                training.get("width").and_then(Value::as_f64).map(|width| Architecture { name, width });
+            Some(Self { network, ..Self::of_network(name) })
         });
-        name.map(Self::of_network).unwrap_or_default()
+        networks.unwrap_or_default()
     }
 
     /// The networks of an architecture.

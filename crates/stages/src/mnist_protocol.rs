@@ -4,7 +4,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
-use dcgan_baselines::neighbours::{Metric, NearestNeighbours, Neighbour};
+use dcgan_baselines::neighbours::{Metric, NearestNeighbours};
 use dcgan_engine::context::Context;
 use dcgan_engine::kind::{ConfigType, Kind, Traits};
 use dcgan_engine::paper::{Comparison, Count, Stated, grouped, no_bearing, says};
@@ -18,11 +18,14 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
+use self::found::Found;
 use crate::artifact;
 use crate::digits::Digits;
 use crate::drawing::{Weights, load_generator};
 use crate::known::{Known, known, unlike};
 use crate::lineage::{self, MNIST, data_name};
+
+mod found;
 
 /// Batches of generated digits that are compared at a time: 4,096 digits, 13 MB of MNIST's.
 const TILE: u64 = 32;
@@ -30,8 +33,6 @@ const TILE: u64 = 32;
 const STORE_TILE: usize = 4096;
 /// Between two writings of what was found.
 const SAVE_EVERY: Duration = Duration::from_secs(60);
-/// What was found so far, of a run that goes on.
-const FOUND: &str = "found.json";
 
 /// From which digits, and on which.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
@@ -101,16 +102,6 @@ struct Measured {
     n_digits: u64,
     n_wrong: usize,
     error: f64,
-}
-
-/// What a run that goes on begins with.
-#[derive(Debug, Serialize, Deserialize)]
-struct Found {
-    /// Tiles compared.
-    n_tiles: u64,
-    n_rows: u64,
-    nearest: Vec<Vec<Neighbour>>,
-    measured: Vec<Measured>,
 }
 
 impl Stage for MnistProtocol {
@@ -187,6 +178,7 @@ impl Stage for MnistProtocol {
                 entry.facts =
                     vec![format!("digits drawn, labels uniform, by {}", self.statistics_in_words())];
                 differences.join(self.trained_on(&ctx.input(model))?);
+                differences.join(match_classes(&ctx.input(model), &mut test)?);
                 self.of_generator(ctx, &generator, &mut nearest, &test)?
             }
             (None, Some(train)) => {
@@ -205,7 +197,7 @@ impl Stage for MnistProtocol {
         place(&measured, self.model.is_some(), &mut entry);
         ctx.write_json(Entry::FILE, &entry)?;
         ctx.write_json("errors.json", &measured)?;
-        remove_found(ctx.out)?;
+        found::remove(ctx.out)?;
         Ok(Outcome { metrics: json!({"errors": measured}), differences })
     }
 }
@@ -252,14 +244,15 @@ impl MnistProtocol {
         counts.sort_unstable();
         counts.dedup();
         let n_all = counts.last().copied().unwrap_or_default();
-        let (mut n_tiles, mut measured) = go_on(ctx, nearest)?;
+        let of = found::of(generator, test, &(&counts, self.statistics, self.seed))?;
+        let (mut n_tiles, mut measured) = found::go_on(ctx, &of, nearest)?;
         let mut task = ctx.task("drawing and comparing", "digits");
         let mut saved: Option<Instant> = None;
         while nearest.n_rows() < n_all {
             let is_stopped = task.observe(nearest.n_rows(), n_all).is_break();
             let is_due = n_tiles > 0 && saved.is_none_or(|saved| saved.elapsed() > SAVE_EVERY);
             if is_stopped || is_due {
-                save(ctx.out, &Found::of(nearest, n_tiles, &measured))?;
+                found::save(ctx.out, &Found::of(&of, nearest, n_tiles, &measured))?;
                 saved = Some(Instant::now());
             }
             if is_stopped {
@@ -289,6 +282,25 @@ impl MnistProtocol {
     }
 }
 
+/// Numbers the test digits' labels as those that the generator learned, by the classes' names.
+fn match_classes(model: &Path, test: &mut Digits) -> anyhow::Result<Comparison> {
+    let record = Record::read(model)?;
+    let images = record.iter().flat_map(|record| &record.inputs).find(|input| input.key == "images");
+    let folder =
+        images.map(|images| model.join(&images.path)).filter(|folder| folder.join("meta.json").exists());
+    let learned = folder.map(|folder| Digits::open(&folder, "model")).transpose()?;
+    match learned {
+        Some(learned) if learned.has_names() && test.has_names() => {
+            test.match_classes(&learned)
+                .context("`test`: its classes are not those that the generator learned")?;
+            Ok(Comparison::of_settings())
+        }
+        _ => {
+            Ok(Comparison::not_checked("nothing names the classes of the labels that the generator learned"))
+        }
+    }
+}
+
 /// Learns from all digits of a store.
 fn of_store(
     ctx: &Context<'_>,
@@ -315,6 +327,7 @@ fn measure(test: &Digits, nearest: &NearestNeighbours<'_>) -> anyhow::Result<Mea
     let error = n_wrong as f64 / test.labels.len() as f64;
     Ok(Measured { n_digits: nearest.n_rows(), n_wrong, error })
 }
+
 /// Puts the errors into the table's columns: those of the paper's numbers into theirs, others into what is left, and all of them
 /// into the plot.
 fn place(measured: &[Measured], is_generated: bool, entry: &mut Entry) {
@@ -346,47 +359,6 @@ fn place(measured: &[Measured], is_generated: bool, entry: &mut Entry) {
         .iter()
         .map(|found| ByLabels { n_labels: found.n_digits as usize, error: found.error, deviation: None })
         .collect();
-}
-
-/// Takes up what an interrupted run found: tiles done and errors measured.
-fn go_on(ctx: &Context<'_>, nearest: &mut NearestNeighbours<'_>) -> anyhow::Result<(u64, Vec<Measured>)> {
-    let path = ctx.out.join(FOUND);
-    let bytes = match fs_err::read(&path) {
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok((0, Vec::new())),
-        bytes => bytes?,
-    };
-    let found: anyhow::Result<Found> =
-        serde_json::from_slice(&bytes).context("expected what an interrupted run had found");
-    let taken = found.and_then(|found| {
-        nearest.go_on_from(found.n_rows, found.nearest)?;
-        Ok((found.n_tiles, found.measured))
-    });
-    Ok(taken.unwrap_or_else(|error| {
-        ctx.progress().warn(format_args!("{}: {error:#}; starting again", path.display()));
-        (0, Vec::new())
-    }))
-}
-
-/// Writes what was found, whole or not at all.
-fn save(out: &Path, found: &Found) -> anyhow::Result<()> {
-    let partial = out.join(FOUND).with_extension("partial");
-    fs_err::write(&partial, serde_json::to_vec(found)?)?;
-    Ok(fs_err::rename(partial, out.join(FOUND))?)
-}
-
-/// Removes what [`save`] wrote into the stage's own folder.
-fn remove_found(out: &Path) -> anyhow::Result<()> {
-    match fs_err::remove_file(out.join(FOUND)) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error.into()),
-        _ => Ok(()),
-    }
-}
-
-impl Found {
-    fn of(nearest: &NearestNeighbours<'_>, n_tiles: u64, measured: &[Measured]) -> Self {
-        let (n_rows, found) = nearest.found();
-        Self { n_tiles, n_rows, nearest: found.to_vec(), measured: measured.to_vec() }
-    }
 }
 
 #[cfg(test)]

@@ -42,10 +42,10 @@ pub(crate) struct Sample {
     #[serde(default)]
     #[schemars(range(min = 1, max = 8192))]
     n_images: Option<usize>,
-    /// Pictures in a row; a conditional generator's grid has a row for each label.
-    #[serde(default = "eight")]
+    /// Pictures in a row: 8. Not for a conditional generator, whose grid has a row for each label.
+    #[serde(default)]
     #[schemars(range(min = 1, max = 8192))]
-    n_columns: usize,
+    n_columns: Option<usize>,
     /// Same seed, same pictures.
     #[serde(default)]
     seed: u64,
@@ -70,10 +70,8 @@ pub(crate) struct Sample {
     pages: bool,
 }
 
-fn eight() -> usize {
-    8
-}
-
+/// Pictures in a row where nothing else is said.
+const N_COLUMNS: usize = 8;
 /// Pictures where nothing else is said.
 const N_IMAGES: usize = 64;
 /// Pictures of a label where nothing else is said.
@@ -137,7 +135,7 @@ impl Stage for Sample {
 
     fn misfits(&self, of: &FactsOf<'_>) -> Vec<ConfigProblem> {
         let model = known(of, &self.model);
-        let mut problems = self.labels_misfit(model.classes);
+        let mut problems = self.classes_misfit(model.classes);
         let Some(judge) = &self.sorted_by else { return problems };
         problems.extend(conditional("sorted_by", model, "its grid has a row for each label"));
         let (Some(drawn), Some(taken)) = (model.side, known(of, judge).side) else { return problems };
@@ -163,8 +161,8 @@ impl Stage for Sample {
         let generator = load_generator(ctx, &self.model, self.weights)?;
         let sampler = sampler(ctx, &generator, self.statistics, self.seed)?;
         let n_classes = generator.config().classes;
-        if let Some(problem) = self.labels_misfit(Some(n_classes)).first() {
-            anyhow::bail!("`labels`: {}", problem.message);
+        if let Some(problem) = self.classes_misfit(Some(n_classes)).first() {
+            anyhow::bail!("`{}`: {}", problem.key, problem.message);
         }
         let mut z = self.z(&sampler)?;
         if n_classes > 0 {
@@ -194,21 +192,31 @@ impl Stage for Sample {
         }
         drop(task);
         write_z(&ctx.out.join(Z), &z)?;
-        self.write(ctx, &pixels, [n, channels, side, side], self.n_columns)?;
+        self.write(ctx, &pixels, [n, channels, side, side], self.n_columns.unwrap_or(N_COLUMNS))?;
         Ok(Outcome { metrics, differences: Comparison::of_settings() })
     }
 }
 
 impl Sample {
-    /// What is wrong with `labels` where the generator is conditional on so many classes.
-    fn labels_misfit(&self, classes: Option<usize>) -> Vec<ConfigProblem> {
-        let (Some(labels), Some(n)) = (&self.labels, classes) else { return Vec::new() };
-        let message = match labels.iter().find(|&&label| label as usize >= n) {
-            _ if n == 0 => "is of use only with a conditional generator, which `model`'s is not".to_owned(),
-            Some(label) => format!("expected labels 0 to {}, the generator's, found {label}", n - 1),
-            None => return Vec::new(),
-        };
-        vec![ConfigProblem { key: "labels".to_owned(), message }]
+    /// What is wrong with `labels` and `n_columns` where the generator is conditional on so many classes.
+    fn classes_misfit(&self, classes: Option<usize>) -> Vec<ConfigProblem> {
+        let Some(n) = classes else { return Vec::new() };
+        let of_labels = self.labels.iter().filter_map(|labels| {
+            let beyond = labels.iter().find(|&&label| label as usize >= n);
+            match n {
+                0 => Some("is of use only with a conditional generator, which `model`'s is not".to_owned()),
+                _ => beyond
+                    .map(|label| format!("expected labels 0 to {}, the generator's, found {label}", n - 1)),
+            }
+        });
+        let of_columns = self.n_columns.filter(|_| n > 0).map(|found| {
+            format!(
+                "expected none with a conditional generator, whose grid has a row of `n_images` for each label, found {found}"
+            )
+        });
+        let problem = |key: &str, message| ConfigProblem { key: key.to_owned(), message };
+        let of_labels = of_labels.map(|message| problem("labels", message));
+        of_labels.chain(of_columns.map(|message| problem("n_columns", message))).collect()
     }
 
     /// A conditional generator's pictures: each z with each label.

@@ -5,10 +5,11 @@ use std::path::Path;
 
 use dcgan_engine::context::Context;
 use dcgan_engine::kind::{ConfigType, Kind, Traits};
+use dcgan_engine::memory;
 use dcgan_engine::paper::{Comparison, Count, Stated, UNSTATED, depends, grouped, no_bearing, says};
 use dcgan_engine::stage::{Artifact, ConfigProblem, Facts, FactsOf, Input, InputRef, Outcome, Stage};
-use dcgan_gan::ArchitectureName;
 use dcgan_gan::train::{Event, FREE_SETTINGS, Judge, Start, TrainConfig, files, newest_step, train_judged};
+use dcgan_gan::{Architecture, ArchitectureName};
 use dcgan_images::ImageStore;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -135,7 +136,7 @@ impl Stage for TrainGan {
     }
 
     fn facts(&self, _of: &FactsOf<'_>) -> Facts {
-        Known::of_network(self.training.architecture).into()
+        self.networks().into()
     }
 
     fn misfits(&self, of: &FactsOf<'_>) -> Vec<ConfigProblem> {
@@ -143,8 +144,10 @@ impl Stage for TrainGan {
         let architecture = self.training.architecture;
         let batch_size = self.training.batch_size.unwrap_or(architecture.training_defaults().batch_size);
         let batch = more_than_there_are("training.batch_size", batch_size as u64, images, "pictures");
-        let network = Known::of_network(architecture);
-        let from = self.from.as_ref().and_then(|from| other_network(known(of, from), network));
+        let network = self.networks();
+        let with_generator = self.from_networks.unwrap_or_default() == FromNetworks::Both;
+        let from =
+            self.from.as_ref().and_then(|from| other_network(known(of, from), network, with_generator));
         let pictures = unlike("images", images, network, &architecture.to_string());
         let judged = self.score.as_ref().and_then(|score| {
             more_than_there_are("score.n_images", score.n_images as u64, images, "pictures")
@@ -218,6 +221,9 @@ impl Stage for TrainGan {
         };
         let start = self.start(ctx)?;
         let device = device::open(ctx)?;
+        if let (true, Some(most)) = (device.is_cpu(), memory::most()) {
+            self.training.resolve()?.check_memory(most)?;
+        }
         let judge = match &self.score {
             Some(score) => Some(FeatureJudge::new(ctx, score, &self.images, self.training.seed)?),
             None => None,
@@ -257,8 +263,8 @@ fn losses(d_loss: f64, g_loss: f64, score: Option<f64>) -> String {
     format!("training, loss{}{}{score}", told("D", d_loss), told("G", g_loss))
 }
 
-/// Says so where the networks to begin with are of other pictures or labels.
-fn other_network(from: Known, ours: Known) -> Option<ConfigProblem> {
+/// Says so where the networks to begin with are of other pictures, labels or tensors.
+fn other_network(from: Known, ours: Known, with_generator: bool) -> Option<ConfigProblem> {
     let told = |known: Known| {
         let grey = if known.depth == Some(1) { "grey " } else { "" };
         let labels = match known.classes {
@@ -267,12 +273,24 @@ fn other_network(from: Known, ours: Known) -> Option<ConfigProblem> {
         };
         known.side.map(|side| format!("networks of {grey}pictures of {side}×{side}{labels}"))
     };
+    let problem = |message: String| Some(ConfigProblem { key: "from".to_owned(), message });
     let (expected, found) = (told(ours)?, told(from)?);
-    let message = format!("expected {expected}, as `training.architecture` says, found {found}");
-    (expected != found).then(|| ConfigProblem { key: "from".to_owned(), message })
+    if expected != found {
+        return problem(format!("expected {expected}, as `training.architecture` says, found {found}"));
+    }
+    let unlike = ours.network?.unlike(&from.network?, with_generator)?;
+    problem(format!(
+        "expected the networks that `training.architecture` and `training.width` say, found others: {unlike}"
+    ))
 }
 
 impl TrainGan {
+    /// What is known of the networks.
+    fn networks(&self) -> Known {
+        let (name, width) = (self.training.architecture, self.training.width);
+        Known { network: Some(Architecture { name, width }), ..Known::of_network(name) }
+    }
+
     /// The files of the networks that it begins with.
     fn start(&self, ctx: &Context<'_>) -> anyhow::Result<Start> {
         let Some(from) = &self.from else { return Ok(Start::default()) };

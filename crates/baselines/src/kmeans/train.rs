@@ -79,8 +79,7 @@ pub fn train_kmeans(
     let mut model = kept.filter(is_ours).unwrap_or_else(fresh);
     let (n_patches, n_passes) = (config.patches as u64, config.passes as u64);
     for pass in model.inertia.len()..config.passes {
-        let mut count =
-            |done| observe(Step::Passes, pass as u64 * n_patches + done, n_passes * n_patches);
+        let mut count = |done| observe(Step::Passes, pass as u64 * n_patches + done, n_passes * n_patches);
         let assignment = assign(&patches, &model.centroids, n_columns, &mut count)?;
         let mut rng = stream(config.seed, Purpose::Empty, pass as u32);
         let (counts, _) = update(&patches, &assignment.nearest, &mut model.centroids, n_columns, &mut rng);

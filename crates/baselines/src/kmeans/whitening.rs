@@ -37,12 +37,7 @@ pub(super) struct Whitening {
 
 impl Whitening {
     /// Of rows of `n_columns` numbers, at least two of them.
-    pub(super) fn of(
-        rows: &[f32],
-        n_columns: usize,
-        epsilon: f64,
-        observe: Observe<'_>,
-    ) -> Result<Self> {
+    pub(super) fn of(rows: &[f32], n_columns: usize, epsilon: f64, observe: Observe<'_>) -> Result<Self> {
         let mean = mean(rows, n_columns);
         let covariance = covariance(rows, &mean, observe)?;
         let matrix = inverse_root(covariance, n_columns, epsilon, observe)?;

@@ -271,13 +271,13 @@ impl Work<'_> {
         let mut n_right = vec![vec![0_usize; sets.len()]; ks.len()];
         for block in test_rows.chunks(self.block) {
             let (features, truth) = gathered(test, block);
-            let mut nearest =
-                NearestNeighbours::new(&features, test.n_columns(), largest, self.metric)?;
+            let mut nearest = NearestNeighbours::new(&features, test.n_columns(), largest, self.metric)?;
             for (set_idx, rows) in sets.iter().enumerate() {
                 self.add(&mut nearest, rows)?;
                 for (&k, n_right) in ks.iter().zip(&mut n_right) {
                     let found = nearest.predictions(k)?;
-                    n_right[set_idx] += truth.iter().zip(&found).filter(|(truth, found)| truth == found).count();
+                    n_right[set_idx] +=
+                        truth.iter().zip(&found).filter(|(truth, found)| truth == found).count();
                     truth.iter().zip(&found).for_each(|(truth, found)| count(truth, found));
                 }
             }

@@ -36,6 +36,30 @@ pub(crate) fn parse<'i>(
     Ok(Override { key: key.to_owned(), value })
 }
 
+/// Refuses a key that an argument before gave already, alone, within its table or as a table: of two values one would be lost.
+pub(crate) fn check_once<'i>(
+    change: &Override<'i>,
+    earlier: &mut Vec<(String, Node<'i>)>,
+    sources: &Sources,
+) -> Result<(), Box<Problem>> {
+    let within = |key: &str, table: &str| Some(key.strip_prefix(table)?.strip_prefix('.')?.to_owned());
+    let is_twice = |(key, value): &(String, Node<'i>)| {
+        let is_in_it = |rest: String| {
+            value.get_ref().as_table().is_some_and(|table| tree::get_path(table, &rest).is_some())
+        };
+        *key == change.key
+            || within(key, &change.key).is_some()
+            || within(&change.key, key).is_some_and(is_in_it)
+    };
+    if earlier.iter().any(is_twice) {
+        let location = sources.locate(&change.value.span());
+        let message = format!("key `{}` is given twice; give it once", change.key);
+        return Err(Problem::new(location, message).into());
+    }
+    earlier.push((change.key.clone(), change.value.clone()));
+    Ok(())
+}
+
 /// Gives a variable another value of the same type, or a list of such values, which makes it an axis of the matrix; the
 /// other way round, an axis is given one value or another list.
 pub(crate) fn set_var<'i>(

@@ -97,9 +97,10 @@ pub(super) fn parse_arguments(
 ) -> Result<StageConfig, Problems> {
     let usage = |problem: Problem| Problems { list: vec![problem], is_usage: true };
     let rest = sources.part(arguments.len()).base;
-    let mut table = Table::new();
+    let (mut table, mut earlier) = (Table::new(), Vec::new());
     for (idx, argument) in arguments.iter().enumerate() {
         let change = overrides::parse(argument, sources, idx).map_err(|problem| usage(*problem))?;
+        overrides::check_once(&change, &mut earlier, sources).map_err(|problem| usage(*problem))?;
         let path: Vec<&str> = change.key.split('.').collect();
         let location = sources.locate(&change.value.span());
         tree::set_path(&mut table, &path, change.value)
@@ -224,10 +225,12 @@ fn apply_sets<'i>(
     stages: &mut [RawStage<'i>],
 ) -> Result<(), Problems> {
     let ids: Vec<String> = stages.iter().map(|stage| stage.id.clone()).collect();
-    let mut list = Vec::new();
+    let (mut list, mut earlier) = (Vec::new(), Vec::new());
     for (idx, argument) in sets.iter().enumerate() {
-        let applied = overrides::parse(argument, sources, idx + 1)
-            .and_then(|change| apply_set(change, sources, vars, matrix, stages, &ids));
+        let applied = overrides::parse(argument, sources, idx + 1).and_then(|change| {
+            overrides::check_once(&change, &mut earlier, sources)?;
+            apply_set(change, sources, vars, matrix, stages, &ids)
+        });
         list.extend(applied.err().map(|problem| *problem));
     }
     if list.is_empty() { Ok(()) } else { Err(Problems { list, is_usage: true }) }

@@ -11,6 +11,7 @@ mod events;
 mod kept;
 mod labels;
 mod log;
+mod memory;
 mod prepare;
 mod run;
 mod score;
@@ -187,5 +188,7 @@ pub fn train_judged(
 
 #[cfg(test)]
 mod conditional_tests;
+#[cfg(test)]
+mod testing;
 #[cfg(test)]
 mod tests;

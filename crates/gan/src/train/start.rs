@@ -4,10 +4,10 @@ use std::path::{Path, PathBuf};
 
 use candle_core::{Device, Var};
 use serde::Serialize;
-use serde_json::{Map, Value};
 
 use super::config::TrainSettings;
 use super::trainer::Trainer;
+use crate::architecture::{Shapes, unlike_keys, unlike_tensors};
 use crate::{Discriminator, GanError, Generator, Result};
 
 /// Files of trained networks that a training begins with; a network without one is drawn anew.
@@ -48,42 +48,20 @@ impl Start {
 
 /// Refuses tensors of other shapes, tensor by tensor.
 fn check(path: &Path, expected: &[(String, Var)], found: &[(String, Var)]) -> Result<()> {
-    let shape_in = |all: &[(String, Var)], name: &str| {
-        all.iter().find(|(other, _)| other == name).map(|(_, var)| var.dims().to_vec())
+    let shapes = |all: &[(String, Var)]| -> Shapes {
+        all.iter().map(|(name, var)| (name.clone(), var.dims().to_vec())).collect()
     };
-    let names = expected.iter().chain(found.iter().filter(|(name, _)| shape_in(expected, name).is_none()));
-    let text = |shape: Option<Vec<usize>>| shape.map_or("none".to_owned(), |shape| format!("{shape:?}"));
-    let unlike: Vec<String> = names
-        .map(|(name, _)| (name, shape_in(expected, name), shape_in(found, name)))
-        .filter(|(_, expected, found)| expected != found)
-        .map(|(name, expected, found)| {
-            format!("`{name}`: expected {}, found {}", text(expected), text(found))
-        })
-        .collect();
-    match unlike.is_empty() {
-        true => Ok(()),
-        false => Err(GanError::OtherNetwork { path: path.to_path_buf(), unlike: unlike.join("; ") }),
-    }
+    refuse(path, unlike_tensors(&shapes(expected), &shapes(found)))
 }
 
 /// Refuses what the shapes of tensors do not tell, such as strides, key by key.
 fn check_config<C: Serialize>(path: &Path, expected: &C, found: &C) -> Result<()> {
-    let keys = |config: &C| match serde_json::to_value(config) {
-        Ok(Value::Object(keys)) => keys,
-        _ => Map::new(),
-    };
-    let (expected, found) = (keys(expected), keys(found));
-    let names = expected.keys().chain(found.keys().filter(|name| !expected.contains_key(*name)));
-    let text = |value: Option<&Value>| value.map_or("none".to_owned(), Value::to_string);
-    let unlike: Vec<String> = names
-        .map(|name| (name, expected.get(name), found.get(name)))
-        .filter(|(_, expected, found)| expected != found)
-        .map(|(name, expected, found)| {
-            format!("`{name}`: expected {}, found {}", text(expected), text(found))
-        })
-        .collect();
-    match unlike.is_empty() {
-        true => Ok(()),
-        false => Err(GanError::OtherNetwork { path: path.to_path_buf(), unlike: unlike.join("; ") }),
+    refuse(path, unlike_keys(expected, found))
+}
+
+fn refuse(path: &Path, unlike: Option<String>) -> Result<()> {
+    match unlike {
+        None => Ok(()),
+        Some(unlike) => Err(GanError::OtherNetwork { path: path.to_path_buf(), unlike }),
     }
 }

@@ -1,93 +1,9 @@
-use std::path::PathBuf;
-
-use dcgan_images::{ImportConfig, Source, Split, batches, import};
+use dcgan_images::batches;
 use dcgan_nn::pixels::{to_activations, to_pixels};
-use dcgan_synthetic::{ShapesConfig, write_shapes};
 
+use super::testing::{Fixture, small};
 use super::*;
 use crate::ArchitectureName;
-
-fn small(epochs: u64) -> TrainConfig {
-    TrainConfig {
-        width: 1.0 / 16.0,
-        batch_size: Some(8),
-        epochs: Some(epochs),
-        log_every: 1,
-        ..TrainConfig::paper(ArchitectureName::Svhn32)
-    }
-}
-
-struct Fixture {
-    dir: tempfile::TempDir,
-    store: ImageStore,
-}
-
-impl Fixture {
-    fn new() -> Self {
-        let dir = tempfile::tempdir().unwrap();
-        let shapes = ShapesConfig { n_train: 50, n_test: 10, ..ShapesConfig::default() };
-        write_shapes(&dir.path().join("shapes"), &shapes).unwrap();
-        let source = Source::Cifar10 { path: dir.path().join("shapes"), split: Split::Train };
-        let out = dir.path().join("store");
-        import(&source, &ImportConfig::default(), &out, &mut |_, _| ControlFlow::Continue(())).unwrap();
-        let store = ImageStore::open(&out).unwrap();
-        Self { dir, store }
-    }
-
-    fn folder(&self, name: &str) -> PathBuf {
-        let folder = self.dir.path().join(name);
-        fs_err::create_dir_all(&folder).unwrap();
-        folder
-    }
-
-    /// Trains, stopping when `stop` minibatches are done.
-    fn train(&self, name: &str, config: &TrainConfig, stop: u64) -> Result<TrainSummary> {
-        self.train_with_warnings(name, config, stop).0
-    }
-
-    fn train_with_warnings(
-        &self,
-        name: &str,
-        config: &TrainConfig,
-        stop: u64,
-    ) -> (Result<TrainSummary>, Vec<String>) {
-        let mut warnings = Vec::new();
-        let mut observe = |event: Event<'_>| {
-            match event {
-                Event::Minibatch { done, .. } if done >= stop => return ControlFlow::Break(()),
-                Event::Minibatch { .. } | Event::Logged { .. } => {}
-                Event::Warning(message) => warnings.push(message.to_string()),
-            }
-            ControlFlow::Continue(())
-        };
-        let trained = train(&self.store, config, &self.folder(name), &Device::Cpu, &mut observe);
-        (trained, warnings)
-    }
-
-    /// Names of the files in a folder of a training.
-    fn names(&self, name: &str, folder: &str) -> Vec<String> {
-        let entries = fs_err::read_dir(self.dir.path().join(name).join(folder)).unwrap();
-        let mut names: Vec<String> =
-            entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
-        names.sort();
-        names
-    }
-
-    fn assert_same_networks(&self, a: &str, b: &str) {
-        for file in [files::GENERATOR, files::DISCRIMINATOR] {
-            assert!(self.bytes(a, file) == self.bytes(b, file), "{file} of {a} and {b}");
-        }
-    }
-
-    fn bytes(&self, name: &str, file: &str) -> Vec<u8> {
-        fs_err::read(self.dir.path().join(name).join(file)).unwrap()
-    }
-
-    fn lines(&self, name: &str) -> Vec<serde_json::Value> {
-        let text = String::from_utf8(self.bytes(name, files::METRICS)).unwrap();
-        text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
-    }
-}
 
 #[test]
 fn an_interrupted_run_ends_with_the_bits_of_an_uninterrupted_one() {

@@ -18,6 +18,9 @@ const MOST_WORKSPACE: usize = 1 << 30;
 /// Algorithms asked for: more than there are.
 const N_ALGORITHMS: usize = 10;
 
+/// What cuDNN's calls return.
+type Called<T> = std::result::Result<T, CudnnError>;
+
 /// Which of a convolution's three products.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) enum Direction {
@@ -36,6 +39,12 @@ enum Algorithm {
     Data(sys::cudnnConvolutionBwdDataAlgo_t),
     Filter(sys::cudnnConvolutionBwdFilterAlgo_t),
 }
+
+/// An algorithm, its memory and its precision.
+type Chosen = (Algorithm, usize, sys::cudnnMathType_t);
+
+/// Memory to work in, and its bytes.
+type Room = (*mut c_void, usize);
 
 /// One product of one shape, ready to run. Plans are kept to the end of the program.
 #[derive(Debug, Clone, Copy)]
@@ -111,12 +120,7 @@ impl Cudnn {
     }
 
     /// The plan of earlier runs, or one that is searched for now.
-    fn plan(
-        &mut self,
-        key: (Direction, Geometry, DType),
-        math: Math,
-        at: Operands,
-    ) -> std::result::Result<Option<Plan>, CudnnError> {
+    fn plan(&mut self, key: (Direction, Geometry, DType), math: Math, at: Operands) -> Called<Option<Plan>> {
         if let Some(plan) = self.plans.get(&key) {
             return Ok(*plan);
         }
@@ -130,13 +134,8 @@ impl Cudnn {
         Ok(plan)
     }
 
-    /// Runs a plan. (Long for the many arguments of cuDNN's three calls alone.)
-    fn launch(
-        &self,
-        plan: Plan,
-        workspace: *mut c_void,
-        at: Operands,
-    ) -> std::result::Result<(), CudnnError> {
+    /// Runs a plan.
+    fn launch(&self, plan: Plan, workspace: *mut c_void, at: Operands) -> Called<()> {
         let (one, zero) = (1.0_f32, 0.0_f32);
         let (one, zero) = ((&raw const one).cast(), (&raw const zero).cast());
         let [images, kernel, maps] = at.pointers();
@@ -216,17 +215,12 @@ impl Cudnn {
 
     /// Times every algorithm on the operands themselves (the result is overwritten) and takes the fastest of those that
     /// always give the same bits, or of all where there is none.
-    fn search(
-        &self,
-        direction: Direction,
-        shapes: Shapes,
-        at: Operands,
-    ) -> std::result::Result<Plan, CudnnError> {
+    fn search(&self, direction: Direction, shapes: Shapes, at: Operands) -> Called<Plan> {
         // SAFETY: cuDNN takes memory as it is; the scratch is freed in the stream's order.
         let scratch = unsafe { self.stream.alloc::<u8>(MOST_WORKSPACE) }.ok();
         let memory = scratch.as_ref().map_or(std::ptr::null_mut(), |memory| self.start_of(memory));
         let n_bytes = scratch.as_ref().map_or(0, CudaSlice::len);
-        let found = self.find(direction, shapes, at, memory, n_bytes)?;
+        let found = self.find(direction, shapes, at, (memory, n_bytes))?;
         let Some((algorithm, workspace, math)) = found else {
             return Err(CudnnError(sys::cudnnStatus_t::CUDNN_STATUS_NOT_SUPPORTED));
         };
@@ -235,77 +229,85 @@ impl Cudnn {
         Ok(Plan { shapes, algorithm, workspace })
     }
 
-    /// The algorithm, its memory and its precision. (Long for the many arguments of cuDNN's three searches alone.)
-    fn find(
-        &self,
-        direction: Direction,
-        shapes: Shapes,
-        at: Operands,
-        memory: *mut c_void,
-        n_bytes: usize,
-    ) -> std::result::Result<Option<(Algorithm, usize, sys::cudnnMathType_t)>, CudnnError> {
+    /// The algorithm, its memory and its precision.
+    fn find(&self, direction: Direction, shapes: Shapes, at: Operands, room: Room) -> Called<Option<Chosen>> {
+        match direction {
+            Direction::Forward => self.find_forward(shapes, at, room),
+            Direction::Data => self.find_data(shapes, at, room),
+            Direction::Filter => self.find_filter(shapes, at, room),
+        }
+    }
+
+    fn find_forward(&self, shapes: Shapes, at: Operands, (memory, n_bytes): Room) -> Called<Option<Chosen>> {
         let [images, kernel, maps] = at.pointers();
         let Shapes { images: x, maps: y, kernel: w, convolution } = shapes;
-        let (handle, most) = (self.handle, N_ALGORITHMS as i32);
         // SAFETY: the operands are as described, and the room is for as many results as are asked for.
-        Ok(unsafe {
-            match direction {
-                Direction::Forward => best(n_bytes, |n, room| {
-                    sys::cudnnFindConvolutionForwardAlgorithmEx(
-                        handle,
-                        x,
-                        images,
-                        w,
-                        kernel,
-                        convolution,
-                        y,
-                        maps,
-                        most,
-                        n,
-                        room,
-                        memory,
-                        n_bytes,
-                    )
-                })?
-                .map(|found| (Algorithm::Forward(found.algo), found.memory, found.mathType)),
-                Direction::Data => best(n_bytes, |n, room| {
-                    sys::cudnnFindConvolutionBackwardDataAlgorithmEx(
-                        handle,
-                        w,
-                        kernel,
-                        y,
-                        maps,
-                        convolution,
-                        x,
-                        images,
-                        most,
-                        n,
-                        room,
-                        memory,
-                        n_bytes,
-                    )
-                })?
-                .map(|found| (Algorithm::Data(found.algo), found.memory, found.mathType)),
-                Direction::Filter => best(n_bytes, |n, room| {
-                    sys::cudnnFindConvolutionBackwardFilterAlgorithmEx(
-                        handle,
-                        x,
-                        images,
-                        y,
-                        maps,
-                        convolution,
-                        w,
-                        kernel,
-                        most,
-                        n,
-                        room,
-                        memory,
-                        n_bytes,
-                    )
-                })?
-                .map(|found| (Algorithm::Filter(found.algo), found.memory, found.mathType)),
-            }
-        })
+        let found = best(n_bytes, |n, room| unsafe {
+            sys::cudnnFindConvolutionForwardAlgorithmEx(
+                self.handle,
+                x,
+                images,
+                w,
+                kernel,
+                convolution,
+                y,
+                maps,
+                N_ALGORITHMS as i32,
+                n,
+                room,
+                memory,
+                n_bytes,
+            )
+        })?;
+        Ok(found.map(|found| (Algorithm::Forward(found.algo), found.memory, found.mathType)))
+    }
+
+    fn find_data(&self, shapes: Shapes, at: Operands, (memory, n_bytes): Room) -> Called<Option<Chosen>> {
+        let [images, kernel, maps] = at.pointers();
+        let Shapes { images: x, maps: y, kernel: w, convolution } = shapes;
+        // SAFETY: as in `find_forward`.
+        let found = best(n_bytes, |n, room| unsafe {
+            sys::cudnnFindConvolutionBackwardDataAlgorithmEx(
+                self.handle,
+                w,
+                kernel,
+                y,
+                maps,
+                convolution,
+                x,
+                images,
+                N_ALGORITHMS as i32,
+                n,
+                room,
+                memory,
+                n_bytes,
+            )
+        })?;
+        Ok(found.map(|found| (Algorithm::Data(found.algo), found.memory, found.mathType)))
+    }
+
+    fn find_filter(&self, shapes: Shapes, at: Operands, (memory, n_bytes): Room) -> Called<Option<Chosen>> {
+        let [images, kernel, maps] = at.pointers();
+        let Shapes { images: x, maps: y, kernel: w, convolution } = shapes;
+        // SAFETY: as in `find_forward`.
+        let found = best(n_bytes, |n, room| unsafe {
+            sys::cudnnFindConvolutionBackwardFilterAlgorithmEx(
+                self.handle,
+                x,
+                images,
+                y,
+                maps,
+                convolution,
+                w,
+                kernel,
+                N_ALGORITHMS as i32,
+                n,
+                room,
+                memory,
+                n_bytes,
+            )
+        })?;
+        Ok(found.map(|found| (Algorithm::Filter(found.algo), found.memory, found.mathType)))
     }
 }
 
@@ -340,7 +342,7 @@ found!(
 fn best<R: Found>(
     n_bytes: usize,
     search: impl FnOnce(*mut i32, *mut R) -> sys::cudnnStatus_t,
-) -> std::result::Result<Option<R>, CudnnError> {
+) -> Called<Option<R>> {
     let mut room = [const { MaybeUninit::<R>::uninit() }; N_ALGORITHMS];
     let mut n = 0;
     search(&raw mut n, room.as_mut_ptr().cast()).result()?;
@@ -351,7 +353,7 @@ fn best<R: Found>(
 }
 
 impl Shapes {
-    fn of(g: &Geometry, dtype: DType, math: Math) -> std::result::Result<Self, CudnnError> {
+    fn of(g: &Geometry, dtype: DType, math: Math) -> Called<Self> {
         let format = sys::cudnnTensorFormat_t::CUDNN_TENSOR_NHWC;
         let (float, bf16) =
             (sys::cudnnDataType_t::CUDNN_DATA_FLOAT, sys::cudnnDataType_t::CUDNN_DATA_BFLOAT16);
