@@ -85,6 +85,10 @@ impl FeatureWriter {
                 format!("{n_expected} numbers for {} rows of {} columns", labels.len(), self.n_columns);
             return Err(rows_error(&self.dir, &expected, &values.len().to_string()));
         }
+        let path = self.dir.join(LABELS_FILE);
+        for (row, &label) in (self.labels.len()..).zip(labels) {
+            classes::label(&path, row, i128::from(label))?;
+        }
         self.append_values(values)?;
         self.labels.extend_from_slice(labels);
         Ok(())
@@ -112,10 +116,6 @@ impl FeatureWriter {
                 column: at % self.n_columns,
                 found: values[at],
             });
-        }
-        let path = self.dir.join(LABELS_FILE);
-        for (row, &label) in (self.labels.len()..).zip(labels) {
-            classes::label(&path, row, i128::from(label))?;
         }
         if let Some(rows) = &mut self.rows {
             rows.append(values)?;
