@@ -126,6 +126,10 @@ fn what_cannot_be_compared_is_refused() {
     assert!(refused("measures = []").contains("expected at least one measure"));
     let message = refused("n_real = 1");
     assert!(message.contains("n_real") && message.contains("found 1"), "{message}");
+    let message = refused("resize = \"clean\"");
+    assert!(message.contains("resize`: is of use only with `inception`"), "{message}");
+    let message = refused("measures = [\"inception_score\"]");
+    assert!(message.contains("inception_score needs `inception`"), "{message}");
     // Found by the stage, before it draws.
     place.stderr(&["run", "m.toml", "--only", "shapes", "--only", "images", "--only", "gan"]);
     let message = place.fails(1, &["run", "m.toml", "--only", "by-discriminator", "--set", "k=240"]);

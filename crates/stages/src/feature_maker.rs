@@ -1,7 +1,8 @@
 //! What turns pictures into features, for the stages that compare sets of pictures: the discriminators and centroids of
-//! `extract_features`, the codes of `train_autoencoder`, raw pixels.
+//! `extract_features`, the codes of `train_autoencoder`, Inception-v3, raw pixels.
 
-use std::path::Path;
+use std::ops::ControlFlow;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, ensure};
 use dcgan_baselines::kmeans::{Encoder, KMeans};
@@ -13,13 +14,38 @@ use dcgan_eval::{Standard, infer_standard};
 use dcgan_gan::train::files::DISCRIMINATOR;
 use dcgan_gan::{Discriminator, FeatureExtractor};
 use dcgan_images::{DecodeConfig, ImageStore, Payload, Picture};
+use dcgan_metrics::inception::{CLASSES, FEATURES, Inception, Resize, Rows};
 use rayon::prelude::*;
 
 use crate::device;
+use crate::feature_blocks::{BLOCK, Output};
 use crate::kmeans_features::{self, EPSILON};
 
 /// Pictures that pass through a network at a time; features do not depend on it.
 const BATCH: usize = 128;
+
+/// What makes the features.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum By<'a> {
+    /// The model in a stage's folder, or none: raw pixels.
+    Model(Option<&'a Input>),
+    /// Inception-v3 with these weights.
+    Inception(&'a Path, Resize),
+}
+
+impl<'a> By<'a> {
+    /// By the keys `model`, `inception` and `resize`.
+    pub(crate) fn of(
+        model: Option<&'a Input>,
+        inception: Option<&'a PathBuf>,
+        resize: Option<Resize>,
+    ) -> Self {
+        match inception {
+            Some(path) => Self::Inception(path, resize.unwrap_or_default()),
+            None => Self::Model(model),
+        }
+    }
+}
 
 /// Turns pictures of one size into rows of features.
 pub(crate) struct Maker {
@@ -35,17 +61,26 @@ enum What {
     Discriminator(FeatureExtractor),
     KMeans { model: KMeans, standard: Standard },
     Codes(Autoencoder),
+    Inception(Box<Inception>, Resize),
 }
 
 impl Maker {
-    /// The model in the folder of `model`, or raw pixels, for pictures of (channels, height, width). Batch norm's statistics, and the
+    /// Opens what `by` names, for pictures of (channels, height, width). Batch norm's statistics, and the
     /// scale of K-means' features, are inferred over the pictures of `statistics`.
     pub(crate) fn open(
         ctx: &Context<'_>,
-        model: Option<&Input>,
+        by: By<'_>,
         statistics: &mut dyn FnMut() -> anyhow::Result<ImageStore>,
         size: [usize; 3],
     ) -> anyhow::Result<Self> {
+        let model = match by {
+            By::Inception(path, resize) => {
+                let what = What::Inception(Box::new(Inception::open(path)?), resize);
+                let name = format!("Inception-v3 features ({} resizing)", in_words(resize));
+                return Ok(Self { what, size, n_features: FEATURES, name });
+            }
+            By::Model(model) => model,
+        };
         let Some(model) = model else {
             let n_features = size.iter().product();
             return Ok(Self { what: What::Pixels, size, n_features, name: "raw pixels".to_owned() });
@@ -97,12 +132,12 @@ impl Maker {
     }
 
     /// Features of a picture, by the files of a model alone.
-    pub(crate) fn n_features_of(
-        ctx: &Context<'_>,
-        model: Option<&Input>,
-        size: [usize; 3],
-    ) -> anyhow::Result<usize> {
-        let Some(folder) = model.map(|model| ctx.input(model)) else { return Ok(size.iter().product()) };
+    pub(crate) fn n_features_of(ctx: &Context<'_>, by: By<'_>, size: [usize; 3]) -> anyhow::Result<usize> {
+        let folder = match by {
+            By::Inception(..) => return Ok(FEATURES + CLASSES),
+            By::Model(None) => return Ok(size.iter().product()),
+            By::Model(Some(model)) => ctx.input(model),
+        };
         if kmeans_features::is_model(&folder) {
             return kmeans_features::n_features(&folder);
         }
@@ -111,6 +146,44 @@ impl Maker {
         }
         let discriminator = Discriminator::load(&folder.join(DISCRIMINATOR), &candle_core::Device::Cpu)?;
         Ok(discriminator.config().n_features())
+    }
+
+    /// True of Inception-v3, by whose features distances are called FID and KID, and which has logits too.
+    pub(crate) fn is_inception(&self) -> bool {
+        matches!(self.what, What::Inception(..))
+    }
+
+    /// Pictures between two states that a killed run goes on from: Inception-v3 takes a minute for a thousand.
+    pub(crate) fn block(&self) -> usize {
+        if self.is_inception() { BATCH } else { BLOCK }
+    }
+
+    /// Where features are written: into the folder `dir`, and logits, where there are such and they are wanted, into one beside it.
+    pub(crate) fn outputs(&self, dir: &Path, with_logits: bool) -> Vec<Output> {
+        let features = Output { dir: dir.to_owned(), n_columns: self.n_features };
+        let logits = Output { dir: dir.with_extension("logits"), n_columns: CLASSES };
+        match with_logits && self.is_inception() {
+            true => vec![features, logits],
+            false => vec![features],
+        }
+    }
+
+    /// What is written of pictures, for each of [`Self::outputs`].
+    pub(crate) fn make(&self, pixels: &[u8], with_logits: bool) -> anyhow::Result<Vec<Vec<f32>>> {
+        match &self.what {
+            What::Inception(network, resize) if with_logits => {
+                let rows = self.run(network, *resize, pixels)?;
+                Ok(vec![rows.features, rows.logits_unbiased])
+            }
+            _ => Ok(vec![self.features(pixels)?]),
+        }
+    }
+
+    fn run(&self, network: &Inception, resize: Resize, pixels: &[u8]) -> anyhow::Result<Rows> {
+        let [channels, height, width] = self.size;
+        let picture = |pixels: &[u8]| Picture { channels, height, width, pixels: pixels.to_vec() };
+        let pictures: Vec<Picture> = pixels.chunks_exact(channels * height * width).map(picture).collect();
+        Ok(network.run(&pictures, resize, &mut |_, _| ControlFlow::Continue(()))?)
     }
 
     /// The features of pictures, uint8 NCHW, one after another.
@@ -130,6 +203,7 @@ impl Maker {
                 standard.apply(&mut features);
                 Ok(features)
             }
+            What::Inception(network, resize) => Ok(self.run(network, *resize, pixels)?.features),
             What::Codes(model) => {
                 let hashed: Vec<Vec<u8>> = pixels
                     .par_chunks_exact(len)
@@ -157,6 +231,15 @@ impl Maker {
         let picture = Picture { channels, height, width, pixels: pixels.to_vec() };
         let small = Payload::Pixels(picture).into_thumbnail(SIDE, HASHED_FILTER, DecodeConfig::default());
         Ok(small.context("a picture to be hashed")?.picture.pixels)
+    }
+}
+
+/// The name of a way of resizing in settings.
+pub(crate) fn in_words(resize: Resize) -> &'static str {
+    match resize {
+        Resize::PytorchFid => "pytorch_fid",
+        Resize::TorchFidelity => "torch_fidelity",
+        Resize::Clean => "clean",
     }
 }
 

@@ -19,7 +19,7 @@ use serde_json::{Map, Value, json};
 use crate::artifact;
 use crate::drawing::{Weights, write_figures};
 use crate::feature_blocks::BLOCK;
-use crate::feature_maker::{Maker, check_size, picture_size};
+use crate::feature_maker::{By, Maker, check_size, picture_size};
 use crate::known::{known, unlike};
 use crate::sample_metrics::sets::{Drawing, Set};
 
@@ -220,7 +220,7 @@ impl MemorisationStage {
         ];
         let mut statistics = || Ok(ImageStore::open(&ctx.input(&self.training))?);
         let mut way = |(name, model): (&'static str, Option<Option<&Input>>)| {
-            Some(Maker::open(ctx, model?, &mut statistics, size).map(|maker| Way { name, maker }))
+            Some(Maker::open(ctx, By::Model(model?), &mut statistics, size).map(|maker| Way { name, maker }))
         };
         models.into_iter().filter_map(&mut way).collect()
     }

@@ -1,12 +1,13 @@
 //! `sample_metrics`: how good samples are, by their features and those of real pictures.
 
-use anyhow::{Context as _, ensure};
+use std::path::PathBuf;
+
+use anyhow::ensure;
 use dcgan_engine::context::Context;
 use dcgan_engine::external::{External, Form};
 use dcgan_engine::kind::{ConfigType, Kind, Traits};
 use dcgan_engine::paper::{Comparison, Stated, no_bearing};
 use dcgan_engine::stage::{Artifact, ConfigProblem, FactsOf, Input, InputRef, Outcome, Stage};
-use dcgan_eval::FeatureSet;
 use dcgan_gan::train::Kept;
 use dcgan_images::ImageStore;
 use dcgan_metrics::{Features, Statistics};
@@ -25,7 +26,7 @@ pub(crate) mod sets;
 use config::Measure;
 pub(crate) use config::SampleMetrics;
 use measured::{Measured, measure};
-use sets::{Set, Sets};
+use sets::{MadeFeatures, Set, Sets};
 
 /// Name of the file with all figures.
 const METRICS: &str = "metrics.json";
@@ -33,7 +34,7 @@ const METRICS: &str = "metrics.json";
 pub(crate) static KIND: Kind = Kind {
     name: "sample_metrics",
     version: 1,
-    summary: "measure how good samples are: Fréchet and kernel distance, precision, recall, density, coverage",
+    summary: "measure how good samples are: FID, KID, Inception Score, precision, recall, density, coverage",
     details: "Compares generated with real pictures by their features. The Fréchet distance is that of mean and covariance, \
               summed in f64; the kernel distance is the unbiased one of (x·y/d + 1)³ over torch-fidelity's 100 subsets of 1000; \
               precision, recall, density and coverage are those of the prdc package, exact. Only by Inception-v3's features are \
@@ -80,8 +81,11 @@ impl Stage for SampleMetrics {
     }
 
     fn external_paths(&self) -> Vec<External> {
-        let key = "real_statistics";
-        self.real_statistics.iter().map(|path| External { key, path: path.clone(), is: Form::File }).collect()
+        let file = |(key, path): (&'static str, &Option<PathBuf>)| {
+            Some(External { key, path: path.clone()?, is: Form::File })
+        };
+        let files = [("real_statistics", &self.real_statistics), ("inception", &self.inception)];
+        files.into_iter().filter_map(file).collect()
     }
 
     fn misfits(&self, of: &FactsOf<'_>) -> Vec<ConfigProblem> {
@@ -114,10 +118,21 @@ impl Stage for SampleMetrics {
             }
             _ => {}
         }
-        let others = self.measures.iter().flatten().any(|measure| *measure != Measure::Frechet);
+        let asked =
+            |wanted: &[Measure]| self.measures.iter().flatten().any(|measure| wanted.contains(measure));
+        if self.inception.is_none() && asked(&[Measure::InceptionScore]) {
+            problems.push(problem("measures", "inception_score needs `inception`"));
+        }
+        if self.inception.is_some() && self.model.is_some() {
+            problems.push(problem("inception", "is of use only without `model`"));
+        }
+        if self.resize.is_some() && self.inception.is_none() {
+            problems.push(problem("resize", "is of use only with `inception`"));
+        }
+        let others = asked(&[Measure::Kernel, Measure::Prdc]);
         if self.real_statistics.is_some() && others {
             problems
-                .push(problem("measures", "expected frechet alone, as `real_statistics` has no pictures"));
+                .push(problem("measures", "`real_statistics` has no pictures, which kernel and prdc need"));
         }
         if self.real_statistics.is_some() && self.write_statistics {
             problems.push(problem("write_statistics", "`real_statistics` is such a file already"));
@@ -140,25 +155,30 @@ impl Stage for SampleMetrics {
 
     fn bytes_needed(&self, ctx: &Context<'_>) -> anyhow::Result<Option<u64>> {
         let sets = self.sets(ctx)?;
-        Ok(Some(sets.bytes(ctx, self.model.as_ref())?))
+        Ok(Some(sets.bytes(ctx, self.by())?))
     }
 
     fn run(&self, ctx: &Context<'_>) -> anyhow::Result<Outcome> {
         let mut sets = self.sets(ctx)?;
         let statistics = self.real_statistics.as_deref().map(Statistics::read).transpose()?;
         let checkpoints = self.checkpoints(ctx)?;
-        let (real, generated, maker) = self.features(ctx, &mut sets)?;
-        let name = maker.as_ref().map_or("features of files", |maker| &maker.name).to_owned();
-        let generated = Features::new("generated", generated.values(), generated.n_columns())
-            .with_context(|| format!("`generated`, {}", self.generated.as_str()))?;
-        let real = match &real {
-            Some(real) => Some(Features::new("real", real.values(), real.n_columns()).context("`real`")?),
+        let made = self.features(ctx, &mut sets)?;
+        let maker = made.maker.as_ref();
+        let name = maker.map_or("features of files", |maker| &maker.name).to_owned();
+        let real = match &made.real {
+            Some(real) => Some(Features::new("real", real.values(), real.n_columns())?),
             None => None,
         };
-        let course =
-            course::Course { config: self, real, statistics: statistics.as_ref(), maker: maker.as_ref() };
-        course.write(ctx, &checkpoints)?;
-        let measured = measure(ctx, self, (real, statistics), generated, &name)?;
+        let generated = Features::new("generated", made.generated.values(), made.generated.n_columns())?;
+        let logits = match &made.logits {
+            Some(logits) => Some(Features::new("logits of generated", logits.values(), logits.n_columns())?),
+            None => None,
+        };
+        course::Course { config: self, real, statistics: statistics.as_ref(), maker }
+            .write(ctx, &checkpoints)?;
+        let is_inception = maker.is_some_and(Maker::is_inception);
+        let set = measured::Measuring { real, statistics, generated, logits, name: &name, is_inception };
+        let measured = measure(ctx, self, set)?;
         for warning in &measured.warnings {
             ctx.progress().warn(warning);
         }
@@ -177,15 +197,11 @@ impl SampleMetrics {
             None => None,
         };
         let generated = Set::open(ctx, "generated", &self.generated, Some(self.drawing()))?;
-        Sets::new(real, generated, self.n_real.map(|n| (n, self.seed)), self.model.as_ref())
+        Sets::new(real, generated, self.n_real.map(|n| (n, self.seed)), self.by())
     }
 
     /// The features of both sets, and what they are.
-    fn features(
-        &self,
-        ctx: &Context<'_>,
-        sets: &mut Sets,
-    ) -> anyhow::Result<(Option<FeatureSet>, FeatureSet, Option<Maker>)> {
+    fn features(&self, ctx: &Context<'_>, sets: &mut Sets) -> anyhow::Result<MadeFeatures> {
         let mut statistics = || -> anyhow::Result<ImageStore> {
             let folder = match (&self.statistics, &self.real) {
                 (Some(statistics), _) => statistics,
@@ -196,7 +212,7 @@ impl SampleMetrics {
             };
             Ok(ImageStore::open(&ctx.input(folder))?)
         };
-        sets.features(ctx, self.model.as_ref(), &mut statistics)
+        sets.features(ctx, self.by(), &mut statistics)
     }
 
     /// The checkpoints whose samples are measured.
@@ -222,13 +238,16 @@ impl SampleMetrics {
                 "name": name,
                 "n_features": measured.n_features,
                 "model": self.model.as_ref().map(Input::as_str),
+                "inception": self.inception,
+                "resize": self.inception.as_ref().map(|_| self.resize.unwrap_or_default()),
             },
             "real": sets.real_facts(&self.real_statistics),
             "generated": sets.generated_facts(),
             "frechet_distance": measured.frechet,
-            "frechet_distance_is_called": measured.frechet.as_ref().map(|_| format!("Fréchet distance ({name})")),
+            "frechet_distance_is_called": measured.frechet.as_ref().map(|_| measured.name_of_frechet(name)),
             "kernel_distance": measured.kernel,
             "prdc": measured.prdc,
+            "inception_score": measured.inception_score,
             "bootstrap": {"replicates": self.bootstrap, "seed": self.seed},
             "warnings": measured.warnings,
         })

@@ -4,6 +4,7 @@ use std::ops::ControlFlow;
 use std::path::Path;
 
 use dcgan_engine::context::Context;
+use dcgan_engine::external::{External, Form};
 use dcgan_engine::kind::{ConfigType, Kind, Traits};
 use dcgan_engine::memory;
 use dcgan_engine::paper::{Comparison, Count, Stated, UNSTATED, depends, grouped, no_bearing, says};
@@ -155,8 +156,18 @@ impl Stage for TrainGan {
         pictures.into_iter().chain(from).chain(batch).chain(judged).collect()
     }
 
+    fn external_paths(&self) -> Vec<External> {
+        let path = self.score.iter().filter_map(|score| score.inception.clone());
+        path.map(|path| External { key: "score.inception", path, is: Form::File }).collect()
+    }
+
     fn problems(&self) -> Vec<ConfigProblem> {
         let mut problems = ConfigProblem::of("training", self.training.resolve());
+        if let Some(score) = &self.score {
+            let wrong = score.inception.is_some() && score.model.is_some();
+            let message = "is of use only without `score.model`".to_owned();
+            problems.extend(wrong.then(|| ConfigProblem { key: "score.inception".to_owned(), message }));
+        }
         if self.from_networks.is_some() && self.from.is_none() {
             let message = "is of use only with `from`".to_owned();
             problems.push(ConfigProblem { key: "from_networks".to_owned(), message });

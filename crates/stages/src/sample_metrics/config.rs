@@ -5,12 +5,15 @@ use std::path::PathBuf;
 use anyhow::ensure;
 use dcgan_engine::stage::Input;
 use dcgan_gan::BatchStatistics;
+use dcgan_metrics::inception::Resize;
+use dcgan_metrics::inception_score::InceptionScoreConfig;
 use dcgan_metrics::kernel::KernelConfig;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::sets::Drawing;
 use crate::drawing::Weights;
+use crate::feature_maker::By;
 
 /// Name of the real set's statistics, where they are asked for.
 pub(super) const STATISTICS: &str = "statistics.npz";
@@ -33,6 +36,14 @@ pub(crate) struct SampleMetrics {
     /// pixels, or where both sets are features already.
     #[serde(default)]
     pub(super) model: Option<Input>,
+    /// In place of `model`: the weights of Inception-v3 that pytorch-fid and torch-fidelity publish, .pth or .safetensors. Then the
+    /// distances are the FID and the KID.
+    #[serde(default)]
+    #[schemars(extend("format" = "path"))]
+    pub(super) inception: Option<PathBuf>,
+    /// With `inception`, as whom pictures are resized: pytorch_fid (where it is left out), torch_fidelity or clean.
+    #[serde(default)]
+    pub(super) resize: Option<Resize>,
     /// The pictures over which the model's batch-norm statistics, or the scale of K-means' features, are inferred; `real`'s where it is
     /// left out.
     #[serde(default)]
@@ -54,12 +65,16 @@ pub(crate) struct SampleMetrics {
     /// Whose statistics the generator's batch norm uses: batch, or inferred.
     #[serde(default)]
     pub(super) batch_norm: BatchStatistics,
-    /// Which measures: frechet, kernel, prdc (precision, recall, density, coverage). Left out: all that the inputs allow.
+    /// Which measures: frechet, kernel, prdc (precision, recall, density, coverage), inception_score. Left out: all that the inputs
+    /// allow.
     #[serde(default)]
     pub(super) measures: Option<Vec<Measure>>,
     /// The subsets of the kernel distance; torch-fidelity's where it is left out.
     #[serde(default)]
     pub(super) kernel: KernelConfig,
+    /// The parts of the Inception Score; torch-fidelity's where it is left out.
+    #[serde(default)]
+    pub(super) inception_score: InceptionScoreConfig,
     /// Neighbours that the balls of precision, recall, density and coverage reach to.
     #[serde(default = "five")]
     #[schemars(range(min = 1))]
@@ -92,6 +107,8 @@ pub(super) enum Measure {
     Kernel,
     /// Precision, recall, density, coverage.
     Prdc,
+    /// The Inception Score.
+    InceptionScore,
 }
 
 fn ten_thousand() -> usize {
@@ -107,6 +124,11 @@ fn hundred() -> usize {
 }
 
 impl SampleMetrics {
+    /// What makes features of pictures.
+    pub(super) fn by(&self) -> By<'_> {
+        By::of(self.model.as_ref(), self.inception.as_ref(), self.resize)
+    }
+
     /// How pictures are drawn.
     pub(super) fn drawing(&self) -> Drawing {
         let Self { n_images: n, seed, weights, batch_norm, .. } = *self;
@@ -117,7 +139,11 @@ impl SampleMetrics {
     pub(super) fn takes(&self, measure: Measure) -> bool {
         match &self.measures {
             Some(measures) => measures.contains(&measure),
-            None => measure == Measure::Frechet || self.real_statistics.is_none(),
+            None => match measure {
+                Measure::Frechet => true,
+                Measure::Kernel | Measure::Prdc => self.real_statistics.is_none(),
+                Measure::InceptionScore => self.inception.is_some(),
+            },
         }
     }
 }

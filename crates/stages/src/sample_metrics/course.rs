@@ -20,8 +20,8 @@ use super::config::{Measure, SampleMetrics};
 use super::sets::Drawn;
 use crate::device;
 use crate::drawing::{Weights, sampler};
-use crate::feature_blocks::in_blocks;
-use crate::feature_maker::Maker;
+use crate::feature_blocks::{Output, in_blocks};
+use crate::feature_maker::{By, Maker};
 
 /// Name of the file: a JSON line for each checkpoint, as a training writes them.
 const COURSE: &str = "metrics.jsonl";
@@ -47,7 +47,7 @@ impl Course<'_> {
         let hash = match &self.config.autoencoder {
             Some(model) => {
                 let mut none = || bail!("an autoencoder takes no statistics");
-                Some(Maker::open(ctx, Some(model), &mut none, sizes.config().picture())?)
+                Some(Maker::open(ctx, By::Model(Some(model)), &mut none, sizes.config().picture())?)
             }
             None => None,
         };
@@ -76,18 +76,20 @@ impl Course<'_> {
         reference: Option<&Reference>,
     ) -> anyhow::Result<Map<String, Value>> {
         let (drawn, n) = (Drawn::new(generator, self.config.drawing())?, self.config.n_images);
-        let dir = ctx.out.join(format!("generated_{step}"));
+        let outputs = maker.outputs(&ctx.out.join(format!("generated_{step}")), false);
         let sampler = drawn.sampler(ctx)?;
         let mut task = ctx.task(&format!("samples of minibatch {step}"), "pictures");
-        let mut features = |range| maker.features(&drawn.pixels(&sampler, range)?);
+        let mut features = |range| maker.make(&drawn.pixels(&sampler, range)?, false);
         let mut observe = |done, total| task.observe(done, total);
-        let set = in_blocks(&dir, (n, maker.n_features()), &mut features, &mut observe)?;
+        let sets = in_blocks((n, maker.block()), &outputs, &mut features, &mut observe)?;
         drop(task);
-        let generated = Features::new("generated", set.values(), set.n_columns())?;
-        let line = self.figures(ctx, &generated, reference)?;
-        drop(set);
-        fs_err::remove_file(dir.join(dcgan_eval::FEATURES_FILE))?;
-        fs_err::remove_dir(dir)?;
+        let mut line = Map::new();
+        for set in &sets {
+            let generated = Features::new("generated", set.values(), set.n_columns())?;
+            line = self.figures(ctx, &generated, reference)?;
+        }
+        drop(sets);
+        outputs.iter().try_for_each(Output::remove)?;
         Ok(line)
     }
 

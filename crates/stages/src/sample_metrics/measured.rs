@@ -3,6 +3,7 @@
 use dcgan_engine::context::Context;
 use dcgan_metrics::bootstrap::{Interval, of_frechet, operations_of_frechet};
 use dcgan_metrics::frechet::{Frechet, Reference, frechet, rank_warning};
+use dcgan_metrics::inception_score::{InceptionScore, inception_score};
 use dcgan_metrics::infinity::{Infinity, infinity};
 use dcgan_metrics::kernel::{KernelConfig, KernelDistance, kernel_distance};
 use dcgan_metrics::prdc::{Prdc, prdc};
@@ -23,7 +24,18 @@ pub(super) struct Measured {
     pub(super) frechet: Option<FrechetFigures>,
     pub(super) kernel: Option<KernelDistance>,
     pub(super) prdc: Option<Prdc>,
+    pub(super) inception_score: Option<InceptionScore>,
+    /// Whether distances are called FID and KID.
+    pub(super) is_inception: bool,
     pub(super) warnings: Vec<String>,
+}
+
+impl Measured {
+    /// What the Fréchet distance is called.
+    pub(super) fn name_of_frechet(&self, features: &str) -> String {
+        let what = if self.is_inception { "FID" } else { "Fréchet distance" };
+        format!("{what} ({features})")
+    }
 }
 
 /// The Fréchet distance and what was found beside it.
@@ -39,14 +51,24 @@ pub(super) struct FrechetFigures {
     pub(super) infinity: Option<Infinity>,
 }
 
+/// What is measured.
+pub(super) struct Measuring<'a> {
+    pub(super) real: Option<Features<'a>>,
+    pub(super) statistics: Option<Statistics>,
+    pub(super) generated: Features<'a>,
+    pub(super) logits: Option<Features<'a>>,
+    /// What the features are.
+    pub(super) name: &'a str,
+    pub(super) is_inception: bool,
+}
+
 /// Takes the measures that are asked for.
 pub(super) fn measure(
     ctx: &Context<'_>,
     config: &SampleMetrics,
-    (real, statistics): (Option<Features<'_>>, Option<Statistics>),
-    generated: Features<'_>,
-    name: &str,
+    set: Measuring<'_>,
 ) -> anyhow::Result<Measured> {
+    let Measuring { real, statistics, generated, logits, name, is_inception } = set;
     check_counts(config, real.as_ref(), &generated)?;
     let n_real = real.as_ref().map(|real| real.n_rows() as u64);
     let mut measured = Measured {
@@ -55,6 +77,8 @@ pub(super) fn measure(
         frechet: None,
         kernel: None,
         prdc: None,
+        inception_score: None,
+        is_inception,
         warnings: Vec::new(),
     };
     if config.takes(Measure::Frechet) {
@@ -66,6 +90,11 @@ pub(super) fn measure(
         && let Some(real) = &real
     {
         Statistics::of(real)?.write(&ctx.out.join(STATISTICS))?;
+    }
+    if let Some(logits) = logits.filter(|_| config.takes(Measure::InceptionScore)) {
+        let mut parts = config.inception_score.clone();
+        parts.splits = parts.splits.min(logits.n_rows());
+        measured.inception_score = Some(inception_score(&logits, &parts)?);
     }
     let Some(real) = real else { return Ok(measured) };
     if config.takes(Measure::Kernel) {

@@ -19,11 +19,18 @@ pub(super) fn row(measured: &Measured, generated: &str, sets: &Sets, name: &str)
             entry.cells[at] = Some(Cell { value: scale * value, deviation });
             entry.intervals[at] = interval.map(|Interval { low, high }| [scale * low, scale * high]);
         };
+    let (frechet_name, kernel_name) = match measured.is_inception {
+        true => ("FID", "KID × 1000"),
+        false => ("Fréchet distance", "kernel distance × 1000"),
+    };
+    if let Some(score) = &measured.inception_score {
+        put("Inception Score", score.mean, Some(score.deviation), None, 1.0);
+    }
     if let Some(frechet) = &measured.frechet {
-        put("Fréchet distance", frechet.found.distance, None, frechet.interval, 1.0);
+        put(frechet_name, frechet.found.distance, None, frechet.interval, 1.0);
     }
     if let Some(kernel) = &measured.kernel {
-        put("kernel distance × 1000", kernel.mean, kernel.deviation, None, 1000.0);
+        put(kernel_name, kernel.mean, kernel.deviation, None, 1000.0);
     }
     if let Some(prdc) = &measured.prdc {
         let interval = |at: usize| prdc.intervals.map(|intervals| intervals[at]);
@@ -71,6 +78,7 @@ pub(super) fn summary(measured: &Measured) -> Value {
         "n_generated": measured.n_pictures[1],
         "frechet_distance": measured.frechet.as_ref().map(|frechet| frechet.found.distance),
         "kernel_distance": measured.kernel.as_ref().map(|kernel| kernel.mean),
+        "inception_score": measured.inception_score.map(|score| score.mean),
         "precision": measured.prdc.as_ref().map(|prdc| prdc.precision),
         "recall": measured.prdc.as_ref().map(|prdc| prdc.recall),
         "density": measured.prdc.as_ref().map(|prdc| prdc.density),

@@ -14,8 +14,8 @@ use ndarray::{Array2, s};
 use serde_json::{Value, json};
 
 use crate::drawing::{Weights, load_generator, sampler};
-use crate::feature_blocks::{BLOCK, in_blocks};
-use crate::feature_maker::{Maker, check_size, picture_size};
+use crate::feature_blocks::{BLOCK, Output, in_blocks};
+use crate::feature_maker::{By, Maker, check_size, picture_size};
 
 /// How a generator's pictures are drawn.
 #[derive(Debug, Clone, Copy)]
@@ -126,11 +126,13 @@ impl Set {
         ctx: &Context<'_>,
         maker: Option<&Maker>,
         dir: &Path,
-    ) -> anyhow::Result<FeatureSet> {
+    ) -> anyhow::Result<Vec<FeatureSet>> {
         let n = self.len();
+        // Of real pictures nothing looks at logits.
+        let with_logits = self.key == "generated";
         let (what, unit) = (format!("features of the {} set", self.key), "pictures");
         match (self.from, maker) {
-            (From::Features(set), _) => Ok(set),
+            (From::Features(set), _) => Ok(vec![set]),
             (_, None) => bail!("`{}`: expected something that turns pictures into features", self.key),
             (From::Pictures(store, rows), Some(maker)) => {
                 let mut task = ctx.task(&what, unit);
@@ -141,17 +143,20 @@ impl Set {
                         None => (range.start as u32..range.end as u32).collect(),
                     };
                     store.gather(&indices, &mut pixels);
-                    maker.features(&pixels)
+                    maker.make(&pixels, with_logits)
                 };
                 let mut observe = |done, total| task.observe(done, total);
-                in_blocks(dir, (n, maker.n_features()), &mut features, &mut observe)
+                let outputs = maker.outputs(dir, with_logits);
+                in_blocks((n, maker.block()), &outputs, &mut features, &mut observe)
             }
             (From::Drawn(drawn), Some(maker)) => {
                 let sampler = drawn.sampler(ctx)?;
                 let mut task = ctx.task(&what, unit);
-                let mut features = |range: Range<usize>| maker.features(&drawn.pixels(&sampler, range)?);
+                let mut features =
+                    |range: Range<usize>| maker.make(&drawn.pixels(&sampler, range)?, with_logits);
                 let mut observe = |done, total| task.observe(done, total);
-                in_blocks(dir, (n, maker.n_features()), &mut features, &mut observe)
+                let outputs = maker.outputs(dir, with_logits);
+                in_blocks((n, maker.block()), &outputs, &mut features, &mut observe)
             }
         }
     }
@@ -185,6 +190,16 @@ impl Drawn {
     }
 }
 
+/// The features of both, and what made them.
+pub(crate) struct MadeFeatures {
+    pub(crate) real: Option<FeatureSet>,
+    pub(crate) generated: FeatureSet,
+    /// Of the generated ones, where there are such.
+    pub(crate) logits: Option<FeatureSet>,
+    /// None where the features were there.
+    pub(crate) maker: Option<Maker>,
+}
+
 /// Both.
 pub(crate) struct Sets {
     real: Option<Set>,
@@ -199,13 +214,13 @@ impl Sets {
         mut real: Option<Set>,
         generated: Set,
         n_real: Option<(usize, u64)>,
-        model: Option<&Input>,
+        by: By<'_>,
     ) -> anyhow::Result<Self> {
         let sizes = [real.as_ref().and_then(Set::size), generated.size()];
         if let [Some(real), Some(generated)] = sizes {
             check_size("the real ones", real, generated)?;
         }
-        if let (Some(real), None) = (&real, model)
+        if let (Some(real), By::Model(None)) = (&real, by)
             && (sizes[0].is_none() != sizes[1].is_none())
         {
             bail!(
@@ -233,11 +248,11 @@ impl Sets {
     }
 
     /// Bytes of the features that have to be made.
-    pub(crate) fn bytes(&self, ctx: &Context<'_>, model: Option<&Input>) -> anyhow::Result<u64> {
+    pub(crate) fn bytes(&self, ctx: &Context<'_>, by: By<'_>) -> anyhow::Result<u64> {
         let mut bytes = 0;
         for set in self.real.iter().chain(&self.generated) {
             if let Some(size) = set.size() {
-                bytes += set.len() * Maker::n_features_of(ctx, model, size)? * size_of::<f32>();
+                bytes += set.len() * Maker::n_features_of(ctx, by, size)? * size_of::<f32>();
             }
         }
         Ok(bytes as u64)
@@ -247,29 +262,30 @@ impl Sets {
     pub(crate) fn features(
         &mut self,
         ctx: &Context<'_>,
-        model: Option<&Input>,
+        by: By<'_>,
         statistics: &mut dyn FnMut() -> anyhow::Result<ImageStore>,
-    ) -> anyhow::Result<(Option<FeatureSet>, FeatureSet, Option<Maker>)> {
+    ) -> anyhow::Result<MadeFeatures> {
         let size = self.real.as_ref().and_then(Set::size).or(self.generated.as_ref().and_then(Set::size));
         let maker = match size {
-            Some(size) => Some(Maker::open(ctx, model, statistics, size)?),
+            Some(size) => Some(Maker::open(ctx, by, statistics, size)?),
             None => None,
         };
-        let of = |set: Option<Set>, dir: &str| -> anyhow::Result<Option<FeatureSet>> {
-            set.map(|set| set.features(ctx, maker.as_ref(), &ctx.out.join(dir))).transpose()
+        let of = |set: Option<Set>, dir: &str| -> anyhow::Result<Vec<FeatureSet>> {
+            let made = set.map(|set| set.features(ctx, maker.as_ref(), &ctx.out.join(dir))).transpose();
+            Ok(made?.unwrap_or_default())
         };
-        let (real, generated) = (of(self.real.take(), REAL)?, of(self.generated.take(), GENERATED)?);
-        let Some(generated) = generated else { bail!("expected generated pictures, found none") };
-        Ok((real, generated, maker))
+        let real = of(self.real.take(), REAL)?.into_iter().next();
+        let mut generated = of(self.generated.take(), GENERATED)?.into_iter();
+        let Some(features) = generated.next() else { bail!("expected generated pictures, found none") };
+        Ok(MadeFeatures { real, generated: features, logits: generated.next(), maker })
     }
 
     /// Removes the features that were made, which are in folders of the stage's own.
     pub(crate) fn remove_features(&self, ctx: &Context<'_>) -> anyhow::Result<()> {
-        for dir in [REAL, GENERATED].map(|dir| ctx.out.join(dir)).iter().filter(|dir| dir.is_dir()) {
-            fs_err::remove_file(dir.join(FEATURES_FILE))?;
-            fs_err::remove_dir(dir)?;
-        }
-        Ok(())
+        let dirs = [REAL, GENERATED].map(|dir| ctx.out.join(dir));
+        let logits = dirs[1].with_extension("logits");
+        let written = dirs.into_iter().chain([logits]).filter(|dir| dir.is_dir());
+        written.map(|dir| Output { dir, n_columns: 0 }).try_for_each(|output| output.remove())
     }
 
     pub(crate) fn real_facts(&self, statistics: &Option<PathBuf>) -> Value {

@@ -1,6 +1,7 @@
 //! A score by features that the manifest chooses, in place of the built-in one.
 
 use std::ops::ControlFlow;
+use std::path::PathBuf;
 
 use anyhow::ensure;
 use dcgan_engine::context::Context;
@@ -10,11 +11,12 @@ use dcgan_gan::{GanError, Generator, sample};
 use dcgan_images::{ImageStore, batches};
 use dcgan_metrics::Features;
 use dcgan_metrics::frechet::frechet;
+use dcgan_metrics::inception::Resize;
 use dcgan_metrics::kernel::{KernelConfig, kernel_distance};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::feature_maker::{Maker, picture_size};
+use crate::feature_maker::{By, Maker, picture_size};
 
 /// What ranks the checkpoints of a training.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
@@ -24,6 +26,13 @@ pub(super) struct Score {
     /// compared; left out for raw pixels.
     #[serde(default)]
     pub(super) model: Option<Input>,
+    /// In place of `model`: the weights of Inception-v3.
+    #[serde(default)]
+    #[schemars(extend("format" = "path"))]
+    pub(super) inception: Option<PathBuf>,
+    /// With `inception`, as whom pictures are resized: pytorch_fid (where it is left out), torch_fidelity or clean.
+    #[serde(default)]
+    pub(super) resize: Option<Resize>,
     /// kernel: the kernel distance of all pictures. frechet: the Fréchet distance.
     #[serde(default)]
     measure: Measure,
@@ -69,7 +78,8 @@ impl FeatureJudge {
             store.len()
         );
         let mut statistics = || Ok(ImageStore::open(&folder)?);
-        let maker = Maker::open(ctx, score.model.as_ref(), &mut statistics, picture_size(&store))?;
+        let by = By::of(score.model.as_ref(), score.inception.as_ref(), score.resize);
+        let maker = Maker::open(ctx, by, &mut statistics, picture_size(&store))?;
         let mut indices = batches::shuffled(store.len(), 0, u64::MAX);
         indices.truncate(n);
         indices.sort_unstable();
