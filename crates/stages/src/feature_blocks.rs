@@ -171,7 +171,8 @@ mod tests {
         let again = in_blocks((n, BLOCK), &outputs, &mut features, &mut go_on).unwrap();
         assert_eq!(again[1].values(), sets[1].values());
         assert_eq!(made, [2 * BLOCK..3 * BLOCK, 3 * BLOCK..n, 3 * BLOCK..n]);
-        let other = in_blocks((n + 1, BLOCK), &outputs, &mut features, &mut go_on).unwrap_err();
+        let other =
+            in_blocks((n + 1, BLOCK), &outputs, &mut |range| Ok(blocks(range)), &mut go_on).unwrap_err();
         assert!(other.to_string().contains("expected features (3078, 2), found (3077, 2)"), "{other}");
         outputs.iter().for_each(|output| output.remove().unwrap());
         assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
