@@ -40,6 +40,12 @@ impl AdamConfig {
     }
 }
 
+/// Update number `n_steps` (from 1) of a parameter, the running means of its gradient and of the gradient's square, in plain memory;
+/// the formula is [`Adam`]'s.
+pub fn update(config: &AdamConfig, n_steps: u64, values: [&mut [f32]; 3], gradient: &[f32]) {
+    crate::cpu::adam(values, gradient, config.step(n_steps));
+}
+
 /// Adam (Kingma and Ba 2015) over named parameters.
 ///
 /// g ← g + l2·p; m ← β₁m + (1−β₁)g; v ← β₂v + (1−β₂)g²;

@@ -18,6 +18,7 @@
 //! | [`labels`] | labels joined to the inputs of a conditional network's layers |
 //! | [`loss`] | binary cross-entropy on logits in its stable form |
 //! | [`adam`] | Adam with coupled l2 and a state that can be saved |
+//! | [`matrix`] | products of matrices in plain memory |
 //! | [`norm`] | the size of gradients |
 //! | [`inference`] | networks that only run: convolutions made ready once, with bias and ReLU, and pooling |
 //! | [`rng`], [`init`] | seeded draws: candle's own CPU generator cannot be seeded |
@@ -82,6 +83,7 @@ mod kernels;
 pub mod labels;
 pub mod layer;
 pub mod loss;
+pub mod matrix;
 pub mod norm;
 pub mod pixels;
 pub mod pool;

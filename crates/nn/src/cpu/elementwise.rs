@@ -81,7 +81,7 @@ fn squares(values: &[f32]) -> f64 {
 }
 
 /// A parameter, the means of its gradient and of the gradient's square, and its gradient.
-pub(super) fn adam([parameter, mean, square]: [&mut [f32]; 3], gradient: &[f32], step: AdamStep) {
+pub(crate) fn adam([parameter, mean, square]: [&mut [f32]; 3], gradient: &[f32], step: AdamStep) {
     let AdamStep { rate, beta1, beta2, square_scale, eps, l2 } = step;
     let chunks = parameter.par_chunks_mut(CHUNK).zip(gradient.par_chunks(CHUNK));
     let moments = mean.par_chunks_mut(CHUNK).zip(square.par_chunks_mut(CHUNK));

@@ -11,6 +11,8 @@ pub(crate) use self::conv::{Fixed, Place};
 
 use candle_core::{DType, Device, Result, Shape, Tensor, bail};
 
+pub(crate) use self::elementwise::adam;
+
 use self::batch_norm::{Scaling, channels};
 use crate::{
     activation::Activation,
