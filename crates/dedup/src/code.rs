@@ -36,18 +36,9 @@ impl Code {
         self.0[i / 64] >> (i % 64) & 1 == 1
     }
 
-    /// The `n_bits` (1 to 64) bits from bit `start` on.
+    /// Both words as one number.
     #[inline]
-    pub(crate) fn band(self, start: usize, n_bits: usize) -> u64 {
-        (self.joined() >> start) as u64 & (u64::MAX >> (64 - n_bits))
-    }
-
-    /// The code as a number whose highest bit is bit `start` − 1 and whose lowest is bit `start`.
-    pub(crate) fn rotated(self, start: u32) -> u128 {
-        self.joined().rotate_right(start)
-    }
-
-    fn joined(self) -> u128 {
+    pub(crate) fn joined(self) -> u128 {
         u128::from(self.0[0]) | u128::from(self.0[1]) << 64
     }
 
@@ -72,13 +63,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn bits_bands_and_distances() {
+    fn bits_and_distances() {
         let code = Code::from_bits((0..CODE_BITS).map(|i| i % 3 == 0));
         assert!((0..CODE_BITS).all(|i| code.bit(i) == (i % 3 == 0)));
-        for (start, n_bits) in [(0, 14), (60, 9), (64, 64), (114, 14), (127, 1)] {
-            let expected = (0..n_bits).map(|i| u64::from((start + i) % 3 == 0) << i).sum::<u64>();
-            assert_eq!(code.band(start, n_bits), expected, "{start} {n_bits}");
-        }
+        assert!((0..CODE_BITS).all(|i| code.joined() >> i & 1 == u128::from(i % 3 == 0)));
         let flipped = Code([code.0[0] ^ 0b101, code.0[1] ^ 1 << 40]);
         assert_eq!((code.distance(flipped), code.distance(code)), (3, 0));
     }

@@ -54,6 +54,7 @@ pub mod regenerate;
 #[cfg(test)]
 mod testing;
 pub mod train;
+mod window;
 
 pub use code::{CODE_BITS, Code};
 pub use error::{DedupError, Result};

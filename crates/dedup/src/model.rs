@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use candle_core::{D, Device, Tensor, Var};
+use candle_core::{Device, Tensor, Var};
 use dcgan_nn::{
     checkpoint::Checkpoint,
     device, init,
@@ -27,7 +27,7 @@ pub struct Autoencoder {
 }
 
 /// Names and shapes of the parameters.
-const PARAMETERS: [(&str, &[usize]); 4] = [
+pub(crate) const PARAMETERS: [(&str, &[usize]); 4] = [
     ("encoder.weight", &[N_INPUTS, CODE_BITS]),
     ("encoder.bias", &[CODE_BITS]),
     ("decoder.weight", &[CODE_BITS, N_INPUTS]),
@@ -48,6 +48,24 @@ impl Autoencoder {
             thresholds: vec![0.0; CODE_BITS],
             preprocessing,
         })
+    }
+
+    /// One of given values of the four parameters, thresholds 0.
+    pub(crate) fn from_values(values: [Vec<f32>; 4], preprocessing: Preprocessing) -> Result<Self> {
+        let parameters = PARAMETERS.iter().zip(values).map(|(&(name, shape), values)| {
+            Ok((name.to_owned(), Var::from_tensor(&Tensor::from_vec(values, shape, &Device::Cpu)?)?))
+        });
+        let parameters = parameters.collect::<Result<_>>()?;
+        Ok(Self { parameters, thresholds: vec![0.0; CODE_BITS], preprocessing })
+    }
+
+    /// The values of the four parameters.
+    pub(crate) fn values(&self) -> Result<[Vec<f32>; 4]> {
+        let mut values = [const { Vec::new() }; 4];
+        for (values, (_, var)) in values.iter_mut().zip(&self.parameters) {
+            *values = var.flatten_all()?.to_vec1()?;
+        }
+        Ok(values)
     }
 
     /// The same one on another device.
@@ -183,13 +201,6 @@ impl Autoencoder {
     pub fn load(path: &Path) -> Result<Self> {
         Self::from_checkpoint(&Checkpoint::load(path, &Device::Cpu)?, path)
     }
-}
-
-/// Per column of (n, k): the standard deviation, without gradient.
-pub(crate) fn column_std(x: &Tensor) -> Result<Tensor> {
-    let x = x.detach();
-    let centred = x.broadcast_sub(&x.mean_keepdim(0)?)?;
-    Ok(centred.sqr()?.mean(D::Minus2)?.sqrt()?)
 }
 
 #[cfg(test)]

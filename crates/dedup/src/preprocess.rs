@@ -32,8 +32,8 @@ impl Preprocessing {
         let (mean, contrast) = match self.standardise {
             true => {
                 let n = values.len() as f32;
-                let mean = values.iter().sum::<f32>() / n;
-                let variance = values.iter().map(|v| (v - mean) * (v - mean)).sum::<f32>() / n;
+                let mean = sum_of(values, |v| v) / n;
+                let variance = sum_of(values, |v| (v - mean) * (v - mean)) / n;
                 (mean, variance.sqrt().max(LEAST_CONTRAST))
             }
             false => (0.5, 0.25),
@@ -58,6 +58,15 @@ impl Preprocessing {
             *input = (f32::from(pixel) - mean) / contrast;
         }
     }
+}
+
+/// The sum of `of` over values, in 16 parts side by side.
+pub(crate) fn sum_of(values: &[f32], of: impl Fn(f32) -> f32) -> f32 {
+    let mut parts = [0.0f32; 16];
+    for values in values.chunks(parts.len()) {
+        parts.iter_mut().zip(values).for_each(|(part, &value)| *part += of(value));
+    }
+    parts.iter().sum()
 }
 
 #[cfg(test)]

@@ -6,7 +6,9 @@ use dcgan_dedup::Autoencoder;
 use dcgan_dedup::evaluate::{
     EvaluateConfig, Evaluated, Evaluation, Judged, PairToJudge, Sheet, evaluate, found_pairs,
 };
-use dcgan_dedup::group::{GROUPS, GroupConfig, GroupSummary, Member, Rule, group_images, read_groups};
+use dcgan_dedup::group::{
+    GROUPS, GroupConfig, GroupSummary, Member, Rule, RuleCounts, group_images, read_groups,
+};
 use dcgan_dedup::train::files::AUTOENCODER;
 use dcgan_engine::context::Context;
 use dcgan_engine::external::{Advice, External, Form};
@@ -53,7 +55,7 @@ pub(crate) struct DedupEval {
 /// The kind.
 pub(crate) static KIND: Kind = Kind {
     name: "dedup_eval",
-    version: 3,
+    version: 4,
     summary: "measure which near-duplicates the semantic hash finds, beside pHash and dHash; make a contact sheet",
     details: "Changes pictures of the set in known ways and looks for the copies among the set. Writes evaluation.json and \
               evaluation.md (recall of each change with 95 % intervals, false pairs among those found; for `exact`, `near`, \
@@ -127,9 +129,9 @@ impl Stage for DedupEval {
             group_images(&hashed, &grouping, ctx.out, &mut |done, total| task.observe(done, total))?;
         drop(task);
         let groups = read_groups(&ctx.out.join(GROUPS))?;
-        let borderline = pairs_to_judge(&hashed, &summary)?;
+        let borderline = pairs_to_judge(&hashed, &summary.borderline)?;
         ctx.write_json(BORDERLINE, &borderline)?;
-        let found = self.found(ctx, &groups)?;
+        let (found, counts) = self.found(ctx, &groups, &summary)?;
         // What is wrong with the file is said before the long work.
         let judged = self.judged.as_ref().map(|path| Judged::read(path, &found)).transpose()?;
 
@@ -152,7 +154,10 @@ impl Stage for DedupEval {
         fs_err::write(ctx.out.join("contact_sheet.html"), page)?;
         ctx.write_json(Figure::FILE, &figures(&sheet, &source, ctx)?)?;
         let preset = preset_of_codes(&hashed)?;
-        ctx.write_json(Entry::FILE, &self.entry(&summary, &evaluation, judged.as_ref(), preset, &source))?;
+        ctx.write_json(
+            Entry::FILE,
+            &self.entry((&counts, summary.n_images), &evaluation, judged.as_ref(), preset, &source),
+        )?;
         let metrics = json!({
             "groups": summary,
             "n_changed": evaluation.n_changed,
@@ -213,35 +218,43 @@ impl DedupEval {
         match self.grouping.rule {
             Rule::Exact => "exact",
             Rule::Near => "near",
+            Rule::Phash => "phash",
         }
     }
 
-    /// The pairs that the rule in use found; `near` are the groups by the near rule.
-    fn found(&self, ctx: &Context<'_>, near: &[Vec<Member>]) -> anyhow::Result<Vec<PairToJudge>> {
+    /// The pairs that the rule in use found, and their number; `near` are the groups by the near rule.
+    fn found(
+        &self,
+        ctx: &Context<'_>,
+        near: &[Vec<Member>],
+        summary: &GroupSummary,
+    ) -> anyhow::Result<(Vec<PairToJudge>, RuleCounts)> {
         if self.grouping.rule == Rule::Near {
-            return Ok(found_pairs(near));
+            return Ok((found_pairs(near), summary.near.clone()));
         }
-        let folder = folder_in(ctx.out, "exact")?;
+        let folder = folder_in(ctx.out, self.rule())?;
         let mut task = ctx.task("comparing codes", "pairs");
         let hashed = ctx.input(&self.codes);
-        group_images(&hashed, &self.grouping, &folder, &mut |done, total| task.observe(done, total))?;
-        Ok(found_pairs(&read_groups(&folder.join(GROUPS))?))
+        let summary =
+            group_images(&hashed, &self.grouping, &folder, &mut |done, total| task.observe(done, total))?;
+        Ok((found_pairs(&read_groups(&folder.join(GROUPS))?), summary.of(self.grouping.rule).clone()))
     }
 
     /// The row for the report.
     fn entry(
         &self,
-        summary: &GroupSummary,
+        (found, n_images): (&RuleCounts, u64),
         evaluation: &Evaluation,
         judged: Option<&Judged>,
         preset: Option<String>,
         source: &Source,
     ) -> Entry {
-        let (found, method) = match self.grouping.rule {
-            Rule::Exact => (&summary.exact, evaluation.methods.first()),
-            Rule::Near => (&summary.near, evaluation.methods.get(2)),
+        let method = match self.grouping.rule {
+            Rule::Exact => evaluation.methods.first(),
+            Rule::Near => evaluation.methods.get(2),
+            Rule::Phash => None,
         };
-        let share = found.n_removed as f64 / (summary.n_images as f64).max(1.0);
+        let share = found.n_removed as f64 / (n_images as f64).max(1.0);
         let rate = judged.map(|judged| judged.false_positives);
         let mut facts = vec![format!(
             "{}, the largest of {}",
@@ -271,7 +284,7 @@ impl DedupEval {
                 rate.map(|rate| Cell::percent(rate.share, None)),
             ],
             facts,
-            data: format!("{source}, {} pictures", grouped(summary.n_images as usize)),
+            data: format!("{source}, {} pictures", grouped(n_images as usize)),
             intervals: vec![None, None, rate.map(|rate| [100.0 * rate.low, 100.0 * rate.high])],
             ..Entry::new(Table::Duplicates, format!("Autoencoder{preset}, rule {}, this run", self.rule()))
         }

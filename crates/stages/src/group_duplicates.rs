@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 use std::path::Path;
 
 use dcgan_dedup::evaluate::PairToJudge;
-use dcgan_dedup::group::{GroupConfig, GroupSummary, READABLE, Readable, Rule, group_images};
+use dcgan_dedup::group::{ComparedPair, GroupConfig, Mirrored, READABLE, Readable, group_images};
 use dcgan_dedup::hash::{files::CODES, read_keys};
 use dcgan_engine::context::Context;
 use dcgan_engine::kind::{ConfigType, Kind, Traits};
@@ -30,14 +30,17 @@ pub(crate) struct GroupDuplicates {
 /// The kind.
 pub(crate) static KIND: Kind = Kind {
     name: "group_duplicates",
-    version: 4,
+    version: 5,
     summary: "find groups of near-duplicates by their codes: equal ones, or near ones that a second look confirms",
-    details: "Writes groups.parquet (group, key, representative, distance, pixel_distance, blake3) by the rule that is set, and \
+    details: "Writes groups.parquet (group, key, representative, distance, pixel_distance, blake3) by the rule that is set, the same with \
+              who stays and why as map.csv and map.parquet, and \
               groups.json with the counts of both rules side by side, what the search met (hot buckets), and in how many bits \
               near-duplicates and random pairs differ. borderline.json \
               lists the pairs nearest to the threshold of the second look; readable.json hands on which pictures could not be \
               hashed. `exact` is the paper's rule and finds little more \
-              than re-encodings; `near` also finds crops, other sizes and other brightness. Both see the central square of a \
+              than re-encodings; `near` also finds crops, squeezed, grey and blurred copies, other sizes and other brightness, and mirrored \
+              ones where `grouping.mirrored` asks for them (mirrored.json lists those that both stay); `phash` is a plain \
+              perceptual hash. All see the central square of a \
               picture alone, as the paper's 32×32 crops do: pictures that differ beside it are duplicates to them.",
     example: &["codes=runs/lsun/codes-robust"],
     paper: &PAPER,
@@ -46,11 +49,17 @@ pub(crate) static KIND: Kind = Kind {
 };
 
 /// What the paper says of the keys.
-const PAPER: [Stated; 6] = [
+const PAPER: [Stated; 12] = [
     no_bearing("codes"),
     by_stage("grouping.rule"),
     by_stage("grouping.radius"),
     by_stage("grouping.pixel_distance"),
+    by_stage("grouping.crops"),
+    by_stage("grouping.squeezed"),
+    by_stage("grouping.grey"),
+    by_stage("grouping.blurred"),
+    by_stage("grouping.mirrored"),
+    by_stage("grouping.phash_radius"),
     by_stage("grouping.bucket_cap"),
     unstated("grouping.keep"),
 ];
@@ -87,24 +96,24 @@ impl Stage for GroupDuplicates {
         }
         ctx.write_json("groups.json", &summary)?;
         ctx.write_json(READABLE, &Readable::of_hashed(&hashed)?)?;
-        ctx.write_json(BORDERLINE, &pairs_to_judge(&hashed, &summary)?)?;
-        let found = match self.grouping.rule {
-            Rule::Exact => &summary.exact,
-            Rule::Near => &summary.near,
-        };
+        ctx.write_json(BORDERLINE, &pairs_to_judge(&hashed, &summary.borderline)?)?;
+        if self.grouping.mirrored != Mirrored::Ignore {
+            ctx.write_json("mirrored.json", &pairs_to_judge(&hashed, &summary.mirrored)?)?;
+        }
+        let found = summary.of(self.grouping.rule);
         let mut differences = published::compare_duplicates(found.n_removed, summary.n_images);
         differences.join(published::compare_rule(&self.grouping));
         Ok(Outcome { metrics: serde_json::to_value(&summary)?, differences })
     }
 }
 
-/// The borderline pairs with their keys.
-pub(crate) fn pairs_to_judge(hashed: &Path, summary: &GroupSummary) -> anyhow::Result<Vec<PairToJudge>> {
-    let images: HashSet<u32> = summary.borderline.iter().flat_map(|pair| [pair.first, pair.second]).collect();
+/// Pairs with their keys.
+pub(crate) fn pairs_to_judge(hashed: &Path, pairs: &[ComparedPair]) -> anyhow::Result<Vec<PairToJudge>> {
+    let images: HashSet<u32> = pairs.iter().flat_map(|pair| [pair.first, pair.second]).collect();
     let keys: HashMap<u32, String> =
         read_keys(&hashed.join(CODES), |image| images.contains(&image))?.into_iter().collect();
     let key = |image: u32| keys.get(&image).cloned().unwrap_or_default();
-    let pairs = summary.borderline.iter().map(|pair| PairToJudge {
+    let pairs = pairs.iter().map(|pair| PairToJudge {
         first: key(pair.first),
         second: key(pair.second),
         distance: pair.distance,

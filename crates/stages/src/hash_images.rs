@@ -120,13 +120,12 @@ impl Stage for HashImages {
 
     fn run(&self, ctx: &Context<'_>) -> anyhow::Result<Outcome> {
         let source = data_source::resolve(self.from.as_ref(), &self.source, ctx);
-        let path = ctx.input(&self.autoencoder).join(AUTOENCODER);
-        let model = Autoencoder::load(&path)?.on(&device::open(ctx)?)?;
+        let model =
+            Autoencoder::load(&ctx.input(&self.autoencoder).join(AUTOENCODER))?.on(&device::open(ctx)?)?;
         let mut task = ctx.task("hashing", "pictures");
         let summary =
             hash(&source, &model, &self.config(), ctx.out, &mut |done, total| task.observe(done, total))?;
         drop(task);
-        fs_err::copy(&path, ctx.out.join(AUTOENCODER))?;
         if summary.n_bad > 0 {
             ctx.progress().warn(format_args!(
                 "{} could not be hashed; bad.csv in the stage's folder says why",

@@ -88,6 +88,10 @@ pub(crate) fn compare_rule(grouping: &GroupConfig) -> Comparison {
             "near-duplicates by codes within {} bits and a second look, not by equal codes (section 4.1.1)",
             grouping.radius
         )),
+        Rule::Phash => comparison.differences.push(format!(
+            "near-duplicates by perceptual hashes within {} of 64 bits, not by equal codes (section 4.1.1)",
+            grouping.phash_radius
+        )),
     }
     comparison
 }

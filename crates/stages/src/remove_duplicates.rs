@@ -1,5 +1,8 @@
 //! `remove_duplicates`: a set written again without its near-duplicates.
 
+use std::path::PathBuf;
+
+use dcgan_dedup::evaluate::overrule;
 use dcgan_dedup::group::{GROUPS, Readable, read_groups, removed_keys};
 use dcgan_dedup::regenerate::{LinkMode, Target, regenerate};
 use dcgan_engine::context::Context;
@@ -26,6 +29,10 @@ pub(crate) struct RemoveDuplicates {
     source: Source,
     /// The groups that `group_duplicates` found.
     groups: Input,
+    /// The pairs.csv that contact_sheet.html of `dedup_eval` saves: what is marked there as not the same stays.
+    #[serde(default)]
+    #[schemars(extend("format" = "path"))]
+    judged: Option<PathBuf>,
     /// As what the set is written, beside the lists.
     #[serde(default)]
     target: TargetKind,
@@ -70,7 +77,8 @@ pub(crate) static KIND: Kind = Kind {
               that `resize` and `damaged` let in, so that no group is lost. Where a picture of the \
               groups is not in the set or, by its blake3, not the one that was hashed, or the one that stays cannot be read or is \
               itself removed, it is an error, and nothing is written. Groups of earlier versions have no blake3: of them the ones \
-              that stay are decoded. Nothing is deleted from the set itself.",
+              that stay are decoded. A picture that a person marked as not the same as the one that stays \
+              for it (`judged`) stays. Nothing is deleted from the set itself.",
     example: &["source.folder.path=photos", "groups=out/groups", "target=folder", "by=hard_link"],
     paper: &PAPER,
     traits: Traits { key_of_path: data_source::key_of_path, ..Traits::NONE },
@@ -78,10 +86,11 @@ pub(crate) static KIND: Kind = Kind {
 };
 
 /// What the paper says of the keys.
-const PAPER: [Stated; 7] = [
+const PAPER: [Stated; 8] = [
     no_bearing("from"),
     no_bearing("source.*"),
     no_bearing("groups"),
+    no_bearing("judged"),
     no_bearing("target"),
     no_bearing("by"),
     unstated("resize"),
@@ -114,7 +123,10 @@ impl Stage for RemoveDuplicates {
     }
 
     fn external_paths(&self) -> Vec<External> {
-        data_source::externals(self.from.as_ref(), &self.source)
+        let mut externals = data_source::externals(self.from.as_ref(), &self.source);
+        let judged = self.judged.iter();
+        externals.extend(judged.map(|path| External { key: "judged", path: path.clone(), is: Form::File }));
+        externals
     }
 
     fn advice(&self, external: &External, found: Option<Form>) -> Advice {
@@ -181,6 +193,10 @@ impl Stage for RemoveDuplicates {
     fn run(&self, ctx: &Context<'_>) -> anyhow::Result<Outcome> {
         let source = data_source::resolve(self.from.as_ref(), &self.source, ctx);
         let groups = read_groups(&ctx.input(&self.groups).join(GROUPS))?;
+        let (groups, n_overruled) = match &self.judged {
+            Some(path) => overrule(path, groups)?,
+            None => (groups, 0),
+        };
         let readable = Readable::read(&ctx.input(&self.groups))?;
         let mut task = ctx.task("writing", "pictures");
         let summary = regenerate(&source, &groups, &readable, self.target(), ctx.out, &mut |done, total| {
@@ -195,6 +211,9 @@ impl Stage for RemoveDuplicates {
             differences.differences.push(left_out);
         }
         let mut metrics = serde_json::to_value(&summary)?;
+        if self.judged.is_some() {
+            metrics["n_overruled"] = n_overruled.into();
+        }
         data_source::list_passed_over(&source, ctx, &mut metrics)?;
         data_source::note_left_out(&source, ctx, &mut metrics)?;
         Ok(Outcome { metrics, differences })

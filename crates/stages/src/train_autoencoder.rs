@@ -32,7 +32,7 @@ pub(crate) struct TrainAutoencoder {
 /// The kind.
 pub(crate) static KIND: Kind = Kind {
     name: "train_autoencoder",
-    version: 2,
+    version: 3,
     summary: "train the 3072-128-3072 autoencoder whose thresholded units are the semantic hash",
     details: "Writes autoencoder.safetensors (with its preprocessing and thresholds), metrics.jsonl (the loss curve, \
               with the reconstruction of pictures kept out) and checkpoint.safetensors. Interrupted, it goes on from its \
@@ -45,7 +45,7 @@ pub(crate) static KIND: Kind = Kind {
 };
 
 /// What the paper says of the keys.
-const PAPER: [Stated; 17] = [
+const PAPER: [Stated; 18] = [
     no_bearing("images"),
     no_bearing("training.preset"),
     says("training.standardise", "false", "section 4.1.1"),
@@ -59,6 +59,7 @@ const PAPER: [Stated; 17] = [
     unstated("training.learning_rate"),
     unstated("training.batch_size"),
     unstated("training.epochs"),
+    unstated("training.min_minibatches"),
     says("training.n_images", "null", "all training pictures, section 4.1.1"),
     unstated("training.validation_share"),
     no_bearing("training.checkpoint_minutes"),

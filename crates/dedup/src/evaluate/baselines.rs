@@ -18,17 +18,18 @@ impl Baseline {
     /// Both.
     pub const ALL: [Self; 2] = [Self::PHash, Self::DHash];
 
-    pub(super) fn hasher(self) -> Hasher {
+    pub(crate) fn hasher(self) -> Hasher {
         let config = HasherConfig::new().hash_size(8, 8);
         match self {
             Self::PHash => config.preproc_dct().hash_alg(HashAlg::Median).to_hasher(),
             Self::DHash => config.hash_alg(HashAlg::Gradient).to_hasher(),
         }
     }
-}
 
-/// The hash of a whole picture.
-pub(super) fn hash(hasher: &Hasher, picture: &RgbImage) -> u64 {
-    let hash = hasher.hash_image(picture);
-    hash.as_bytes().iter().take(8).enumerate().fold(0, |word, (i, &byte)| word | u64::from(byte) << (8 * i))
+    /// The hash of a whole picture.
+    pub(crate) fn hash(hasher: &Hasher, picture: &RgbImage) -> u64 {
+        let hash = hasher.hash_image(picture);
+        let bytes = hash.as_bytes().iter().take(8).enumerate();
+        bytes.fold(0, |word, (i, &byte)| word | u64::from(byte) << (8 * i))
+    }
 }

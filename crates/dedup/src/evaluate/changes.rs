@@ -13,12 +13,12 @@ use serde::{Deserialize, Serialize};
 
 use crate::{DedupError, Result};
 
-/// A change; written `jpeg(30)`, `resize(50)`, `crop(2)`, `brightness(-10)`, `blur(1)`, `flip`.
+/// A change; written `jpeg(30)`, `resize(50)`, `crop(2)`, `brightness(-10)`, `blur(1)`, `grey`, `squeeze`, `flip`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(try_from = "String", into = "String")]
 #[schemars(extend(
-    "pattern" = r"^(flip|(jpeg|resize|crop|brightness|blur)\(-?[0-9]+\))$",
-    "takes" = "jpeg(Q), resize(%), crop(%), brightness(%), blur(SIGMA) or flip"
+    "pattern" = r"^(flip|grey|squeeze|(jpeg|resize|crop|brightness|blur)\(-?[0-9]+\))$",
+    "takes" = "jpeg(Q), resize(%), crop(%), brightness(%), blur(SIGMA), grey, squeeze or flip"
 ))]
 pub enum Change {
     /// Through JPEG at this quality, 1 to 100.
@@ -31,13 +31,17 @@ pub enum Change {
     Brightness(i32),
     /// A Gaussian blur of this standard deviation in pixels.
     Blur(u32),
+    /// Without its colours.
+    Grey,
+    /// Squeezed to a square of its shorter side.
+    Squeeze,
     /// Mirrored, left to right. Neither the paper's hash nor the others are made to find it.
     Flip,
 }
 
 impl Change {
     /// The changes that are measured where nothing else is asked for.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 19] = [
         Self::Jpeg(95),
         Self::Jpeg(75),
         Self::Jpeg(50),
@@ -54,6 +58,8 @@ impl Change {
         Self::Crop(3),
         Self::Crop(5),
         Self::Crop(10),
+        Self::Grey,
+        Self::Squeeze,
         Self::Flip,
     ];
 
@@ -84,6 +90,11 @@ impl Change {
                 brighter
             }
             Self::Blur(sigma) => imageops::blur(picture, sigma as f32),
+            Self::Grey => DynamicImage::ImageLuma8(imageops::grayscale(picture)).to_rgb8(),
+            Self::Squeeze => {
+                let side = width.min(height);
+                imageops::resize(picture, side, side, FilterType::CatmullRom)
+            }
             Self::Flip => imageops::flip_horizontal(picture),
         };
         Ok(Payload::Pixels(to_picture(&changed)?))
@@ -116,6 +127,8 @@ impl fmt::Display for Change {
             Self::Crop(percent) => write!(f, "crop({percent})"),
             Self::Brightness(percent) => write!(f, "brightness({percent})"),
             Self::Blur(sigma) => write!(f, "blur({sigma})"),
+            Self::Grey => f.write_str("grey"),
+            Self::Squeeze => f.write_str("squeeze"),
             Self::Flip => f.write_str("flip"),
         }
     }
@@ -133,10 +146,12 @@ impl FromStr for Change {
             ("crop", Some(percent @ 1..=50)) => Ok(Self::Crop(percent as u32)),
             ("brightness", Some(percent @ -90..=400)) => Ok(Self::Brightness(percent)),
             ("blur", Some(sigma @ 1..=20)) => Ok(Self::Blur(sigma as u32)),
+            ("grey", Some(0)) => Ok(Self::Grey),
+            ("squeeze", Some(0)) => Ok(Self::Squeeze),
             ("flip", Some(0)) => Ok(Self::Flip),
             _ => Err(DedupError::Setting {
                 key: "changes",
-                expected: "jpeg(1–100), resize(1–400), crop(1–50), brightness(-90–400), blur(1–20) or flip"
+                expected: "jpeg(1–100), resize(1–400), crop(1–50), brightness(-90–400), blur(1–20), grey, squeeze or flip"
                     .into(),
                 found: format!("{text:?}"),
             }),
@@ -180,6 +195,11 @@ mod tests {
         assert!(crop.pixels[0] <= 5 && crop.pixels[95 * 76] <= 8);
         let bright = pixels(Change::Brightness(10));
         assert_eq!([0, 1, 2].map(|c| bright.pixels[c * 8000 + 60 * 100 + 50]), [55, 132, 220]);
+        let grey = pixels(Change::Grey);
+        assert!((0..8000).all(|i| grey.pixels[i] == grey.pixels[8000 + i] && grey.pixels[i] == grey.pixels[16_000 + i]));
+        let squeezed = pixels(Change::Squeeze);
+        assert_eq!((squeezed.width, squeezed.height), (80, 80));
+        assert!(squeezed.pixels[0] <= 1 && squeezed.pixels[79] >= 98, "all of the width is there");
         let flipped = pixels(Change::Flip);
         assert_eq!(flipped.pixels[..3], [99, 98, 97]);
         assert!(matches!(Change::Jpeg(30).apply(&picture, &mut rng), Ok(Payload::Encoded(_))));
@@ -190,7 +210,7 @@ mod tests {
         for change in Change::ALL {
             assert_eq!(change.to_string().parse::<Change>().unwrap(), change);
         }
-        for text in ["", "jpeg", "jpeg(0)", "crop(99)", "flip(1)", "blur(x)"] {
+        for text in ["", "jpeg", "jpeg(0)", "crop(99)", "flip(1)", "grey(1)", "squeeze(50)", "blur(x)"] {
             assert!(text.parse::<Change>().is_err(), "{text}");
         }
     }

@@ -42,6 +42,26 @@ pub fn found_pairs(groups: &[Vec<Member>]) -> Vec<PairToJudge> {
     removed.map(pair).collect()
 }
 
+/// Groups without the pictures that a person, in `path`, marked as not the same as the one that stays for them, and how many those
+/// are: they stay.
+///
+/// # Errors
+/// As [`Judged::read`].
+pub fn overrule(path: &Path, groups: Vec<Vec<Member>>) -> Result<(Vec<Vec<Member>>, u64)> {
+    Judged::read(path, &found_pairs(&groups))?;
+    let marks = read_marks(path)?;
+    let is_not_same = |member: &Member| {
+        let pair = ordered(&member.representative, &member.key).map(str::to_owned);
+        member.key != member.representative && marks.get(&pair) == Some(&Verdict::NotSame)
+    };
+    let n_before: usize = groups.iter().map(Vec::len).sum();
+    let left =
+        groups.into_iter().map(|group| group.into_iter().filter(|member| !is_not_same(member)).collect());
+    let left: Vec<Vec<Member>> = left.collect();
+    let n_overruled = n_before - left.iter().map(Vec::len).sum::<usize>();
+    Ok((left.into_iter().filter(|group| group.len() > 1).collect(), n_overruled as u64))
+}
+
 impl Judged {
     /// Reads the marks in `path`, a CSV with the columns `first,second,verdict`, where a verdict is `same`, `not_same` or
     /// nothing, and counts those of the pairs that were found.
@@ -140,6 +160,20 @@ mod tests {
         assert_eq!((all.false_positives.n_of, all.false_positives.n, all.n_unmarked), (0, 1, 2));
         // statsmodels: proportion_confint(0, 1, method="wilson")[1]
         assert!((all.false_positives.high - 0.793_450_685_622_763).abs() < 1e-9);
+    }
+
+    #[test]
+    fn who_is_not_the_same_stays() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("pairs.csv");
+        std::fs::write(&path, "first,second,verdict\na,b,not_same\na,\"c, \"\"d\"\"\",same\ny,x,not_same\n")
+            .unwrap();
+        let (left, n_overruled) = overrule(&path, groups()).unwrap();
+        let keys: Vec<Vec<&str>> =
+            left.iter().map(|group| group.iter().map(|member| member.key.as_str()).collect()).collect();
+        assert_eq!((keys, n_overruled), (vec![vec!["a", "c, \"d\""]], 2));
+        std::fs::write(&path, "first,second,verdict\nold,older,not_same\n").unwrap();
+        assert!(overrule(&path, groups()).is_err(), "the file of another set");
     }
 
     #[test]

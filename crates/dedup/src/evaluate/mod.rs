@@ -12,6 +12,7 @@ mod config;
 mod interval;
 mod judged;
 mod montage;
+mod near;
 mod results;
 mod sheet;
 
@@ -28,13 +29,14 @@ pub use baselines::Baseline;
 pub use changes::Change;
 pub use config::EvaluateConfig;
 pub use interval::Share;
-pub use judged::{Judged, found_pairs};
+pub use judged::{Judged, found_pairs, overrule};
 pub use results::{Evaluation, MethodResult};
 pub use sheet::{PairToJudge, Sheet};
 
-use crate::group::{GroupConfig, Member, pixel_distance};
+use self::near::Near;
+use crate::group::{GroupConfig, Member};
 use crate::hash::{self, Codes, Pictures, read_keys};
-use crate::preprocess::{FILTER, PICTURE_BYTES, SIDE};
+use crate::preprocess::{FILTER, SIDE};
 use crate::{Autoencoder, Code, DedupError, Result};
 
 /// Pictures that have a code were judged when they were hashed.
@@ -68,9 +70,13 @@ type Finds<'a> = dyn Fn(&Hashed, usize) -> Result<Vec<u32>> + Sync + 'a;
 type Counts = [u64; 4];
 
 /// Copies and background pictures, hashed by every method.
+#[derive(Default)]
 struct Hashed {
     codes: Vec<Code>,
     pixels: Vec<u8>,
+    sizes: Vec<[u32; 2]>,
+    /// Of each probe the codes of the views.
+    views: Vec<Vec<Code>>,
     baselines: [Vec<u64>; 2],
 }
 
@@ -164,7 +170,7 @@ impl Walk<'_> {
                 let Record { key, payload, .. } = record;
                 let picture = payload.into_picture(Resize::Keep, Filter::default(), 3, AS_HASHED)?;
                 let Some(picture) = changes::to_image(&picture) else { return Ok(None) };
-                let words = [0, 1].map(|k| baselines::hash(&hashers[k], &picture));
+                let words = [0, 1].map(|k| Baseline::hash(&hashers[k], &picture));
                 let thumbnail = if is_shown { Some(sheet::thumbnail(&picture)?) } else { None };
                 let copies = match image.and_then(|image| is_changed.get(&image)) {
                     Some(&k) => Some((k, self.changed(&picture, k)?)),
@@ -191,8 +197,7 @@ impl Walk<'_> {
     fn changed(&self, picture: &RgbImage, k: usize) -> Result<Hashed> {
         let mut rng = rng::stream(self.config.seed, Purpose::Corruption, k as u64);
         let hashers = Baseline::ALL.map(Baseline::hasher);
-        let mut hashed =
-            Hashed { codes: Vec::new(), pixels: Vec::new(), baselines: [Vec::new(), Vec::new()] };
+        let mut hashed = Hashed::default();
         for change in &self.config.changes {
             let payload = change.apply(picture, &mut rng)?;
             let whole = match &payload {
@@ -201,12 +206,17 @@ impl Walk<'_> {
                 Payload::File(_) | Payload::Bad(_) => None,
             };
             for (words, hasher) in hashed.baselines.iter_mut().zip(&hashers) {
-                words.push(whole.as_ref().map_or(0, |picture| baselines::hash(hasher, picture)));
+                words.push(whole.as_ref().map_or(0, |picture| Baseline::hash(hasher, picture)));
             }
             let thumbnail = payload.into_thumbnail(SIDE, FILTER, AS_HASHED)?;
             hashed.pixels.extend(thumbnail.picture.pixels);
+            hashed.sizes.push([thumbnail.width as u32, thumbnail.height as u32]);
         }
-        hashed.codes = self.evaluated.model.codes(&hashed.pixels)?;
+        let Evaluated { model, grouping, .. } = self.evaluated;
+        hashed.codes = model.codes(&hashed.pixels)?;
+        let views: Result<_> =
+            grouping.probes().iter().map(|probe| probe.codes(model, &hashed.pixels)).collect();
+        hashed.views = views?;
         Ok(hashed)
     }
 
@@ -214,27 +224,17 @@ impl Walk<'_> {
         let n_pictures = Codes::read(&self.evaluated.hashed.join(hash::files::CODES))?.codes.len();
         let pictures = Pictures::open(&self.evaluated.hashed.join(hash::files::PICTURES), n_pictures as u64)?;
         let related = related(self.evaluated.groups, keys);
-        let GroupConfig { radius, pixel_distance: threshold, .. } = *self.evaluated.grouping;
+        let GroupConfig { radius, pixel_distance: threshold, .. } = self.evaluated.grouping;
         let tally = |finds: &Finds<'_>| self.tally(&related, codes.len(), finds);
         let exact = tally(&|copies, change| {
             let found = codes.iter().zip(0..).filter(|(code, _)| **code == copies.codes[change]);
             Ok(found.map(|(_, image)| image).collect())
         })?;
-        let near = tally(&|copies, change| {
-            let near =
-                codes.iter().zip(0..).filter(|(code, _)| code.distance(copies.codes[change]) <= radius);
-            let near: Vec<u32> = near.map(|(_, image)| image).collect();
-            let pixels = pictures.read(&near)?;
-            let copy = &copies.pixels[change * PICTURE_BYTES..(change + 1) * PICTURE_BYTES];
-            let alike = near
-                .iter()
-                .zip(pixels.chunks_exact(PICTURE_BYTES))
-                .filter(|(_, picture)| f64::from(pixel_distance(picture, copy)) <= threshold);
-            Ok(alike.map(|(&image, _)| image).collect())
-        })?;
+        let near = Near::new(self.evaluated, codes, pictures)?;
+        let near = tally(&|copies, change| near.finds(copies, change))?;
         let radius_alone = tally(&|copies, change| {
             let near =
-                codes.iter().zip(0..).filter(|(code, _)| code.distance(copies.codes[change]) <= radius);
+                codes.iter().zip(0..).filter(|(code, _)| code.distance(copies.codes[change]) <= *radius);
             Ok(near.map(|(_, image)| image).collect())
         })?;
         let mut methods = vec![

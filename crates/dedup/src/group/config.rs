@@ -15,6 +15,21 @@ pub enum Rule {
     Exact,
     /// Codes within a radius, and pictures that a second look finds alike.
     Near,
+    /// Perceptual hashes (pHash, 64 bits) of the same 32×32 pictures within a radius, and nothing else.
+    Phash,
+}
+
+/// What becomes of pictures that are alike when one is mirrored, left to right.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Mirrored {
+    /// They are not looked for.
+    #[default]
+    Ignore,
+    /// They are listed, and both stay.
+    Report,
+    /// They are near-duplicates.
+    Group,
 }
 
 /// Which image of a group stays.
@@ -26,13 +41,15 @@ pub enum Keep {
     Largest,
     /// The one with the lowest key.
     LowestKey,
+    /// The one that comes first in the set.
+    First,
 }
 
 /// Settings of [`group_images`](super::group_images).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct GroupConfig {
-    /// exact: equal codes, as in the paper. near: codes within the radius whose pictures are alike.
+    /// exact: equal codes, as in the paper. near: codes within the radius whose pictures are alike. phash: plain perceptual hashes.
     pub rule: Rule,
     /// Bits in which two codes may differ, for `near`.
     #[schemars(range(min = 0, max = 24))]
@@ -41,9 +58,24 @@ pub struct GroupConfig {
     /// unrelated ones have.
     #[schemars(extend("minimum" = 0.0, "maximum" = 2.0))]
     pub pixel_distance: f64,
+    /// For `near`: also look for copies that were cut by 10 % and more, by the codes of parts of each picture; look-ups take six times
+    /// as long.
+    pub crops: bool,
+    /// For `near`: also look for copies that were squeezed into another shape, where there are pictures of several shapes.
+    pub squeezed: bool,
+    /// For `near`: also look for grey copies, among pictures that are grey.
+    pub grey: bool,
+    /// For `near`: also look for copies that were blurred by some pixels of 32, as small pictures are.
+    pub blurred: bool,
+    /// For `near`: mirrored copies are not looked for, or are listed (mirrored.json) and stay, or are near-duplicates as others are.
+    pub mirrored: Mirrored,
+    /// For `phash`: bits of 64 in which two hashes may differ.
+    #[schemars(range(min = 0, max = 24))]
+    pub phash_radius: u32,
     /// For `near`: pictures that agree on a band of bits are each compared with so many others of them at most.
     pub bucket_cap: usize,
-    /// Which picture of a group stays: the one with the most pixels, then the lowest key; or the lowest key alone.
+    /// Which picture of a group stays: the one with the most pixels, then the lowest key; or the lowest key alone; or the first in the
+    /// set.
     pub keep: Keep,
 }
 
@@ -52,7 +84,19 @@ impl Default for GroupConfig {
     /// 12 finds 88 %, 16 finds 97 %, but each step of 4 lets eight times as many unrelated pairs through to the second look
     /// (0.3, 3 and 23 in a million), which for millions of pictures is most of the time.
     fn default() -> Self {
-        Self { rule: Rule::Exact, radius: 12, pixel_distance: 0.3, bucket_cap: 16384, keep: Keep::Largest }
+        Self {
+            rule: Rule::Exact,
+            radius: 12,
+            pixel_distance: 0.3,
+            crops: true,
+            squeezed: true,
+            grey: true,
+            blurred: true,
+            mirrored: Mirrored::Ignore,
+            phash_radius: 6,
+            bucket_cap: 16384,
+            keep: Keep::Largest,
+        }
     }
 }
 
@@ -63,6 +107,7 @@ impl GroupConfig {
     /// [`crate::DedupError::Setting`].
     pub fn validate(&self) -> Result<()> {
         check("radius", self.radius <= 24, "0 to 24", self.radius)?;
+        check("phash_radius", self.phash_radius <= 24, "0 to 24", self.phash_radius)?;
         let distance = self.pixel_distance;
         check("pixel_distance", (0.0..=2.0).contains(&distance), "a number from 0 to 2", distance)?;
         check("bucket_cap", self.bucket_cap > 0, "at least 1", self.bucket_cap)

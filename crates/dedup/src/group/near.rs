@@ -1,12 +1,14 @@
 //! Codes within a Hamming radius, by multi-index hashing.
 
-use pulp::Arch;
+use std::ops::Range;
+
+use pulp::{Arch, Simd, WithSimd};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
+use super::bands::Bands;
 use super::buckets::Buckets;
 use crate::Code;
-use crate::code::CODE_BITS;
 
 /// Two images with their codes' distance; `first` is below `second`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -34,39 +36,59 @@ pub struct SearchReport {
     pub n_skipped: u64,
 }
 
-/// Buckets of a band, at most: beyond that the band's bits are mixed down.
-const MAX_BUCKET_BITS: u32 = 22;
 /// Buckets searched before their pairs are handed on.
-const BUCKETS_AT_ONCE: usize = 1 << 12;
+const BUCKETS_AT_ONCE: usize = 1 << 15;
+/// Buckets that a task searches.
+const BUCKETS_A_TASK: usize = 1 << 7;
 /// Codes compared at once, so that only where one of them is near they are compared singly.
 const LANES: usize = 32;
 
 /// Hands every pair of codes at a distance of at most `radius` to `visit`, each once, in portions whose order depends on
 /// the codes alone.
 ///
-/// The codes are cut into `radius + 1` bands (2 for radius 0). Two codes within the radius agree on at least one whole
-/// band, so only codes in the same bucket of a band are compared (Norouzi, Punjani and Fleet 2012): n²/2^(128/(r+1)) of
-/// them for balanced bits, and never more than n·(r+1)·`cap`: in a bucket of more than `cap` images, sorted by the bits
-/// behind the band, each is compared with the next `cap` only. What is lost by that is in the report.
+/// The codes are cut into bands of bits; two codes within the radius differ in at most one bit of at least one of `radius / 2 + 1`
+/// bands, so only codes in the same bucket of a band, or in two whose numbers differ in one bit, are compared (Norouzi, Punjani and
+/// Fleet 2012). Bands are made of the bits that tell most codes apart. In a bucket of more than `cap` images, sorted by their codes,
+/// each is compared with `cap` others only; what is lost by that is in the report.
 pub fn near_pairs(codes: &[Code], radius: u32, cap: usize, visit: &mut dyn FnMut(Vec<Pair>)) -> SearchReport {
-    let bands = bands(radius);
-    let mut report = SearchReport { n_bands: bands.len(), ..SearchReport::default() };
-    for band_idx in 0..bands.len() {
-        let (start, n_bits) = bands[band_idx];
-        let bucket_bits = (n_bits as u32).min(MAX_BUCKET_BITS);
-        let bucket_of = |image: u32| bucket(codes[image as usize].band(start, n_bits), bucket_bits, n_bits);
-        let mut buckets = Buckets::new(codes.len() as u32, 1 << bucket_bits, bucket_of);
-        let search = Search { codes, bands: &bands, band_idx, radius, cap };
-        for portion in buckets.each_mut().chunks_mut(BUCKETS_AT_ONCE) {
-            let found: Vec<(Vec<Pair>, SearchReport)> = portion
-                .par_iter_mut()
-                .filter(|bucket| bucket.len() > 1)
-                .map(|bucket| search.within(bucket))
-                .collect();
+    let bands = Bands::new(codes, radius);
+    search_all(codes, None, &Search { bands: &bands, radius, cap }, visit)
+}
+
+/// The same of every pair of a code and a query: `first` is the code's number, `second` the query's.
+pub(crate) fn near_queries(
+    codes: &[Code],
+    queries: &[Code],
+    radius: u32,
+    cap: usize,
+    visit: &mut dyn FnMut(Vec<Pair>),
+) -> SearchReport {
+    let bands = Bands::new(codes, radius);
+    search_all(codes, Some(queries), &Search { bands: &bands, radius, cap }, visit)
+}
+
+fn search_all(
+    codes: &[Code],
+    queries: Option<&[Code]>,
+    search: &Search<'_>,
+    visit: &mut dyn FnMut(Vec<Pair>),
+) -> SearchReport {
+    let mut report = SearchReport { n_bands: search.bands.bits.len(), ..SearchReport::default() };
+    for band in 0..search.bands.bits.len() {
+        let table = Table::new(codes, band, search);
+        let asked = queries.map(|queries| Table::new(queries, band, search));
+        for start in (0..table.buckets.len()).step_by(BUCKETS_AT_ONCE) {
+            let buckets = start..table.buckets.len().min(start + BUCKETS_AT_ONCE);
+            let tasks: Vec<usize> = buckets.clone().step_by(BUCKETS_A_TASK).collect();
+            let task = |&first: &usize| {
+                let buckets = first..buckets.end.min(first + BUCKETS_A_TASK);
+                Arch::new().dispatch(Task { search, table: &table, asked: asked.as_ref(), band, buckets })
+            };
+            let found: Vec<Found> = tasks.par_iter().map(task).collect();
             let mut pairs = Vec::new();
-            for (found, met) in found {
-                pairs.extend(found);
-                report.add(&met);
+            for found in found {
+                pairs.extend(found.pairs);
+                report.add(&found.report);
             }
             if !pairs.is_empty() {
                 visit(pairs);
@@ -76,22 +98,8 @@ pub fn near_pairs(codes: &[Code], radius: u32, cap: usize, visit: &mut dyn FnMut
     report
 }
 
-/// (first bit, number of bits) of every band.
-fn bands(radius: u32) -> Vec<(usize, usize)> {
-    let n_bands = (radius as usize + 1).max(2);
-    let start = |band: usize| band * CODE_BITS / n_bands;
-    (0..n_bands).map(|band| (start(band), start(band + 1) - start(band))).collect()
-}
-
-fn bucket(band: u64, bucket_bits: u32, n_bits: usize) -> u32 {
-    match n_bits as u32 > bucket_bits {
-        true => (band.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> (64 - bucket_bits)) as u32,
-        false => band as u32,
-    }
-}
-
 impl SearchReport {
-    fn add(&mut self, met: &Self) {
+    pub(super) fn add(&mut self, met: &Self) {
         self.n_compared += met.n_compared;
         self.largest_bucket = self.largest_bucket.max(met.largest_bucket);
         self.n_hot_buckets += met.n_hot_buckets;
@@ -99,51 +107,179 @@ impl SearchReport {
     }
 }
 
-struct Search<'a> {
+/// Codes in the buckets of a band.
+struct Table<'a> {
     codes: &'a [Code],
-    bands: &'a [(usize, usize)],
-    band_idx: usize,
+    buckets: Buckets,
+    /// One word of each code, in the order of the buckets: nearly all pairs are already too far apart in it.
+    words: Vec<u64>,
+}
+
+impl<'a> Table<'a> {
+    fn new(codes: &'a [Code], band: usize, search: &Search<'_>) -> Self {
+        let bands = search.bands;
+        let numbers: Vec<u32> = codes.par_iter().map(|code| bands.bucket(band, *code)).collect();
+        let mut buckets =
+            Buckets::new(codes.len() as u32, bands.n_buckets(band), |image| numbers[image as usize]);
+        drop(numbers);
+        buckets.each_mut().into_par_iter().filter(|bucket| bucket.len() > search.cap).for_each(|bucket| {
+            bucket.sort_unstable_by_key(|&image| (codes[image as usize], image));
+        });
+        let words = buckets.order().par_iter().map(|&image| codes[image as usize].0[bands.word]).collect();
+        Self { codes, buckets, words }
+    }
+
+    fn image(&self, place: usize) -> u32 {
+        self.buckets.order()[place]
+    }
+
+    fn code(&self, place: usize) -> Code {
+        self.codes[self.image(place) as usize]
+    }
+
+    /// Places of a bucket with which `code` is compared, `cap` of them at most: those about its own place among them.
+    fn near(&self, bucket: usize, code: Code, cap: usize) -> Range<usize> {
+        let places = self.buckets.places(bucket);
+        if places.len() <= cap {
+            return places;
+        }
+        let order = &self.buckets.order()[places.clone()];
+        let own = order.partition_point(|&image| self.codes[image as usize] < code);
+        let first = own.saturating_sub(cap / 2).min(places.len() - cap);
+        places.start + first..places.start + first + cap
+    }
+}
+
+/// Some buckets of a band.
+struct Task<'a> {
+    search: &'a Search<'a>,
+    table: &'a Table<'a>,
+    asked: Option<&'a Table<'a>>,
+    band: usize,
+    buckets: Range<usize>,
+}
+
+/// Compiled for the vector instructions at hand.
+impl WithSimd for Task<'_> {
+    type Output = Found;
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _: S) -> Found {
+        let Self { search, table, asked, band, buckets } = self;
+        let mut found = Found::default();
+        for bucket in buckets {
+            match asked {
+                None => search.within(table, band, bucket, &mut found),
+                Some(asked) => search.between(table, asked, band, bucket, &mut found),
+            }
+        }
+        found
+    }
+}
+
+#[derive(Default)]
+struct Found {
+    pairs: Vec<Pair>,
+    report: SearchReport,
+}
+
+struct Search<'a> {
+    bands: &'a Bands,
     radius: u32,
     cap: usize,
 }
 
 impl Search<'_> {
-    fn within(&self, bucket: &mut [u32]) -> (Vec<Pair>, SearchReport) {
-        let n = bucket.len();
-        let mut report = SearchReport { largest_bucket: n, ..SearchReport::default() };
-        if n > self.cap {
-            let behind = (self.bands[self.band_idx].0 + self.bands[self.band_idx].1) as u32;
-            bucket.sort_unstable_by_key(|&i| (self.codes[i as usize].rotated(behind), i));
-            report.n_hot_buckets = 1;
+    /// Pairs of a bucket, and of it and those above it that are near.
+    #[inline(always)]
+    fn within(&self, table: &Table<'_>, band: usize, bucket: usize, found: &mut Found) {
+        let places = table.buckets.places(bucket);
+        found.note(places.len(), self.cap);
+        for place in places.clone() {
+            let end = places.end.min((place + 1).saturating_add(self.cap));
+            found.report.n_skipped += (places.end - end) as u64;
+            self.compare([table, table], place, place + 1..end, band, found);
         }
-        // Nearly all pairs are already too far apart in the word that the band, on which they agree, does not begin in.
-        let word = usize::from(self.bands[self.band_idx].0 < 64);
-        let words: Vec<u64> = bucket.iter().map(|&i| self.codes[i as usize].0[word]).collect();
-        let mut pairs = Vec::new();
-        // The closure is compiled for the vector instructions at hand.
-        Arch::new().dispatch(|| {
-            for i in 0..n {
-                let end = n.min((i + 1).saturating_add(self.cap));
-                report.n_compared += (end - i - 1) as u64;
-                report.n_skipped += (n - end) as u64;
-                for start in (i + 1..end).step_by(LANES) {
-                    let lanes = start..end.min(start + LANES);
-                    if any_within(&words[lanes.clone()], words[i], self.radius) {
-                        pairs.extend(lanes.filter_map(|j| self.pair(bucket[i], bucket[j])));
-                    }
-                }
+        for flipped in self.flips(band) {
+            let other = bucket ^ flipped;
+            if other > bucket {
+                self.across([table, table], places.clone(), other, band, found);
             }
-        });
-        (pairs, report)
+        }
     }
 
-    /// The pair, if it is within the radius and this is the first band on which the two agree.
-    fn pair(&self, i: u32, j: u32) -> Option<Pair> {
-        let (a, b) = (self.codes[i as usize], self.codes[j as usize]);
+    /// Pairs of the queries of a bucket and the codes of it and of those that are near.
+    #[inline(always)]
+    fn between(&self, table: &Table<'_>, asked: &Table<'_>, band: usize, bucket: usize, found: &mut Found) {
+        found.note(table.buckets.places(bucket).len(), self.cap);
+        let places = asked.buckets.places(bucket);
+        self.across([asked, table], places.clone(), bucket, band, found);
+        for flipped in self.flips(band) {
+            self.across([asked, table], places.clone(), bucket ^ flipped, band, found);
+        }
+    }
+
+    fn flips(&self, band: usize) -> impl Iterator<Item = usize> {
+        let n_bits = if self.bands.slack > 0 { self.bands.bits[band].len() } else { 0 };
+        (0..n_bits).map(|bit| 1 << bit)
+    }
+
+    #[inline(always)]
+    fn across(
+        &self,
+        [from, to]: [&Table<'_>; 2],
+        places: Range<usize>,
+        other: usize,
+        band: usize,
+        found: &mut Found,
+    ) {
+        let n_others = to.buckets.places(other).len();
+        if n_others == 0 {
+            return;
+        }
+        for place in places {
+            let near = to.near(other, from.code(place), self.cap);
+            found.report.n_skipped += (n_others - near.len()) as u64;
+            self.compare([from, to], place, near, band, found);
+        }
+    }
+
+    /// Compares a code with those at `places` of another table.
+    #[inline(always)]
+    fn compare(
+        &self,
+        [from, to]: [&Table<'_>; 2],
+        place: usize,
+        places: Range<usize>,
+        band: usize,
+        found: &mut Found,
+    ) {
+        found.report.n_compared += places.len() as u64;
+        let word = from.words[place];
+        for start in places.clone().step_by(LANES) {
+            let lanes = start..places.end.min(start + LANES);
+            if any_within(&to.words[lanes.clone()], word, self.radius) {
+                found.pairs.extend(lanes.filter_map(|other| self.pair([from, to], [place, other], band)));
+            }
+        }
+    }
+
+    /// The pair, if it is within the radius and this is the first band in which the two are near.
+    fn pair(&self, tables: [&Table<'_>; 2], places: [usize; 2], band: usize) -> Option<Pair> {
+        let [a, b] = [0, 1].map(|k| tables[k].code(places[k]));
         let distance = a.distance(b);
-        let agrees = |&(start, n_bits): &(usize, usize)| a.band(start, n_bits) == b.band(start, n_bits);
-        let is_first = self.bands.iter().position(agrees) == Some(self.band_idx);
-        (distance <= self.radius && is_first).then_some(Pair { first: i.min(j), second: i.max(j), distance })
+        let is_found = distance <= self.radius && self.bands.first_near(a, b) == Some(band);
+        let [i, j] = [0, 1].map(|k| tables[k].image(places[k]));
+        let is_same = std::ptr::eq(tables[0], tables[1]);
+        let (first, second) = if is_same { (i.min(j), i.max(j)) } else { (j, i) };
+        is_found.then_some(Pair { first, second, distance })
+    }
+}
+
+impl Found {
+    fn note(&mut self, n: usize, cap: usize) {
+        self.report.largest_bucket = self.report.largest_bucket.max(n);
+        self.report.n_hot_buckets += usize::from(n > cap);
     }
 }
 
@@ -188,28 +324,40 @@ mod tests {
     }
 
     #[test]
-    fn a_hot_bucket_is_capped_and_reported() {
-        // All agree on their lower word, so every band of it is one bucket.
-        let codes: Vec<Code> = random_codes(400, 100, 1, 3).iter().map(|c| Code([7, c.0[1]])).collect();
-        let expected = all_pairs(&codes, 2);
-        let (pairs, report) = found(&codes, 2, 20);
-        assert!(
-            report.n_hot_buckets >= 1 && report.n_skipped > 0 && report.largest_bucket == 400,
-            "{report:?}"
-        );
-        assert!(report.n_compared <= 400 * 20 * 3);
-        // Sorted by the bits behind the band, near codes are next to each other more often than not.
-        assert!(pairs.len() * 2 > expected.len(), "{} of {}", pairs.len(), expected.len());
-        assert!(pairs.iter().all(|pair| expected.contains(pair)));
+    fn queries_agree_with_comparing_all() {
+        for radius in [0, 3, 8, 12] {
+            let all = random_codes(500, 150, 12, 40 + u64::from(radius));
+            let (codes, queries) = all.split_at(300);
+            let mut expected = Vec::new();
+            for (first, code) in (0..).zip(codes) {
+                for (second, query) in (0..).zip(queries) {
+                    let distance = code.distance(*query);
+                    expected.extend((distance <= radius).then_some(Pair { first, second, distance }));
+                }
+            }
+            let mut pairs = Vec::new();
+            near_queries(codes, queries, radius, usize::MAX, &mut |portion| pairs.extend(portion));
+            pairs.sort();
+            assert!(pairs == expected && (radius < 3 || !pairs.is_empty()), "{radius}");
+        }
     }
 
     #[test]
-    fn bands_cover_every_bit_once() {
-        for radius in 0..=31 {
-            let bands = bands(radius);
-            assert_eq!(bands.iter().map(|band| band.1).sum::<usize>(), CODE_BITS);
-            assert!(bands.windows(2).all(|pair| pair[0].0 + pair[0].1 == pair[1].0));
-            assert!(bands.len() > radius as usize);
-        }
+    fn a_hot_bucket_is_capped_and_reported() {
+        // Copies of four codes, with at most one bit changed.
+        let codes = random_codes(400, 4, 1, 3);
+        let expected = all_pairs(&codes, 2);
+        let (pairs, report) = found(&codes, 2, 20);
+        assert!(
+            report.n_hot_buckets >= 1 && report.n_skipped > 0 && report.largest_bucket > 50,
+            "{report:?}"
+        );
+        let n_buckets_each = 1 + 22;
+        assert!(report.n_compared <= 400 * 20 * 2 * n_buckets_each, "{report:?}");
+        assert!(pairs.len() * 20 > expected.len(), "{} of {}", pairs.len(), expected.len());
+        assert!(pairs.iter().all(|pair| expected.contains(pair)));
+        let mut once = pairs.clone();
+        once.dedup();
+        assert_eq!(once, pairs);
     }
 }

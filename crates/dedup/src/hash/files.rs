@@ -8,3 +8,5 @@ pub const PICTURES: &str = "pictures.npy";
 pub const BAD: &str = "bad.csv";
 /// What is hashed so far, while it runs.
 pub const JOURNAL: &str = "codes.jsonl.partial";
+/// The autoencoder that hashed them.
+pub const AUTOENCODER: &str = "autoencoder.safetensors";

@@ -105,6 +105,7 @@ pub fn hash(
         stop.set();
         written
     })?;
+    model.save(&dir.join(files::AUTOENCODER))?;
     let summary = journal.finish()?;
     if summary.n_images == 0 {
         let found = format!("{} that cannot (bad.csv says why)", summary.n_bad);

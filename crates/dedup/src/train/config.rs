@@ -60,6 +60,8 @@ pub struct TrainConfig {
     pub batch_size: usize,
     /// Passes over the training pictures.
     pub epochs: u64,
+    /// Minibatches at least: small sets are passed over more often.
+    pub min_minibatches: u64,
     /// Train on this many pictures, drawn at random; on all where it is not given.
     pub n_images: Option<usize>,
     /// Share of the pictures (at most 1,000) that are kept out of training to measure reconstruction.
@@ -106,6 +108,8 @@ struct Given {
     batch_size: Option<usize>,
     /// Passes over the pictures.
     epochs: Option<u64>,
+    /// Minibatches at least: small sets are passed over more often than `epochs` says.
+    min_minibatches: Option<u64>,
     /// Train on so many of the pictures, drawn at random; else on all.
     n_images: Option<usize>,
     /// Share of the pictures (1,000 at most) that are kept out of training to measure reconstruction.
@@ -150,6 +154,7 @@ impl From<Given> for TrainConfig {
             learning_rate: given.learning_rate.unwrap_or(preset.learning_rate),
             batch_size: given.batch_size.unwrap_or(preset.batch_size),
             epochs: given.epochs.unwrap_or(preset.epochs),
+            min_minibatches: given.min_minibatches.unwrap_or(preset.min_minibatches),
             n_images: given.n_images.or(preset.n_images),
             validation_share: given.validation_share.unwrap_or(preset.validation_share),
             checkpoint_minutes: given.checkpoint_minutes.unwrap_or(preset.checkpoint_minutes),
@@ -183,6 +188,7 @@ impl TrainConfig {
             learning_rate: 1e-3,
             batch_size: 128,
             epochs: 60,
+            min_minibatches: 750,
             n_images: None,
             validation_share: 0.05,
             checkpoint_minutes: 5.0,

@@ -7,14 +7,15 @@
 
 mod config;
 mod copies;
+mod network;
 mod trainer;
-mod window;
 
 use std::io::Write as _;
 use std::ops::ControlFlow;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use candle_core::Tensor;
 use dcgan_images::{ImageStore, batches};
 use serde::Serialize;
 
@@ -97,30 +98,31 @@ pub fn train(
     let expected = format!("at most the number of training pictures, {}", training.len());
     check("batch_size", steps_per_epoch > 0, &expected, config.batch_size)?;
 
-    let n_steps = config.epochs * steps_per_epoch;
+    let n_steps = (config.epochs * steps_per_epoch).max(config.min_minibatches);
     let checkpoint = dir.join(files::CHECKPOINT);
     let copies = Copies { store, config };
+    let kept_out = copies.inputs(&validation)?;
     let mut trainer = Trainer::resume_or_new(config, &checkpoint)?;
     let resumed_from = trainer.step;
     let mut curve = Curve::open(&dir.join(files::METRICS), resumed_from)?;
     let mut saved = Instant::now();
-    let mut order = Vec::new();
+    let mut order = Order { training: &training, config, steps_per_epoch, epoch: None, indices: Vec::new() };
+    let mut batch = copies.batch(&order.of(trainer.step), trainer.step);
     while trainer.step < n_steps {
         if observe(trainer.step, n_steps).is_break() {
             trainer.save(&checkpoint)?;
             return Err(DedupError::Interrupted);
         }
-        let epoch = trainer.step / steps_per_epoch;
-        let first = (trainer.step % steps_per_epoch) as usize * config.batch_size;
-        if first == 0 || order.is_empty() {
-            order = batches::shuffled(training.len(), config.seed, epoch);
-        }
-        let indices: Vec<u32> =
-            order[first..first + config.batch_size].iter().map(|&k| training[k as usize]).collect();
-        let losses = trainer.minibatch(&copies, &indices, trainer.step as f64 / n_steps as f64)?;
-        if trainer.step.is_multiple_of(steps_per_epoch) {
-            let validation_reconstruction = reconstruction_error(&trainer.model, &copies, &validation)?;
-            let (step, epoch) = (trainer.step, epoch + 1);
+        let next = trainer.step + 1;
+        let indices = if next < n_steps { order.of(next) } else { Vec::new() };
+        let done = trainer.step as f64 / n_steps as f64;
+        // The next minibatch is made beside the step.
+        let (losses, made) = rayon::join(|| trainer.minibatch(&batch, done), || copies.batch(&indices, next));
+        let losses = losses?;
+        batch = made;
+        if trainer.step.is_multiple_of(steps_per_epoch) || trainer.step == n_steps {
+            let validation_reconstruction = reconstruction_error(&trainer.model()?, kept_out.as_ref())?;
+            let (step, epoch) = (trainer.step, trainer.step.div_ceil(steps_per_epoch));
             curve.write(&Line { step, epoch, losses, validation_reconstruction })?;
         }
         if saved.elapsed() > Duration::from_secs_f64(60.0 * config.checkpoint_minutes) {
@@ -129,8 +131,8 @@ pub fn train(
         }
     }
     trainer.save(&checkpoint)?;
-    let validation_reconstruction = reconstruction_error(&trainer.model, &copies, &validation)?;
-    let mut model = trainer.model;
+    let mut model = trainer.model()?;
+    let validation_reconstruction = reconstruction_error(&model, kept_out.as_ref())?;
     let shares = set_thresholds(&mut model, &copies, &training)?;
     model.save(&dir.join(files::AUTOENCODER))?;
     Ok(TrainSummary {
@@ -160,12 +162,32 @@ fn split(n_images: usize, config: &TrainConfig) -> (Vec<u32>, Vec<u32>) {
     (training[..n_training].to_vec(), validation.to_vec())
 }
 
-fn reconstruction_error(model: &Autoencoder, copies: &Copies<'_>, indices: &[u32]) -> Result<Option<f64>> {
-    if indices.is_empty() {
-        return Ok(None);
+/// The order in which the training pictures are seen.
+struct Order<'a> {
+    training: &'a [u32],
+    config: &'a TrainConfig,
+    steps_per_epoch: u64,
+    /// The epoch whose order is at hand.
+    epoch: Option<u64>,
+    indices: Vec<u32>,
+}
+
+impl Order<'_> {
+    /// The pictures of a step.
+    fn of(&mut self, step: u64) -> Vec<u32> {
+        let epoch = step / self.steps_per_epoch;
+        if self.epoch.replace(epoch) != Some(epoch) {
+            self.indices = batches::shuffled(self.training.len(), self.config.seed, epoch);
+        }
+        let first = (step % self.steps_per_epoch) as usize * self.config.batch_size;
+        let indices = &self.indices[first..first + self.config.batch_size];
+        indices.iter().map(|&k| self.training[k as usize]).collect()
     }
-    let clean = copies.clean(indices)?;
-    let outputs = model.decode(&model.pre_activations(&clean)?.relu()?)?;
+}
+
+fn reconstruction_error(model: &Autoencoder, kept_out: Option<&Tensor>) -> Result<Option<f64>> {
+    let Some(clean) = kept_out else { return Ok(None) };
+    let outputs = model.decode(&model.pre_activations(clean)?.relu()?)?;
     Ok(Some(f64::from((outputs - clean)?.sqr()?.mean_all()?.to_scalar::<f32>()?)))
 }
 
@@ -174,7 +196,8 @@ fn set_thresholds(model: &mut Autoencoder, copies: &Copies<'_>, training: &[u32]
     let measured = &training[..training.len().min(MAX_MEASURED)];
     let mut by_unit: Vec<Vec<f32>> = vec![Vec::new(); CODE_BITS];
     for indices in measured.chunks(1_000) {
-        let activations = model.pre_activations(&copies.clean(indices)?)?.relu()?;
+        let Some(inputs) = copies.inputs(indices)? else { continue };
+        let activations = model.pre_activations(&inputs)?.relu()?;
         for row in activations.to_vec2::<f32>()? {
             by_unit.iter_mut().zip(row).for_each(|(unit, value)| unit.push(value));
         }

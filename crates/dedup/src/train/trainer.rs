@@ -2,9 +2,9 @@
 
 use std::path::Path;
 
-use candle_core::{Device, Tensor};
+use candle_core::Device;
 use dcgan_nn::{
-    adam::{Adam, AdamConfig},
+    adam::AdamConfig,
     checkpoint::Checkpoint,
     rng::{self, Purpose},
 };
@@ -12,9 +12,10 @@ use rand::Rng;
 use serde::Serialize;
 
 use super::config::TrainConfig;
-use super::copies::Copies;
+use super::copies::Batch;
+use super::network::{Network, Weights};
 use crate::code::CODE_BITS;
-use crate::model::column_std;
+use crate::model::PARAMETERS;
 use crate::preprocess::Preprocessing;
 use crate::{Autoencoder, DedupError, Result};
 
@@ -31,26 +32,20 @@ pub struct Losses {
 
 pub(super) struct Trainer {
     config: TrainConfig,
-    pub(super) model: Autoencoder,
-    adam: Adam,
+    network: Network,
     pub(super) step: u64,
 }
 
 impl Trainer {
     pub(super) fn new(config: &TrainConfig) -> Result<Self> {
         let preprocessing = Preprocessing { standardise: config.standardise };
-        Ok(Self::with_model(config, Autoencoder::random(preprocessing, config.seed)?))
+        Self::with_model(config, &Autoencoder::random(preprocessing, config.seed)?)
     }
 
-    fn with_model(config: &TrainConfig, model: Autoencoder) -> Self {
-        let settings =
+    fn with_model(config: &TrainConfig, model: &Autoencoder) -> Result<Self> {
+        let adam =
             AdamConfig { learning_rate: config.learning_rate, beta1: 0.9, l2: 0.0, ..AdamConfig::default() };
-        Self {
-            config: config.clone(),
-            adam: Adam::new(model.parameters().to_vec(), settings),
-            model,
-            step: 0,
-        }
+        Ok(Self { config: config.clone(), network: Network::new(model.values()?, adam), step: 0 })
     }
 
     /// Goes on from `checkpoint` if there is such a file.
@@ -63,59 +58,47 @@ impl Trainer {
         if found != expected {
             return Err(DedupError::file(path, expected, found));
         }
-        let mut trainer = Self::with_model(config, Autoencoder::from_checkpoint(&checkpoint, path)?);
-        trainer.adam.load("adam", &checkpoint, path)?;
-        trainer.step = trainer.adam.n_steps();
+        let mut trainer = Self::with_model(config, &Autoencoder::from_checkpoint(&checkpoint, path)?)?;
+        trainer.network.load_moments(&PARAMETERS, &checkpoint, path)?;
+        trainer.step = trainer.network.n_steps;
         Ok(trainer)
     }
 
     pub(super) fn save(&self, path: &Path) -> Result<()> {
         let mut checkpoint = Checkpoint::default();
-        self.model.store(&mut checkpoint)?;
-        self.adam.save("adam", &mut checkpoint)?;
+        self.model()?.store(&mut checkpoint)?;
+        self.network.store_moments(&PARAMETERS, &mut checkpoint)?;
         checkpoint.describe("settings", trajectory(&self.config)?);
         Ok(checkpoint.save(path)?)
     }
 
-    /// One update on the pictures `indices`; the learning rate has fallen by the share `done` of the whole training.
-    pub(super) fn minibatch(&mut self, copies: &Copies<'_>, indices: &[u32], done: f64) -> Result<Losses> {
-        let clean = copies.clean(indices)?;
-        let [first, second] = [0, 1].map(|copy| {
-            let inputs = copies.corrupted(indices, 2 * self.step + copy)?;
-            self.model.pre_activations(&inputs)
-        });
-        let (first, second) = (first?, second?);
-        let kept = (first.relu()? * self.dropout_mask(indices.len())?)?;
-        let reconstruction = (self.model.decode(&kept)? - clean)?.sqr()?.mean_all()?;
-        // Without the units' scale the term would be met by shrinking them.
-        let scale = (column_std(&Tensor::cat(&[&first, &second], 0)?)? + 1e-3)?;
-        let together = (&first - &second)?.broadcast_div(&scale)?.sqr()?.mean_all()?;
-        let balance = (first.mean(0)? / &scale)?.sqr()?.mean_all()?;
-        let loss =
-            ((&reconstruction + (&together * self.config.together)?)? + (&balance * self.config.balance)?)?;
-        self.adam.set_learning_rate(self.config.learning_rate * (1.0 - done));
-        self.adam.step(&loss.backward()?)?;
-        let total = f64::from(loss.to_scalar::<f32>()?);
-        if !total.is_finite() {
-            return Err(DedupError::Diverged { step: self.step, loss: total });
-        }
-        self.step += 1;
-        let value = |t: &Tensor| -> Result<f64> { Ok(f64::from(t.to_scalar::<f32>()?)) };
-        Ok(Losses {
-            reconstruction: value(&reconstruction)?,
-            together: value(&together)?,
-            balance: value(&balance)?,
-        })
+    /// The autoencoder as it is, its thresholds 0.
+    pub(super) fn model(&self) -> Result<Autoencoder> {
+        let preprocessing = Preprocessing { standardise: self.config.standardise };
+        Autoencoder::from_values(self.network.values(), preprocessing)
     }
 
-    /// 0 for what is dropped, 1/(1 − dropout) for what is kept: (n, 128).
-    fn dropout_mask(&self, n: usize) -> Result<Tensor> {
+    /// One update; the learning rate has fallen by the share `done` of the whole training.
+    pub(super) fn minibatch(&mut self, batch: &Batch, done: f64) -> Result<Losses> {
+        let TrainConfig { together, balance, learning_rate, .. } = self.config;
+        let weights = Weights { together: together as f32, balance: balance as f32 };
+        let mask = self.dropout_mask(batch.n_images());
+        let terms = self.network.step(batch, &mask, weights, learning_rate * (1.0 - done));
+        let losses = Losses { reconstruction: terms[0], together: terms[1], balance: terms[2] };
+        let loss = losses.reconstruction + together * losses.together + balance * losses.balance;
+        if !loss.is_finite() {
+            return Err(DedupError::Diverged { step: self.step, loss });
+        }
+        self.step += 1;
+        Ok(losses)
+    }
+
+    /// 0 for what is dropped, 1/(1 − dropout) for what is kept: n × 128.
+    fn dropout_mask(&self, n: usize) -> Vec<f32> {
         let mut draws = rng::stream(self.config.seed, Purpose::Dropout, self.step);
         let dropout = self.config.dropout as f32;
-        let mask: Vec<f32> = (0..n * CODE_BITS)
-            .map(|_| if draws.random::<f32>() < dropout { 0.0 } else { 1.0 / (1.0 - dropout) })
-            .collect();
-        Ok(Tensor::from_vec(mask, (n, CODE_BITS), &Device::Cpu)?)
+        let draw = |_| if draws.random::<f32>() < dropout { 0.0 } else { 1.0 / (1.0 - dropout) };
+        (0..n * CODE_BITS).map(draw).collect()
     }
 }
 

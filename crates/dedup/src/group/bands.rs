@@ -1,0 +1,126 @@
+//! The bits by which codes are put into buckets.
+
+use rayon::prelude::*;
+
+use crate::Code;
+use crate::code::CODE_BITS;
+
+/// Bits of a bucket's number, at most.
+const MAX_BITS: u32 = 22;
+/// Codes over which the bits' balance is measured, at most.
+const MAX_MEASURED: usize = 100_000;
+/// What visiting a bucket costs, in comparisons of two codes.
+const VISIT: f64 = 4.0;
+
+/// Disjoint sets of bits. Two codes within the radius differ in at most `slack` bits of one of them: with m bands of slack t, codes
+/// that differ in more than t bits of every band differ in at least m·(t + 1) bits.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Bands {
+    /// Of each band its bits.
+    pub(super) bits: Vec<Vec<u32>>,
+    /// Bits of a band in which two codes that are compared may differ, 0 or 1.
+    pub(super) slack: u32,
+    masks: Vec<u128>,
+    /// The word whose bits tell codes apart best.
+    pub(super) word: usize,
+}
+
+impl Bands {
+    /// The bands that cost least. Bits are dealt in the order of their entropy over the codes, so that every band has some of the
+    /// best, and a band takes its best ones alone, as many as make buckets of a few codes: those it leaves out cost nothing.
+    pub(super) fn new(codes: &[Code], radius: u32) -> Self {
+        let entropies = entropies(codes);
+        let mut order: Vec<u32> = (0..CODE_BITS as u32).collect();
+        order.sort_by(|&a, &b| entropies[b as usize].total_cmp(&entropies[a as usize]).then(a.cmp(&b)));
+        let n_telling = entropies.iter().filter(|&&entropy| entropy > 0.05).count().max(1);
+        let of = |slack: u32| {
+            let n_bands = (radius / (slack + 1) + 1) as usize;
+            let most = (n_telling as u32 / n_bands as u32).clamp(1, MAX_BITS);
+            let n_bits = (codes.len().max(2).ilog2()).clamp(1, most);
+            (n_bands, n_bits, cost(codes.len() as f64, n_bands as f64, f64::from(n_bits), f64::from(slack)))
+        };
+        let (plain, slack) = (of(0), of(1));
+        let ((n_bands, n_bits, _), slack) = if slack.2 < plain.2 { (slack, 1) } else { (plain, 0) };
+        let deal =
+            |band: usize| order[band..].iter().step_by(n_bands).take(n_bits as usize).copied().collect();
+        let bits: Vec<Vec<u32>> = (0..n_bands).map(deal).collect();
+        let masks = bits.iter().map(|bits| bits.iter().fold(0, |mask, bit| mask | 1 << bit)).collect();
+        let sum = |word: usize| entropies[64 * word..64 * word + 64].iter().sum::<f64>();
+        Self { bits, slack, masks, word: usize::from(sum(1) > sum(0)) }
+    }
+
+    pub(super) fn n_buckets(&self, band: usize) -> usize {
+        1 << self.bits[band].len()
+    }
+
+    /// The number that a code's bits of a band make.
+    pub(super) fn bucket(&self, band: usize, code: Code) -> u32 {
+        let code = code.joined();
+        self.bits[band].iter().rev().fold(0, |number, bit| number << 1 | (code >> bit) as u32 & 1)
+    }
+
+    /// The first band in which two codes differ in no more than the slack.
+    pub(super) fn first_near(&self, a: Code, b: Code) -> Option<usize> {
+        let off = a.joined() ^ b.joined();
+        self.masks.iter().position(|mask| (off & mask).count_ones() <= self.slack)
+    }
+}
+
+/// Comparisons among n codes of evenly drawn bits.
+fn cost(n: f64, n_bands: f64, n_bits: f64, slack: f64) -> f64 {
+    let n_buckets = n_bits.exp2();
+    let n_near = 1.0 + slack * n_bits;
+    n_bands * n_near * (0.5 * n * n / n_buckets + VISIT * n_buckets)
+}
+
+/// Of each bit, in bits, over some of the codes.
+fn entropies(codes: &[Code]) -> Vec<f64> {
+    let step = codes.len().div_ceil(MAX_MEASURED).max(1);
+    let n = codes.len().div_ceil(step).max(1) as f64;
+    let of = |bit: usize| {
+        let n_set = codes.iter().step_by(step).filter(|code| code.bit(bit)).count() as f64;
+        let term = |p: f64| if p > 0.0 { -p * p.log2() } else { 0.0 };
+        term(n_set / n) + term(1.0 - n_set / n)
+    };
+    (0..CODE_BITS).into_par_iter().map(of).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::random_codes;
+
+    #[test]
+    fn codes_within_the_radius_are_near_in_one_band_at_least() {
+        for radius in [0, 1, 2, 5, 8, 12, 16, 24] {
+            let codes = random_codes(3_000, 1_000, radius as usize, u64::from(radius));
+            let bands = Bands::new(&codes, radius);
+            assert!(bands.bits.len() as u32 * (bands.slack + 1) > radius);
+            let mut all: Vec<u32> = bands.bits.iter().flatten().copied().collect();
+            all.sort_unstable();
+            assert!(all.windows(2).all(|pair| pair[0] < pair[1]), "no bit is in two bands");
+            for (a, b) in (0..2_000).map(|k| (codes[k * 7 % 3_000], codes[k * 11 % 3_000])) {
+                assert!(a.distance(b) > radius || bands.first_near(a, b).is_some());
+            }
+        }
+    }
+
+    #[test]
+    fn bits_that_tell_nothing_apart_are_left_out() {
+        // Only bits 3 to 66 vary.
+        let codes: Vec<Code> = random_codes(5_000, 5_000, 0, 1)
+            .iter()
+            .map(|code| Code([code.0[0] & !0b111, code.0[1] & 0b111]))
+            .collect();
+        let bands = Bands::new(&codes, 8);
+        assert!(bands.bits.iter().flatten().all(|bit| (3..67).contains(bit)), "{bands:?}");
+        assert_eq!(bands.word, 0);
+        let bucket = bands.bucket(1, codes[9]);
+        let expected: u32 = bands.bits[1]
+            .iter()
+            .enumerate()
+            .map(|(k, &bit)| u32::from(codes[9].bit(bit as usize)) << k)
+            .sum();
+        assert_eq!(bucket, expected);
+    }
+}

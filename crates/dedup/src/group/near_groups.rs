@@ -1,0 +1,234 @@
+//! The near rule: codes within the radius, of pictures and of parts of them, and a second look.
+
+use std::collections::BTreeMap;
+use std::ops::ControlFlow;
+use std::path::Path;
+
+use rayon::prelude::*;
+
+use super::UnionFind;
+use super::config::{GroupConfig, Mirrored};
+use super::distances::DistanceCounts;
+use super::near::{Pair, SearchReport, near_pairs, near_queries};
+use super::planes::{channels, is_grey};
+use super::probes::{Probe, Seen, shapes};
+use super::second_look::{ComparedPair, pixel_distance};
+use crate::hash::{Codes, Pictures};
+use crate::preprocess::PICTURE_BYTES;
+use crate::{Autoencoder, Code, DedupError, Result};
+
+/// Pairs that are compared together.
+const PAIRS_AT_ONCE: usize = 1 << 12;
+/// Pairs nearest to the threshold, on either side, that are kept for people to judge.
+const N_BORDERLINE: usize = 200;
+/// Pictures whose views are hashed together.
+const PICTURES_AT_ONCE: usize = 1 << 12;
+
+/// What the rule finds.
+pub(super) struct NearGroups {
+    pub(super) groups: Vec<Vec<u32>>,
+    pub(super) n_candidates: u64,
+    pub(super) n_alike: u64,
+    pub(super) search: SearchReport,
+    pub(super) distances: DistanceCounts,
+    pub(super) borderline: Vec<ComparedPair>,
+    pub(super) mirrored: Vec<ComparedPair>,
+}
+
+/// The codes of one view of the pictures of which there is one.
+struct Views {
+    probe: Probe,
+    codes: Vec<Code>,
+    /// Whose views they are.
+    images: Vec<u32>,
+}
+
+/// Groups the images of `set`, which the autoencoder at `model` hashed.
+pub(super) fn near_groups(
+    set: &Codes,
+    pictures: &Pictures,
+    model: &Path,
+    config: &GroupConfig,
+    observe: &mut dyn FnMut(u64, u64) -> ControlFlow<()>,
+) -> Result<NearGroups> {
+    let mut look = Look {
+        set,
+        pictures,
+        config,
+        sets: UnionFind::new(set.codes.len() as u32),
+        found: NearGroups {
+            groups: Vec::new(),
+            n_candidates: 0,
+            n_alike: 0,
+            search: SearchReport::default(),
+            distances: DistanceCounts::new(&set.codes, config.radius),
+            borderline: Vec::new(),
+            mirrored: Vec::new(),
+        },
+        mirrored: BTreeMap::new(),
+        is_grey: Vec::new(),
+        failed: None,
+    };
+    look.found.search = near_pairs(&set.codes, config.radius, config.bucket_cap, &mut |pairs| {
+        look_at_all(&mut look, None, &pairs, observe);
+    });
+    if let Some(error) = look.failed.take() {
+        return Err(error);
+    }
+    let (views, is_grey) = views(set, pictures, model, config, observe)?;
+    look.is_grey = is_grey;
+    for views in views {
+        // Without a grey picture there is no grey copy.
+        if views.probe.is_grey() && !look.is_grey.contains(&true) {
+            continue;
+        }
+        let met =
+            near_queries(&set.codes, &views.codes, config.radius, config.bucket_cap, &mut |mut pairs| {
+                pairs.iter_mut().for_each(|pair| pair.second = views.images[pair.second as usize]);
+                pairs.retain(|pair| pair.first != pair.second && look.may_be(&views.probe, pair));
+                look_at_all(&mut look, Some(&views.probe), &pairs, observe);
+            });
+        look.found.search.add(&met);
+        if let Some(error) = look.failed.take() {
+            return Err(error);
+        }
+    }
+    let Look { mut sets, found, mirrored, .. } = look;
+    let mirrored = mirrored.into_values().filter(|pair| sets.find(pair.first) != sets.find(pair.second));
+    Ok(NearGroups { mirrored: mirrored.collect(), groups: sets.groups(), ..found })
+}
+
+/// The views of all pictures, a probe after the other (20 bytes a picture and probe), and which pictures are grey.
+fn views(
+    set: &Codes,
+    pictures: &Pictures,
+    model: &Path,
+    config: &GroupConfig,
+    observe: &mut dyn FnMut(u64, u64) -> ControlFlow<()>,
+) -> Result<(Vec<Views>, Vec<bool>)> {
+    let shapes = shapes(&set.sizes);
+    let images_of = |probe: &Probe| -> Vec<u32> {
+        let may_fit = |&image: &u32| probe.may_fit(set.sizes[image as usize], &shapes);
+        (0..set.codes.len() as u32).filter(may_fit).collect()
+    };
+    let views = config.probes().into_iter().map(|probe| Views {
+        probe,
+        codes: Vec::new(),
+        images: images_of(&probe),
+    });
+    let mut views: Vec<Views> = views.filter(|views| !views.images.is_empty()).collect();
+    // Codes of other making come without an autoencoder: then there are whole pictures alone.
+    if views.is_empty() || !model.exists() {
+        return Ok((Vec::new(), vec![false; set.codes.len()]));
+    }
+    let model = Autoencoder::load(model)?;
+    let all: Vec<u32> = (0..set.codes.len() as u32).collect();
+    let mut grey = Vec::with_capacity(all.len());
+    for images in all.chunks(PICTURES_AT_ONCE) {
+        if observe(0, 0).is_break() {
+            return Err(DedupError::Interrupted);
+        }
+        let bytes = pictures.read(images)?;
+        grey.par_extend(bytes.par_chunks_exact(PICTURE_BYTES).map(|picture| is_grey(&channels(picture))));
+        for Views { probe, codes, images: wanted } in &mut views {
+            let after = wanted.partition_point(|image| image <= &images[images.len() - 1]);
+            let of = |image: &u32| &bytes[(image - images[0]) as usize * PICTURE_BYTES..][..PICTURE_BYTES];
+            let chosen: Vec<u8> = wanted[codes.len()..after].iter().flat_map(of).copied().collect();
+            codes.extend(probe.codes(&model, &chosen)?);
+        }
+    }
+    Ok((views, grey))
+}
+
+/// Second looks at pairs, and what they found.
+struct Look<'a> {
+    set: &'a Codes,
+    pictures: &'a Pictures,
+    config: &'a GroupConfig,
+    sets: UnionFind,
+    found: NearGroups,
+    mirrored: BTreeMap<[u32; 2], ComparedPair>,
+    is_grey: Vec<bool>,
+    failed: Option<DedupError>,
+}
+
+/// Looks at pairs; with a probe, at the view of `second` and at all of `first`. Once something failed, at none.
+fn look_at_all(
+    look: &mut Look<'_>,
+    probe: Option<&Probe>,
+    pairs: &[Pair],
+    observe: &mut dyn FnMut(u64, u64) -> ControlFlow<()>,
+) {
+    for pairs in pairs.chunks(PAIRS_AT_ONCE) {
+        if look.failed.is_some() {
+            return;
+        }
+        if observe(look.found.n_candidates, 0).is_break() {
+            look.failed = Some(DedupError::Interrupted);
+            return;
+        }
+        match look.compare(probe, pairs) {
+            Ok(compared) => look.note(probe, compared),
+            Err(error) => look.failed = Some(error),
+        }
+    }
+}
+
+impl Look<'_> {
+    /// Whether the shapes of two pictures allow that one is a part of the other; those that are together already need no look.
+    fn may_be(&mut self, probe: &Probe, pair: &Pair) -> bool {
+        let size = |image: u32| self.set.sizes[image as usize];
+        probe.fits(size(pair.second), size(pair.first))
+            && self.sets.find(pair.first) != self.sets.find(pair.second)
+    }
+
+    fn compare(&self, probe: Option<&Probe>, pairs: &[Pair]) -> Result<Vec<ComparedPair>> {
+        let images: Vec<u32> = pairs.iter().flat_map(|pair| [pair.first, pair.second]).collect();
+        let pixels = self.pictures.read(&images)?;
+        let compared =
+            pairs.par_iter().zip(pixels.par_chunks_exact(2 * PICTURE_BYTES)).map(|(pair, pixels)| {
+                let (a, b) = pixels.split_at(PICTURE_BYTES);
+                let size = |image: u32| self.set.sizes[image as usize];
+                let pixel_distance = match probe {
+                    None => pixel_distance(a, b),
+                    Some(probe) => probe.distance(
+                        Seen { pixels: b, size: size(pair.second) },
+                        Seen { pixels: a, size: size(pair.first) },
+                    ),
+                };
+                let (first, second) = (pair.first.min(pair.second), pair.first.max(pair.second));
+                ComparedPair { first, second, distance: pair.distance, pixel_distance }
+            });
+        Ok(compared.collect())
+    }
+
+    fn note(&mut self, probe: Option<&Probe>, compared: Vec<ComparedPair>) {
+        self.found.n_candidates += compared.len() as u64;
+        let is_mirror = probe.is_some_and(Probe::is_mirrored);
+        for pair in &compared {
+            let is_alike = f64::from(pair.pixel_distance) <= self.config.pixel_distance;
+            self.found.distances.add(pair, is_alike);
+            if !is_alike {
+                continue;
+            }
+            self.found.n_alike += 1;
+            if is_mirror {
+                self.mirrored.insert([pair.first, pair.second], *pair);
+            }
+            if !is_mirror || self.config.mirrored == Mirrored::Group {
+                self.sets.join(pair.first, pair.second);
+            }
+        }
+        if !is_mirror {
+            self.found.borderline.extend(compared);
+            keep_borderline(&mut self.found.borderline, self.config.pixel_distance);
+        }
+    }
+}
+
+fn keep_borderline(pairs: &mut Vec<ComparedPair>, threshold: f64) {
+    let off = |pair: &ComparedPair| (f64::from(pair.pixel_distance) - threshold).abs();
+    pairs.sort_by(|a, b| off(a).total_cmp(&off(b)).then(a.first.cmp(&b.first)).then(a.second.cmp(&b.second)));
+    pairs.dedup_by_key(|pair| (pair.first, pair.second));
+    pairs.truncate(N_BORDERLINE);
+}
