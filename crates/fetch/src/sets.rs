@@ -21,6 +21,8 @@ pub enum Set {
     Mnist,
     /// LSUN's bedrooms: `lsun/bedroom_train_lmdb/`, 43 GB.
     Lsun,
+    /// The weights of Inception-v3 that FID is measured with: `inception/pt_inception-2015-12-05-6726825d.pth`, 96 MB.
+    Inception,
     /// ImageNet-1k, which may only be had by those who agreed to its terms.
     Imagenet,
     /// The weights released by the paper's authors, which lie in their repository.
@@ -90,8 +92,16 @@ impl Install {
 
 impl Set {
     /// All sets.
-    pub const ALL: [Self; 7] =
-        [Self::Cifar10, Self::Svhn, Self::SvhnExtra, Self::Mnist, Self::Lsun, Self::Imagenet, Self::Authors];
+    pub const ALL: [Self; 8] = [
+        Self::Cifar10,
+        Self::Svhn,
+        Self::SvhnExtra,
+        Self::Mnist,
+        Self::Lsun,
+        Self::Inception,
+        Self::Imagenet,
+        Self::Authors,
+    ];
 
     /// For a set that cannot be fetched, what to put where.
     pub fn own_copy(self) -> Option<&'static str> {
@@ -128,6 +138,7 @@ impl Set {
                 mnist("t10k-labels-idx1-ubyte.gz", 4_542, "md5:ec29112dd5afa0611ce80d1b7f02629c"),
             ],
             Self::Lsun => vec![lsun()],
+            Self::Inception => vec![inception()],
             Self::Imagenet | Self::Authors => Vec::new(),
         }
     }
@@ -200,6 +211,26 @@ fn lsun() -> RemoteFile {
             holds: vec![("data.mdb".into(), None)],
         },
         estimate: 2 * LSUN_BYTES,
+    }
+}
+
+/// pytorch-fid's release, and torch-fidelity's of the same bytes. Both publish the first eight digits of the SHA-256 in the file's
+/// name; the size and the other digits are as projects that use the file list them.
+fn inception() -> RemoteFile {
+    let name = "pt_inception-2015-12-05-6726825d.pth";
+    RemoteFile {
+        name: name.into(),
+        urls: vec![
+            format!("https://github.com/mseitzer/pytorch-fid/releases/download/fid_weights/{name}"),
+            "https://github.com/toshas/torch-fidelity/releases/download/v0.2.0/\
+             weights-inception-2015-12-05-6726825d.pth"
+                .into(),
+        ],
+        bytes: Some(95_628_359),
+        likely_bytes: None,
+        checksum: known("sha256:6726825d0af5f729cebd5821db510b11b1cfad8faad88a03f1befd49fb9129b2"),
+        install: Install::File { path: PathBuf::from("inception").join(name) },
+        estimate: 0,
     }
 }
 

@@ -8,7 +8,7 @@ use std::ops::ControlFlow;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use dcgan_fetch::{Event, FetchError, LEDGER, Options, fetch};
+use dcgan_fetch::{Event, FetchError, LEDGER, Options, Set, fetch};
 
 use served::{ETAG, SHA256, contents, fetch_one, file, options};
 use server::{Asked, Reply, Server, honest};
@@ -51,6 +51,27 @@ fn a_plain_download_is_whole_verified_and_recorded() {
     let ledger = std::fs::read_to_string(folder.path().join(LEDGER)).unwrap();
     assert!(ledger.contains(SHA256) && ledger.contains("\"set/file.bin\""), "{ledger}");
     assert_eq!(server.asked()[0].path, "/file.bin");
+}
+
+#[test]
+fn inceptions_weights_are_taken_with_their_published_checksum_alone() {
+    const NAME: &str = "pt_inception-2015-12-05-6726825d.pth";
+    let server = Server::start(|asked| honest(&contents(), ETAG, asked));
+    let folder = tempfile::tempdir().unwrap();
+    let files = Set::Inception.files();
+    assert_eq!(files[0].name, NAME);
+    // Both releases' names, and the checksum, begin with the same digits.
+    assert!(files[0].urls.len() == 2 && files[0].urls.iter().all(|url| url.ends_with("6726825d.pth")));
+    assert!(files[0].checksum.as_ref().unwrap().to_string().starts_with("sha256:6726825d"));
+    let mirror = Options { mirrors: vec![server.address.clone()], official: false, ..options() };
+    let get = |options: &Options| fetch(&files, options, folder.path(), &mut |_| ControlFlow::Continue(()));
+    let error = get(&mirror).unwrap_err().to_string();
+    assert!(error.contains(NAME) && error.contains("95628359") && error.contains("300000"), "{error}");
+    assert!(!folder.path().join("inception").join(NAME).exists());
+    let known = [(NAME.to_owned(), Some(SHA256.parse().unwrap()))].into();
+    get(&Options { checksums: known, ..mirror.clone() }).unwrap();
+    assert!(std::fs::read(folder.path().join("inception").join(NAME)).unwrap() == contents());
+    assert_eq!(server.asked()[0].path, format!("/{NAME}"));
 }
 
 #[test]

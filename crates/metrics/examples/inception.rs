@@ -23,7 +23,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let inception = Inception::open(Path::new(weights))?;
     eprintln!("weights read in {:.2} s", start.elapsed().as_secs_f64());
     let pictures = pictures(Path::new(folder))?;
-    let start = Instant::now();
+    let (start, before) = (Instant::now(), processor_seconds()?);
     let rows = inception.run(&pictures, resize, &mut |_, _| ControlFlow::Continue(()))?;
     let seconds = start.elapsed().as_secs_f64();
     println!(
@@ -50,6 +50,14 @@ fn bytes(rows: &Rows) -> Vec<u8> {
     let rows =
         features.zip(logits).flat_map(|(features, (logits, unbiased))| [features, logits, unbiased].concat());
     rows.flat_map(f32::to_le_bytes).collect()
+}
+
+/// Seconds that all threads have computed so far.
+fn processor_seconds() -> Result<f64, Box<dyn Error>> {
+    let stat = fs_err::read_to_string("/proc/self/stat")?;
+    let fields = stat.rsplit(") ").next().unwrap_or_default().split(' ');
+    let ticks = fields.skip(11).take(2).map(str::parse::<f64>).sum::<Result<f64, _>>()?;
+    Ok(ticks / 100.0)
 }
 
 /// KiB.

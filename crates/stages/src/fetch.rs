@@ -23,7 +23,7 @@ use crate::artifact;
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Fetch {
-    /// The sets: 170 MB; 246 MB (training and test digits); 1.3 GB; 12 MB; 43 GB, and as much again to unpack it.
+    /// The sets: 170 MB; 246 MB (training and test digits); 1.3 GB; 12 MB; 43 GB, and as much again to unpack it; 96 MB.
     sets: Vec<Set>,
     /// Tried before the sets' own sites, in turn; each holds the files by their names (cifar-10-binary.tar.gz …).
     #[serde(default)]
@@ -70,9 +70,9 @@ fn stall_seconds() -> f64 {
 pub(crate) static KIND: Kind = Kind {
     name: "fetch",
     version: 1,
-    summary: "download the public data sets (CIFAR-10, SVHN, MNIST, LSUN bedrooms), verify and unpack them",
-    details: "Fills the folder that the manifests read: cifar-10-batches-bin/, svhn/*.mat, mnist/*.gz and \
-              lsun/bedroom_train_lmdb/. It works in that folder itself: what is there stays, is verified and is not \
+    summary: "download the public data sets (CIFAR-10, SVHN, MNIST, LSUN bedrooms) and Inception-v3, verify and unpack them",
+    details: "Fills the folder that the manifests read: cifar-10-batches-bin/, svhn/*.mat, mnist/*.gz, \
+              lsun/bedroom_train_lmdb/ and inception/*.pth, the weights that FID is measured with. It works in that folder itself: what is there stays, is verified and is not \
               fetched again, and other sets may be added later. Files that it fetched and that are damaged or missing \
               are fetched again, one whose bytes have changed is kept as NAME.replaced; files of yours, in the sets' \
               folders too, and links stay as they are. Interrupted, the same command goes on where the \
