@@ -26,11 +26,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     let (start, before) = (Instant::now(), processor_seconds()?);
     let rows = inception.run(&pictures, resize, &mut |_, _| ControlFlow::Continue(()))?;
     let seconds = start.elapsed().as_secs_f64();
-    println!(
-        "{} pictures in {seconds:.3} s: {:.3} a second",
-        pictures.len(),
-        pictures.len() as f64 / seconds
-    );
+    let (n, processor) = (pictures.len() as f64, processor_seconds()? - before);
+    println!("{n} pictures: {:.3} a second, {:.3} a processor's second", n / seconds, n / processor);
     println!("most memory: {} MiB", most_memory()? >> 10);
     fs_err::write(out, bytes(&rows))?;
     Ok(())

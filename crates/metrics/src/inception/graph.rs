@@ -56,9 +56,9 @@ pub(crate) struct Graph<T> {
 
 impl<T> Graph<T> {
     /// The same graph of other things.
-    pub(crate) fn try_map<U, E>(self, f: &mut impl FnMut(T, Place) -> Result<U, E>) -> Result<Graph<U>, E> {
-        let all = |convs: Vec<T>, f: &mut dyn FnMut(T, Place) -> Result<U, E>| {
-            convs.into_iter().map(|conv| f(conv, Place::Plain)).collect::<Result<Vec<U>, E>>()
+    pub(crate) fn try_map<U, E>(self, f: &mut impl FnMut(T, Finish) -> Result<U, E>) -> Result<Graph<U>, E> {
+        let all = |convs: Vec<T>, f: &mut dyn FnMut(T, Finish) -> Result<U, E>| {
+            convs.into_iter().map(|conv| f(conv, Finish::AtOnce)).collect::<Result<Vec<U>, E>>()
         };
         let [first, second] = self.stem;
         let stem = [all(first, f)?, all(second, f)?];
@@ -70,8 +70,8 @@ impl<T> Graph<T> {
                     Branch::Chain { first, last } => {
                         Branch::Chain { first: all(first, f)?, last: all(last, f)? }
                     }
-                    Branch::Average(conv) => Branch::Average(f(conv, Place::BeforeAverage)?),
-                    Branch::Max(conv) => Branch::Max(f(conv, Place::Plain)?),
+                    Branch::Average(conv) => Branch::Average(f(conv, Finish::AfterPool)?),
+                    Branch::Max(conv) => Branch::Max(f(conv, Finish::AtOnce)?),
                     Branch::Halving => Branch::Halving,
                 });
             }
@@ -81,13 +81,13 @@ impl<T> Graph<T> {
     }
 }
 
-/// Where a convolution stands.
+/// When a convolution's sums get their bias and ReLU.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Place {
-    /// Bias and ReLU follow it.
-    Plain,
-    /// It may be computed before the average pool, of fewer channels; bias and ReLU follow the pool.
-    BeforeAverage,
+pub(crate) enum Finish {
+    /// As they are made.
+    AtOnce,
+    /// After the average pool, which is computed behind the convolution, of fewer channels.
+    AfterPool,
 }
 
 /// The network.

@@ -35,7 +35,7 @@ fn values(n: usize, skipped: usize) -> Vec<f32> {
 fn filled(module: Module<Conv>) -> Module<Ready> {
     let mut i = 0;
     let graph = Graph { stem: [vec![], vec![]], modules: vec![module] };
-    let ready = graph.try_map(&mut |conv, place| {
+    let ready = graph.try_map(&mut |conv, finish| {
         let n: usize = conv.shape.iter().product();
         let o = conv.shape[0];
         let scale = (3.0 / (n / o) as f32).sqrt();
@@ -43,7 +43,7 @@ fn filled(module: Module<Conv>) -> Module<Ready> {
         let halves =
             |skipped: usize| values(o, i + skipped).iter().map(|value| value / 2.0).collect::<Vec<f32>>();
         let more = |skipped: usize| halves(skipped).iter().map(|value| 1.0 + value).collect::<Vec<f32>>();
-        let made = weights::made(&conv, place, kernel, [&more(0), &halves(1), &halves(2), &more(3)]);
+        let made = weights::made(&conv, finish, kernel, [&more(0), &halves(1), &halves(2), &more(3)]);
         i += 1;
         made
     });

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use dcgan_nn::inference::Filters;
 
-use super::graph::{CLASSES, Conv, FEATURES, Graph, Place, graph};
+use super::graph::{CLASSES, Conv, FEATURES, Finish, Graph, graph};
 use super::state_dict::{StateDict, wrong};
 use crate::error::{MetricsError, Result};
 
@@ -35,7 +35,7 @@ pub(crate) struct Classifier {
 pub(crate) fn read(path: &Path) -> Result<(Graph<Ready>, Classifier)> {
     let mut file = StateDict::open(path)?;
     check(path, &file)?;
-    let graph = graph().try_map(&mut |conv, place| ready(path, &mut file, &conv, place))?;
+    let graph = graph().try_map(&mut |conv, finish| ready(path, &mut file, &conv, finish))?;
     let weight = file.read("fc.weight", &[CLASSES, FEATURES])?;
     let bias = file.read("fc.bias", &[CLASSES])?;
     let filters = Filters::new(&weight, [CLASSES, FEATURES, 1, 1], None, 1, [0, 0])?;
@@ -90,7 +90,7 @@ fn named(names: &[&str]) -> String {
     format!("{}{rest}", first.join(", "))
 }
 
-fn ready(path: &Path, file: &mut StateDict, conv: &Conv, place: Place) -> Result<Ready> {
+fn ready(path: &Path, file: &mut StateDict, conv: &Conv, finish: Finish) -> Result<Ready> {
     let o = conv.shape[0];
     let kernel = file.read(&format!("{}.conv.weight", conv.name), &conv.shape)?;
     let mut norm = NORM.map(|_| Vec::new());
@@ -105,13 +105,13 @@ fn ready(path: &Path, file: &mut StateDict, conv: &Conv, place: Place) -> Result
             format!("{value} at place {i}"),
         ));
     }
-    made(conv, place, kernel, [&norm[0], &norm[1], &norm[2], &norm[3]])
+    made(conv, finish, kernel, [&norm[0], &norm[1], &norm[2], &norm[3]])
 }
 
 /// A convolution's kernel and its batch norm's gain, shift, mean and variance, ready to be run.
-pub(crate) fn made(conv: &Conv, place: Place, mut kernel: Vec<f32>, norm: [&[f32]; 4]) -> Result<Ready> {
+pub(crate) fn made(conv: &Conv, finish: Finish, mut kernel: Vec<f32>, norm: [&[f32]; 4]) -> Result<Ready> {
     let bias = fold(&mut kernel, norm);
-    let given = (place == Place::Plain).then_some(bias.as_slice());
+    let given = (finish == Finish::AtOnce).then_some(bias.as_slice());
     let filters = Filters::new(&kernel, conv.shape, given, conv.stride, conv.padding)?;
     Ok(Ready { filters, bias })
 }
