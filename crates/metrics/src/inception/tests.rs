@@ -80,6 +80,24 @@ fn modules_agree_with_pytorch() {
     }
 }
 
+#[test]
+fn bits_depend_neither_on_threads_nor_on_the_batch() {
+    let module = filled(c("m", 16, 32));
+    let run = |values: &[f32], threads: usize| {
+        let (mut source, mut inner, mut target) = (Maps::new(), Default::default(), Maps::new());
+        source.reshape(values.len() / (9 * 7 * 16), [9, 7], 16);
+        source.values_mut().copy_from_slice(values);
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+        pool.install(|| module.run(&source, &mut inner, &mut target)).unwrap();
+        target.values().to_vec()
+    };
+    let all = values(5 * 9 * 7 * 16, 0);
+    let together = run(&all, 1);
+    assert!(together == run(&all, 3));
+    let alone: Vec<f32> = all.chunks_exact(9 * 7 * 16).flat_map(|picture| run(picture, 2)).collect();
+    assert!(together == alone);
+}
+
 /// ```python
 /// c = fill(BasicConv2d(3, 2, kernel_size=(1, 2))); s = c.bn.weight / torch.sqrt(c.bn.running_var + c.bn.eps)
 /// print(c.conv.weight.flatten(), (c.conv.weight * s[:, None, None, None]).flatten(), c.bn.bias - c.bn.running_mean * s)
@@ -129,6 +147,47 @@ fn header(tensors: &Tensors) -> (Vec<u8>, usize) {
     });
     let json = serde_json::Value::Object(entries.collect()).to_string();
     ([&(json.len() as u64).to_le_bytes(), json.as_bytes()].concat(), end)
+}
+
+/// Weights of 0 make features of 0, whatever the pictures.
+#[test]
+fn pictures_are_run_until_asked_to_stop() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("zeros.safetensors");
+    let (header, n) = header(&expected().unwrap().into_iter().collect());
+    fs_err::write(&path, &header).unwrap();
+    fs_err::OpenOptions::new().append(true).open(&path).unwrap().set_len((header.len() + n) as u64).unwrap();
+    let inception = Inception::open(&path).unwrap();
+
+    let picture = |channels: usize, n: usize| Picture { channels, height: 2, width: 3, pixels: vec![7; n] };
+    let pictures: Vec<Picture> =
+        (0..BATCH + 1).map(|i| if i == 2 { picture(1, 6) } else { picture(3, 18) }).collect();
+    let mut heard = Vec::new();
+    let mut observe = |done: u64, total: u64| {
+        heard.push((done, total));
+        ControlFlow::Continue(())
+    };
+    let rows = inception.run(&pictures, Resize::Clean, &mut observe).unwrap();
+    let n = BATCH + 1;
+    assert_eq!(
+        [rows.features.len(), rows.logits.len(), rows.logits_unbiased.len()],
+        [n * FEATURES, n * CLASSES, n * CLASSES]
+    );
+    assert!(rows.features.iter().chain(&rows.logits).all(|value| *value == 0.0));
+    assert_eq!(heard, [(0, n as u64), (BATCH as u64, n as u64), (n as u64, n as u64)]);
+
+    let stopped = inception.run(&pictures, Resize::Clean, &mut |done, _| match done {
+        0 => ControlFlow::Continue(()),
+        _ => ControlFlow::Break(()),
+    });
+    assert!(matches!(stopped, Err(MetricsError::Interrupted)));
+    let mut bad = vec![picture(3, 18); BATCH];
+    bad.push(picture(3, 17));
+    let error = inception.run(&bad, Resize::Clean, &mut |_, _| ControlFlow::Continue(())).unwrap_err();
+    let expected = format!("picture {BATCH}: expected grey or colour pixels, found 17 numbers of 3×2×3");
+    assert_eq!(error.to_string(), expected);
+    let none = inception.run(&[], Resize::Clean, &mut |_, _| ControlFlow::Continue(())).unwrap();
+    assert_eq!(none, Rows::default());
 }
 
 #[test]
