@@ -7,6 +7,7 @@
 use std::ops::ControlFlow;
 
 use faer::linalg::matmul::matmul;
+use faer::linalg::matmul::triangular::{self, BlockStructure};
 use faer::{Accum, Mat, MatRef, get_global_parallelism};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -113,16 +114,16 @@ fn sum_within(set: &Features<'_>) -> f64 {
     let mut sum = 0.0;
     for (i, left) in tiles.iter().enumerate() {
         for right in &tiles[i + 1..] {
-            sum += 2.0 * sum_of_tile(left, right, false);
+            sum += 2.0 * sum_of_tiles(left, right);
         }
-        sum += sum_of_tile(left, left, true);
+        sum += 2.0 * sum_below_diagonal(left);
     }
     sum
 }
 
 fn sum_across(real: &Features<'_>, generated: &Features<'_>) -> f64 {
     let right: Vec<MatRef<'_, f32>> = tiles(generated).collect();
-    tiles(real).map(|left| right.iter().map(|right| sum_of_tile(&left, right, false)).sum::<f64>()).sum()
+    tiles(real).map(|left| right.iter().map(|right| sum_of_tiles(&left, right)).sum::<f64>()).sum()
 }
 
 fn tiles<'a>(set: &Features<'a>) -> impl Iterator<Item = MatRef<'a, f32>> {
@@ -130,21 +131,38 @@ fn tiles<'a>(set: &Features<'a>) -> impl Iterator<Item = MatRef<'a, f32>> {
     set.values().chunks(TILE * d).map(move |rows| MatRef::from_row_major_slice(rows, rows.len() / d, d))
 }
 
-/// Products of f32; kernels are summed in f64.
-fn sum_of_tile(left: &MatRef<'_, f32>, right: &MatRef<'_, f32>, without_diagonal: bool) -> f64 {
-    let d = left.ncols() as f64;
+/// Σ over all pairs of a row of one tile with one of another. Products are of f32; kernels are summed in f64.
+fn sum_of_tiles(left: &MatRef<'_, f32>, right: &MatRef<'_, f32>) -> f64 {
     let mut products = Mat::<f32>::zeros(left.nrows(), right.nrows());
     matmul(products.as_mut(), Accum::Replace, left, right.transpose(), 1.0, get_global_parallelism());
-    let kernel = |product: f32| {
-        let base = f64::from(product) / d + 1.0;
+    (0..products.ncols()).map(|j| kernels(products.col(j).iter(), left.ncols())).sum()
+}
+
+/// Σ over pairs of two different rows of a tile, each pair once.
+fn sum_below_diagonal(tile: &MatRef<'_, f32>) -> f64 {
+    let n = tile.nrows();
+    let mut products = Mat::<f32>::zeros(n, n);
+    triangular::matmul(
+        products.as_mut(),
+        BlockStructure::TriangularLower,
+        Accum::Replace,
+        tile,
+        BlockStructure::Rectangular,
+        tile.transpose(),
+        BlockStructure::Rectangular,
+        1.0,
+        get_global_parallelism(),
+    );
+    (0..n).map(|j| kernels(products.col(j).iter().skip(j + 1), tile.ncols())).sum()
+}
+
+/// Σ of (product/d + 1)³.
+fn kernels<'a>(products: impl Iterator<Item = &'a f32>, n_columns: usize) -> f64 {
+    let kernel = |product: &f32| {
+        let base = f64::from(*product) / n_columns as f64 + 1.0;
         base * base * base
     };
-    let mut sum = 0.0;
-    for j in 0..products.ncols() {
-        let column: f64 = products.col(j).iter().map(|product| kernel(*product)).sum();
-        sum += if without_diagonal { column - kernel(products[(j, j)]) } else { column };
-    }
-    sum
+    products.map(kernel).sum()
 }
 
 #[cfg(test)]
