@@ -8,7 +8,7 @@ use std::ops::ControlFlow;
 use std::time::Instant;
 
 use candle_core::{DType, Device, Tensor};
-use dcgan_baselines::kmeans::{Encoder, KMeansConfig, train_kmeans};
+use dcgan_baselines::kmeans::{Encoder, KMeansConfig, Step, train_kmeans};
 use dcgan_baselines::neighbours::{Metric, NearestNeighbours};
 use dcgan_images::{ImageStore, Picture, StoreDescription, StoreWriter};
 use rand::{Rng, SeedableRng};
@@ -28,8 +28,8 @@ fn main() -> AnyResult<()> {
     let store = ImageStore::open(&folder.path().join("store"))?;
     let config = KMeansConfig { patches: 50_000, passes: 2, ..KMeansConfig::default() };
     let mut times = Vec::new();
-    let model = train_kmeans(&store, &config, &folder.path().join("k.safetensors"), &mut |_, _, _| {
-        times.push(Instant::now());
+    let model = train_kmeans(&store, &config, &folder.path().join("k.safetensors"), &mut |step, _, _| {
+        times.extend((step == Step::Passes).then(Instant::now));
         ControlFlow::Continue(())
     })?;
     let pass = (times[times.len() / 2] - times[0]).as_secs_f64();
