@@ -203,3 +203,17 @@ fn the_nearest_word_is_suggested_everywhere() {
         assert!(told.contains(help), "{arguments:?}: {told}");
     }
 }
+
+#[test]
+fn doctor_says_what_the_machine_has() {
+    let place = Place::new("");
+    let text = place.stdout(&["doctor", "--runs", "not/there/yet"]);
+    for name in ["processor", "threads", "memory", "free disk", "GPU"] {
+        assert!(text.lines().any(|line| line.starts_with(name)), "{text}");
+    }
+    let found: serde_json::Value = serde_json::from_str(&place.stdout(&["doctor", "--json"])).unwrap();
+    let threads = std::thread::available_parallelism().unwrap().get() as u64;
+    assert_eq!(found["threads"].as_u64(), Some(threads));
+    assert!(found["free_bytes"].as_u64() > Some(0), "{found}");
+    assert!(!place.path("not").exists());
+}

@@ -101,7 +101,10 @@ fn an_edited_record_is_not_believed() {
     let place = finished();
     edit_record(&place, "svm", true, |record| record["metrics"]["test_error"] = json!(0.001));
     let shown = place.stdout(&["status", "m.toml"]);
-    assert!(shown.contains("its record, stage.json, was edited after it ran"), "{shown}");
+    assert!(
+        shown.contains("its record, stage.json, is not as a program of this version wrote it"),
+        "{shown}"
+    );
     let told = place.fails(1, &["run", "m.toml", "--only", "report", "--force", "report"]);
     assert!(told.contains("stage `svm` is needed and is not as its record says"), "{told}");
     let told = place.fails(1, &["compare", "runs/small/svm", "runs/small/svm"]);

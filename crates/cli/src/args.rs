@@ -96,6 +96,9 @@ pub(crate) enum Verb {
         dcgan bench features --arch imagenet32 --json\n  dcgan bench kmeans --maps 1600 --batch 32\n  \
         dcgan bench knn --rows 5000 --columns 3072")]
     Bench(BenchArgs),
+    /// Say what this machine has, and what will be slow on it and why
+    #[command(after_help = "Examples:\n  dcgan doctor\n  dcgan doctor --json --runs /mnt/runs")]
+    Doctor(DoctorArgs),
     /// Print the JSON Schema of manifests, by which editors complete and check them
     #[command(after_help = SCHEMA_EXAMPLES)]
     Schema,
@@ -348,6 +351,16 @@ pub(crate) struct StageArgs {
     pub(crate) help: bool,
     #[command(flatten)]
     pub(crate) device: DeviceArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DoctorArgs {
+    /// Where runs will be written
+    #[arg(long, value_name = "FOLDER", default_value = "runs", value_parser = path(), value_hint = ValueHint::DirPath)]
+    pub(crate) runs: PathBuf,
+    /// As JSON
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 #[derive(Debug, Args)]

@@ -4,6 +4,7 @@ mod args;
 mod bench;
 #[cfg(target_os = "linux")]
 mod bus_error;
+mod doctor;
 mod getting_started;
 mod verbs;
 use std::process::ExitCode;
@@ -53,6 +54,7 @@ fn work(verb: &Verb, progress: &Progress) -> anyhow::Result<()> {
         Verb::Stage(args) => verbs::stage(args, progress),
         Verb::Bench(args) => bench::bench(args, progress),
         Verb::Init(args) => getting_started::init(args, progress),
+        Verb::Doctor(args) => doctor::doctor(args),
         Verb::Schema => getting_started::print_schema(),
         Verb::Completions { shell } => getting_started::completions(*shell),
         Verb::Man => getting_started::man(),

@@ -9,7 +9,7 @@ use anyhow::bail;
 /// # Errors
 /// If there is too little room, or the file system cannot be asked.
 pub fn check(folder: &Path, needed: u64) -> anyhow::Result<()> {
-    let free = fs4::available_space(folder)?;
+    let free = free(folder)?;
     if free < needed {
         bail!(
             "too little room: {} are needed and {} are free on the file system of {}",
@@ -19,6 +19,14 @@ pub fn check(folder: &Path, needed: u64) -> anyhow::Result<()> {
         );
     }
     Ok(())
+}
+
+/// The free bytes of the file system of a folder.
+///
+/// # Errors
+/// If it cannot be asked.
+pub fn free(folder: &Path) -> std::io::Result<u64> {
+    fs4::available_space(folder)
 }
 
 /// So many bytes, for people: `512 B`, `3.2 MB`, `37.3 GB`.

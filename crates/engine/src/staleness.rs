@@ -142,7 +142,10 @@ impl fmt::Display for Reason {
             ),
             Self::BadRecord { message } => write!(f, "its record cannot be read: {message}"),
             Self::RecordUnreadable { message } => write!(f, "its record cannot be opened: {message}"),
-            Self::RecordEdited => write!(f, "its record, stage.json, was edited after it ran"),
+            Self::RecordEdited => write!(
+                f,
+                "its record, stage.json, is not as a program of this version wrote it: edited, or written by another version"
+            ),
             Self::NoOutputs => write!(f, "its record, stage.json, names none of its outputs"),
             Self::StageVersion { from, to } => {
                 write!(f, "the program's code for it changed: version {from} → {to}")
