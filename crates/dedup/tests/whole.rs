@@ -7,7 +7,9 @@ use std::ops::ControlFlow;
 use std::path::Path;
 
 use dcgan_dedup::evaluate::{Change, EvaluateConfig, Evaluated, evaluate, found_pairs};
-use dcgan_dedup::group::{GROUPS, GroupConfig, Keep, Readable, Rule, group_images, read_groups};
+use dcgan_dedup::group::{
+    GROUPS, GroupConfig, Keep, Readable, Rule, group_against, group_images, read_groups,
+};
 use dcgan_dedup::hash::{HashConfig, hash};
 use dcgan_dedup::regenerate::{Target, regenerate};
 use dcgan_dedup::train::{TrainConfig, files::AUTOENCODER, train};
@@ -103,6 +105,28 @@ fn planted_near_duplicates_are_found_and_removed() {
     let written = regenerate(&source, &groups, &readable, target, &at("clean"), &mut go).unwrap();
     assert_eq!(written.n_kept as usize, 160 - groups.len());
     assert_eq!(ImageStore::open(&at("clean")).unwrap().len(), 160 - groups.len());
+
+    // Held against its own first pictures: those are in both, and what is like them.
+    let first = HashConfig { limit: Some(50), ..HashConfig::default() };
+    hash(&source, &model, &first, &at("first"), &mut go).unwrap();
+    for rule in [Rule::Exact, Rule::Near] {
+        let grouping = GroupConfig { rule, ..GroupConfig::default() };
+        let against = group_against(&at("codes"), &at("first"), &grouping, &at("against"), &mut go).unwrap();
+        let n_found = against.n_found;
+        assert!(
+            (against.n_images, against.n_against) == (160, 50) && (50..75).contains(&n_found),
+            "{against:?}"
+        );
+        let is_itself = |[key, other]: &[String; 2]| rule == Rule::Exact || key == other;
+        assert!(against.found[..9].iter().all(is_itself), "{against:?}");
+        let leaked = read_groups(&at("against").join(GROUPS)).unwrap();
+        let lists = regenerate(&source, &leaked, &readable, Target::Lists, &at("without"), &mut go).unwrap();
+        assert_eq!((lists.n_kept, lists.n_removed), (160 - n_found, n_found));
+    }
+    let other = Autoencoder::random(model.preprocessing, 9).unwrap();
+    hash(&source, &other, &first, &at("other"), &mut go).unwrap();
+    let refused = group_against(&at("codes"), &at("other"), &grouping, &at("against"), &mut go).unwrap_err();
+    assert!(refused.to_string().contains("found codes by another autoencoder"), "{refused}");
 
     let stopped = group_images(&codes, &grouping, &at("stopped"), &mut |_, _| ControlFlow::Break(()));
     assert!(matches!(stopped, Err(DedupError::Interrupted)));

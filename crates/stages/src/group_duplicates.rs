@@ -4,7 +4,9 @@ use std::collections::{HashMap, HashSet};
 use std::path::Path;
 
 use dcgan_dedup::evaluate::PairToJudge;
-use dcgan_dedup::group::{ComparedPair, GroupConfig, Mirrored, READABLE, Readable, group_images};
+use dcgan_dedup::group::{
+    ComparedPair, GroupConfig, Mirrored, READABLE, Readable, Rule, group_against, group_images,
+};
 use dcgan_dedup::hash::{files::CODES, read_keys};
 use dcgan_engine::context::Context;
 use dcgan_engine::kind::{ConfigType, Kind, Traits};
@@ -22,6 +24,10 @@ use crate::{artifact, published};
 pub(crate) struct GroupDuplicates {
     /// The codes that `hash_images` made.
     codes: Input,
+    /// The codes of another set, by the same autoencoder: then what is in both is found, not what is double in the first, and without it
+    /// `remove_duplicates` writes what is in the first and not in the other.
+    #[serde(default)]
+    against: Option<Input>,
     /// The rules.
     #[serde(default)]
     grouping: GroupConfig,
@@ -30,7 +36,7 @@ pub(crate) struct GroupDuplicates {
 /// The kind.
 pub(crate) static KIND: Kind = Kind {
     name: "group_duplicates",
-    version: 5,
+    version: 6,
     summary: "find groups of near-duplicates by their codes: equal ones, or near ones that a second look confirms",
     details: "Writes groups.parquet (group, key, representative, distance, pixel_distance, blake3) by the rule that is set, the same with \
               who stays and why as map.csv and map.parquet, and \
@@ -41,7 +47,9 @@ pub(crate) static KIND: Kind = Kind {
               than re-encodings; `near` also finds crops, squeezed, grey and blurred copies, other sizes and other brightness, and mirrored \
               ones where `grouping.mirrored` asks for them (mirrored.json lists those that both stay); `phash` is a plain \
               perceptual hash. All see the central square of a \
-              picture alone, as the paper's 32×32 crops do: pictures that differ beside it are duplicates to them.",
+              picture alone, as the paper's 32×32 crops do: pictures that differ beside it are duplicates to them.\n\n\
+              With `against` pictures are looked for in another set, such as training pictures among test pictures: groups.json names \
+              the first 50 that are in both, groups.parquet all, each with its counterpart as representative.",
     example: &["codes=runs/lsun/codes-robust"],
     paper: &PAPER,
     traits: Traits::NONE,
@@ -49,8 +57,9 @@ pub(crate) static KIND: Kind = Kind {
 };
 
 /// What the paper says of the keys.
-const PAPER: [Stated; 12] = [
+const PAPER: [Stated; 13] = [
     no_bearing("codes"),
+    no_bearing("against"),
     by_stage("grouping.rule"),
     by_stage("grouping.radius"),
     by_stage("grouping.pixel_distance"),
@@ -69,7 +78,11 @@ pub(crate) const BORDERLINE: &str = "borderline.json";
 
 impl Stage for GroupDuplicates {
     fn inputs(&self) -> Vec<InputRef<'_>> {
-        vec![InputRef { key: "codes", name: &self.codes, needs: artifact::CODES }]
+        let against = self.against.iter();
+        let against = against.map(|name| InputRef { key: "against", name, needs: artifact::CODES });
+        std::iter::once(InputRef { key: "codes", name: &self.codes, needs: artifact::CODES })
+            .chain(against)
+            .collect()
     }
 
     fn yields(&self) -> Vec<Artifact> {
@@ -77,12 +90,26 @@ impl Stage for GroupDuplicates {
     }
 
     fn problems(&self) -> Vec<ConfigProblem> {
-        ConfigProblem::of("grouping", self.grouping.validate())
+        let mut problems = ConfigProblem::of("grouping", self.grouping.validate());
+        if self.against.is_some() && self.grouping.rule == Rule::Phash {
+            let message = "expected exact or near, where there is `against`, found phash".to_owned();
+            problems.push(ConfigProblem { key: "grouping.rule".to_owned(), message });
+        }
+        problems
     }
 
     fn run(&self, ctx: &Context<'_>) -> anyhow::Result<Outcome> {
         let hashed = ctx.input(&self.codes);
         let mut task = ctx.task("comparing", "pairs");
+        if let Some(against) = &self.against {
+            let against = ctx.input(against);
+            let mut observe = |done, total| task.observe(done, total);
+            let summary = group_against(&hashed, &against, &self.grouping, ctx.out, &mut observe)?;
+            ctx.write_json("groups.json", &summary)?;
+            ctx.write_json(READABLE, &Readable::of_hashed(&hashed)?)?;
+            let differences = published::compare_rule(&self.grouping);
+            return Ok(Outcome { metrics: serde_json::to_value(&summary)?, differences });
+        }
         let summary =
             group_images(&hashed, &self.grouping, ctx.out, &mut |done, total| task.observe(done, total))?;
         drop(task);

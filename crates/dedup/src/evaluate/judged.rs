@@ -32,7 +32,8 @@ pub struct Judged {
 
 /// The pairs that a rule found: of each group the picture that stays, with each that is removed.
 pub fn found_pairs(groups: &[Vec<Member>]) -> Vec<PairToJudge> {
-    let removed = groups.iter().flatten().filter(|member| member.key != member.representative);
+    let removed = groups.iter().flatten();
+    let removed = removed.filter(|member| member.elsewhere || member.key != member.representative);
     let pair = |member: &Member| PairToJudge {
         first: member.representative.clone(),
         second: member.key.clone(),
@@ -52,14 +53,16 @@ pub fn overrule(path: &Path, groups: Vec<Vec<Member>>) -> Result<(Vec<Vec<Member
     let marks = read_marks(path)?;
     let is_not_same = |member: &Member| {
         let pair = ordered(&member.representative, &member.key).map(str::to_owned);
-        member.key != member.representative && marks.get(&pair) == Some(&Verdict::NotSame)
+        let is_removed = member.elsewhere || member.key != member.representative;
+        is_removed && marks.get(&pair) == Some(&Verdict::NotSame)
     };
     let n_before: usize = groups.iter().map(Vec::len).sum();
     let left =
         groups.into_iter().map(|group| group.into_iter().filter(|member| !is_not_same(member)).collect());
     let left: Vec<Vec<Member>> = left.collect();
     let n_overruled = n_before - left.iter().map(Vec::len).sum::<usize>();
-    Ok((left.into_iter().filter(|group| group.len() > 1).collect(), n_overruled as u64))
+    let is_group = |group: &Vec<Member>| group.len() > 1 || group.iter().any(|member| member.elsewhere);
+    Ok((left.into_iter().filter(is_group).collect(), n_overruled as u64))
 }
 
 impl Judged {
@@ -135,6 +138,7 @@ mod tests {
             distance: 0,
             pixel_distance: 0.0,
             blake3: None,
+            elsewhere: false,
         };
         vec![
             vec![member("a", "a"), member("b", "a"), member("c, \"d\"", "a")],

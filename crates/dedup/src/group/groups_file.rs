@@ -16,6 +16,7 @@ const SCHEMA: &str = "message groups {
     REQUIRED INT32 distance (INTEGER(32, false));
     REQUIRED FLOAT pixel_distance;
     OPTIONAL INT64 blake3 (INTEGER(64, false));
+    REQUIRED INT32 elsewhere (INTEGER(32, false));
 }";
 
 /// An image of a group.
@@ -32,6 +33,8 @@ pub struct Member {
     /// What `codes.parquet` says of its content, by which it is seen whether it has changed since; files of earlier versions say
     /// nothing.
     pub blake3: Option<u64>,
+    /// Whether the image that stays is one of another set, against which this one was held.
+    pub elsewhere: bool,
 }
 
 /// Writes the groups, numbered from 0.
@@ -47,6 +50,7 @@ pub(super) fn write(path: &Path, groups: &[Vec<Member>]) -> Result<()> {
             Column::U32(rows.iter().map(|(_, member)| member.distance).collect()),
             Column::F32(rows.iter().map(|(_, member)| member.pixel_distance).collect()),
             Column::MaybeU64(rows.iter().map(|(_, member)| member.blake3).collect()),
+            Column::U32(rows.iter().map(|(_, member)| u32::from(member.elsewhere)).collect()),
         ])?;
     }
     Ok(writer.finish()?)
@@ -67,15 +71,11 @@ pub fn read_groups(path: &Path) -> Result<Vec<Vec<Member>>> {
         ("distance", Kind::U32),
         ("pixel_distance", Kind::F32),
     ];
-    // Files of earlier versions have no such column.
-    if reader.has("blake3") {
-        wanted.push(("blake3", Kind::MaybeU64));
-    }
+    // Files of earlier versions have no such columns.
+    let newer = [("blake3", Kind::MaybeU64), ("elsewhere", Kind::U32)];
+    wanted.extend(newer.into_iter().filter(|(name, _)| reader.has(name)));
     reader.read(&wanted, |mut columns| {
-        let contents = match columns.len() {
-            6 => columns.pop(),
-            _ => None,
-        };
+        let newer = columns.split_off(5);
         let Ok::<[Column; 5], _>(
             [
                 Column::U32(numbers),
@@ -88,19 +88,26 @@ pub fn read_groups(path: &Path) -> Result<Vec<Vec<Member>>> {
         else {
             return;
         };
-        let contents = match contents {
-            Some(Column::MaybeU64(contents)) => contents,
-            _ => vec![None; numbers.len()],
-        };
+        let (mut contents, mut elsewhere) = (vec![None; numbers.len()], vec![0; numbers.len()]);
+        for column in newer {
+            match column {
+                Column::MaybeU64(values) => contents = values,
+                Column::U32(values) => elsewhere = values,
+                _ => {}
+            }
+        }
         let rows = numbers.into_iter().zip(keys).zip(representatives).zip(distances).zip(pixel_distances);
-        for (((((number, key), representative), distance), pixel_distance), blake3) in rows.zip(contents) {
+        for ((((((number, key), representative), distance), pixel_distance), blake3), elsewhere) in
+            rows.zip(contents).zip(elsewhere)
+        {
+            let elsewhere = elsewhere != 0;
             if number as usize == groups.len() {
                 groups.push(Vec::new());
             } else if number as usize + 1 != groups.len() {
                 wrong = wrong.or(Some((number, row)));
             }
             if let Some(group) = groups.last_mut() {
-                group.push(Member { key, representative, distance, pixel_distance, blake3 });
+                group.push(Member { key, representative, distance, pixel_distance, blake3, elsewhere });
             }
             row += 1;
         }
@@ -116,6 +123,7 @@ pub fn read_groups(path: &Path) -> Result<Vec<Vec<Member>>> {
 
 /// The keys of all images that do not stay.
 pub fn removed_keys(groups: &[Vec<Member>]) -> HashSet<String> {
-    let members = groups.iter().flatten().filter(|member| member.key != member.representative);
+    let is_removed = |member: &&Member| member.elsewhere || member.key != member.representative;
+    let members = groups.iter().flatten().filter(is_removed);
     members.map(|member| member.key.clone()).collect()
 }

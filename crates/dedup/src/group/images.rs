@@ -90,7 +90,7 @@ pub fn group_images(
     let pictures = Pictures::open(&hashed.join(hash::files::PICTURES), set.codes.len() as u64)?;
     let exact = equal_codes(&set.codes);
     let model_path = hashed.join(hash::files::AUTOENCODER);
-    let found = near_groups(&set, &pictures, &model_path, config, observe)?;
+    let found = near_groups(&set, &pictures, &model_path, None, config, observe)?;
     let phash = match config.rule {
         Rule::Phash => Some(phash_groups(&pictures, config, observe)?),
         Rule::Exact | Rule::Near => None,
@@ -175,6 +175,7 @@ fn members_of(
         distance: set.codes[image as usize].distance(set.codes[kept as usize]),
         pixel_distance: pixel_distance(kept_pixels, picture),
         blake3: names.contents.get(&image).copied(),
+        elsewhere: false,
     };
     let members = order.iter().zip(pixels.chunks_exact(PICTURE_BYTES)).map(member).collect();
     Ok((order, members))

@@ -124,14 +124,15 @@ mod tests {
             distance: 3,
             pixel_distance,
             blake3: None,
+            elsewhere: false,
         };
         let config = GroupConfig { rule: Rule::Near, ..GroupConfig::default() };
         let row = |key, off| Row::new(7, &member(key, off), [64, 48], &config);
-        write(dir.path(), &[row("a,b", 0.0), row("=c", 0.25), row("d", 0.5)]).unwrap();
+        write(dir.path(), &[row("a,b", 0.0), row("=c", 0.125), row("d", 0.5)]).unwrap();
         let text = std::fs::read_to_string(dir.path().join(MAP_CSV)).unwrap();
         let lines: Vec<&str> = text.lines().collect();
         assert_eq!(lines[1], "7,\"a,b\",yes,\"a,b\",\"most pixels, then lowest key\",64,48,3,0");
-        assert_eq!(lines[2], "7,'=c,no,\"a,b\",alike,64,48,3,0.25");
+        assert_eq!(lines[2], "7,'=c,no,\"a,b\",alike,64,48,3,0.125");
         assert!(lines[3].contains("by way of others") && lines.len() == 4);
         let wanted = [("key", Kind::Strings), ("stays", Kind::Strings), ("width", Kind::U32)];
         columns::read(&dir.path().join(MAP_PARQUET), &wanted, |columns| {

@@ -1,5 +1,6 @@
 //! Groups of near-duplicates.
 
+mod against;
 mod bands;
 mod buckets;
 mod config;
@@ -17,6 +18,7 @@ mod readable;
 mod second_look;
 mod union_find;
 
+pub use against::{AgainstSummary, group_against};
 pub use config::{GroupConfig, Keep, Mirrored, Rule};
 pub use distances::DistanceCounts;
 pub use exact::equal_codes;

@@ -33,6 +33,8 @@ pub(super) struct NearGroups {
     pub(super) distances: DistanceCounts,
     pub(super) borderline: Vec<ComparedPair>,
     pub(super) mirrored: Vec<ComparedPair>,
+    /// With a border between two sets: of each image of the first its nearest one of the second.
+    pub(super) across: BTreeMap<u32, ComparedPair>,
 }
 
 /// The codes of one view of the pictures of which there is one.
@@ -43,11 +45,13 @@ struct Views {
     images: Vec<u32>,
 }
 
-/// Groups the images of `set`, which the autoencoder at `model` hashed.
+/// Groups the images of `set`, which the autoencoder at `model` hashed. With a border only pairs of an image before and one behind it
+/// count.
 pub(super) fn near_groups(
     set: &Codes,
     pictures: &Pictures,
     model: &Path,
+    border: Option<u32>,
     config: &GroupConfig,
     observe: &mut dyn FnMut(u64, u64) -> ControlFlow<()>,
 ) -> Result<NearGroups> {
@@ -64,12 +68,15 @@ pub(super) fn near_groups(
             distances: DistanceCounts::new(&set.codes, config.radius),
             borderline: Vec::new(),
             mirrored: Vec::new(),
+            across: BTreeMap::new(),
         },
+        border,
         mirrored: BTreeMap::new(),
         is_grey: Vec::new(),
         failed: None,
     };
-    look.found.search = near_pairs(&set.codes, config.radius, config.bucket_cap, &mut |pairs| {
+    look.found.search = near_pairs(&set.codes, config.radius, config.bucket_cap, &mut |mut pairs| {
+        pairs.retain(|pair| look.is_across(pair));
         look_at_all(&mut look, None, &pairs, observe);
     });
     if let Some(error) = look.failed.take() {
@@ -85,7 +92,9 @@ pub(super) fn near_groups(
         let met =
             near_queries(&set.codes, &views.codes, config.radius, config.bucket_cap, &mut |mut pairs| {
                 pairs.iter_mut().for_each(|pair| pair.second = views.images[pair.second as usize]);
-                pairs.retain(|pair| pair.first != pair.second && look.may_be(&views.probe, pair));
+                pairs.retain(|pair| {
+                    pair.first != pair.second && look.is_across(pair) && look.may_be(&views.probe, pair)
+                });
                 look_at_all(&mut look, Some(&views.probe), &pairs, observe);
             });
         look.found.search.add(&met);
@@ -147,6 +156,7 @@ struct Look<'a> {
     config: &'a GroupConfig,
     sets: UnionFind,
     found: NearGroups,
+    border: Option<u32>,
     mirrored: BTreeMap<[u32; 2], ComparedPair>,
     is_grey: Vec<bool>,
     failed: Option<DedupError>,
@@ -175,6 +185,11 @@ fn look_at_all(
 }
 
 impl Look<'_> {
+    /// Whether a pair counts.
+    fn is_across(&self, pair: &Pair) -> bool {
+        self.border.is_none_or(|border| (pair.first < border) != (pair.second < border))
+    }
+
     /// Whether the shapes of two pictures allow that one is a part of the other; those that are together already need no look.
     fn may_be(&mut self, probe: &Probe, pair: &Pair) -> bool {
         let size = |image: u32| self.set.sizes[image as usize];
@@ -215,13 +230,28 @@ impl Look<'_> {
             if is_mirror {
                 self.mirrored.insert([pair.first, pair.second], *pair);
             }
-            if !is_mirror || self.config.mirrored == Mirrored::Group {
-                self.sets.join(pair.first, pair.second);
+            if is_mirror && self.config.mirrored != Mirrored::Group {
+                continue;
+            }
+            match self.border {
+                None => {
+                    self.sets.join(pair.first, pair.second);
+                }
+                Some(_) => self.note_across(*pair),
             }
         }
         if !is_mirror {
             self.found.borderline.extend(compared);
             keep_borderline(&mut self.found.borderline, self.config.pixel_distance);
+        }
+    }
+}
+
+impl Look<'_> {
+    fn note_across(&mut self, pair: ComparedPair) {
+        let nearest = self.found.across.entry(pair.first).or_insert(pair);
+        if pair.pixel_distance < nearest.pixel_distance {
+            *nearest = pair;
         }
     }
 }

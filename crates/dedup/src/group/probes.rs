@@ -18,8 +18,8 @@ use crate::{Autoencoder, Code, Result};
 
 /// Side of the parts that stand for crops, as a share.
 const CROP: f32 = 0.9;
-/// Width or height of the parts that stand for squeezed copies, as a share: 4:3, 3:2, 16:9 and what lies between.
-const SQUEEZES: [f32; 6] = [0.9, 0.82, 0.75, 0.667, 0.61, 0.5625];
+/// Width or height of the parts that stand for squeezed copies, as a share: 4:3, 3:2, 16:9, 2:1, what lies between, and wider ones.
+const SQUEEZES: [f32; 8] = [0.9, 0.82, 0.75, 0.667, 0.61, 0.5625, 0.5, 0.44];
 /// Logarithm by which a squeezed copy's sides may differ from what is expected.
 const TOLERANCE: f32 = 0.065;
 /// Bits in which their codes may differ beyond those of whole pictures.
@@ -193,7 +193,7 @@ mod tests {
 
     #[test]
     fn squeezed_copies_are_looked_for_where_shapes_fit() {
-        assert_eq!(all().len(), 5 + 12 + 3);
+        assert_eq!(all().len(), 5 + 16 + 3);
         let fitting = |seen: Size, part: Size| -> Vec<[f32; 2]> {
             let squeezed = of(Kind::Squeezed).into_iter();
             squeezed.filter(|probe| probe.fits(seen, part)).map(|probe| probe.window.size).collect()

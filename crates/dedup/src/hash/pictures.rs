@@ -15,9 +15,14 @@ pub(super) fn header(n: u64) -> Vec<u8> {
     npy::head("|u1", &[n, 3, SIDE as u64, SIDE as u64])
 }
 
-/// The pictures of a hashed set, read as they are asked for.
+/// The pictures of a hashed set, or of several one after another, read as they are asked for.
 #[derive(Debug)]
 pub struct Pictures {
+    parts: Vec<Part>,
+}
+
+#[derive(Debug)]
+struct Part {
     path: PathBuf,
     file: Mutex<fs_err::File>,
     n: u64,
@@ -41,17 +46,23 @@ impl Pictures {
                 format!("{n_bytes} bytes of them or of another shape"),
             ));
         }
-        Ok(Self { path: path.to_path_buf(), file: Mutex::new(file), n })
+        Ok(Self { parts: vec![Part { path: path.to_path_buf(), file: Mutex::new(file), n }] })
+    }
+
+    /// These, and those of another set behind them.
+    pub(crate) fn and(mut self, other: Self) -> Self {
+        self.parts.extend(other.parts);
+        self
     }
 
     /// The number of pictures.
     pub fn len(&self) -> u64 {
-        self.n
+        self.parts.iter().map(|part| part.n).sum()
     }
 
     /// Whether there are none.
     pub fn is_empty(&self) -> bool {
-        self.n == 0
+        self.len() == 0
     }
 
     /// The 3072 bytes of each of `images`, in that order.
@@ -60,10 +71,18 @@ impl Pictures {
     /// [`DedupError::Io`], also where an index is not below [`Self::len`].
     pub fn read(&self, images: &[u32]) -> Result<Vec<u8>> {
         let mut bytes = vec![0; images.len() * PICTURE_BYTES];
-        let mut file = self.file.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         for (&image, picture) in images.iter().zip(bytes.chunks_exact_mut(PICTURE_BYTES)) {
-            file.seek(SeekFrom::Start(HEAD_BYTES as u64 + u64::from(image) * PICTURE_BYTES as u64))?;
-            regular::read_exact(&self.path, &mut *file, picture)?;
+            let (mut image, mut part) = (u64::from(image), &self.parts[0]);
+            for next in &self.parts[1..] {
+                if image < part.n {
+                    break;
+                }
+                image -= part.n;
+                part = next;
+            }
+            let mut file = part.file.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+            file.seek(SeekFrom::Start(HEAD_BYTES as u64 + image * PICTURE_BYTES as u64))?;
+            regular::read_exact(&part.path, &mut *file, picture)?;
         }
         Ok(bytes)
     }
@@ -80,6 +99,13 @@ mod tests {
         fs_err::write(&path, [header(2), vec![7; 2 * PICTURE_BYTES]].concat()).unwrap();
         let pictures = Pictures::open(&path, 2).unwrap();
         assert_eq!(pictures.read(&[1]).unwrap(), [7; PICTURE_BYTES]);
+        let other = dir.path().join("other.npy");
+        fs_err::write(&other, [header(1), vec![9; PICTURE_BYTES]].concat()).unwrap();
+        let both = Pictures::open(&path, 2).unwrap().and(Pictures::open(&other, 1).unwrap());
+        assert_eq!(
+            (both.len(), both.read(&[2, 0]).unwrap()),
+            (3, [[9; PICTURE_BYTES], [7; PICTURE_BYTES]].concat())
+        );
         let cut = HEAD_BYTES + PICTURE_BYTES + 100;
         fs_err::OpenOptions::new().write(true).open(&path).unwrap().set_len(cut as u64).unwrap();
         let message = pictures.read(&[0, 1]).unwrap_err().to_string();

@@ -43,7 +43,10 @@ impl Plan {
             groups.iter().map(|group| group.iter().filter(is_fit).map(locate).collect()).collect();
         let mut stay = Vec::new();
         for group in &groups {
-            stay.extend(the_one_that_stays(group));
+            // What is removed for a picture of another set needs none to stay.
+            if !group.iter().any(|one| one.member.elsewhere) {
+                stay.extend(the_one_that_stays(group));
+            }
         }
         let stay_files: HashSet<&Path> = stay.iter().map(|one| one.file.as_path()).collect();
         let mut plan = Self::default();
@@ -117,7 +120,7 @@ fn check(source: &Source, groups: &[Vec<Member>]) -> Result<()> {
         }
     }
     for (group_idx, group) in groups.iter().enumerate() {
-        for member in group {
+        for member in group.iter().filter(|member| !member.elsewhere) {
             let (key, stays) = (&member.key, &member.representative);
             match found.get(stays.as_str()) {
                 None => return unfit(stays, format!("is to stay for {key}, but is in no group")),

@@ -7,7 +7,7 @@ use crate::content::content;
 /// A member of which the content is not known.
 pub(super) fn unhashed(key: &str, representative: &str) -> Member {
     let (key, representative) = (key.to_owned(), representative.to_owned());
-    Member { key, representative, distance: 0, pixel_distance: 0.0, blake3: None }
+    Member { key, representative, distance: 0, pixel_distance: 0.0, blake3: None, elsewhere: false }
 }
 
 /// A member whose file holds its name.
