@@ -18,7 +18,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use self::found::Found;
+use self::found::{Found, Measured};
 use crate::artifact;
 use crate::digits::Digits;
 use crate::drawing::{Weights, load_generator};
@@ -95,14 +95,6 @@ const PAPER: [Stated; 7] = [
     says("statistics", "\"batch\"", "released code"),
     no_bearing("seed"),
 ];
-
-/// The error with so many training digits.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-struct Measured {
-    n_digits: u64,
-    n_wrong: usize,
-    error: f64,
-}
 
 impl Stage for MnistProtocol {
     fn inputs(&self) -> Vec<InputRef<'_>> {

@@ -6,6 +6,7 @@
 //! | `patches` | draws patches, normalises their contrast |
 //! | `whitening` | ZCA |
 //! | `lloyd` | a pass of K-means |
+//! | `step` | what it tells of itself |
 //! | `train` | all of it, resumed after each pass |
 //! | `model` | the centroids and their file |
 //! | `encode` | features of pictures |
@@ -15,13 +16,15 @@ mod encode;
 mod lloyd;
 mod model;
 mod patches;
+mod step;
 mod train;
 mod whitening;
 
 pub use config::KMeansConfig;
 pub use encode::Encoder;
 pub use model::KMeans;
-pub use train::{Observe, Step, train_kmeans};
+pub use step::{Observe, Step};
+pub use train::train_kmeans;
 
 #[cfg(test)]
 mod tests;

@@ -1,6 +1,5 @@
 //! Learning centroids.
 
-use std::ops::ControlFlow;
 use std::path::Path;
 
 use dcgan_images::ImageStore;
@@ -10,36 +9,9 @@ use super::config::KMeansConfig;
 use super::lloyd::{assign, update};
 use super::model::KMeans;
 use super::patches::{Purpose, draw, size_of_store, stream};
+use super::step::{Observe, Step};
 use super::whitening::Whitening;
 use crate::error::Result;
-
-/// What [`train_kmeans`] is at.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Step {
-    /// Sums the products of each two numbers of a patch.
-    Covariance,
-    /// Decomposes their covariance; how far that is, is not known.
-    Eigenvectors,
-    /// Whitens the patches.
-    Whitening,
-    /// Moves centroids.
-    Passes,
-}
-
-impl Step {
-    /// What is being done, in words.
-    pub fn words(self) -> &'static str {
-        match self {
-            Self::Covariance => "covariance of patches",
-            Self::Eigenvectors => "eigenvectors of the covariance",
-            Self::Whitening => "whitening",
-            Self::Passes => "K-means",
-        }
-    }
-}
-
-/// Told patches done and all there are to do in a step (0: not known); [`ControlFlow::Break`] asks to stop.
-pub type Observe<'a> = &'a mut dyn FnMut(Step, u64, u64) -> ControlFlow<()>;
 
 /// Learns centroids from random patches of a store's pictures and keeps them at `path`: after each pass, so that a training
 /// that is stopped goes on from its last whole pass and ends with the same bits. A file of other settings or patches at

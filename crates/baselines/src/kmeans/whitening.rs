@@ -12,7 +12,7 @@ use faer::{Mat, MatRef, Par, Spec};
 use pulp::{Arch, Simd, WithSimd};
 use rayon::prelude::*;
 
-use super::train::{Observe, Step};
+use super::step::{Observe, Step};
 use crate::error::{BaselinesError, Result};
 use crate::product::{BLOCK, Blocks, PANEL, Panels, tile};
 

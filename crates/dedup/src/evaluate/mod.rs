@@ -9,6 +9,7 @@
 mod baselines;
 mod changes;
 mod config;
+mod evaluated;
 mod interval;
 mod judged;
 mod montage;
@@ -18,9 +19,8 @@ mod sheet;
 
 use std::collections::{HashMap, HashSet};
 use std::ops::ControlFlow;
-use std::path::Path;
 
-use dcgan_images::{Damaged, DecodeConfig, Filter, Payload, Record, Resize, Source, batches};
+use dcgan_images::{Damaged, DecodeConfig, Filter, Payload, Record, Resize, batches};
 use dcgan_nn::rng::{self, Purpose};
 use image::RgbImage;
 use rayon::prelude::*;
@@ -28,36 +28,21 @@ use rayon::prelude::*;
 pub use baselines::Baseline;
 pub use changes::Change;
 pub use config::EvaluateConfig;
+pub use evaluated::Evaluated;
 pub use interval::Share;
 pub use judged::{Judged, found_pairs, overrule};
 pub use results::{Evaluation, MethodResult};
 pub use sheet::{PairToJudge, Sheet};
 
+use self::evaluated::Hashed;
 use self::near::Near;
 use crate::group::{GroupConfig, Member};
 use crate::hash::{self, Codes, Pictures, read_keys};
 use crate::preprocess::{FILTER, SIDE};
-use crate::{Autoencoder, Code, DedupError, Result};
+use crate::{Code, DedupError, Result};
 
 /// Pictures that have a code were judged when they were hashed.
 const AS_HASHED: DecodeConfig = DecodeConfig { max_pixels: u32::MAX as u64, damaged: Damaged::Allow };
-
-/// What is to be evaluated.
-#[derive(Clone, Copy, Debug)]
-pub struct Evaluated<'a> {
-    /// The data set.
-    pub source: &'a Source,
-    /// The autoencoder.
-    pub model: &'a Autoencoder,
-    /// The folder that the set was hashed into.
-    pub hashed: &'a Path,
-    /// Its groups by the near rule, as far as they are known.
-    pub groups: &'a [Vec<Member>],
-    /// The pairs that the rule in use found; some are drawn for the contact sheet.
-    pub found: &'a [PairToJudge],
-    /// Radius and threshold of the near rule.
-    pub grouping: &'a GroupConfig,
-}
 
 /// Pictures that are compared together.
 const CHUNK: usize = 256;
@@ -68,17 +53,6 @@ type Related = HashMap<usize, HashSet<usize>>;
 type Finds<'a> = dyn Fn(&Hashed, usize) -> Result<Vec<u32>> + Sync + 'a;
 /// Copies, copies whose original was found, false pairs, pairs with other pictures.
 type Counts = [u64; 4];
-
-/// Copies and background pictures, hashed by every method.
-#[derive(Default)]
-struct Hashed {
-    codes: Vec<Code>,
-    pixels: Vec<u8>,
-    sizes: Vec<[u32; 2]>,
-    /// Of each probe the codes of the views.
-    views: Vec<Vec<Code>>,
-    baselines: [Vec<u64>; 2],
-}
 
 /// Measures recall and false positives, and collects the pictures of the contact sheet, on which `borderline` pairs
 /// stand too. `observe` receives pictures done and to do.

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use rayon::prelude::*;
 
-use super::{Evaluated, Hashed};
+use super::evaluated::{Evaluated, Hashed};
 use crate::group::{Probe, Seen, channels, is_grey, pixel_distance};
 use crate::hash::{self, Codes, Pictures};
 use crate::preprocess::PICTURE_BYTES;

@@ -11,8 +11,15 @@ use dcgan_nn::candle::DType;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::Measured;
 use crate::digits::Digits;
+
+/// The error with so many training digits.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub(super) struct Measured {
+    pub(super) n_digits: u64,
+    pub(super) n_wrong: usize,
+    pub(super) error: f64,
+}
 
 /// Name of the file.
 const FOUND: &str = "found.json";
