@@ -40,11 +40,6 @@ impl Checkpoint {
         self.tensors.iter().find(|(n, _)| n == name).map(|(_, t)| t)
     }
 
-    /// All tensors with their names.
-    pub(crate) fn into_tensors(self) -> Vec<(String, Tensor)> {
-        self.tensors
-    }
-
     /// The metadata under `key`, if there is any.
     pub fn metadata(&self, key: &str) -> Option<&str> {
         self.metadata.get(key).map(String::as_str)

@@ -23,7 +23,6 @@
 mod graph;
 mod network;
 mod resize;
-mod state_dict;
 #[cfg(test)]
 mod tests;
 mod weights;

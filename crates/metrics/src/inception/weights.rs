@@ -4,9 +4,9 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use dcgan_nn::inference::Filters;
+use dcgan_nn::state_dict::StateDict;
 
 use super::graph::{CLASSES, Conv, FEATURES, Finish, Graph, graph};
-use super::state_dict::{StateDict, wrong};
 use crate::error::{MetricsError, Result};
 
 /// Batch norm's, in the graph of 2015 and in every port of it.
@@ -80,7 +80,11 @@ fn check(path: &Path, file: &StateDict) -> Result<()> {
             format!("also {}", named(&surplus)),
         ));
     }
-    expected.iter().try_for_each(|(name, shape)| file.check(name, shape))
+    Ok(expected.iter().try_for_each(|(name, shape)| file.check(name, shape))?)
+}
+
+fn wrong(path: &Path, expected: String, found: String) -> MetricsError {
+    MetricsError::File { path: path.to_owned(), expected, found }
 }
 
 fn named(names: &[&str]) -> String {

@@ -12,17 +12,18 @@ use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 
+use candle_core::{Device, Tensor};
 use fs_err::File;
 use zip::ZipArchive;
 
-pub(crate) use self::entry::wrong;
-use self::entry::{Entry, Place};
+use self::entry::{Entry, Place, wrong};
 use self::pth::{LEGACY, of_legacy, of_zip};
 use self::safetensors::of_safetensors;
-use crate::error::Result;
+use crate::Result;
 
 /// The tensors of a file.
-pub(crate) struct StateDict {
+#[derive(Debug)]
+pub struct StateDict {
     path: PathBuf,
     file: BufReader<File>,
     tensors: BTreeMap<String, Entry>,
@@ -30,7 +31,10 @@ pub(crate) struct StateDict {
 
 impl StateDict {
     /// Reads which tensors there are.
-    pub(crate) fn open(path: &Path) -> Result<Self> {
+    ///
+    /// # Errors
+    /// Where the file cannot be read, is none of the three, or is damaged.
+    pub fn open(path: &Path) -> Result<Self> {
         if !fs_err::metadata(path)?.is_file() {
             return Err(wrong(path, "a file of weights", "a folder or a device"));
         }
@@ -49,12 +53,20 @@ impl StateDict {
     }
 
     /// All names.
-    pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
+    pub fn names(&self) -> impl Iterator<Item = &str> {
         self.tensors.keys().map(String::as_str)
     }
 
+    /// The shape of a tensor.
+    pub fn shape(&self, name: &str) -> Option<&[usize]> {
+        self.tensors.get(name).map(|entry| entry.shape.as_slice())
+    }
+
     /// Fails unless there is a tensor of this name and shape.
-    pub(crate) fn check(&self, name: &str, shape: &[usize]) -> Result<()> {
+    ///
+    /// # Errors
+    /// Naming the tensor.
+    pub fn check(&self, name: &str, shape: &[usize]) -> Result<()> {
         let expected = format!("a tensor `{name}` of shape {shape:?}");
         match self.tensors.get(name) {
             None => Err(wrong(&self.path, expected, "none of that name")),
@@ -72,7 +84,10 @@ impl StateDict {
     }
 
     /// The finite numbers of a tensor.
-    pub(crate) fn read(&mut self, name: &str, shape: &[usize]) -> Result<Vec<f32>> {
+    ///
+    /// # Errors
+    /// As [`Self::check`]; where one is not finite, or the file is damaged.
+    pub fn read(&mut self, name: &str, shape: &[usize]) -> Result<Vec<f32>> {
         self.check(name, shape)?;
         let place = self.tensors.get(name).map(|entry| entry.place.clone());
         let mut bytes = vec![0; shape.iter().product::<usize>() * 4];
@@ -104,5 +119,28 @@ impl StateDict {
                 format!("{} at place {i}", numbers[i]),
             )),
         }
+    }
+}
+
+/// All tensors of a file, but counters of batches. What a wrapper for several GPUs puts before names, `module.`, is taken off.
+///
+/// # Errors
+/// As [`StateDict::open`] and [`StateDict::read`]; where there are none.
+pub fn read(path: &Path) -> Result<BTreeMap<String, Tensor>> {
+    let mut file = StateDict::open(path)?;
+    let names: Vec<String> =
+        file.names().filter(|name| !name.ends_with("num_batches_tracked")).map(str::to_owned).collect();
+    let mut tensors = BTreeMap::new();
+    for name in names {
+        let shape = file.shape(&name).unwrap_or_default().to_vec();
+        let values = file.read(&name, &shape)?;
+        let tensor = Tensor::from_vec(values, shape, &Device::Cpu)?;
+        tensors.insert(name.strip_prefix("module.").unwrap_or(&name).to_owned(), tensor);
+    }
+    match tensors.is_empty() {
+        true => {
+            Err(wrong(path, "a state dict, as `torch.save(network.state_dict(), …)` writes it", "no tensors"))
+        }
+        false => Ok(tensors),
     }
 }

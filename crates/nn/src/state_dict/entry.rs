@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use crate::error::MetricsError;
+use crate::NnError;
 
 /// The most bytes of a pickle or a header: that of Inception-v3 has less than 100 kB.
 pub(super) const MOST_HEADER: u64 = 1 << 20;
@@ -28,6 +28,6 @@ pub(super) enum Place {
 }
 
 /// An error that names the file.
-pub(crate) fn wrong(path: &Path, expected: impl ToString, found: impl ToString) -> MetricsError {
-    MetricsError::File { path: path.to_owned(), expected: expected.to_string(), found: found.to_string() }
+pub(crate) fn wrong(path: &Path, expected: impl ToString, found: impl ToString) -> NnError {
+    NnError::Checkpoint { path: path.to_owned(), expected: expected.to_string(), found: found.to_string() }
 }

@@ -8,7 +8,7 @@ use fs_err::File;
 use safetensors::{Dtype, tensor::Metadata};
 
 use super::entry::{Entry, MOST_HEADER, Place, wrong};
-use crate::error::Result;
+use crate::Result;
 
 pub(super) fn of_safetensors(path: &Path, file: &mut BufReader<File>) -> Result<BTreeMap<String, Entry>> {
     let wrong_header = |e: &dyn ToString| wrong(path, "a safetensors file", e.to_string());

@@ -52,3 +52,20 @@ fn damaged_files_are_refused() {
         }
     }
 }
+
+/// `torch.save({"module.a.weight": torch.arange(6.).reshape(2, 3) / 2, "module.bn.num_batches_tracked": torch.tensor(3)}, …)`
+#[test]
+fn all_tensors_are_read_but_counters() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/testdata/state_dict.pth");
+    let tensors = read(&path).unwrap();
+    assert_eq!(tensors.keys().collect::<Vec<_>>(), ["a.weight"]);
+    assert_eq!(tensors["a.weight"].to_vec2::<f32>().unwrap(), [[0.0, 0.5, 1.0], [1.5, 2.0, 2.5]]);
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("none.safetensors");
+    crate::checkpoint::Checkpoint::default().save(&path).unwrap();
+    let error = read(&path).unwrap_err().to_string();
+    assert!(
+        error.contains("none.safetensors: expected a state dict") && error.ends_with("found no tensors"),
+        "{error}"
+    );
+}

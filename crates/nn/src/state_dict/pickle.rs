@@ -7,7 +7,7 @@ use std::path::Path;
 use candle_core::pickle::{Object, Stack};
 
 use super::entry::{Entry, Place, wrong};
-use crate::error::Result;
+use crate::Result;
 
 /// Reads one pickle.
 pub(super) fn unpickle(path: &Path, from: &mut impl BufRead) -> Result<Object> {

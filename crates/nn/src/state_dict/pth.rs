@@ -10,7 +10,7 @@ use zip::ZipArchive;
 
 use super::entry::{Entry, MOST_HEADER, Place, wrong};
 use super::pickle::{Storage, bytes_of, entries, unpickle};
-use crate::error::Result;
+use crate::Result;
 
 /// How files of the older form begin: a pickle of PyTorch's magic number and one of version 1001.
 pub(super) const LEGACY: [u8; 21] = [
