@@ -279,7 +279,10 @@ fn nearest_neighbours_are_measured_on_the_draws_of_the_svm() {
                 "protocol.ks=[1]",
             ],
         );
-        assert!(told.contains("`test`: expected another set than `train`, found the same in"), "{told}");
+        assert!(
+            told.contains("expected another set to measure on than what was learned from, found the same in"),
+            "{told}"
+        );
         std::fs::remove_dir_all(place.path("copy")).unwrap();
     }
 }

@@ -118,7 +118,7 @@ fn an_edited_record_is_not_believed() {
     let shown = place.stdout(&["status", "m.toml"]);
     assert!(shown.contains("fresh    shapes") && shown.contains("fresh    svm"), "{shown}");
     edit_record(&place, "shapes", true, |record| record["outputs"] = json!({}));
-    assert!(place.stdout(&["status", "m.toml"]).contains("was edited"));
+    assert!(place.stdout(&["status", "m.toml"]).contains("edited, or written by another version"));
     edit_record(&place, "shapes", true, |_| ());
     let path = place.path("runs/small/svm/stage.json");
     let mut record: Value = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();

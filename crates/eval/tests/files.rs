@@ -173,7 +173,7 @@ fn unusable_files_say_what_was_expected_and_found() {
         ),
         (
             refusal(&good, &npy("|i1", "False", "(2,)", &[0, 255])),
-            "labels.npy: row 1: expected a label in 0..100000, found -1",
+            "labels.npy: row 1: expected a label in 0..10000, found -1",
         ),
         (
             refusal(&good, &i8_labels(2)[..140]),

@@ -49,7 +49,8 @@ pub(crate) static KIND: Kind = Kind {
               perceptual hash. All see the central square of a \
               picture alone, as the paper's 32×32 crops do: pictures that differ beside it are duplicates to them.\n\n\
               With `against` pictures are looked for in another set, such as training pictures among test pictures: groups.json names \
-              the first 50 that are in both, groups.parquet all, each with its counterpart as representative.",
+              the first 50 that are in both, groups.parquet all, each with its counterpart as representative; there is no map, and no \
+              list of borderline or mirrored pairs.",
     example: &["codes=runs/lsun/codes-robust"],
     paper: &PAPER,
     traits: Traits::NONE,

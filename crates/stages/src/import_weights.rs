@@ -8,10 +8,10 @@ use dcgan_engine::kind::{ConfigType, Kind, Traits};
 use dcgan_engine::paper::{Comparison, Stated, no_bearing};
 use dcgan_engine::record::Record;
 use dcgan_engine::stage::{Artifact, ConfigProblem, Facts, FactsOf, Outcome, Stage};
-use dcgan_gan::ArchitectureName;
 use dcgan_gan::pytorch::{import_discriminator, import_generator};
 use dcgan_gan::released::{ReleasedSet, import};
 use dcgan_gan::train::files::{DISCRIMINATOR, GENERATOR};
+use dcgan_gan::{ArchitectureName, ZDistribution};
 use dcgan_nn::candle::Device;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -39,6 +39,10 @@ pub(crate) struct ImportWeights {
     #[serde(default)]
     #[schemars(extend("format" = "path"))]
     discriminator: Option<PathBuf>,
+    /// Of pytorch: how the generator's z is drawn, where its file does not say so as those of export_networks do. normal, as in
+    /// PyTorch's example, where it is left out.
+    #[serde(default)]
+    z: Option<ZDistribution>,
 }
 
 /// Where weights come from.
@@ -148,7 +152,14 @@ impl Stage for ImportWeights {
 impl ImportWeights {
     fn import_from_pytorch(&self, ctx: &Context<'_>) -> anyhow::Result<Outcome> {
         let mut metrics = json!({"architecture": "networks from PyTorch"});
-        let generator = self.generator.as_ref().map(|path| import_generator(path)).transpose()?;
+        let z = self.z.unwrap_or(ZDistribution::Normal);
+        let generator = self.generator.as_ref().map(|path| import_generator(path, z)).transpose()?;
+        let is_silent = |path: &PathBuf| path.extension().is_none_or(|ending| ending != "safetensors");
+        if self.z.is_none() && self.generator.as_ref().is_some_and(is_silent) {
+            ctx.progress().warn(format_args!(
+                "z is taken to be normal, which the file does not say; else give `z = \"uniform\"`"
+            ));
+        }
         let discriminator = self.discriminator.as_ref().map(|path| import_discriminator(path)).transpose()?;
         if let Some(generator) = &generator {
             generator.save(&ctx.out.join(GENERATOR))?;

@@ -146,7 +146,7 @@ fn check_other_set(train: &Path, test: &Path) -> anyhow::Result<()> {
     let is_copy = content(train)?.is_some_and(|ours| content(test).is_ok_and(|theirs| theirs == Some(ours)));
     anyhow::ensure!(
         !is_copy && fs_err::canonicalize(train)? != fs_err::canonicalize(test)?,
-        "`test`: expected another set than `train`, found the same in {} and {}: a test set only measures",
+        "expected another set to measure on than what was learned from, found the same in {} and {}",
         train.display(),
         test.display()
     );

@@ -17,13 +17,13 @@ use crate::{REPORT, artifact};
 #[serde(deny_unknown_fields)]
 pub(crate) struct ReportStage {
     /// Stages with results: svhn_protocol, cifar10_protocol, mnist_protocol, nearest_neighbours,
-    /// supervised_search, fit_svm, dedup_eval.
+    /// supervised_search, fit_svm, dedup_eval, sample_metrics, memorisation.
     #[serde(default)]
     results: Vec<Input>,
     /// Stages with sample grids.
     #[serde(default)]
     samples: Vec<Input>,
-    /// Stages with other figures, such as dedup_eval.
+    /// Stages with other figures, such as dedup_eval and memorisation.
     #[serde(default)]
     figures: Vec<Input>,
     /// Variables of the manifest's [matrix]: results that differ in nothing else get one more row, their mean ± standard

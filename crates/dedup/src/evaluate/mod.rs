@@ -98,6 +98,7 @@ pub fn evaluate(
         Ok::<_, DedupError>(if is_done { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
     })?;
     take(chunk)?;
+    walk.check_met(&keys)?;
     let evaluation = walk.result(&set.codes[..n], &keys)?;
     Ok((evaluation, sheet))
 }
@@ -114,6 +115,22 @@ struct Walk<'a> {
 }
 
 impl Walk<'_> {
+    /// Refuses another set than the one that was hashed: one without most of the pictures that were to be changed.
+    fn check_met(&self, keys: &[(u32, String)]) -> Result<()> {
+        let lacking = self.originals.iter().zip(&self.copies).filter(|(_, copies)| copies.is_none());
+        let lacking: Vec<usize> = lacking.map(|(&original, _)| original).collect();
+        let (n, n_lacking) = (self.originals.len(), lacking.len());
+        let first = lacking.first().and_then(|&image| keys.iter().find(|(of, _)| *of as usize == image));
+        match first.filter(|_| 2 * n_lacking > n) {
+            None => Ok(()),
+            Some((_, key)) => Err(DedupError::File {
+                path: self.evaluated.hashed.join(hash::files::CODES),
+                expected: "codes of the pictures of `source`".into(),
+                found: format!("{n_lacking} of {n} that it does not hold, such as `{key}`"),
+            }),
+        }
+    }
+
     /// Bad images are passed over in hashing, so the background ends somewhere behind its number.
     fn is_complete(&self, n_done: u64, n: usize) -> bool {
         n_done as usize >= n

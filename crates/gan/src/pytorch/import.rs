@@ -142,11 +142,12 @@ fn check_norm(module: &Module, is_expected: bool, path: &Path) -> Result<()> {
 }
 
 /// Reads a generator: z (n, nz, 1, 1) → a transposed convolution, or z (n, nz) → a linear layer → transposed convolutions, all but
-/// the last with batch norm and ReLU → tanh. Strides are 2 where the file does not state others, z is normal.
+/// the last with batch norm and ReLU → tanh. Strides are 2 and z is as given where the
+/// file does not state them.
 ///
 /// # Errors
 /// Where the file holds another network, naming the tensor.
-pub fn import_generator(path: &Path) -> Result<Generator> {
+pub fn import_generator(path: &Path, z: ZDistribution) -> Result<Generator> {
     let modules = modules(path)?;
     let stated: Option<GeneratorConfig> = stated(path, "generator")?;
     let is_linear = |module: &&Module| module.weight.rank() == 2;
@@ -169,7 +170,7 @@ pub fn import_generator(path: &Path) -> Result<Generator> {
     let by_channel = project.weight.rank() == 4;
     let inferred = GeneratorConfig {
         nz: if n_linear > 1 { first[0].weight.dim(1)? } else { nz },
-        z: ZDistribution::Normal,
+        z,
         base_channels,
         kernel,
         layers,

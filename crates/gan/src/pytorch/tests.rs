@@ -7,7 +7,7 @@ use dcgan_nn::checkpoint::Checkpoint;
 use super::*;
 use crate::{
     Architecture, ArchitectureName, BatchStatistics, Discriminator, FeatureExtractor, Generator, Guidelines,
-    Sampler,
+    Sampler, ZDistribution,
 };
 
 fn file(name: &str) -> PathBuf {
@@ -29,7 +29,10 @@ fn file(name: &str) -> PathBuf {
 //   x = g.train()(z[:, :, None, None]); logits = d.main[:-1](x).flatten()
 #[test]
 fn networks_of_pytorchs_example_give_what_they_give_there() {
-    let (g, d) = (import_generator(&file("g.pth")).unwrap(), import_discriminator(&file("d.pth")).unwrap());
+    let (g, d) = (
+        import_generator(&file("g.pth"), ZDistribution::Normal).unwrap(),
+        import_discriminator(&file("d.pth")).unwrap(),
+    );
     assert_eq!((g.config().picture(), d.config().picture()), ([1, 16, 16], [1, 16, 16]));
     let z: Vec<f32> = (0..12).map(|i| (i as f32).sin()).collect();
     let x = g.draw(&Tensor::from_vec(z, (4, 3), &Device::Cpu).unwrap(), None).unwrap();
@@ -74,14 +77,20 @@ fn what_is_written_comes_back_to_the_bit() {
             (g, Discriminator::random(architecture.discriminator(), 1, &Device::Cpu).unwrap())
         })
         .into();
-    let theirs = (import_generator(&file("g.pth")).unwrap(), import_discriminator(&file("d.pth")).unwrap());
+    let theirs = (
+        import_generator(&file("g.pth"), ZDistribution::Normal).unwrap(),
+        import_discriminator(&file("d.pth")).unwrap(),
+    );
     networks.push(theirs);
     for (g, d) in &networks {
         let (g_out, d_out) = exported(g, d);
         let (g_path, d_path) = (folder.path().join("g.safetensors"), folder.path().join("d.safetensors"));
         g_out.save(&g_path).unwrap();
         d_out.save(&d_path).unwrap();
-        let (g_in, d_in) = (import_generator(&g_path).unwrap(), import_discriminator(&d_path).unwrap());
+        let (g_in, d_in) = (
+            import_generator(&g_path, ZDistribution::Normal).unwrap(),
+            import_discriminator(&d_path).unwrap(),
+        );
         assert_eq!((g_in.config(), d_in.config()), (g.config(), d.config()));
         assert_equal(g.parameters(), g_in.parameters());
         assert_equal(d.parameters(), d_in.parameters());
@@ -107,7 +116,7 @@ fn what_does_not_fit_is_refused_by_name() {
         tensors.iter().for_each(|(name, tensor)| checkpoint.insert(*name, tensor));
         checkpoint.save(&path).unwrap();
         let messages = [
-            import_generator(&path).map(|_| ()).unwrap_err().to_string(),
+            import_generator(&path, ZDistribution::Normal).map(|_| ()).unwrap_err().to_string(),
             import_discriminator(&path).map(|_| ()).unwrap_err().to_string(),
         ];
         messages.join("\n")
