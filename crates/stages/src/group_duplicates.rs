@@ -3,6 +3,7 @@
 use std::collections::{HashMap, HashSet};
 use std::path::Path;
 
+use anyhow::ensure;
 use dcgan_dedup::evaluate::PairToJudge;
 use dcgan_dedup::group::{
     ComparedPair, GroupConfig, Mirrored, READABLE, Readable, Rule, group_against, group_images,
@@ -104,6 +105,11 @@ impl Stage for GroupDuplicates {
         let mut task = ctx.task("comparing", "pairs");
         if let Some(against) = &self.against {
             let against = ctx.input(against);
+            ensure!(
+                fs_err::canonicalize(&hashed)? != fs_err::canonicalize(&against)?,
+                "`against`: expected the codes of another set than `codes`, found the same in {}",
+                against.display()
+            );
             let mut observe = |done, total| task.observe(done, total);
             let summary = group_against(&hashed, &against, &self.grouping, ctx.out, &mut observe)?;
             ctx.write_json("groups.json", &summary)?;

@@ -79,7 +79,7 @@ pub(crate) static KIND: Kind = Kind {
               Of `pytorch`: state dicts of an nn.Sequential of (transposed) convolutions without biases, each with batch norm but the \
               generator's last and the discriminator's first and last, ReLU and LeakyReLU of slope 0.2, tanh at the end: PyTorch's own DCGAN example \
               and its like, kernels of any one size. Strides are taken to be 2 and z to be normal, where the file does not say otherwise \
-              as those of `export_networks` do. Running statistics are left out: `sample` and `extract_features` infer their own.",
+              as those of `export_networks` do. Batch norms add 1e-8 to the variance here, 1e-5 there: channels that hardly vary come out otherwise. Running statistics are left out: `sample` and `extract_features` infer their own.",
     example: &["set=svhn", "path=data/authors/svhn_unsup_all_conv_dcgan_100z_gaussian_lr_0.0005_64mb"],
     paper: &PAPER,
     traits: Traits::NONE,

@@ -164,6 +164,11 @@ impl Stage for SampleMetrics {
         let checkpoints = self.checkpoints(ctx)?;
         let made = self.features(ctx, &mut sets)?;
         let maker = made.maker.as_ref();
+        ensure!(
+            maker.is_some() || (self.model.is_none() && self.inception.is_none()),
+            "`{}`: is of use only for pictures; both sets are features already",
+            if self.model.is_some() { "model" } else { "inception" }
+        );
         let name = maker.map_or("features of files", |maker| &maker.name).to_owned();
         let real = match &made.real {
             Some(real) => Some(Features::new("real", real.values(), real.n_columns())?),

@@ -68,6 +68,14 @@ fn modules(path: &Path) -> Result<Vec<Module>> {
             return Err(wrong(path, format!("`{name}.weight`"), "no tensor of that name"));
         };
         let bias = parts.remove("bias");
+        // A group norm has no running statistics; it would be taken for a batch norm.
+        if weight.rank() == 1 && !parts.contains_key("running_mean") {
+            return Err(wrong(
+                path,
+                format!("`{name}.running_mean` of a batch norm"),
+                "no tensor of that name",
+            ));
+        }
         match (weight.rank(), bias, modules.last_mut()) {
             (2 | 4, bias, _) => modules.push(Module { name, weight, bias, norm: None }),
             (1, Some(bias), Some(before)) if before.norm.is_none() => before.norm = Some([weight, bias]),

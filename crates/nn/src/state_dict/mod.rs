@@ -90,7 +90,13 @@ impl StateDict {
     pub fn read(&mut self, name: &str, shape: &[usize]) -> Result<Vec<f32>> {
         self.check(name, shape)?;
         let place = self.tensors.get(name).map(|entry| entry.place.clone());
-        let mut bytes = vec![0; shape.iter().product::<usize>() * 4];
+        let size = self.file.get_ref().metadata()?.len();
+        let n_bytes = shape.iter().try_fold(4_u64, |n, &side| n.checked_mul(side as u64));
+        let Some(n_bytes) = n_bytes.filter(|n_bytes| *n_bytes <= size) else {
+            let expected = format!("`{name}` within the file's {size} bytes");
+            return Err(wrong(&self.path, expected, format!("shape {shape:?}")));
+        };
+        let mut bytes = vec![0; n_bytes as usize];
         let cut = |error: std::io::Error| {
             wrong(&self.path, format!("the numbers of `{name}`"), format!("a damaged file: {error}"))
         };

@@ -69,3 +69,18 @@ fn all_tensors_are_read_but_counters() {
         "{error}"
     );
 }
+
+/// The size of `tail`, 2, claimed to be 1,073,741,823.
+#[test]
+fn a_huge_claim_is_refused_before_memory_is_asked_for() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("huge.pth");
+    let mut bytes = FORMS[1].1.to_vec();
+    let size = bytes.windows(3).rposition(|window| window == b"K\x02\x85").unwrap();
+    bytes.splice(size..size + 2, *b"J\xff\xff\xff\x3f");
+    fs_err::write(&path, bytes).unwrap();
+    let mut state = StateDict::open(&path).unwrap();
+    assert_eq!(state.shape("tail").unwrap(), [0x3fff_ffff]);
+    let error = state.read("tail", &[0x3fff_ffff]).unwrap_err().to_string();
+    assert!(error.contains("expected `tail` within the file's"), "{error}");
+}
