@@ -5,7 +5,7 @@
 //!
 //! The trace of the root is Σ√λ over the eigenvalues of FᵀΣ₂F with FFᵀ = Σ₁, a symmetric matrix, where others take the root of the
 //! product itself, which is not symmetric. Where both sets have fewer rows than features, it is the sum of the singular values of the
-//! products of their rows instead (see [`crate::products`]): the same number, exact also where covariances have no full rank.
+//! products of their rows instead: the same number, exact also where covariances have no full rank.
 
 use faer::{Mat, Side};
 

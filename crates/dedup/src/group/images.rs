@@ -75,7 +75,7 @@ impl GroupSummary {
 /// `config` names into `dir`, and `map.csv` and `map.parquet`, which say who stays and why.
 ///
 /// # Errors
-/// Where a setting is out of range, a key is not one line of its own, or a file cannot be read or written; [`DedupError::Interrupted`] where `observe` (which receives the
+/// Where a setting is out of range, a key is not one line of its own, or a file cannot be read or written; [`Interrupted`](crate::DedupError::Interrupted) where `observe` (which receives the
 /// candidate pairs so far; their number is not known before) breaks.
 pub fn group_images(
     hashed: &Path,
