@@ -347,7 +347,7 @@ fn warn(ctx: &Context<'_>, way: &Way, found: &Memorisation) {
     }
     if found.interval.low > found.quantile {
         ctx.progress().warn(format_args!(
-            "{:.2} % of the samples are nearer to a training picture by {} than {} % of the held-out pictures are: see the sheet",
+            "{:.2} % of the samples are nearer to a training picture by {} than all but {} % of the held-out pictures are: see the sheet",
             100.0 * found.share,
             way.name,
             100.0 * found.quantile
