@@ -13,7 +13,7 @@ use dcgan_engine::selection::Selection;
 use dcgan_stages::device::DeviceChoice;
 
 /// A path, of which a leading `~` is the home folder also where no shell has put it, as in `--out=~/x`.
-fn path() -> impl TypedValueParser<Value = PathBuf> {
+pub(crate) fn path() -> impl TypedValueParser<Value = PathBuf> {
     PathBufValueParser::new().map(with_home)
 }
 
@@ -98,7 +98,7 @@ pub(crate) enum Verb {
     Bench(BenchArgs),
     /// Say what this machine has, and what will be slow on it and why
     #[command(after_help = "Examples:\n  dcgan doctor\n  dcgan doctor --json --runs /mnt/runs")]
-    Doctor(DoctorArgs),
+    Doctor(crate::doctor::DoctorArgs),
     /// Print the JSON Schema of manifests, by which editors complete and check them
     #[command(after_help = SCHEMA_EXAMPLES)]
     Schema,
@@ -351,16 +351,6 @@ pub(crate) struct StageArgs {
     pub(crate) help: bool,
     #[command(flatten)]
     pub(crate) device: DeviceArgs,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct DoctorArgs {
-    /// Where runs will be written
-    #[arg(long, value_name = "FOLDER", default_value = "runs", value_parser = path(), value_hint = ValueHint::DirPath)]
-    pub(crate) runs: PathBuf,
-    /// As JSON
-    #[arg(long)]
-    pub(crate) json: bool,
 }
 
 #[derive(Debug, Args)]

@@ -1,21 +1,33 @@
 //! `dcgan doctor`: what this machine has, and what will be slow on it and why.
 
 use std::fmt::Write as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
+use clap::{Args, ValueHint};
 use dcgan_engine::memory::most;
 use dcgan_engine::record::Environment;
 use dcgan_engine::space::{bytes, free};
 use dcgan_stages::device::DeviceChoice;
 use serde::Serialize;
 
-use crate::args::DoctorArgs;
+use crate::args::path;
 use crate::verbs::{print, print_json};
 
 /// What the largest protocol holds: 60,000 × 28,672 features, as two files that are mapped.
 const FEATURES_OF_TABLE_1: u64 = 60_000 * 28_672 * 4;
 /// What the quickstart takes at most.
 const LEAST_MEMORY: u64 = 2_000_000_000;
+
+/// Its options.
+#[derive(Debug, Args)]
+pub(crate) struct DoctorArgs {
+    /// Where runs will be written
+    #[arg(long, value_name = "FOLDER", default_value = "runs", value_parser = path(), value_hint = ValueHint::DirPath)]
+    pub(crate) runs: PathBuf,
+    /// As JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
 
 /// What was found.
 #[derive(Debug, Serialize)]
