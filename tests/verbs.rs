@@ -90,6 +90,19 @@ fn a_path_that_does_not_exist_is_found_before_the_first_stage() {
     assert!(!place.path("runs").exists());
 }
 
+/// A data set's paths are named by the data set's kind; a path beside them by its own key.
+#[test]
+fn a_path_beside_a_data_set_is_named_by_its_own_key() {
+    let place = Place::new(SMALL);
+    std::fs::create_dir_all(place.path("photos")).unwrap();
+    std::fs::create_dir_all(place.path("codes")).unwrap();
+    std::fs::write(place.path("codes/codes.parquet"), b"").unwrap();
+    let arguments =
+        ["stage", "dedup_eval", "--out", "x", "source.folder.path=photos", "codes=codes", "judged=nope.csv"];
+    let told = place.fails(1, &arguments);
+    assert!(told.contains("key `judged`: nope.csv does not exist"), "{told}");
+}
+
 #[test]
 fn what_no_goal_needs_is_left_out() {
     let place = Place::new(&format!(

@@ -22,16 +22,15 @@ fn main() {
         None => Source::Folder { path, classes: false },
     };
     let n = source.n_images().unwrap().unwrap() as f64;
-    let out = std::env::temp_dir().join(format!("hash-speed-{}", std::process::id()));
     for _ in 0..5 {
         let clock = Instant::now();
         decode_all(&source);
         let decoding = n / clock.elapsed().as_secs_f64();
-        std::fs::create_dir_all(&out).unwrap();
+        let out = tempfile::tempdir().unwrap();
         let clock = Instant::now();
-        hash(&source, &model, &HashConfig::default(), &out, &mut |_, _| ControlFlow::Continue(())).unwrap();
+        hash(&source, &model, &HashConfig::default(), out.path(), &mut |_, _| ControlFlow::Continue(()))
+            .unwrap();
         let hashing = n / clock.elapsed().as_secs_f64();
-        std::fs::remove_dir_all(&out).unwrap();
         println!(
             "decode and resize {decoding:.0} a second, hash {hashing:.0}: {:.1} %",
             100.0 * hashing / decoding

@@ -14,10 +14,9 @@ fn main() {
     let store = ImageStore::open(arguments[0].as_ref()).unwrap();
     let min_minibatches = arguments.get(1).map_or(500, |n| n.parse().unwrap());
     let config = TrainConfig { epochs: 1, min_minibatches, ..TrainConfig::default() };
-    let out = std::env::temp_dir().join(format!("train-speed-{}", std::process::id()));
-    std::fs::create_dir_all(&out).unwrap();
+    let out = tempfile::tempdir().unwrap();
     let (mut clock, mut used) = (Instant::now(), processor_seconds());
-    let summary = train(&store, &config, &out, &mut |done, _| {
+    let summary = train(&store, &config, out.path(), &mut |done, _| {
         if done == 0 {
             (clock, used) = (Instant::now(), processor_seconds());
         }
@@ -25,7 +24,6 @@ fn main() {
     });
     let (seconds, n) = (clock.elapsed().as_secs_f64(), summary.unwrap().n_steps as f64);
     let used = processor_seconds() - used;
-    std::fs::remove_dir_all(&out).unwrap();
     println!("{:.2} ms a minibatch, {:.2} ms of processors", 1e3 * seconds / n, 1e3 * used / n);
 }
 

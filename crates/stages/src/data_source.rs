@@ -20,6 +20,9 @@ pub(crate) fn inputs<'a>(from: Option<&'a Input>, source: &Source) -> Vec<InputR
     from.into_iter().map(|name| InputRef { key: "from", name, needs }).collect()
 }
 
+/// The key under which a data set's paths are recorded.
+const SOURCE: &str = "source";
+
 /// The data set's files, where no stage made it.
 pub(crate) fn externals(from: Option<&Input>, source: &Source) -> Vec<External> {
     if from.is_some() {
@@ -34,7 +37,7 @@ pub(crate) fn externals(from: Option<&Input>, source: &Source) -> Vec<External> 
         | Source::Lsun { .. }
         | Source::Store { .. } => Form::Folder,
     };
-    let external = |path: &Path| External { key: "source", path: path.to_owned(), is };
+    let external = |path: &Path| External { key: SOURCE, path: path.to_owned(), is };
     source.paths().into_iter().map(external).collect()
 }
 
@@ -57,9 +60,11 @@ pub(crate) fn key_of_path(path: &Path) -> Option<&'static str> {
     }
 }
 
-/// The key of one of a data set's paths.
-pub(crate) fn key_of(source: &Source, path: &Path) -> &'static str {
+/// The key of a path: of the data set's that of its kind, of others their own.
+pub(crate) fn key_of(source: &Source, external: &External) -> &'static str {
+    let path = &external.path;
     match source {
+        _ if external.key != SOURCE => external.key,
         Source::Cifar10 { .. } => "source.cifar10.path",
         Source::Svhn { .. } => "source.svhn.path",
         Source::Mnist { images, .. } if images == path => "source.mnist.images",
@@ -73,8 +78,11 @@ pub(crate) fn key_of(source: &Source, path: &Path) -> &'static str {
     }
 }
 
-/// What to say of a data set's path that is not there or is something else than was meant.
+/// What to say of a data set's path that is not there or is something else than was meant; of other paths nothing.
 pub(crate) fn advice(source: &Source, external: &External, found: Option<Form>) -> Advice {
+    if external.key != SOURCE {
+        return Advice::default();
+    }
     if found.is_some() {
         let packed = source.refuse_archive().err().map(|packed| packed.to_string());
         let help = key_of_path(&external.path).map(|key| format!("did you mean `{key}`?"));

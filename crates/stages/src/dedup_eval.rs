@@ -52,9 +52,6 @@ pub(crate) struct DedupEval {
     judged: Option<PathBuf>,
 }
 
-/// The key of what a person judged.
-const JUDGED: &str = "judged";
-
 /// The kind.
 pub(crate) static KIND: Kind = Kind {
     name: "dedup_eval",
@@ -92,7 +89,7 @@ impl Stage for DedupEval {
     fn external_paths(&self) -> Vec<External> {
         let mut externals = data_source::externals(self.from.as_ref(), &self.source);
         externals.extend(self.judged.iter().map(|path| External {
-            key: JUDGED,
+            key: "judged",
             path: path.clone(),
             is: Form::File,
         }));
@@ -100,17 +97,11 @@ impl Stage for DedupEval {
     }
 
     fn advice(&self, external: &External, found: Option<Form>) -> Advice {
-        if external.key == JUDGED {
-            return Advice::default();
-        }
         data_source::advice(&self.source, external, found)
     }
 
     fn key_of(&self, external: &External) -> &'static str {
-        if external.key == JUDGED {
-            return JUDGED;
-        }
-        data_source::key_of(&self.source, &external.path)
+        data_source::key_of(&self.source, external)
     }
 
     fn data_name(&self) -> Option<String> {

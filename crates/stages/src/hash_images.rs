@@ -98,7 +98,7 @@ impl Stage for HashImages {
     }
 
     fn key_of(&self, external: &External) -> &'static str {
-        data_source::key_of(&self.source, &external.path)
+        data_source::key_of(&self.source, external)
     }
 
     fn data_name(&self) -> Option<String> {

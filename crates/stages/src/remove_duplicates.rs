@@ -66,9 +66,6 @@ pub(crate) enum TargetKind {
     Store,
 }
 
-/// The key of what a person judged.
-const JUDGED: &str = "judged";
-
 /// The kind.
 pub(crate) static KIND: Kind = Kind {
     name: "remove_duplicates",
@@ -128,22 +125,16 @@ impl Stage for RemoveDuplicates {
     fn external_paths(&self) -> Vec<External> {
         let mut externals = data_source::externals(self.from.as_ref(), &self.source);
         let judged = self.judged.iter();
-        externals.extend(judged.map(|path| External { key: JUDGED, path: path.clone(), is: Form::File }));
+        externals.extend(judged.map(|path| External { key: "judged", path: path.clone(), is: Form::File }));
         externals
     }
 
     fn advice(&self, external: &External, found: Option<Form>) -> Advice {
-        if external.key == JUDGED {
-            return Advice::default();
-        }
         data_source::advice(&self.source, external, found)
     }
 
     fn key_of(&self, external: &External) -> &'static str {
-        if external.key == JUDGED {
-            return JUDGED;
-        }
-        data_source::key_of(&self.source, &external.path)
+        data_source::key_of(&self.source, external)
     }
 
     fn data_name(&self) -> Option<String> {
