@@ -3,19 +3,15 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::builder::{PathBufValueParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand, ValueHint};
 use clap_complete::Shell;
 use dcgan_engine::kept::Limits;
-use dcgan_engine::manifest::with_home;
 use dcgan_engine::progress::Verbosity;
 use dcgan_engine::selection::Selection;
 use dcgan_stages::device::DeviceChoice;
 
-/// A path, of which a leading `~` is the home folder also where no shell has put it, as in `--out=~/x`.
-pub(crate) fn path() -> impl TypedValueParser<Value = PathBuf> {
-    PathBufValueParser::new().map(with_home)
-}
+use crate::doctor::DoctorArgs;
+use crate::values::path;
 
 const ABOUT: &str =
     "Reproduces the DCGAN paper: pictures to features to the numbers of its tables, from one manifest.";
@@ -98,7 +94,7 @@ pub(crate) enum Verb {
     Bench(BenchArgs),
     /// Say what this machine has, and what will be slow on it and why
     #[command(after_help = "Examples:\n  dcgan doctor\n  dcgan doctor --json --runs /mnt/runs")]
-    Doctor(crate::doctor::DoctorArgs),
+    Doctor(DoctorArgs),
     /// Print the JSON Schema of manifests, by which editors complete and check them
     #[command(after_help = SCHEMA_EXAMPLES)]
     Schema,

@@ -7,11 +7,11 @@ use clap::{Args, ValueHint};
 use dcgan_engine::memory::most;
 use dcgan_engine::record::Environment;
 use dcgan_engine::space::{bytes, free};
+use dcgan_engine::terminal::{print, print_json};
 use dcgan_stages::device::DeviceChoice;
 use serde::Serialize;
 
-use crate::args::path;
-use crate::verbs::{print, print_json};
+use crate::values::path;
 
 /// What the largest protocol holds: 60,000 × 28,672 features, as two files that are mapped.
 const FEATURES_OF_TABLE_1: u64 = 60_000 * 28_672 * 4;
@@ -49,7 +49,12 @@ struct Findings {
 
 pub(crate) fn doctor(args: &DoctorArgs) -> anyhow::Result<()> {
     let found = look(&args.runs);
-    if args.json { print_json(&found) } else { print(&text(&found)) }
+    if args.json {
+        print_json(&found)?
+    } else {
+        print(&text(&found))?
+    }
+    Ok(())
 }
 
 fn look(runs: &Path) -> Findings {
@@ -62,7 +67,7 @@ fn look(runs: &Path) -> Findings {
         threads: environment.threads,
         vectors: vectors(),
         memory_bytes: most(),
-        runs: existing.display().to_string(),
+        runs: runs.display().to_string(),
         free_bytes: free(existing).ok(),
         gpu: gpu(),
         advice: Vec::new(),

@@ -6,6 +6,7 @@ mod bench;
 mod bus_error;
 mod doctor;
 mod getting_started;
+mod values;
 mod verbs;
 use std::process::ExitCode;
 
