@@ -2,6 +2,7 @@
 
 mod bytes;
 mod pages;
+mod part;
 mod reader;
 
 use std::path::{Path, PathBuf};
@@ -10,6 +11,7 @@ use std::sync::Arc;
 use parquet::basic::Compression;
 use parquet::data_type::{ByteArray, ByteArrayType, DataType, FloatType, Int32Type, Int64Type};
 use parquet::errors::ParquetError;
+use parquet::file::metadata::KeyValue;
 use parquet::file::properties::WriterProperties;
 use parquet::file::writer::{SerializedFileWriter, SerializedRowGroupWriter};
 use parquet::schema::parser::parse_message_type;
@@ -39,6 +41,10 @@ pub enum Column {
     MaybeU64(Vec<Option<u64>>),
     /// 32-bit floats that may be missing.
     MaybeF32(Vec<Option<f32>>),
+    /// Bytes.
+    Bytes(Vec<Vec<u8>>),
+    /// Bytes that may be missing.
+    MaybeBytes(Vec<Option<Vec<u8>>>),
 }
 
 /// Writes a Parquet file, a row group at a time.
@@ -53,10 +59,21 @@ impl Writer {
     /// # Errors
     /// [`FilesError::Io`], and [`FilesError::Parquet`] for a schema that is none.
     pub fn create(path: &Path, schema: &str) -> Result<Self> {
+        Self::create_with(path, schema, &[])
+    }
+
+    /// As [`Writer::create`], with pairs of keys and values in the file's metadata.
+    ///
+    /// # Errors
+    /// As [`Writer::create`].
+    pub fn create_with(path: &Path, schema: &str, metadata: &[(&str, String)]) -> Result<Self> {
         let (file, _) = fs_err::File::create(path)?.into_parts();
+        let pair = |(key, value): &(&str, String)| KeyValue::new((*key).to_owned(), value.clone());
+        let metadata = (!metadata.is_empty()).then(|| metadata.iter().map(pair).collect());
         let create = || {
             let schema = Arc::new(parse_message_type(schema)?);
-            let properties = WriterProperties::builder().set_compression(Compression::SNAPPY).build();
+            let properties = WriterProperties::builder().set_compression(Compression::SNAPPY);
+            let properties = properties.set_key_value_metadata(metadata).build();
             SerializedFileWriter::new(file, schema, Arc::new(properties))
         };
         let file = create().map_err(|e| parquet_error(path, e))?;
@@ -104,6 +121,15 @@ fn write_any(group: &mut Group<'_>, column: &Column) -> std::result::Result<(), 
             write_column::<Int64Type>(group, &values, None)
         }
         Column::F32(values) => write_column::<FloatType>(group, values, None),
+        Column::Bytes(values) => {
+            let values: Vec<_> = values.iter().map(|bytes| ByteArray::from(bytes.clone())).collect();
+            write_column::<ByteArrayType>(group, &values, None)
+        }
+        Column::MaybeBytes(values) => {
+            let present: Vec<_> =
+                values.iter().flatten().map(|bytes| ByteArray::from(bytes.clone())).collect();
+            write_column::<ByteArrayType>(group, &present, Some(&levels(values)))
+        }
         Column::MaybeStrings(values) => {
             let present: Vec<_> = values.iter().flatten().map(bytes).collect();
             write_column::<ByteArrayType>(group, &present, Some(&levels(values)))

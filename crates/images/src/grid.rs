@@ -31,11 +31,26 @@ pub(crate) fn write_png(
     [height, width]: [usize; 2],
     colour: ExtendedColorType,
 ) -> Result<()> {
+    write_whole(path, &encode(path, interleaved, [height, width], colour)?)
+}
+
+/// A picture as a PNG; `path` is what it is for.
+pub(crate) fn encode_png(path: &Path, picture: &Picture) -> Result<Vec<u8>> {
+    let colour = if picture.channels == 1 { ExtendedColorType::L8 } else { ExtendedColorType::Rgb8 };
+    encode(path, &picture.to_interleaved(), [picture.height, picture.width], colour)
+}
+
+fn encode(
+    path: &Path,
+    interleaved: &[u8],
+    [height, width]: [usize; 2],
+    colour: ExtendedColorType,
+) -> Result<Vec<u8>> {
     let mut png = Vec::new();
     PngEncoder::new(&mut png)
         .write_image(interleaved, width as u32, height as u32, colour)
         .map_err(|source| ImagesError::Encode { path: path.to_path_buf(), source })?;
-    write_whole(path, &png)
+    Ok(png)
 }
 
 fn lay_out(pixels: &[u8], shape: [usize; 4], n_columns: usize) -> Result<Picture> {

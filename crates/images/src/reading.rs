@@ -5,8 +5,9 @@ use std::path::Path;
 use std::sync::mpsc::{RecvTimeoutError, sync_channel};
 use std::time::Duration;
 
+use crate::readers::parquet::Table;
 use crate::readers::{
-    Records, cifar10, folder, imagenet, lsun, mnist, packed, passed_over, store, svhn, tar_shards,
+    Records, cifar10, folder, imagenet, lsun, mnist, packed, parquet, passed_over, store, svhn, tar_shards,
 };
 use crate::source::Source;
 use crate::walk::{LeftOut, Stop};
@@ -48,6 +49,9 @@ impl Source {
             }
             Self::Lsun { path } => lsun::records(path),
             Self::Tar { path } => tar_shards::records(path),
+            Self::Parquet { path, split, image, label } => {
+                parquet::records(Table { path, split, image, label: label.as_deref() })
+            }
             Self::Store { path } => store::records(path),
         }
     }
@@ -141,6 +145,9 @@ impl Source {
             Self::Folder { path, .. } | Self::ImageNetFolder { path } => Some(folder::n_images(path, stop)?),
             Self::ImageNetTar { .. } | Self::Tar { .. } => None,
             Self::Lsun { path } => Some(lsun::n_images(path)?),
+            Self::Parquet { path, split, image, label } => {
+                Some(parquet::n_images(Table { path, split, image, label: label.as_deref() })?)
+            }
             Self::Store { path } => Some(store::n_images(path)?),
         })
     }
@@ -183,6 +190,9 @@ impl Source {
             Self::Mnist { labels, .. } => labels.is_some().then(mnist::class_names),
             Self::Folder { path, classes: true } => Some(folder::names(folder::classes(path)?)),
             Self::Folder { classes: false, .. } | Self::Lsun { .. } | Self::Tar { .. } => None,
+            Self::Parquet { path, split, image, label } => {
+                parquet::class_names(Table { path, split, image, label: label.as_deref() })?
+            }
             Self::Store { path } => ImageStore::open(path)?.meta().class_names.clone(),
             Self::ImageNetTar { path } => Some(imagenet::tar_classes(path)?),
             Self::ImageNetFolder { path } => Some(folder::names(imagenet::folder_classes(path)?)),

@@ -71,12 +71,31 @@ pub enum Source {
         #[schemars(extend("format" = "file or folder"))]
         path: PathBuf,
     },
+    /// Parquet files with encoded pictures in a column, as the Hugging Face hub stores data sets.
+    Parquet {
+        /// A Parquet file, or a folder of such (of the Hugging Face hub), which are read in the order of their names.
+        #[schemars(extend("format" = "file or folder"))]
+        path: PathBuf,
+        /// Of a folder, the files whose names begin so; "train" for train-00000-of-00005.parquet and its like.
+        #[serde(default)]
+        split: String,
+        /// The column of pictures: bytes, or a group of `bytes` and `path`.
+        #[serde(default = "image")]
+        image: String,
+        /// The column of labels, integers; where it is left out, `label`, if there is one; "" for none.
+        #[serde(default)]
+        label: Option<String>,
+    },
     /// An image store.
     Store {
         /// An image store: the folder that holds images.npy.
         #[schemars(extend("format" = "folder"))]
         path: PathBuf,
     },
+}
+
+fn image() -> String {
+    "image".to_owned()
 }
 
 /// A part of CIFAR-10.
@@ -100,6 +119,7 @@ impl Source {
             | Self::ImageNetFolder { path }
             | Self::Lsun { path }
             | Self::Tar { path }
+            | Self::Parquet { path, .. }
             | Self::Store { path } => vec![path],
             Self::Mnist { images, labels } => {
                 std::iter::once(images).chain(labels).map(PathBuf::as_path).collect()
@@ -127,6 +147,7 @@ impl fmt::Display for Source {
             Self::ImageNetFolder { .. } => ("imagenet_folder", ""),
             Self::Lsun { .. } => ("lsun", ""),
             Self::Tar { .. } => ("tar", ""),
+            Self::Parquet { .. } => ("parquet", ""),
             Self::Store { .. } => ("store", ""),
         };
         write!(f, "{kind} {}{detail}", name_of(self.path()))
@@ -150,6 +171,7 @@ mod tests {
             r#"{"imagenet_folder": {"path": "a"}}"#,
             r#"{"lsun": {"path": "a"}}"#,
             r#"{"tar": {"path": "a"}}"#,
+            r#"{"parquet": {"path": "a"}}"#,
             r#"{"store": {"path": "a"}}"#,
         ] {
             assert_eq!(serde_json::from_str::<Source>(text).unwrap().paths(), [Path::new("a")]);

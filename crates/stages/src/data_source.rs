@@ -30,7 +30,7 @@ pub(crate) fn externals(from: Option<&Input>, source: &Source) -> Vec<External> 
     }
     let is = match source {
         Source::Svhn { .. } | Source::Mnist { .. } | Source::ImageNetTar { .. } => Form::File,
-        Source::Tar { .. } => Form::FileOrFolder,
+        Source::Tar { .. } | Source::Parquet { .. } => Form::FileOrFolder,
         Source::Cifar10 { .. }
         | Source::Folder { .. }
         | Source::ImageNetFolder { .. }
@@ -50,14 +50,23 @@ pub(crate) fn key_of_path(path: &Path) -> Option<&'static str> {
             () if holds("images.npy") && holds("meta.json") => "source.store.path",
             () if holds("data.mdb") => "source.lsun.path",
             () if holds("data_batch_1.bin") || holds("test_batch.bin") => "source.cifar10.path",
+            () if !holds("stage.json") && holds_parquet(path) => "source.parquet.path",
             () => "source.folder.path",
         });
     }
     match ending.as_str() {
         "mat" => Some("source.svhn.path"),
         "tar" => Some("source.tar.path"),
+        "parquet" => Some("source.parquet.path"),
         _ => (!path.exists()).then_some("source.folder.path"),
     }
+}
+
+/// Whether Parquet files lie in a folder.
+fn holds_parquet(folder: &Path) -> bool {
+    let is_one =
+        |entry: std::fs::DirEntry| entry.path().extension().is_some_and(|ending| ending == "parquet");
+    std::fs::read_dir(folder).is_ok_and(|entries| entries.flatten().any(is_one))
 }
 
 /// The key of a path: of the data set's that of its kind, of others their own.
@@ -74,6 +83,7 @@ pub(crate) fn key_of(source: &Source, external: &External) -> &'static str {
         Source::ImageNetFolder { .. } => "source.imagenet_folder.path",
         Source::Lsun { .. } => "source.lsun.path",
         Source::Tar { .. } => "source.tar.path",
+        Source::Parquet { .. } => "source.parquet.path",
         Source::Store { .. } => "source.store.path",
     }
 }
@@ -115,7 +125,7 @@ pub(crate) fn name(source: &Source) -> Option<String> {
         Source::Mnist { .. } => "MNIST",
         Source::ImageNetTar { .. } | Source::ImageNetFolder { .. } => IMAGENET,
         Source::Lsun { .. } => LSUN,
-        Source::Folder { .. } | Source::Tar { .. } => "a folder of pictures",
+        Source::Folder { .. } | Source::Tar { .. } | Source::Parquet { .. } => "a folder of pictures",
         Source::Store { .. } => return None,
     };
     Some(name.to_owned())
@@ -206,6 +216,12 @@ fn within(source: &Source, folder: &Path) -> Source {
         Source::ImageNetFolder { path } => Source::ImageNetFolder { path: join(path) },
         Source::Lsun { path } => Source::Lsun { path: join(path) },
         Source::Tar { path } => Source::Tar { path: join(path) },
+        Source::Parquet { path, split, image, label } => Source::Parquet {
+            path: join(path),
+            split: split.clone(),
+            image: image.clone(),
+            label: label.clone(),
+        },
         Source::Store { path } => Source::Store { path: join(path) },
     }
 }

@@ -62,7 +62,7 @@ fn max_pixels() -> u64 {
 pub(crate) static KIND: Kind = Kind {
     name: "import_images",
     version: 3,
-    summary: "read a data set into an image store (CIFAR-10, SVHN, MNIST, LSUN, ImageNet, a folder of pictures)",
+    summary: "read a data set into an image store (CIFAR-10, SVHN, MNIST, LSUN, ImageNet, Parquet, a folder of pictures)",
     details: "Writes images.npy (uint8, N×C×H×W), index.parquet (key, label, source), meta.json, and bad.csv: the \
               pictures that could not be read, each with the reason (a field that begins with = + - @ or ' has a ' before \
               it, so that no spreadsheet runs it). Exactly one table under `source` says what is \
@@ -157,9 +157,11 @@ impl Stage for ImportImages {
             Source::ImageNetTar { .. } | Source::ImageNetFolder { .. } => {
                 (json!(Resize::MinResizeCentreCrop(32)), 3)
             }
-            Source::Lsun { .. } | Source::Folder { .. } | Source::Tar { .. } | Source::Store { .. } => {
-                (json!(UNSTATED), 3)
-            }
+            Source::Lsun { .. }
+            | Source::Folder { .. }
+            | Source::Tar { .. }
+            | Source::Parquet { .. }
+            | Source::Store { .. } => (json!(UNSTATED), 3),
         };
         Ok(json!({"resize": resize, "channels": channels}))
     }

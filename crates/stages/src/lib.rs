@@ -35,6 +35,7 @@ mod crop_faces;
 mod data_source;
 mod dedup_eval;
 mod drawing;
+mod export_images;
 mod export_networks;
 mod extract_features;
 mod feature_blocks;
@@ -88,6 +89,7 @@ pub static KINDS: Registry = Registry {
         &synthesize::KIND,
         &fetch::KIND,
         &import_images::KIND,
+        &export_images::KIND,
         &crop_faces::KIND,
         &train_autoencoder::KIND,
         &hash_images::KIND,

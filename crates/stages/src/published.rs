@@ -42,7 +42,7 @@ fn whole(source: &Source) -> Option<(String, Count)> {
             set("ImageNet-1k's training set", N_IMAGENET)
         }
         Source::Lsun { .. } => set("LSUN's bedrooms", N_BEDROOMS),
-        Source::Folder { .. } | Source::Tar { .. } | Source::Store { .. } => None,
+        Source::Folder { .. } | Source::Tar { .. } | Source::Parquet { .. } | Source::Store { .. } => None,
     }
 }
 

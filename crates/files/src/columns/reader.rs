@@ -1,16 +1,14 @@
 //! Columns by their names, with their types checked, whoever wrote them.
 
+use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
-use parquet::basic::{Compression, ConvertedType, LogicalType, Repetition, Type};
-use parquet::column::reader::{ColumnReader, ColumnReaderImpl, get_column_reader};
-use parquet::data_type::DataType;
-use parquet::errors::ParquetError;
+use parquet::basic::{ConvertedType, LogicalType, Repetition, Type};
 use parquet::file::reader::{FileReader, SerializedFileReader};
 use parquet::schema::types::ColumnDescriptor;
 
 use super::bytes::FileBytes;
-use super::pages::CheckedPages;
+use super::part::At;
 use super::{Column, parquet_error};
 use crate::parquet_guard::without_panic;
 use crate::{FilesError, Result, regular};
@@ -34,14 +32,17 @@ pub enum Kind {
     MaybeU64,
     /// [`Column::MaybeF32`].
     MaybeF32,
+    /// [`Column::MaybeBytes`].
+    MaybeBytes,
 }
 
 impl Kind {
-    fn expected(self) -> &'static str {
+    pub(super) fn expected(self) -> &'static str {
         match self {
             Self::Strings | Self::MaybeStrings => "text",
             Self::U32 | Self::U64 | Self::MaybeU32 | Self::MaybeU64 => "integers",
             Self::F32 | Self::MaybeF32 => "32-bit floats",
+            Self::MaybeBytes => "bytes",
         }
     }
 
@@ -59,6 +60,7 @@ impl Kind {
                     && (converted == ConvertedType::NONE || is_signed(converted) || is_unsigned(converted))
             }
             Self::F32 | Self::MaybeF32 => column.physical_type() == Type::FLOAT && logical.is_none(),
+            Self::MaybeBytes => column.physical_type() == Type::BYTE_ARRAY,
         }
     }
 }
@@ -68,24 +70,19 @@ fn is_signed(converted: ConvertedType) -> bool {
     matches!(converted, INT_8 | INT_16 | INT_32 | INT_64)
 }
 
-fn is_unsigned(converted: ConvertedType) -> bool {
+pub(super) fn is_unsigned(converted: ConvertedType) -> bool {
     use ConvertedType::{UINT_8, UINT_16, UINT_32, UINT_64};
     matches!(converted, UINT_8 | UINT_16 | UINT_32 | UINT_64)
 }
-
-/// How a column is compressed, where that can be read.
-const READ_COMPRESSIONS: &str = "none, snappy, gzip, brotli, zstd, lz4_raw or lz4";
-/// Rows that are read at once: the number of rows is what the file claims, so memory is taken as values come.
-const ROWS_AT_ONCE: usize = 1 << 16;
 
 /// Repeated values take almost no room, but every table here has a column of keys, which differ.
 const ROWS_PER_BYTE: u64 = 1000;
 
 /// A Parquet file opened for reading.
 pub struct Reader {
-    path: PathBuf,
+    pub(super) path: PathBuf,
     n_bytes: u64,
-    file: SerializedFileReader<FileBytes>,
+    pub(super) file: SerializedFileReader<FileBytes>,
 }
 
 /// Calls `visit` with the columns of these names of each row group in turn, as the variants of [`Column`] that are asked for.
@@ -118,9 +115,15 @@ impl Reader {
         u64::try_from(n_rows).map_err(|_| self.unlike("a number of rows", n_rows))
     }
 
-    /// Whether there is a column of this name.
+    /// Whether there is a column of this name; one in a group has the group's name and a dot before it.
     pub fn has(&self, name: &str) -> bool {
-        self.columns().iter().any(|column| column.path().parts() == [name])
+        self.columns().iter().any(|column| column.path().string() == name)
+    }
+
+    /// What the file's metadata says under a key.
+    pub fn metadata(&self, key: &str) -> Option<&str> {
+        let pairs = self.file.metadata().file_metadata().key_value_metadata()?;
+        pairs.iter().find(|pair| pair.key == key)?.value.as_deref()
     }
 
     /// Checks that the columns are there and can be read as what they are wanted as.
@@ -137,6 +140,23 @@ impl Reader {
     /// [`FilesError::Layout`] where a column is missing, of another type or compressed in a way that is not read, and where a row
     /// has no value or one out of range; [`FilesError::Parquet`] where the file is damaged.
     pub fn read(&self, wanted: &[(&str, Kind)], mut visit: impl FnMut(Vec<Column>)) -> Result<()> {
+        let visit = |columns| {
+            visit(columns);
+            ControlFlow::Continue(())
+        };
+        self.read_in_parts(wanted, usize::MAX, visit)
+    }
+
+    /// As [`Reader::read`], at most `n_at_once` rows of a row group at a time, until `visit` breaks: for columns that do not fit in memory.
+    ///
+    /// # Errors
+    /// As [`Reader::read`].
+    pub fn read_in_parts(
+        &self,
+        wanted: &[(&str, Kind)],
+        n_at_once: usize,
+        mut visit: impl FnMut(Vec<Column>) -> ControlFlow<()>,
+    ) -> Result<()> {
         let indices = wanted.iter().map(|&(name, kind)| self.index_of(name, kind));
         let indices: Vec<usize> = indices.collect::<Result<_>>()?;
         let most = self.n_bytes.saturating_mul(ROWS_PER_BYTE);
@@ -151,22 +171,33 @@ impl Reader {
                 })?;
             let mut columns = Vec::with_capacity(wanted.len());
             for (&(name, kind), &idx) in wanted.iter().zip(&indices) {
-                let at = At { reader: self, name, kind, first_row };
-                columns.push(at.column(group_idx, idx, n_rows)?);
+                let at = At { reader: self, name, kind, idx, first_row };
+                columns.push(at.open(group_idx, n_rows)?);
             }
-            visit(columns);
+            let mut n_left = n_rows;
+            loop {
+                let n = n_left.min(n_at_once);
+                let part = columns.iter_mut().map(|column| column.next(n)).collect::<Result<_>>()?;
+                if visit(part).is_break() {
+                    return Ok(());
+                }
+                n_left -= n;
+                if n_left == 0 {
+                    break;
+                }
+            }
             first_row += n_rows;
         }
         Ok(())
     }
 
-    fn columns(&self) -> &[std::sync::Arc<ColumnDescriptor>] {
+    pub(super) fn columns(&self) -> &[std::sync::Arc<ColumnDescriptor>] {
         self.file.metadata().file_metadata().schema_descr().columns()
     }
 
     /// Where a column is, which must be of this kind.
     fn index_of(&self, name: &str, kind: Kind) -> Result<usize> {
-        let is_named = |column: &ColumnDescriptor| column.path().parts() == [name];
+        let is_named = |column: &ColumnDescriptor| column.path().string() == name;
         let found: Vec<usize> = self
             .columns()
             .iter()
@@ -198,136 +229,7 @@ impl Reader {
         Ok(idx)
     }
 
-    fn unlike(&self, expected: impl Into<String>, found: impl ToString) -> FilesError {
+    pub(super) fn unlike(&self, expected: impl Into<String>, found: impl ToString) -> FilesError {
         FilesError::layout(&self.path, expected, found.to_string())
     }
-}
-
-/// A column of a row group.
-struct At<'a> {
-    reader: &'a Reader,
-    name: &'a str,
-    kind: Kind,
-    first_row: usize,
-}
-
-impl At<'_> {
-    fn column(&self, group_idx: usize, idx: usize, n_rows: usize) -> Result<Column> {
-        let file = &self.reader.file;
-        let compression = file.metadata().row_group(group_idx).column(idx).compression();
-        if compression == Compression::LZO {
-            let expected = format!("column `{}` compressed as {READ_COMPRESSIONS}", self.name);
-            return Err(self.reader.unlike(expected, compression));
-        }
-        let read = || {
-            let pages = file.get_row_group(group_idx)?.get_column_page_reader(idx)?;
-            let column = &self.reader.columns()[idx];
-            let pages = CheckedPages::new(pages, column.physical_type(), n_rows);
-            Ok(match get_column_reader(column.clone(), Box::new(pages)) {
-                ColumnReader::ByteArrayColumnReader(column) => {
-                    let bytes = values(column, n_rows)?;
-                    let text = |bytes: parquet::data_type::ByteArray| Ok(bytes.as_utf8()?.to_owned());
-                    let text = |bytes: Option<_>| bytes.map(text).transpose();
-                    Raw::Strings(
-                        bytes.into_iter().map(text).collect::<std::result::Result<_, ParquetError>>()?,
-                    )
-                }
-                ColumnReader::Int32ColumnReader(column) => {
-                    let values = values(column, n_rows)?.into_iter();
-                    Raw::Integers(values.map(|value| value.map(|value| self.widened(idx, value))).collect())
-                }
-                ColumnReader::Int64ColumnReader(column) => {
-                    let values = values(column, n_rows)?.into_iter();
-                    Raw::Integers(values.map(|value| value.map(|value| self.signed(idx, value))).collect())
-                }
-                ColumnReader::FloatColumnReader(column) => Raw::Floats(values(column, n_rows)?),
-                _ => return Err(ParquetError::General(format!("column `{}`: another type", self.name))),
-            })
-        };
-        let raw = without_panic(read).map_err(|e| parquet_error(&self.reader.path, e))?;
-        self.as_kind(raw)
-    }
-
-    fn is_unsigned(&self, idx: usize) -> bool {
-        let column = &self.reader.columns()[idx];
-        let is_annotated =
-            matches!(column.logical_type_ref(), Some(LogicalType::Integer(integer)) if !integer.is_signed);
-        is_annotated || is_unsigned(column.converted_type())
-    }
-
-    fn widened(&self, idx: usize, value: i32) -> i128 {
-        if self.is_unsigned(idx) { i128::from(value as u32) } else { i128::from(value) }
-    }
-
-    fn signed(&self, idx: usize, value: i64) -> i128 {
-        if self.is_unsigned(idx) { i128::from(value as u64) } else { i128::from(value) }
-    }
-
-    fn as_kind(&self, raw: Raw) -> Result<Column> {
-        Ok(match (raw, self.kind) {
-            (Raw::Strings(values), Kind::Strings) => Column::Strings(self.present(values)?),
-            (Raw::Strings(values), Kind::MaybeStrings) => Column::MaybeStrings(values),
-            (Raw::Integers(values), Kind::U32) => Column::U32(self.present(self.in_range(values)?)?),
-            (Raw::Integers(values), Kind::MaybeU32) => Column::MaybeU32(self.in_range(values)?),
-            (Raw::Integers(values), Kind::U64) => Column::U64(self.present(self.in_range(values)?)?),
-            (Raw::Integers(values), Kind::MaybeU64) => Column::MaybeU64(self.in_range(values)?),
-            (Raw::Floats(values), Kind::F32) => Column::F32(self.present(values)?),
-            (Raw::Floats(values), Kind::MaybeF32) => Column::MaybeF32(values),
-            // `index_of` has compared them.
-            (_, kind) => return Err(self.unlike(kind.expected(), "another type")),
-        })
-    }
-
-    fn present<T>(&self, values: Vec<Option<T>>) -> Result<Vec<T>> {
-        let missing =
-            |i: usize| self.unlike("a value in every row", format!("null in row {}", self.first_row + i));
-        values.into_iter().enumerate().map(|(i, value)| value.ok_or_else(|| missing(i))).collect()
-    }
-
-    fn in_range<T: TryFrom<i128>>(&self, values: Vec<Option<i128>>) -> Result<Vec<Option<T>>> {
-        let n_bits = 8 * size_of::<T>();
-        let outside = |i: usize, value: i128| {
-            let found = format!("{value} in row {}", self.first_row + i);
-            self.unlike(format!("unsigned {n_bits}-bit integers"), found)
-        };
-        let converted = |(i, value): (usize, Option<i128>)| {
-            value.map(|value| T::try_from(value).map_err(|_| outside(i, value))).transpose()
-        };
-        values.into_iter().enumerate().map(converted).collect()
-    }
-
-    fn unlike(&self, expected: impl std::fmt::Display, found: impl ToString) -> FilesError {
-        self.reader.unlike(format!("column `{}`: {expected}", self.name), found)
-    }
-}
-
-/// Values as they stand in the file.
-enum Raw {
-    Strings(Vec<Option<String>>),
-    Integers(Vec<Option<i128>>),
-    Floats(Vec<Option<f32>>),
-}
-
-fn values<T: DataType>(
-    mut column: ColumnReaderImpl<T>,
-    n_rows: usize,
-) -> std::result::Result<Vec<Option<T::T>>, ParquetError> {
-    let mut all = Vec::new();
-    let (mut present, mut levels) = (Vec::new(), Vec::new());
-    while all.len() < n_rows {
-        let wanted = (n_rows - all.len()).min(ROWS_AT_ONCE);
-        let (n, _, _) = column.read_records(wanted, Some(&mut levels), None, &mut present)?;
-        if n == 0 {
-            return Err(ParquetError::EOF(format!("expected {n_rows} rows, found {}", all.len())));
-        }
-        // A column in which no value may be missing has no levels.
-        match levels.is_empty() {
-            true => all.extend(present.drain(..).map(Some)),
-            false => {
-                let mut present = present.drain(..);
-                all.extend(levels.drain(..).map(|level| if level == 0 { None } else { present.next() }));
-            }
-        }
-    }
-    Ok(all)
 }

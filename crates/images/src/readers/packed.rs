@@ -32,6 +32,7 @@ pub(crate) fn refuse(source: &Source) -> Result<()> {
         Source::ImageNetFolder { .. } => "a folder of synsets",
         Source::Lsun { .. } => "a folder with data.mdb",
         Source::ImageNetTar { .. } | Source::Tar { .. } => "a plain tar",
+        Source::Parquet { .. } => "Parquet files",
         Source::Store { .. } => "an image store",
         // These may be compressed.
         Source::Mnist { .. } => return Ok(()),

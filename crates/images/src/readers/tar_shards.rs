@@ -8,8 +8,8 @@ use std::sync::mpsc::{SyncSender, sync_channel};
 
 use super::members::Members;
 use super::tar_members::{self, Kind, Place};
-use super::{Records, folder, name_of};
-use crate::{ImagesError, Record, Result, walk};
+use super::{Records, folder, name_of, shards};
+use crate::{Record, Result, walk};
 
 /// Records that the reading thread is ahead, at most.
 const N_AHEAD: usize = 64;
@@ -36,22 +36,7 @@ pub(crate) fn records(path: &Path) -> Result<Records> {
 }
 
 pub(crate) fn shards(path: &Path) -> Result<Vec<PathBuf>> {
-    if !fs_err::metadata(path)?.is_dir() {
-        return Ok(vec![path.to_path_buf()]);
-    }
-    let mut shards = Vec::new();
-    for entry in fs_err::read_dir(path)? {
-        let file = entry?.path();
-        let is_hidden = file.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"."));
-        if !is_hidden && file.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("tar")) {
-            shards.push(file);
-        }
-    }
-    if shards.is_empty() {
-        return Err(ImagesError::NoImages { path: path.to_path_buf(), expected: "tar archives".into() });
-    }
-    shards.sort();
-    Ok(shards)
+    shards::shards(path, "tar", "")
 }
 
 /// Whether a member would be passed over in a folder: macOS adds `._photo.jpg` to every `photo.jpg`.

@@ -1,0 +1,136 @@
+use std::collections::BTreeMap;
+
+use dcgan_files::columns::{Column, Writer};
+
+use super::*;
+use crate::{DecodeConfig, Payload, Record, Resize, Source, StoreDescription, StoreWriter};
+
+/// Five pictures of 3×2×2, of which the third has no label.
+fn store(folder: &Path) -> ImageStore {
+    let mut writer = StoreWriter::create(&folder.join("store")).unwrap();
+    for i in 0..5u8 {
+        let pixels = (0..12).map(|k| 20 * i + k).collect();
+        let picture = Picture { channels: 3, height: 2, width: 2, pixels };
+        let label = (i != 2).then_some(u32::from(i % 2));
+        writer.append(&format!("a/{i}.jpg"), label, "a", &picture).unwrap();
+    }
+    writer
+        .finish(StoreDescription {
+            source: "folder a".into(),
+            resize: "keep".into(),
+            filter: None,
+            class_names: Some(vec!["no".into(), "yes".into()]),
+        })
+        .unwrap();
+    ImageStore::open(&folder.join("store")).unwrap()
+}
+
+fn written(form: SharedForm, per_file: usize) -> (tempfile::TempDir, ImageStore, Vec<String>) {
+    let folder = tempfile::tempdir().unwrap();
+    let store = store(folder.path());
+    let out = folder.path().join("out");
+    fs_err::create_dir(&out).unwrap();
+    let set = SharedSet { form, split: "train".into(), per_file };
+    let names = set.write(&store, &out, &mut |_, _| ControlFlow::Continue(())).unwrap();
+    (folder, store, names)
+}
+
+fn parquet(path: std::path::PathBuf) -> Source {
+    Source::Parquet { path, split: String::new(), image: "image".into(), label: None }
+}
+
+fn pixels(record: Record) -> Vec<u8> {
+    let picture = record.payload.into_picture(Resize::Keep, Default::default(), 3, DecodeConfig::default());
+    picture.unwrap().pixels
+}
+
+#[test]
+fn parquet_comes_back_as_it_was() {
+    let (folder, store, names) = written(SharedForm::Parquet, 2);
+    assert_eq!(names, ["00000", "00001", "00002"].map(|n| format!("train-{n}-of-00003.parquet")));
+    let source = parquet(folder.path().join("out"));
+    assert_eq!(source.n_images().unwrap(), Some(5));
+    assert_eq!(source.class_names().unwrap().unwrap(), ["no", "yes"]);
+    let records: Vec<Record> = source.records().unwrap().map(Result::unwrap).collect();
+    let keys: Vec<&str> = records.iter().map(|record| record.key.as_str()).collect();
+    assert_eq!((keys[0], keys[3]), ("train-00000-of-00003.parquet/0", "train-00001-of-00003.parquet/1"));
+    assert_eq!(
+        records.iter().map(|record| record.label).collect::<Vec<_>>(),
+        [Some(0), Some(1), None, Some(1), Some(0)]
+    );
+    for (i, record) in records.into_iter().enumerate() {
+        assert_eq!(pixels(record), store.image(i));
+    }
+    let of_test = Source::Parquet {
+        path: folder.path().join("out"),
+        split: "test".into(),
+        image: "image".into(),
+        label: None,
+    };
+    let message = of_test.records().err().unwrap().to_string();
+    assert!(message.contains("files *.parquet that begin with test"), "{message}");
+}
+
+#[test]
+fn tars_hold_picture_label_and_key_of_each() {
+    let (folder, store, names) = written(SharedForm::Webdataset, 4);
+    assert_eq!(names, ["train-00000.tar", "train-00001.tar"]);
+    let mut members = BTreeMap::new();
+    for name in &names {
+        let mut archive =
+            tar::Archive::new(fs_err::File::open(folder.path().join("out").join(name)).unwrap());
+        for entry in archive.entries().unwrap() {
+            let mut entry = entry.unwrap();
+            let mut bytes = Vec::new();
+            std::io::Read::read_to_end(&mut entry, &mut bytes).unwrap();
+            members.insert(entry.path().unwrap().display().to_string(), bytes);
+        }
+    }
+    assert_eq!(members["00000004.cls"], b"0");
+    assert!(!members.contains_key("00000002.cls"));
+    assert_eq!(members["00000003.json"], br#"{"key":"a/3.jpg"}"#);
+    let source = Source::Tar { path: folder.path().join("out") };
+    for (i, record) in source.records().unwrap().enumerate() {
+        assert_eq!(pixels(record.unwrap()), store.image(i));
+    }
+}
+
+#[test]
+fn columns_of_other_names_and_rows_without_bytes() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.parquet");
+    let schema =
+        "message m { OPTIONAL group img { OPTIONAL BYTE_ARRAY bytes; OPTIONAL BYTE_ARRAY path (STRING); }
+        OPTIONAL INT64 fine; OPTIONAL BYTE_ARRAY plain; }";
+    let mut writer = Writer::create(&path, schema).unwrap();
+    // A level of 1 is a group that is there without its bytes.
+    writer
+        .write(&[
+            Column::MaybeBytes(vec![None, None]),
+            Column::MaybeStrings(vec![None, None]),
+            Column::MaybeU64(vec![Some(7), None]),
+            Column::MaybeBytes(vec![Some(b"x".to_vec()), None]),
+        ])
+        .unwrap();
+    writer.finish().unwrap();
+    let of = |image: &str, label: Option<&str>| Source::Parquet {
+        path: path.clone(),
+        split: String::new(),
+        image: image.into(),
+        label: label.map(str::to_owned),
+    };
+    let records: Vec<Record> = of("img", Some("fine")).records().unwrap().map(Result::unwrap).collect();
+    assert_eq!(records[0].label, Some(7));
+    assert!(matches!(&records[0].payload, Payload::Bad(why) if why.contains("no bytes")), "{records:?}");
+    let records: Vec<Record> = of("plain", None).records().unwrap().map(Result::unwrap).collect();
+    assert_eq!((records[0].label, &records[0].payload), (None, &Payload::Encoded(b"x".to_vec())));
+    for (image, label, expected) in [
+        ("image", None, "a column `image` of bytes"),
+        ("fine", None, "a column `fine` of bytes"),
+        ("plain", Some("plain"), "a column `plain` of integers"),
+        ("plain", Some("none"), "a column `none` of integers"),
+    ] {
+        let message = of(image, label).records().err().unwrap().to_string();
+        assert!(message.contains("a.parquet") && message.contains(expected), "{message}");
+    }
+}
