@@ -95,28 +95,68 @@ fn init_refuses_a_folder_without_a_picture_and_says_what_is_in_it() {
     assert!(!place.path("my-images.toml").exists());
 }
 
+/// What a shell is offered at the end of a command line: each a line, in fish with what it means behind a tab.
+fn offered(place: &Place, words: &[&str]) -> Vec<String> {
+    let mut command = place.command(&["--", "dcgan"]);
+    let output = command.args(words).env("COMPLETE", "fish").output().unwrap();
+    assert!(output.status.success(), "{output:?}");
+    let lines = String::from_utf8(output.stdout).unwrap();
+    lines.lines().map(|line| line.split('\t').next().unwrap().to_owned()).collect()
+}
+
 #[test]
-fn completions_know_verbs_options_and_stage_kinds() {
+fn verbs_options_kinds_ids_keys_and_values_are_completed() {
+    let place = Place::new(SMALL);
+    let has = |words: &[&str], expected: &[&str]| {
+        let found = offered(&place, words);
+        for word in expected {
+            assert!(found.iter().any(|one| one == word), "{words:?}: {word} is not in {found:?}");
+        }
+        found
+    };
+    has(&[""], &["run", "status", "stage", "new", "completions"]);
+    has(&["run", "--"], &["--dry-run", "--only", "--set"]);
+    assert_eq!(has(&["stage", "extr"], &[]), ["extract_features"]);
+    assert_eq!(has(&["new", "stage-config", "group"], &[]), ["group_duplicates"]);
+    // Of the manifest that the line names.
+    let ids = has(&["run", "m.toml", "--only", ""], &["shapes", "svm"]);
+    assert_eq!(ids.len(), 7, "{ids:?}");
+    assert_eq!(has(&["run", "m.toml", "--to", "train-"], &[]), ["train-images", "train-pixels"]);
+    assert!(has(&["run", "none.toml", "--to", "trai"], &[]).is_empty());
+    assert_eq!(has(&["run", "m.toml", "--set", "test-images.resi"], &[]), ["test-images.resize="]);
+    has(&["stage", "import_images", "re"], &["resize="]);
+    assert_eq!(has(&["stage", "import_images", "damaged="], &[]), ["damaged=refuse", "damaged=allow"]);
+    assert_eq!(has(&["stage", "sample_metrics", "each_checkpoint=t"], &[]), ["each_checkpoint=true"]);
+}
+
+#[test]
+fn scripts_of_shells_ask_the_program() {
     let place = Place::new("");
     for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
         let script = place.stdout(&["completions", shell]);
-        for word in ["completions", "dry-run", "status", "svg"] {
-            assert!(script.contains(word), "{word} in {shell}");
-        }
-        // The others' scripts complete no values of what has no option's name.
-        if shell == "bash" || shell == "zsh" {
-            assert!(script.contains("train_gan") && script.contains("group_duplicates"), "kinds in {shell}");
-        }
+        assert!(script.contains("COMPLETE") && script.contains("dcgan"), "{shell}: {script}");
     }
     // Bash itself: what it offers after `dcgan stage extr`.
     let script = place.stdout(&["completions", "bash"]);
     std::fs::write(place.path("complete.sh"), script).unwrap();
-    let ask = "source complete.sh; COMP_WORDS=(dcgan stage extr); COMP_CWORD=2; _dcgan dcgan extr stage; echo ${COMPREPLY[@]}";
-    let answer = std::process::Command::new("bash").args(["-c", ask]).current_dir(place.folder()).output();
+    let ask = "source complete.sh; COMP_WORDS=(dcgan stage extr); COMP_CWORD=2; _clap_complete_dcgan dcgan extr stage; echo ${COMPREPLY[@]}";
+    let program = assert_cmd::cargo::cargo_bin!("dcgan");
+    let path = format!("{}:{}", program.parent().unwrap().display(), std::env::var("PATH").unwrap());
+    let mut bash = std::process::Command::new("bash");
+    let answer = bash.args(["-c", ask]).current_dir(place.folder()).env("PATH", path).output();
     if let Some(output) = dcgan_testing::needs("bash", answer.ok(), "no bash on the path") {
         assert_eq!(String::from_utf8_lossy(&output.stdout), "extract_features\n");
     }
     assert!(place.fails(2, &["completions", "csh"]).contains("possible values: bash"));
+}
+
+#[test]
+fn a_commented_stage_is_printed() {
+    let place = Place::new("");
+    let text = place.stdout(&["new", "stage-config", "train_gan"]);
+    assert!(text.contains("\n[[stage]]\nid = \"my-train-gan\"\n[stage.train_gan]\n"), "{text}");
+    assert!(text.contains("\n# training.seed = 0\n"), "{text}");
+    assert!(place.fails(2, &["new", "stage-config", "train-gan"]).contains("did you mean `train_gan`?"));
 }
 
 #[test]

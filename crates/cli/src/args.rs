@@ -4,28 +4,21 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueHint};
-use clap_complete::Shell;
+use clap_complete::{ArgValueCompleter, Shell};
 use dcgan_engine::kept::Limits;
 use dcgan_engine::progress::Verbosity;
 use dcgan_engine::selection::Selection;
 use dcgan_stages::device::DeviceChoice;
 
+use crate::complete;
 use crate::doctor::DoctorArgs;
+use crate::examples::{
+    COMPLETIONS_EXAMPLES, EXAMPLES, GC_EXAMPLES, INIT_EXAMPLES, RUN_EXAMPLES, SCHEMA_EXAMPLES, STAGE_EXAMPLES,
+};
 use crate::values::path;
 
 const ABOUT: &str =
     "Reproduces the DCGAN paper: pictures to features to the numbers of its tables, from one manifest.";
-
-const EXAMPLES: &str = "\
-Examples:
-  dcgan run pipelines/quickstart.toml            the whole way on made-up pictures, under 3 minutes
-  dcgan run pipelines/svhn-released.toml --set data=/path/to/data
-  dcgan status pipelines/quickstart.toml         what is fresh, stale or missing, and why
-  dcgan stage --list                             the stage kinds
-  dcgan stage train_gan --help                   all keys of one kind
-  dcgan init --folder ~/photos                   a manifest for your own pictures
-
-Exit codes: 0 done, 1 failed, 2 wrong usage, 130 interrupted.";
 
 /// The program's arguments.
 #[derive(Debug, Parser)]
@@ -98,79 +91,32 @@ pub(crate) enum Verb {
     /// Print the JSON Schema of manifests, by which editors complete and check them
     #[command(after_help = SCHEMA_EXAMPLES)]
     Schema,
-    /// Print a script that completes verbs, options and stage kinds in a shell
+    /// Print a script that completes verbs, options, stages, keys and values in a shell
     #[command(after_help = COMPLETIONS_EXAMPLES)]
     Completions {
         /// The shell
         #[arg(value_enum)]
         shell: Shell,
     },
+    /// Print the beginnings of what one writes oneself
+    #[command(subcommand)]
+    New(NewArgs),
     /// Print the manual page
     #[command(after_help = "Example:\n  dcgan man > ~/.local/share/man/man1/dcgan.1")]
     Man,
 }
 
-const INIT_EXAMPLES: &str = "\
-Examples:
-  dcgan init --folder ~/photos              writes my-images.toml
-  dcgan init --folder ~/photos birds.toml   under another name
-  dcgan run my-images.toml --to first-samples      a quick look, after about a minute
-  dcgan run my-images.toml                         all of it
-
-The pictures are counted, and the sizes of minibatches and the length of training are set to suit. The manifest begins with a
-quick look at small pictures, then leaves out near-duplicates, trains the paper's 64×64 network on what stays, and ends in a
-report. A file that exists is never overwritten.";
-
-const SCHEMA_EXAMPLES: &str = "\
-Example:
-  dcgan schema > dcgan.schema.json
-
-Then begin a manifest with the line
-
-  #:schema ./dcgan.schema.json
-
-and editors that know taplo (VS Code with Even Better TOML, Neovim, Helix) complete keys, show what they mean and
-underline what is wrong; `taplo check my-images.toml` does so on the command line.";
-
-const COMPLETIONS_EXAMPLES: &str = "\
-Examples:
-  dcgan completions bash > ~/.local/share/bash-completion/completions/dcgan
-  dcgan completions zsh > ~/.zfunc/_dcgan
-  dcgan completions fish > ~/.config/fish/completions/dcgan.fish";
-
-const RUN_EXAMPLES: &str = "\
-Examples:
-  dcgan run pipelines/svhn.toml                                 what is stale or missing
-  dcgan run pipelines/svhn.toml --dry-run                       what would run, and why
-  dcgan run pipelines/svhn.toml --set data=/mnt/data            another value for ${data}
-  dcgan run pipelines/svhn.toml --set train.training.epochs=2   another value for a key of stage `train`
-  dcgan run pipelines/svhn.toml --only samples --force samples  one stage, even if nothing changed
-  dcgan run pipelines/svhn.toml --to train                      stage `train` and what it needs
-  dcgan run pipelines/svhn.toml --set seed=[1,2,3] --jobs 2     for three seeds, two stages at once
-
-Each stage writes into RUNS/<manifest's name>/<stage's id>/ when it is complete. A stage whose parameters, inputs,
-outputs and code have not changed is skipped. Ctrl-C stops; the same command goes on. A stage that is replaced is kept in
-RUNS/<manifest's name>/.dcgan: when its settings come back it is put back, and nothing runs.";
-
-const GC_EXAMPLES: &str = "\
-Examples:
-  dcgan gc pipelines/svhn.toml                 what could go: renamed stages, cells that left the matrix, leftovers
-  dcgan gc pipelines/*.toml --all --delete     also the runs of manifests that are not among these
-  dcgan gc pipelines/svhn.toml --older-than 30d --delete     versions that were replaced, or left half done, before that
-  dcgan gc out --max-size 20GB                 beside the folders out/… of stages run alone
-
-A stage's output is deleted only if its record says that a stage made it; other files in its folder stay. Versions of stages
-that others have replaced, and what interrupted runs have half done, are listed; they are deleted only where `--older-than`,
-`--keep` or `--max-size` says so.";
-
-const STAGE_EXAMPLES: &str = "\
-Examples:
-  dcgan stage --list
-  dcgan stage import_images --help
-  dcgan stage import_images --out work/test source.svhn.path=data/svhn/test_32x32.mat limit=1000
-  dcgan stage extract_features --out work/pixels images=work/test
-
-Inputs are folders of earlier stages. Values are TOML; a bare word is a string; dotted keys go into tables.";
+/// What can be begun.
+#[derive(Debug, Subcommand)]
+pub(crate) enum NewArgs {
+    /// A stage of a kind for a manifest, with all keys, their defaults and what they mean
+    #[command(after_help = "Example:\n  dcgan new stage-config train_gan >> my-images.toml")]
+    StageConfig {
+        /// The stage kind
+        #[arg(add = ArgValueCompleter::new(complete::kinds))]
+        kind: String,
+    },
+}
 
 #[derive(Debug, Args)]
 pub(crate) struct ManifestArgs {
@@ -178,7 +124,7 @@ pub(crate) struct ManifestArgs {
     #[arg(value_hint = ValueHint::FilePath, value_parser = path())]
     pub(crate) manifest: PathBuf,
     /// Change a variable (K=V, or K=[V,…] for several values) or a key of a stage (STAGE.KEY=V); may be repeated
-    #[arg(long, value_name = "K=V")]
+    #[arg(long, value_name = "K=V", add = ArgValueCompleter::new(complete::settings))]
     pub(crate) set: Vec<String>,
 }
 
@@ -206,16 +152,16 @@ pub(crate) struct RunArgs {
     #[command(flatten)]
     pub(crate) manifest: ManifestArgs,
     /// Run only this stage (of a matrix: ID all its cells, ID@seed=2 some), on its inputs as they are; may be repeated
-    #[arg(long, value_name = "ID", conflicts_with_all = ["from", "to"])]
+    #[arg(long, value_name = "ID", add = ArgValueCompleter::new(complete::ids), conflicts_with_all = ["from", "to"])]
     only: Vec<String>,
     /// Run this stage and all that need it, on its inputs as they are; may be repeated
-    #[arg(long, value_name = "ID")]
+    #[arg(long, value_name = "ID", add = ArgValueCompleter::new(complete::ids))]
     from: Vec<String>,
     /// Run this stage and all that it needs; with --from, what lies between; may be repeated
-    #[arg(long, value_name = "ID")]
+    #[arg(long, value_name = "ID", add = ArgValueCompleter::new(complete::ids))]
     to: Vec<String>,
     /// Run this stage even if nothing has changed; it must be among those asked for; may be repeated
-    #[arg(long, value_name = "ID")]
+    #[arg(long, value_name = "ID", add = ArgValueCompleter::new(complete::ids))]
     force: Vec<String>,
     /// Only say what would run, and why
     #[arg(long)]
@@ -328,10 +274,10 @@ pub(crate) struct CompareArgs {
 #[derive(Debug, Args)]
 pub(crate) struct StageArgs {
     /// The stage kind
-    #[arg(index = 1)]
+    #[arg(index = 1, add = ArgValueCompleter::new(complete::kinds))]
     pub(crate) kind: Option<String>,
     /// The kind's keys
-    #[arg(value_name = "K=V", index = 2)]
+    #[arg(value_name = "K=V", index = 2, add = ArgValueCompleter::new(complete::arguments))]
     pub(crate) arguments: Vec<String>,
     /// The folder to make
     #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath, value_parser = path())]

@@ -1,15 +1,15 @@
 //! The verbs that help one in: a first manifest, completions, the manual page, the schema for editors.
 
-use clap::builder::PossibleValuesParser;
-use clap::{Command, CommandFactory as _};
+use clap::CommandFactory as _;
 use clap_complete::Shell;
+use clap_complete::env::{Bash, Elvish, EnvCompleter, Fish, Powershell, Zsh};
 use dcgan_engine::manifest::schema;
 use dcgan_engine::progress::Progress;
 use dcgan_files::words::counted;
 use dcgan_stages::{KINDS, init};
 
 use crate::args::{Cli, InitArgs};
-use crate::verbs::{print, print_json};
+use crate::verbs::{kind_of, print, print_json};
 
 pub(crate) fn init(args: &InitArgs, progress: &Progress) -> anyhow::Result<()> {
     let suited = init::write(&args.file, &args.folder)?;
@@ -31,8 +31,20 @@ pub(crate) fn init(args: &InitArgs, progress: &Progress) -> anyhow::Result<()> {
 
 pub(crate) fn completions(shell: Shell) -> anyhow::Result<()> {
     let mut script = Vec::new();
-    clap_complete::generate(shell, &mut command(), "dcgan", &mut script);
+    let shell: &dyn EnvCompleter = match shell {
+        Shell::Bash => &Bash,
+        Shell::Elvish => &Elvish,
+        Shell::Fish => &Fish,
+        Shell::PowerShell => &Powershell,
+        Shell::Zsh => &Zsh,
+        other => anyhow::bail!("expected bash, elvish, fish, powershell or zsh, found {other}"),
+    };
+    shell.write_registration("COMPLETE", "dcgan", "dcgan", "dcgan", &mut script)?;
     print(&String::from_utf8(script)?)
+}
+
+pub(crate) fn stage_config(kind: &str) -> anyhow::Result<()> {
+    print(&kind_of(kind)?.commented())
 }
 
 pub(crate) fn man() -> anyhow::Result<()> {
@@ -58,11 +70,4 @@ pub(crate) fn man() -> anyhow::Result<()> {
 
 pub(crate) fn print_schema() -> anyhow::Result<()> {
     print_json(&schema(&KINDS))
-}
-
-/// The command line with the stage kinds by name. When it is parsed they are looked up later, to be told apart better.
-fn command() -> Command {
-    Cli::command().mut_subcommand("stage", |stage| {
-        stage.mut_arg("kind", |kind| kind.value_parser(PossibleValuesParser::new(KINDS.names())))
-    })
 }

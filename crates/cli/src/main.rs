@@ -4,14 +4,16 @@ mod args;
 mod bench;
 #[cfg(target_os = "linux")]
 mod bus_error;
+mod complete;
 mod doctor;
+mod examples;
 mod getting_started;
 mod values;
 mod verbs;
 use std::process::ExitCode;
 
-use args::{Cli, Verb};
-use clap::Parser as _;
+use args::{Cli, NewArgs, Verb};
+use clap::{CommandFactory as _, Parser as _};
 use dcgan_engine::interrupt::{Interrupt, Interrupted};
 use dcgan_engine::manifest::Problems;
 use dcgan_engine::progress::Progress;
@@ -25,6 +27,8 @@ fn main() -> ExitCode {
     hook_panics();
     #[cfg(target_os = "linux")]
     bus_error::explain();
+    // Where a shell asks for completions, that is all.
+    clap_complete::CompleteEnv::with_factory(Cli::command).complete();
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => return unparsed(&error),
@@ -58,6 +62,7 @@ fn work(verb: &Verb, progress: &Progress) -> anyhow::Result<()> {
         Verb::Doctor(args) => doctor::doctor(args),
         Verb::Schema => getting_started::print_schema(),
         Verb::Completions { shell } => getting_started::completions(*shell),
+        Verb::New(NewArgs::StageConfig { kind }) => getting_started::stage_config(kind),
         Verb::Man => getting_started::man(),
     }
 }

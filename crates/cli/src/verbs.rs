@@ -7,6 +7,7 @@ use std::path::Path;
 use anyhow::Context as _;
 use clap::CommandFactory as _;
 use dcgan_engine::check::{check_outside, outside};
+use dcgan_engine::kind::Kind;
 use dcgan_engine::manifest::{Manifest, Problems, parse_arguments};
 use dcgan_engine::parallel::Policy;
 use dcgan_engine::plan::Planner;
@@ -161,13 +162,7 @@ pub(crate) fn stage(args: &StageArgs, progress: &Progress) -> anyhow::Result<()>
         }
         return Err(Usage("which stage kind? `dcgan stage --list` lists them".to_owned()).into());
     };
-    let Some(info) = KINDS.kind(kind) else {
-        let help = dcgan_engine::suggest::nearest(kind, KINDS.names())
-            .map(|help| format!("; {help}"))
-            .unwrap_or_default();
-        let message = format!("there is no stage kind `{kind}`{help} (`dcgan stage --list` lists them)");
-        return Err(Usage(message).into());
-    };
+    let info = kind_of(kind)?;
     if args.help {
         return print(&info.help());
     }
@@ -186,6 +181,17 @@ pub(crate) fn stage(args: &StageArgs, progress: &Progress) -> anyhow::Result<()>
     }
     // stage.json has all of them, to the last digit.
     print_json(&figures::short_figures(&record.metrics))
+}
+
+/// The stage kind of a name.
+pub(crate) fn kind_of(name: &str) -> Result<&'static Kind, Usage> {
+    let missing = || {
+        let help = dcgan_engine::suggest::nearest(name, KINDS.names())
+            .map(|help| format!("; {help}"))
+            .unwrap_or_default();
+        Usage(format!("there is no stage kind `{name}`{help} (`dcgan stage --list` lists them)"))
+    };
+    KINDS.kind(name).ok_or_else(missing)
 }
 
 fn stage_help() -> String {

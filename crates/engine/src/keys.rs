@@ -169,6 +169,18 @@ impl Key {
         (!is_one_of || !is_within).then(|| format!("expected {}, found {found}", self.takes()))
     }
 
+    /// The values that it takes, as TOML writes them in a command line, where they can be listed.
+    pub fn values(&self) -> Vec<String> {
+        let schema = if kind(&self.schema) == "array" { &self.schema["items"] } else { &self.schema };
+        match kind(schema) {
+            "boolean" => vec!["true".to_owned(), "false".to_owned()],
+            _ => names(schema)
+                .iter()
+                .map(|name| name.as_str().map_or_else(|| toml(name), str::to_owned))
+                .collect(),
+        }
+    }
+
     /// Its default as TOML; empty where there is none.
     pub fn default_text(&self) -> String {
         match &self.default {

@@ -243,11 +243,49 @@ impl Kind {
         text
     }
 
+    /// A stage of a manifest with every key: those of the example as they are there, the others as comments with their defaults.
+    pub fn commented(&self) -> String {
+        let mut text = format!(
+            "# {}\n[[stage]]\nid = \"my-{}\"\n[stage.{}]\n",
+            self.summary,
+            self.name.replace('_', "-"),
+            self.name
+        );
+        let given: Vec<(&str, String)> = self.example_pairs();
+        for key in self.keys() {
+            let _ = writeln!(text, "{}", wrap(&key.meaning, 100, "# "));
+            if let Some((name, value)) = given.iter().find(|(name, _)| *name == key.key) {
+                let _ = writeln!(text, "{name} = {value}");
+                continue;
+            }
+            let value = match &key.default {
+                KeyDefault::Value(_) => format!("{} = {}", key.key, key.default_text()),
+                _ => format!("{} =   # {}", key.key, key.takes()),
+            };
+            let _ = writeln!(text, "# {value}");
+        }
+        // What the example has beside the keys, as a table in place of several.
+        for (name, value) in &given {
+            if !self.keys().iter().any(|key| key.key == *name) {
+                let _ = writeln!(text, "{name} = {value}");
+            }
+        }
+        text
+    }
+
     /// The example as a stage of a manifest.
     fn snippet(&self) -> String {
         let mut text =
             format!("  [[stage]]\n  id = \"my-{}\"\n  [stage.{}]\n", self.name.replace('_', "-"), self.name);
-        for argument in self.example {
+        for (key, value) in self.example_pairs() {
+            let _ = writeln!(text, "  {key} = {value}");
+        }
+        text
+    }
+
+    /// The example's keys, and their values as a manifest has them.
+    fn example_pairs(&self) -> Vec<(&'static str, String)> {
+        let pair = |argument: &&'static str| {
             let (key, value) = argument.split_once('=').unwrap_or((argument, ""));
             let names = self.keys().iter().find(|found| found.key == key).map(Key::names);
             let value = match names {
@@ -255,9 +293,9 @@ impl Kind {
                 Some(Names::Several) => ids_of(value),
                 _ => as_toml(value),
             };
-            let _ = writeln!(text, "  {key} = {value}");
-        }
-        text
+            (key, value)
+        };
+        self.example.iter().map(pair).collect()
     }
 }
 

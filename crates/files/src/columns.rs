@@ -1,6 +1,8 @@
 //! Writing and reading Parquet columns, a row group at a time. Whatever this project writes or reads as Parquet goes through here.
 
 mod bytes;
+mod file;
+mod kind;
 mod pages;
 mod part;
 mod reader;
@@ -16,7 +18,8 @@ use parquet::file::properties::WriterProperties;
 use parquet::file::writer::{SerializedFileWriter, SerializedRowGroupWriter};
 use parquet::schema::parser::parse_message_type;
 
-pub use self::reader::{Kind, Reader, read};
+pub use self::kind::Kind;
+pub use self::reader::{Reader, read};
 use crate::{FilesError, Result};
 
 /// Rows in a row group.

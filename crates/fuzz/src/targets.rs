@@ -28,13 +28,14 @@ use crate::Target;
 use crate::scratch::with_files;
 
 /// All targets.
-pub const TARGETS: [Target; 25] = [
+pub const TARGETS: [Target; 26] = [
     Target { name: "cifar10", run: cifar10 },
     Target { name: "svhn", run: svhn },
     Target { name: "mnist", run: mnist },
     Target { name: "lsun", run: lsun },
     Target { name: "imagenet_tar", run: imagenet_tar },
     Target { name: "tar_shards", run: tar_shards },
+    Target { name: "image_parquet", run: image_parquet },
     Target { name: "image_folder", run: image_folder },
     Target { name: "picture", run: picture },
     Target { name: "store_images", run: store_images },
@@ -131,6 +132,17 @@ fn imagenet_tar(data: &[u8]) {
 fn tar_shards(data: &[u8]) {
     with_files(&[("shards/a.tar", &with_checksums(data))], |folder| {
         read_all(&Source::Tar { path: folder.join("shards") });
+    });
+}
+
+fn image_parquet(data: &[u8]) {
+    with_files(&[("shards/train-0.parquet", data)], |folder| {
+        read_all(&Source::Parquet {
+            path: folder.join("shards"),
+            split: "train".into(),
+            image: "image".into(),
+            label: None,
+        });
     });
 }
 

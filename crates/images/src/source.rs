@@ -82,7 +82,7 @@ pub enum Source {
         /// The column of pictures: bytes, or a group of `bytes` and `path`.
         #[serde(default = "image")]
         image: String,
-        /// The column of labels, integers; where it is left out, `label`, if there is one; "" for none.
+        /// The column of labels, integers; where it is left out, `label`, if there is one; "" for none, as where a test set has -1 in it.
         #[serde(default)]
         label: Option<String>,
     },

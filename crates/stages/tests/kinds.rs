@@ -312,3 +312,25 @@ fn every_key_of_every_kind_is_held_against_the_paper_or_said_not_to_be() {
         }
     }
 }
+
+/// `dcgan new stage-config KIND`: the example's settings, and every other key as a comment that can be taken out.
+#[test]
+fn a_printed_table_has_every_key_and_the_examples_settings() {
+    let table = |text: &str, kind: &str| -> toml::Table {
+        let parsed: toml::Table = text.parse().unwrap_or_else(|error| panic!("{kind}: {error}\n{text}"));
+        parsed["stage"][0][kind].as_table().unwrap().clone()
+    };
+    for info in KINDS.kinds {
+        let text = info.commented();
+        let example = printed_stage(&info.help(), "my-stage");
+        assert_eq!(table(&text, info.name), table(&example, info.name), "{text}");
+        for key in info.keys() {
+            let is_there = |line: &str| {
+                line.trim_start_matches("# ")
+                    .strip_prefix(&key.key)
+                    .is_some_and(|rest| rest.starts_with(" ="))
+            };
+            assert!(text.lines().any(is_there), "{} has no {}:\n{text}", info.name, key.key);
+        }
+    }
+}

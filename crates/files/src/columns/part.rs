@@ -6,8 +6,9 @@ use parquet::data_type::DataType;
 use parquet::errors::ParquetError;
 use parquet::file::reader::FileReader as _;
 
+use super::file::OpenFile;
+use super::kind::{Kind, is_unsigned};
 use super::pages::CheckedPages;
-use super::reader::{Kind, Reader, is_unsigned};
 use super::{Column, parquet_error};
 use crate::parquet_guard::without_panic;
 use crate::{FilesError, Result};
@@ -19,7 +20,7 @@ const ROWS_AT_ONCE: usize = 1 << 16;
 
 /// A column of a row group.
 pub(super) struct At<'a> {
-    pub(super) reader: &'a Reader,
+    pub(super) open: &'a OpenFile,
     pub(super) name: &'a str,
     pub(super) kind: Kind,
     pub(super) idx: usize,
@@ -36,7 +37,7 @@ impl OpenColumn<'_> {
     /// The next `n_rows` values.
     pub(super) fn next(&mut self, n_rows: usize) -> Result<Column> {
         let at = &self.at;
-        let full = at.reader.columns()[at.idx].max_def_level();
+        let full = at.open.columns()[at.idx].max_def_level();
         let read = || {
             Ok(match &mut self.values {
                 ColumnReader::ByteArrayColumnReader(column) if at.kind == Kind::MaybeBytes => {
@@ -63,7 +64,7 @@ impl OpenColumn<'_> {
                 _ => return Err(ParquetError::General(format!("column `{}`: another type", at.name))),
             })
         };
-        let raw = without_panic(read).map_err(|e| parquet_error(&at.reader.path, e))?;
+        let raw = without_panic(read).map_err(|e| parquet_error(&at.open.path, e))?;
         let column = at.as_kind(raw)?;
         self.at.first_row += n_rows;
         Ok(column)
@@ -72,24 +73,24 @@ impl OpenColumn<'_> {
 
 impl<'a> At<'a> {
     pub(super) fn open(self, group_idx: usize, n_rows: usize) -> Result<OpenColumn<'a>> {
-        let (file, idx) = (&self.reader.file, self.idx);
+        let (file, idx) = (&self.open.file, self.idx);
         let compression = file.metadata().row_group(group_idx).column(idx).compression();
         if compression == Compression::LZO {
             let expected = format!("column `{}` compressed as {READ_COMPRESSIONS}", self.name);
-            return Err(self.reader.unlike(expected, compression));
+            return Err(self.open.unlike(expected, compression));
         }
         let open = || {
             let pages = file.get_row_group(group_idx)?.get_column_page_reader(idx)?;
-            let column = &self.reader.columns()[idx];
+            let column = &self.open.columns()[idx];
             let pages = CheckedPages::new(pages, column.physical_type(), n_rows);
             Ok(get_column_reader(column.clone(), Box::new(pages)))
         };
-        let values = without_panic(open).map_err(|e| parquet_error(&self.reader.path, e))?;
+        let values = without_panic(open).map_err(|e| parquet_error(&self.open.path, e))?;
         Ok(OpenColumn { at: self, values })
     }
 
     fn is_unsigned(&self) -> bool {
-        let column = &self.reader.columns()[self.idx];
+        let column = &self.open.columns()[self.idx];
         let is_annotated =
             matches!(column.logical_type_ref(), Some(LogicalType::Integer(integer)) if !integer.is_signed);
         is_annotated || is_unsigned(column.converted_type())
@@ -138,7 +139,7 @@ impl<'a> At<'a> {
     }
 
     fn unlike(&self, expected: impl std::fmt::Display, found: impl ToString) -> FilesError {
-        self.reader.unlike(format!("column `{}`: {expected}", self.name), found)
+        self.open.unlike(format!("column `{}`: {expected}", self.name), found)
     }
 }
 
