@@ -55,7 +55,10 @@ fn outputs(run: &Path) -> Outputs {
         let record: Value =
             serde_json::from_slice(&std::fs::read(folder.join("stage.json")).unwrap()).unwrap();
         let mut files = record["outputs"].as_object().unwrap().clone();
-        files.retain(|file, _| !file.starts_with("checkpoints/") && !file.starts_with("events."));
+        let is_timed = |file: &String| {
+            file.starts_with("checkpoints/") || file.starts_with("events.") || file == "metrics.parquet"
+        };
+        files.retain(|file, _| !is_timed(file));
         if record["kind"] == "train_gan" {
             files.insert("metrics.jsonl".to_owned(), curves(&folder.join("metrics.jsonl")));
         }

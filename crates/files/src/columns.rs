@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use parquet::basic::Compression;
-use parquet::data_type::{ByteArray, ByteArrayType, DataType, FloatType, Int32Type, Int64Type};
+use parquet::data_type::{ByteArray, ByteArrayType, DataType, DoubleType, FloatType, Int32Type, Int64Type};
 use parquet::errors::ParquetError;
 use parquet::file::metadata::KeyValue;
 use parquet::file::properties::WriterProperties;
@@ -48,6 +48,8 @@ pub enum Column {
     Bytes(Vec<Vec<u8>>),
     /// Bytes that may be missing.
     MaybeBytes(Vec<Option<Vec<u8>>>),
+    /// 64-bit floats that may be missing.
+    MaybeF64(Vec<Option<f64>>),
 }
 
 /// Writes a Parquet file, a row group at a time.
@@ -148,6 +150,10 @@ fn write_any(group: &mut Group<'_>, column: &Column) -> std::result::Result<(), 
         Column::MaybeF32(values) => {
             let present: Vec<f32> = values.iter().flatten().copied().collect();
             write_column::<FloatType>(group, &present, Some(&levels(values)))
+        }
+        Column::MaybeF64(values) => {
+            let present: Vec<f64> = values.iter().flatten().copied().collect();
+            write_column::<DoubleType>(group, &present, Some(&levels(values)))
         }
     }
 }

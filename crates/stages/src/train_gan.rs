@@ -64,8 +64,9 @@ pub(crate) static KIND: Kind = Kind {
     summary: "train a generator and a discriminator (the paper's networks, at any width)",
     details: "Writes generator.safetensors and discriminator.safetensors, metrics.jsonl (a line every few minibatches: \
               losses, means of D(x) and D(G(z)), D's accuracy, norms of both gradients, pictures a second), samples/ \
-              (a grid of the same z after every epoch), both once more as an event file (`tensorboard --logdir runs`), and checkpoints/ (the newest few and best.safetensors). What \
-              is not given is what the authors' code trains the architecture with.\n\n\
+              (a grid of the same z after every epoch), both once more as an event file (`tensorboard --logdir runs`), with histograms of \
+              the weights where `histograms_every_steps` says so, and checkpoints/ (the newest few and best.safetensors); at the end metrics.parquet, the lines \
+              of metrics.jsonl as a table. What is not given is what the authors' code trains the architecture with.\n\n\
               Interrupted or killed, it goes on from its newest checkpoint that can be read and ends with the bits of \
               an uninterrupted run, also if epochs, max_steps, max_minutes or what is only written are changed \
               meanwhile. A finished training whose epochs are raised goes on from its end; neither where the \
@@ -86,14 +87,14 @@ pub(crate) static KIND: Kind = Kind {
     traits: Traits {
         is_resumable: true,
         uses_device: true,
-        times: &["metrics.jsonl", "events.out.tfevents.0.dcgan", "checkpoints/"],
+        times: &["metrics.jsonl", "metrics.parquet", "events.out.tfevents.0.dcgan", "checkpoints/"],
         ..Traits::NONE
     },
     config: ConfigType::of::<TrainGan>(),
 };
 
 /// What the paper says of the keys.
-const PAPER: [Stated; 22] = [
+const PAPER: [Stated; 23] = [
     no_bearing("images"),
     says("from", "null", "released code"),
     no_bearing("from_networks"),
@@ -112,6 +113,7 @@ const PAPER: [Stated; 22] = [
     no_bearing("training.ema_decay"),
     no_bearing("training.log_every"),
     no_bearing("training.sample_*"),
+    no_bearing("training.histograms_every_steps"),
     no_bearing("training.score_every_steps"),
     no_bearing("training.checkpoint_*"),
     no_bearing("training.keep_checkpoints"),

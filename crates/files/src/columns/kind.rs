@@ -22,6 +22,8 @@ pub enum Kind {
     MaybeU64,
     /// [`Column::MaybeF32`].
     MaybeF32,
+    /// [`Column::MaybeF64`].
+    MaybeF64,
     /// [`Column::MaybeBytes`].
     MaybeBytes,
 }
@@ -32,6 +34,7 @@ impl Kind {
             Self::Strings | Self::MaybeStrings => "text",
             Self::U32 | Self::U64 | Self::MaybeU32 | Self::MaybeU64 => "integers",
             Self::F32 | Self::MaybeF32 => "32-bit floats",
+            Self::MaybeF64 => "64-bit floats",
             Self::MaybeBytes => "bytes",
         }
     }
@@ -50,6 +53,7 @@ impl Kind {
                     && (converted == ConvertedType::NONE || is_signed(converted) || is_unsigned(converted))
             }
             Self::F32 | Self::MaybeF32 => column.physical_type() == Type::FLOAT && logical.is_none(),
+            Self::MaybeF64 => column.physical_type() == Type::DOUBLE && logical.is_none(),
             Self::MaybeBytes => column.physical_type() == Type::BYTE_ARRAY,
         }
     }

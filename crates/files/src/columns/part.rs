@@ -61,6 +61,7 @@ impl OpenColumn<'_> {
                     Raw::Integers(values.map(|value| value.map(|value| at.signed(value))).collect())
                 }
                 ColumnReader::FloatColumnReader(column) => Raw::Floats(values(column, n_rows, full)?),
+                ColumnReader::DoubleColumnReader(column) => Raw::Doubles(values(column, n_rows, full)?),
                 _ => return Err(ParquetError::General(format!("column `{}`: another type", at.name))),
             })
         };
@@ -114,6 +115,7 @@ impl<'a> At<'a> {
             (Raw::Integers(values), Kind::MaybeU64) => Column::MaybeU64(self.in_range(values)?),
             (Raw::Floats(values), Kind::F32) => Column::F32(self.present(values)?),
             (Raw::Floats(values), Kind::MaybeF32) => Column::MaybeF32(values),
+            (Raw::Doubles(values), Kind::MaybeF64) => Column::MaybeF64(values),
             (Raw::Bytes(values), Kind::MaybeBytes) => Column::MaybeBytes(values),
             // `index_of` has compared them.
             (_, kind) => return Err(self.unlike(kind.expected(), "another type")),
@@ -148,6 +150,7 @@ enum Raw {
     Strings(Vec<Option<String>>),
     Integers(Vec<Option<i128>>),
     Floats(Vec<Option<f32>>),
+    Doubles(Vec<Option<f64>>),
     Bytes(Vec<Option<Vec<u8>>>),
 }
 

@@ -32,6 +32,7 @@ const NULLABLE: &str = "message schema {
     OPTIONAL INT64 n;
     OPTIONAL INT32 small (INTEGER(32, false));
     OPTIONAL FLOAT x;
+    OPTIONAL DOUBLE y;
     OPTIONAL group point { OPTIONAL INT32 element; }
 }";
 
@@ -43,6 +44,7 @@ fn nullable(keys: &[Option<String>], n: &[Option<u64>]) -> (tempfile::TempDir, P
             Column::MaybeU64(n.to_vec()),
             Column::MaybeU32(vec![Some(u32::MAX); keys.len()]),
             Column::MaybeF32(vec![Some(0.5); keys.len()]),
+            Column::MaybeF64([Some(0.1), None].into_iter().cycle().take(keys.len()).collect()),
             Column::MaybeU32(vec![None; keys.len()]),
         ],
     )
@@ -58,6 +60,7 @@ fn nullable_columns_are_read_as_such_and_where_no_value_is_missing_as_others() {
     assert_eq!(all(&path, "small", Kind::U64).unwrap()[0], Column::U64(vec![u64::from(u32::MAX); 2]));
     assert_eq!(all(&path, "small", Kind::U32).unwrap()[0], Column::U32(vec![u32::MAX; 2]));
     assert_eq!(all(&path, "x", Kind::F32).unwrap()[0], Column::F32(vec![0.5; 2]));
+    assert_eq!(all(&path, "y", Kind::MaybeF64).unwrap()[1], Column::MaybeF64(vec![Some(0.1), None]));
     assert!(Reader::open(&path).unwrap().has("key") && !Reader::open(&path).unwrap().has("element"));
 }
 

@@ -30,13 +30,14 @@ impl Schedule {
 
 /// Settings that decide how long a training goes on and what is written beside it, but not the weights after a given
 /// minibatch: a checkpoint serves whatever they are.
-pub const FREE_SETTINGS: [&str; 10] = [
+pub const FREE_SETTINGS: [&str; 11] = [
     "epochs",
     "max_steps",
     "max_minutes",
     "log_every",
     "sample_every_epochs",
     "sample_every_steps",
+    "histograms_every_steps",
     "score_every_steps",
     "checkpoint_minutes",
     "checkpoint_steps",
@@ -101,6 +102,9 @@ pub struct TrainConfig {
     /// Minibatches between two further sample grids.
     #[serde(default)]
     pub sample_every_steps: Option<u64>,
+    /// Minibatches between two histograms of the weights of both networks, for TensorBoard; none where it is left out.
+    #[serde(default)]
+    pub histograms_every_steps: Option<u64>,
     /// Minibatches between two scores.
     #[serde(default = "thousand")]
     pub score_every_steps: u64,
@@ -180,6 +184,9 @@ pub struct TrainSettings {
     pub sample_every_epochs: u64,
     /// Minibatches between two further sample grids.
     pub sample_every_steps: Option<u64>,
+    /// Minibatches between two histograms of the weights.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub histograms_every_steps: Option<u64>,
     /// Minibatches between two scores.
     pub score_every_steps: u64,
     /// Minutes between two checkpoints.
@@ -211,6 +218,7 @@ impl TrainConfig {
             log_every: ten(),
             sample_every_epochs: one(),
             sample_every_steps: None,
+            histograms_every_steps: None,
             score_every_steps: thousand(),
             checkpoint_minutes: five(),
             checkpoint_steps: None,
@@ -251,6 +259,7 @@ impl TrainConfig {
             log_every: self.log_every,
             sample_every_epochs: self.sample_every_epochs,
             sample_every_steps: self.sample_every_steps,
+            histograms_every_steps: self.histograms_every_steps,
             score_every_steps: self.score_every_steps,
             checkpoint_minutes: self.checkpoint_minutes,
             checkpoint_steps: self.checkpoint_steps,
@@ -285,6 +294,7 @@ impl TrainSettings {
             ("log_every", Some(self.log_every)),
             ("sample_every_epochs", Some(self.sample_every_epochs)),
             ("sample_every_steps", self.sample_every_steps),
+            ("histograms_every_steps", self.histograms_every_steps),
             ("score_every_steps", Some(self.score_every_steps)),
             ("checkpoint_steps", self.checkpoint_steps),
             ("keep_checkpoints", Some(self.keep_checkpoints)),

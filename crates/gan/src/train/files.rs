@@ -13,7 +13,9 @@ pub const DISCRIMINATOR: &str = "discriminator.safetensors";
 pub const CHECKPOINTS: &str = "checkpoints";
 /// One JSON object a logged step.
 pub const METRICS: &str = "metrics.jsonl";
-/// The same and the sample grids for TensorBoard.
+/// The same as a table, of a training that ended.
+pub const METRICS_TABLE: &str = "metrics.parquet";
+/// The same, the sample grids and histograms of the weights for TensorBoard.
 pub const EVENTS: &str = "events.out.tfevents.0.dcgan";
 /// Sample grids of fixed z, `step_NNNNNNN.png`.
 pub const SAMPLES: &str = "samples";

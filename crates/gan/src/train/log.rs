@@ -53,7 +53,7 @@ impl Log {
     pub(super) fn open(path: &Path, step: u64, last: u64) -> Result<Self> {
         let text = read(path)?;
         let kept = keep(&text, last);
-        let events = Events::open(path.parent().unwrap_or(path), kept)?;
+        let events = Events::open(path.parent().unwrap_or(path), kept, last)?;
         // Cut, not written anew: killed here, the lines before stay.
         let file = fs_err::OpenOptions::new().create(true).append(true).open(path)?;
         file.set_len(kept.len() as u64)?;
@@ -63,6 +63,21 @@ impl Log {
     /// Notes a grid of samples that was written to `path`.
     pub(super) fn grid(&mut self, name: &str, step: u64, elapsed_s: f64, path: &Path) -> Result<()> {
         self.events.grid(name, step, elapsed_s, path)
+    }
+
+    /// Notes histograms of the weights of both networks.
+    pub(super) fn histograms(&mut self, trainer: &Trainer, elapsed_s: f64) -> Result<()> {
+        let networks = [
+            ("generator", trainer.generator().parameters()),
+            ("discriminator", trainer.discriminator().parameters()),
+        ];
+        let mut weights = Vec::new();
+        for (network, parameters) in networks {
+            for (name, var) in parameters {
+                weights.push((format!("{network}/{name}"), var.flatten_all()?.to_vec1::<f32>()?));
+            }
+        }
+        self.events.histograms(trainer.step(), elapsed_s, weights.into_iter())
     }
 
     /// Whether the line of `step` has a score, as the one that ends a training has.

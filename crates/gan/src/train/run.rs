@@ -16,7 +16,7 @@ use super::prepare::Minibatch;
 use super::score::{Judge, Scorer};
 use super::start::Start;
 use super::trainer::Trainer;
-use super::{Event, TrainSummary, files};
+use super::{Event, TrainSummary, files, metrics_table};
 use crate::{GanError, Generator, Result, features::check_size, sample};
 
 /// Pictures in a sample grid, and columns of it.
@@ -193,6 +193,10 @@ impl<'a> Run<'a> {
         if is_last || settings.samples_at(done, self.steps_per_epoch) {
             self.write_samples()?;
         }
+        if settings.histograms_every_steps.is_some_and(|every| is_last || done.is_multiple_of(every)) {
+            let seconds = self.seconds();
+            self.log.histograms(&self.trainer, seconds)?;
+        }
         let minutes = Duration::from_secs_f64(60.0 * settings.checkpoint_minutes);
         let is_due = settings.checkpoint_steps.is_some_and(|every| done.is_multiple_of(every));
         if is_last || is_due || self.saved.elapsed() > minutes {
@@ -247,7 +251,7 @@ impl<'a> Run<'a> {
         Ok(())
     }
 
-    /// Writes the networks.
+    /// Writes the networks, and the curves as a table.
     pub(super) fn finish(self) -> Result<TrainSummary> {
         let Self { dir, trainer, .. } = &self;
         trainer.generator().save(&dir.join(files::GENERATOR))?;
@@ -259,6 +263,7 @@ impl<'a> Run<'a> {
             let best = Trainer::resume(self.settings, &self.checkpoints.best(), self.device)?;
             shown(&best).save(&dir.join(files::GENERATOR_BEST))?;
         }
+        metrics_table::write(dir)?;
         let (discriminator, generator) = trainer.last_updates();
         Ok(TrainSummary {
             n_steps: trainer.step(),

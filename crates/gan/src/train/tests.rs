@@ -36,6 +36,7 @@ fn an_interrupted_run_ends_with_the_bits_of_an_uninterrupted_one() {
             lines
         };
         assert_eq!(curve(&name("parts")), curve(&name("whole")));
+        assert_table_is_that_of_the_lines(&fixture, &name("parts"));
         let scores = |key: &str| -> Vec<f64> {
             fixture.lines(&name("whole")).iter().filter_map(|line| line[key].as_f64()).collect()
         };
@@ -44,6 +45,41 @@ fn an_interrupted_run_ends_with_the_bits_of_an_uninterrupted_one() {
         assert_eq!(whole.best.unwrap().1, lowest);
         assert_eq!((resumed.best, resumed.collapsed_at), (whole.best, None));
     }
+}
+
+/// Each number of `metrics.parquet` is that of `metrics.jsonl`, to the last bit.
+fn assert_table_is_that_of_the_lines(fixture: &Fixture, name: &str) {
+    use dcgan_files::columns::{Column, Kind, read};
+    let lines = fixture.lines(name);
+    let path = fixture.folder(name).join(files::METRICS_TABLE);
+    let names: Vec<&String> = lines.last().unwrap().as_object().unwrap().keys().collect();
+    assert_eq!(names.len(), 12, "{names:?}");
+    for name in names {
+        let kind = if name == "step" { Kind::U64 } else { Kind::MaybeF64 };
+        let mut found = Vec::new();
+        read(&path, &[(name, kind)], |columns| found.extend(columns)).unwrap();
+        let expected = match kind {
+            Kind::U64 => Column::U64(lines.iter().map(|line| line["step"].as_u64().unwrap()).collect()),
+            _ => Column::MaybeF64(lines.iter().map(|line| line[name].as_f64()).collect()),
+        };
+        assert_eq!(found, [expected], "{name}");
+    }
+}
+
+#[test]
+fn histograms_are_written_on_request_and_change_no_weight() {
+    let fixture = Fixture::new();
+    let config = TrainConfig { histograms_every_steps: Some(5), ..small(2) };
+    fixture.train("plain", &small(2), u64::MAX).unwrap();
+    fixture.train("whole", &config, u64::MAX).unwrap();
+    assert!(matches!(fixture.train("parts", &config, 8), Err(GanError::Interrupted)));
+    fixture.train("parts", &config, u64::MAX).unwrap();
+    for name in ["whole", "parts"] {
+        fixture.assert_same_networks("plain", name);
+        let steps = events::steps_with_histograms(&fixture.folder(name), "discriminator/conv0.kernel");
+        assert_eq!(steps, [5, 10, 12], "{name}");
+    }
+    assert!(events::steps_with_histograms(&fixture.folder("plain"), "discriminator/conv0.kernel").is_empty());
 }
 
 #[test]
