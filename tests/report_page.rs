@@ -253,3 +253,97 @@ fn a_browser_shows_all_of_it_and_asks_for_nothing() {
         assert!(seen.console.iter().any(|line| line.contains(text)), "{text} in {:?}", seen.console);
     }
 }
+
+/// A folder of pictures → a tiny GAN, scored once → samples → a report.
+const OWN: &str = r#"
+name = "own"
+[[stage]]
+id = "pictures"
+[stage.import_images]
+source.folder.path = "photos"
+resize = "min_resize_centre_crop(32)"
+[[stage]]
+id = "train"
+[stage.train_gan]
+images = "pictures"
+[stage.train_gan.training]
+architecture = "svhn32"
+width = 0.05
+batch_size = 8
+epochs = 1000
+max_steps = 20
+sample_every_epochs = 1000
+sample_every_steps = 5
+log_every = 2
+[[stage]]
+id = "samples"
+[stage.sample]
+model = "train"
+n_images = 16
+[[stage]]
+id = "report"
+[stage.report]
+title = "Mine"
+samples = ["samples"]
+"#;
+
+#[test]
+fn a_report_on_pictures_of_ones_own_begins_with_what_one_asks() {
+    let place = Place::new(OWN);
+    place.pictures("photos", 19);
+    std::fs::write(place.path("photos/broken.jpg"), "no picture").unwrap();
+    std::fs::write(place.path("photos/notes.txt"), "notes").unwrap();
+    place.stdout(&["run", "m.toml"]);
+    let folder = place.path("runs/own/report");
+    let html = std::fs::read_to_string(folder.join("report.html")).unwrap();
+    let page = Html::parse_document(&html);
+    assert!(page.errors.is_empty(), "{:?}", page.errors);
+    check_that_it_needs_nothing_else(&html, &page);
+    check_that_it_can_be_read_without_eyes(&page);
+    let headings: Vec<String> = all(&page, "h2").iter().map(text).collect();
+    assert_eq!(headings, ["Your pictures", "Training", "Stages", "Environment"]);
+    let facts: Vec<String> = all(&page, ".facts tr").iter().map(text).collect();
+    let expected = [
+        "Picture files20, in photos",
+        "Could not be read1; runs/own/pictures/bad.csv says why",
+        "Other files, passed over1; runs/own/pictures/bad.csv lists them",
+        "Left out as near-duplicatesnot looked for",
+        "Trained on19 pictures of 32×32 pixels",
+    ];
+    assert_eq!(facts[..5], expected);
+    assert!(
+        facts[5].starts_with("Training") && facts[5].ends_with("20 minibatches, 10 passes over the pictures"),
+        "{facts:?}"
+    );
+    assert!(facts[6].starts_with("All stages together") && facts[7].starts_with("Best score"), "{facts:?}");
+    let beside: Vec<String> = all(&page, ".beside figcaption strong").iter().map(text).collect();
+    assert_eq!(beside, ["Real pictures", "Samples"]);
+    assert_eq!(all(&page, "img").len(), 3);
+    assert!(text(&all(&page, "#own ~ figure figcaption")[0]).ends_with("after 5, 10, 15, 20 minibatches."));
+    let next: Vec<String> = all(&page, "#next + ul li").iter().map(text).collect();
+    assert!(next.iter().any(|line| line.contains("goes on from minibatch 20")), "{next:?}");
+    let command = "dcgan stage sample --out out/samples model=runs/own/train n_images=400 seed=1";
+    assert!(next.iter().any(|line| line.ends_with(command)), "{next:?}");
+    // The command works as it stands.
+    place.stdout(&command.split(' ').skip(1).collect::<Vec<_>>());
+    // The score was taken once: no curve.
+    let plots: Vec<String> = all(&page, ".plot figcaption strong").iter().map(text).collect();
+    assert!(plots.contains(&"Losses".to_owned()) && !plots.contains(&"Score".to_owned()), "{plots:?}");
+
+    // Real pictures stand on the sheet as the network sees them, and the course is made of the first rows of the grids.
+    let open = |path: &str| image::open(folder.join(path)).unwrap().to_rgb8();
+    let real = open("own.real.png");
+    assert_eq!(real.dimensions(), (8 * 34 - 2, 2 * 34 - 2));
+    let course = open("own.course.png");
+    assert_eq!(course.dimensions(), (8 * 34 - 2, 4 * 34 - 2));
+    for (row, step) in [5, 10, 15, 20].into_iter().enumerate() {
+        let grid = open(&format!("../train/samples/step_{step:07}.png"));
+        let cut = |of: &image::RgbImage, y: u32| image::imageops::crop_imm(of, 0, y, 270, 32).to_image();
+        assert!(cut(&course, 34 * row as u32) == cut(&grid, 0), "{step}");
+    }
+    let markdown = std::fs::read_to_string(folder.join("report.md")).unwrap();
+    assert!(
+        markdown.contains("| Picture files | 20, in photos |")
+            && !markdown.contains("differs from the paper")
+    );
+}

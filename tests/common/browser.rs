@@ -42,6 +42,35 @@ pub(crate) fn chromium() -> Option<PathBuf> {
     dcgan_testing::needs("Chromium", named.or(on_path), "no Chromium on the path or in $CHROMIUM")
 }
 
+/// Opens an address and lets some seconds of the page's own time pass; its elements then, and what was written to the console.
+pub(crate) fn visit(chromium: &Path, address: &str) -> (String, Vec<String>) {
+    let folder = tempfile::tempdir().unwrap();
+    let output = headless(chromium, folder.path())
+        .args([
+            "--virtual-time-budget=6000",
+            "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
+            "--dump-dom",
+            address,
+        ])
+        .output()
+        .unwrap();
+    (String::from_utf8_lossy(&output.stdout).into_owned(), console(&String::from_utf8_lossy(&output.stderr)))
+}
+
+fn headless(chromium: &Path, folder: &Path) -> Command {
+    let mut command = Command::new(chromium);
+    command
+        .args(["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"])
+        .args(["--disable-background-networking", "--disable-component-update", "--disable-sync"])
+        .args(["--allow-file-access-from-files", "--enable-logging=stderr", "--window-size=1280,900"])
+        .arg(format!("--user-data-dir={}", folder.join("profile").display()));
+    command
+}
+
+fn console(told: &str) -> Vec<String> {
+    told.lines().filter(|line| line.contains("CONSOLE")).map(str::to_owned).collect()
+}
+
 /// Opens a page, with a window so many CSS pixels wide, and says what is on it.
 pub(crate) fn open(chromium: &Path, html: &str, width: u32) -> Seen {
     with_script(chromium, html, width, PROBE)
@@ -70,12 +99,8 @@ fn with_script(chromium: &Path, html: &str, width: u32, script: &str) -> Seen {
          document.querySelector(\"iframe\").contentDocument.title; }});</script></html>"
     );
     std::fs::write(&page, frame).unwrap();
-    let output = Command::new(chromium)
-        .args(["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"])
-        .args(["--disable-background-networking", "--disable-component-update", "--disable-sync"])
-        .args(["--allow-file-access-from-files", "--enable-logging=stderr", "--window-size=1280,900"])
+    let output = headless(chromium, folder.path())
         .args(["--host-resolver-rules=MAP * ~NOTFOUND", "--timeout=20000", "--dump-dom"])
-        .arg(format!("--user-data-dir={}", folder.path().join("profile").display()))
         .arg(format!("file://{}", page.display()))
         .output()
         .unwrap();
@@ -85,6 +110,6 @@ fn with_script(chromium: &Path, html: &str, width: u32, script: &str) -> Seen {
     Seen {
         found: serde_json::from_str(&title)
             .unwrap_or_else(|_| panic!("the probe did not run: {title}\n{told}")),
-        console: told.lines().filter(|line| line.contains("CONSOLE")).map(str::to_owned).collect(),
+        console: console(&told),
     }
 }

@@ -13,9 +13,11 @@ use dcgan_stages::device::DeviceChoice;
 use crate::complete;
 use crate::doctor::DoctorArgs;
 use crate::examples::{
-    COMPLETIONS_EXAMPLES, EXAMPLES, GC_EXAMPLES, INIT_EXAMPLES, RUN_EXAMPLES, SCHEMA_EXAMPLES, STAGE_EXAMPLES,
+    COMPLETIONS_EXAMPLES, EXAMPLES, GC_EXAMPLES, INIT_EXAMPLES, RUN_EXAMPLES, SCHEMA_EXAMPLES,
+    STAGE_EXAMPLES, WATCH_EXAMPLES,
 };
 use crate::values::path;
+use crate::watch::WatchArgs;
 
 const ABOUT: &str =
     "Reproduces the DCGAN paper: pictures to features to the numbers of its tables, from one manifest.";
@@ -63,6 +65,9 @@ pub(crate) enum Verb {
         missing: not complete.\n\
         running, waiting: a run that goes on at the moment is at it, or will come to it.")]
     Status(StatusArgs),
+    /// Show a run in a browser: stages, curves that grow, samples over time
+    #[command(after_help = WATCH_EXAMPLES)]
+    Watch(WatchArgs),
     /// Print the graph of a manifest, as a Mermaid flowchart or as SVG
     #[command(after_help = "Examples (GitHub shows a ```mermaid block as a picture):\n  \
         dcgan dag pipelines/svhn.toml > graph.mmd\n  dcgan dag pipelines/svhn.toml --svg > graph.svg")]

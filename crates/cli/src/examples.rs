@@ -70,8 +70,17 @@ Examples:
   dcgan run pipelines/quickstart.toml            the whole way on made-up pictures, under 3 minutes
   dcgan run pipelines/svhn-released.toml --set data=/path/to/data
   dcgan status pipelines/quickstart.toml         what is fresh, stale or missing, and why
+  dcgan watch pipelines/quickstart.toml          the run in a browser, while it goes on
   dcgan stage --list                             the stage kinds
   dcgan stage train_gan --help                   all keys of one kind
   dcgan init --folder ~/photos                   a manifest for your own pictures
 
 Exit codes: 0 done, 1 failed, 2 wrong usage, 130 interrupted.";
+
+pub(crate) const WATCH_EXAMPLES: &str = "\
+Examples:
+  dcgan watch pipelines/svhn.toml         while `dcgan run` of it goes on elsewhere, or afterwards
+  dcgan watch runs/svhn --port 0          what lies in a run's folder, at a free port
+
+Prints the address to open. Only this machine can reach it, with all who work on it; nothing is changed. With a manifest it
+also says what is stale. From elsewhere: `ssh -L 8600:127.0.0.1:8600 MACHINE`. Ctrl-C ends it.";

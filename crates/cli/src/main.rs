@@ -10,6 +10,7 @@ mod examples;
 mod getting_started;
 mod values;
 mod verbs;
+mod watch;
 use std::process::ExitCode;
 
 use args::{Cli, NewArgs, Verb};
@@ -53,6 +54,7 @@ fn work(verb: &Verb, progress: &Progress) -> anyhow::Result<()> {
         Verb::Run(args) => verbs::run(args, progress),
         Verb::Check(args) => verbs::check(args, progress),
         Verb::Status(args) => verbs::status(args, progress),
+        Verb::Watch(args) => watch::watch(args, progress),
         Verb::Dag(args) => verbs::dag(args),
         Verb::Gc(args) => verbs::gc(args, progress),
         Verb::Compare(args) => verbs::compare(args),

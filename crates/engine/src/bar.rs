@@ -6,6 +6,8 @@ use console::{measure_text_width, truncate_str};
 use dcgan_files::words::duration;
 use dcgan_files::words::grouped;
 
+use crate::pulse::Beat;
+
 const SPINNER: [char; 4] = ['|', '/', '-', '\\'];
 /// Columns below which a bar shows nothing.
 const SHORTEST_BAR: usize = 10;
@@ -78,6 +80,11 @@ impl Shown {
     pub(crate) fn words(&self, now: Instant) -> String {
         let of_all = if self.total == 0 { String::new() } else { format!("/{}", grouped(self.total)) };
         format!("{} {}{of_all} {}{}", self.what, grouped(self.done), self.unit, self.pace(now))
+    }
+
+    /// For those who watch from elsewhere.
+    pub(crate) fn beat(&self, now: Instant) -> Beat {
+        Beat { words: self.words(now), done: self.done, total: self.total }
     }
 
     /// The line, in less than `width` columns: the last one stays free, for some terminals begin a new line behind it.

@@ -1,6 +1,7 @@
 //! What a run is at, written down as it goes on, so that `status` can tell it meanwhile.
 //!
-//! The file is only believed while the run that wrote it holds its folder. A line is added for each stage that starts or ends.
+//! A line is added for each stage that starts or ends. A run that did all it was to do takes the file away; what is left tells how
+//! the last one ended. Of a run that goes on it is only believed where that run holds the folder.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write as _;
@@ -22,10 +23,7 @@ use crate::version::Version;
 #[serde(rename_all = "snake_case")]
 enum Line {
     /// The first one: who runs, and the stages it will look at.
-    Run {
-        pid: u32,
-        stages: Vec<String>,
-    },
+    Run { pid: u32, stages: Vec<String> },
     Started {
         stage: String,
         at: String,
@@ -36,13 +34,18 @@ enum Line {
     Ended {
         stage: String,
         is_done: bool,
+        /// What went wrong.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        why: Option<String>,
     },
+    /// The last one of a run that did not do all.
+    Over { was_interrupted: bool },
 }
 
 /// By what a file is known to be one of these.
 const MARK: &[u8] = b"{\"run\":";
 
-/// A run's own, removed when it is dropped. Where it cannot be written the run goes on without.
+/// A run's own, removed when it is dropped before it is [`Journal::over`]. Where it cannot be written the run goes on without.
 #[derive(Debug)]
 pub struct Journal {
     file: Option<Mutex<fs::File>>,
@@ -67,9 +70,15 @@ impl Journal {
         self.add(&Line::Started { stage, at, version: version.map(Version::name) });
     }
 
-    /// A stage has ended, or will not be started.
-    pub fn ended(&self, stage: &str, is_done: bool) {
-        self.add(&Line::Ended { stage: stage.to_owned(), is_done });
+    /// A stage has ended, or will not be started; `why` says what went wrong.
+    pub fn ended(&self, stage: &str, why: Option<String>) {
+        self.add(&Line::Ended { stage: stage.to_owned(), is_done: why.is_none(), why });
+    }
+
+    /// The run ends without having done all; the file stays, and tells so.
+    pub fn over(mut self, was_interrupted: bool) {
+        self.add(&Line::Over { was_interrupted });
+        self.file = None;
     }
 
     fn add(&self, entry: &Line) {
@@ -120,23 +129,55 @@ pub struct AtWork {
     pub running: BTreeMap<String, Running>,
     /// The stages whose turn comes.
     pub waiting: BTreeSet<String>,
-    /// The stages that failed, where it goes on without them.
-    pub failed: BTreeSet<String>,
+    /// The stages that failed, where it goes on without them, and why.
+    pub failed: BTreeMap<String, String>,
+    /// All that it looks at, in the order in which they come.
+    pub stages: Vec<String>,
+}
+
+/// How a run ended that did not do all it was to do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum End {
+    /// A stage failed.
+    Failed,
+    /// It was asked to stop.
+    Interrupted,
+    /// It was killed, or the machine went down.
+    Killed,
 }
 
 /// What the run in a folder is at; none if there is none.
 pub fn at_work(run_folder: &Path) -> Option<AtWork> {
     let by = lock::holder(run_folder)?;
-    let mut found =
-        AtWork { by, running: BTreeMap::new(), waiting: BTreeSet::new(), failed: BTreeSet::new() };
-    let Ok(text) = fs::read_to_string(place(run_folder)) else { return Some(found) };
+    Some(match read(run_folder) {
+        Some((pid, found, _)) if pid == by.pid => AtWork { by, ..found },
+        // Left by another run, or not there yet.
+        _ => AtWork::nothing(by),
+    })
+}
+
+/// What the last run in a folder was at when it ended before it had done all; none where a run goes on.
+pub fn left(run_folder: &Path) -> Option<(AtWork, End)> {
+    let (_, found, end) = read(run_folder)?;
+    lock::holder(run_folder).is_none().then_some((found, end))
+}
+
+impl AtWork {
+    fn nothing(by: lock::Holder) -> Self {
+        let (running, waiting, failed, stages) = Default::default();
+        Self { by, running, waiting, failed, stages }
+    }
+}
+
+/// The process that wrote the file, what it was at, and how it ended if it has.
+fn read(run_folder: &Path) -> Option<(u32, AtWork, End)> {
+    let text = fs::read_to_string(place(run_folder)).ok()?;
     // The last line may be half written.
     let mut lines = text.lines().map_while(|line| serde_json::from_str(line).ok());
-    match lines.next() {
-        Some(Line::Run { pid, stages }) if pid == found.by.pid => found.waiting.extend(stages),
-        // Left by another run.
-        _ => return Some(found),
-    }
+    let Line::Run { pid, stages } = lines.next()? else { return None };
+    let by = lock::Holder { pid, host: String::new(), started: String::new() };
+    let mut found = AtWork { waiting: stages.iter().cloned().collect(), stages, ..AtWork::nothing(by) };
+    let mut end = End::Killed;
     for line in lines {
         match line {
             Line::Run { .. } => {}
@@ -144,16 +185,19 @@ pub fn at_work(run_folder: &Path) -> Option<AtWork> {
                 found.waiting.remove(&stage);
                 found.running.insert(stage, Running { since, version });
             }
-            Line::Ended { stage, is_done } => {
+            Line::Ended { stage, is_done, why } => {
                 found.waiting.remove(&stage);
                 found.running.remove(&stage);
                 if !is_done {
-                    found.failed.insert(stage);
+                    found.failed.insert(stage, why.unwrap_or_default());
                 }
+            }
+            Line::Over { was_interrupted } => {
+                end = if was_interrupted { End::Interrupted } else { End::Failed };
             }
         }
     }
-    Some(found)
+    Some((pid, found, end))
 }
 
 #[cfg(test)]
@@ -174,21 +218,32 @@ mod tests {
         assert!(at_work(&run).unwrap().waiting.is_empty());
         let journal = Journal::begin(&run, ids);
         journal.started("a", None);
-        journal.ended("a", true);
+        journal.ended("a", None);
         journal.started("b", None);
-        journal.ended("c", false);
+        journal.ended("c", Some("no room".to_owned()));
         let found = at_work(&run).unwrap();
         assert_eq!(found.by.pid, std::process::id());
         assert_eq!(found.running.keys().collect::<Vec<_>>(), ["b"]);
         assert_eq!(found.waiting.iter().collect::<Vec<_>>(), ["d"]);
-        assert_eq!(found.failed.iter().collect::<Vec<_>>(), ["c"]);
+        assert_eq!(found.failed, BTreeMap::from([("c".to_owned(), "no room".to_owned())]));
+        assert_eq!(found.stages, ["a", "b", "c", "d"]);
+        assert!(left(&run).is_none());
 
         // As after a kill: the file stays, the lock goes.
-        let left = fs::read(place(&run)).unwrap();
+        let text = fs::read(place(&run)).unwrap();
         drop((journal, lock));
-        fs::write(place(&run), &left).unwrap();
+        assert!(left(&run).is_none());
+        fs::write(place(&run), &text).unwrap();
         assert!(at_work(&run).is_none());
-        let other = String::from_utf8(left).unwrap().replace(&std::process::id().to_string(), "1");
+        let (found, end) = left(&run).unwrap();
+        assert_eq!((found.by.pid, found.running.len(), end), (std::process::id(), 1, End::Killed));
+        for (was_interrupted, expected) in [(true, End::Interrupted), (false, End::Failed)] {
+            let lock = Lock::of_folder(&run, &progress).unwrap();
+            Journal::begin(&run, vec!["a".to_owned()]).over(was_interrupted);
+            drop(lock);
+            assert_eq!(left(&run).unwrap().1, expected);
+        }
+        let other = String::from_utf8(text).unwrap().replace(&std::process::id().to_string(), "1");
         fs::write(place(&run), other + "{\"half").unwrap();
         let _lock = Lock::of_folder(&run, &progress).unwrap();
         assert!(at_work(&run).unwrap().running.is_empty());

@@ -17,7 +17,7 @@
 //! | [`folder`], [`run_stage`] | running one stage into a folder that appears whole or not at all |
 //! | [`hidden`], [`version`], [`kept`] | where half-done and replaced versions of a stage lie, how they are named, what is there |
 //! | [`run`](mod@run), [`alone`], [`parallel`], [`lock`] | running many, one without a manifest, in order or at once, one run at a time in a folder |
-//! | [`journal`] | what a run is at, for those who ask meanwhile |
+//! | [`journal`], [`pulse`] | what a run is at and how far, for those who ask meanwhile; how it ended |
 //! | [`space`], [`gc`], [`compare`] | room on the disk, what could be deleted, two runs side by side |
 //! | [`context`], [`progress`], [`interrupt`] | what a running stage talks to |
 //! | [`terminal`], [`figures`], [`clock`] | the one way to stdout and stderr; measured numbers and times for people |
@@ -54,6 +54,7 @@ pub mod paper;
 pub mod parallel;
 pub mod plan;
 pub mod progress;
+pub mod pulse;
 pub mod record;
 pub mod run;
 pub mod run_stage;

@@ -11,6 +11,7 @@ use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use crate::bar::Shown;
 use crate::interrupt::Interrupt;
+use crate::pulse::{self, Pulse};
 use crate::terminal::{self, say};
 
 /// Times a second that bars are drawn, at most.
@@ -38,6 +39,8 @@ pub struct Progress {
     bars: MultiProgress,
     /// The stage that speaks, where several run at once.
     stage: Option<String>,
+    /// Where it is written down how far a stage is, and which.
+    pulse: Option<(Pulse, String)>,
 }
 
 impl Progress {
@@ -49,12 +52,17 @@ impl Progress {
             false => ProgressDrawTarget::hidden(),
         };
         let bars = MultiProgress::with_draw_target(target);
-        Self { verbosity, interrupt, shows_bars, bars, stage: None }
+        Self { verbosity, interrupt, shows_bars, bars, stage: None, pulse: None }
     }
 
     /// The same for one of several stages that run at once: its bars and warnings name it.
     pub fn of_stage(&self, id: &str) -> Self {
         Self { stage: Some(id.to_owned()), ..self.clone() }
+    }
+
+    /// The same for a stage of a run that writes down how far it is.
+    pub fn with_pulse(&self, pulse: &Pulse, id: &str) -> Self {
+        Self { pulse: Some((pulse.clone(), id.to_owned())), ..self.clone() }
     }
 
     /// The flag that the tasks listen to.
@@ -107,7 +115,8 @@ impl Progress {
             tick(&bar);
         }
         let says = (!self.shows_bars && self.verbosity >= Verbosity::Normal).then(Instant::now);
-        Task { bar, shown, says, prefix, interrupt: self.interrupt.clone() }
+        let pulse = self.pulse.clone().map(|(pulse, stage)| (pulse, stage, None));
+        Task { bar, shown, says, prefix, pulse, interrupt: self.interrupt.clone() }
     }
 }
 
@@ -138,6 +147,8 @@ pub struct Task {
     says: Option<Instant>,
     /// The stage's id, where several run at once.
     prefix: String,
+    /// Where it is written down how far the stage is, and when that was done last.
+    pulse: Option<(Pulse, String, Option<Instant>)>,
     interrupt: Interrupt,
 }
 
@@ -152,6 +163,12 @@ impl Task {
             self.says = Some(now + now.duration_since(last).min(10 * SAID_EVERY) - SAID_EVERY);
             say(format_args!("  {}", shown.words(now)));
         }
+        if let Some((pulse, stage, last)) = &mut self.pulse
+            && last.is_none_or(|last| now.duration_since(last) >= pulse::EVERY)
+        {
+            *last = Some(now);
+            pulse.beat(stage, shown.beat(now));
+        }
         drop(shown);
         self.interrupt.flow()
     }
@@ -165,6 +182,9 @@ impl Task {
 impl Drop for Task {
     fn drop(&mut self) {
         self.bar.finish_and_clear();
+        if let Some((pulse, stage, Some(_))) = &self.pulse {
+            pulse.ended(stage);
+        }
     }
 }
 

@@ -22,6 +22,7 @@ use crate::manifest::{Manifest, Problems};
 use crate::parallel::{self, Outcome, Policy};
 use crate::plan::{Ahead, Assessment, Planner, State, force};
 use crate::progress::Progress;
+use crate::pulse::Pulse;
 use crate::record::Record;
 use crate::run_stage::{CPU, Job, execute, restore};
 use crate::selection::{Selection, indices, selected};
@@ -129,9 +130,13 @@ pub fn run(manifest: &Manifest, options: &RunOptions, progress: &Progress) -> an
         &planner.run_folder,
         steps.iter().map(|idx| manifest.stages[*idx].id.clone()).collect(),
     );
-    let outcomes = run_steps(&planner, &steps, &forced, device, options.policy, &journal);
-    drop(journal);
-    let mut summary = summary(&steps, outcomes, &planner, options.policy.keeps_going)?;
+    let notes = Notes { journal, pulse: Pulse::begin(&planner.run_folder) };
+    let outcomes = run_steps(&planner, &steps, &forced, device, options.policy, &notes);
+    let summary = summary(&steps, outcomes, &planner, options.policy.keeps_going);
+    if summary.is_err() {
+        notes.journal.over(progress.interrupt().is_requested());
+    }
+    let mut summary = summary?;
     finish(&planner, &steps, &mut summary);
     if selection.only.is_empty() {
         for (idx, stage) in manifest.stages.iter().enumerate() {
@@ -155,6 +160,12 @@ fn check_way(planner: &Planner<'_>, chosen: &BTreeSet<usize>) -> anyhow::Result<
     if wrong.is_empty() { Ok(()) } else { bail!(wrong.join("\n")) }
 }
 
+/// What is written down for those who look on.
+struct Notes {
+    journal: Journal,
+    pulse: Pulse,
+}
+
 /// What was done about one stage.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Done {
@@ -170,7 +181,7 @@ fn run_steps(
     forced: &BTreeSet<usize>,
     device: &str,
     policy: Policy,
-    journal: &Journal,
+    notes: &Notes,
 ) -> Vec<Outcome<Done>> {
     let parents = &planner.graph.parents;
     let step_of: BTreeMap<usize, usize> = steps.iter().enumerate().map(|(step, idx)| (*idx, step)).collect();
@@ -183,10 +194,10 @@ fn run_steps(
         let progress = planner.progress();
         // Bars and warnings of several stages stand side by side.
         let progress = if policy.jobs > 1 { progress.of_stage(id) } else { progress.clone() };
+        let progress = progress.with_pulse(&notes.pulse, id);
+        let journal = &notes.journal;
         let has_run = run_one(planner, idx, forced.contains(&idx), &label, device, journal, &progress);
-        if !matches!(has_run, Ok(Done::Unchanged)) {
-            journal.ended(id, has_run.is_ok());
-        }
+        journal.ended(id, has_run.as_ref().err().map(|error| format!("{error:#}")));
         planner.cache.save_now_and_then(&progress);
         if let Err(error) = &has_run
             && policy.keeps_going

@@ -131,7 +131,7 @@ pub fn status(
     for (idx, assessment) in assessed {
         let stage = &planner.manifest.stages[idx];
         let is_blocked = planner.graph.parents[idx].iter().any(|parent| blocked.contains(parent));
-        if is_blocked || work.as_ref().is_some_and(|work| work.failed.contains(&stage.id)) {
+        if is_blocked || work.as_ref().is_some_and(|work| work.failed.contains_key(&stage.id)) {
             blocked.insert(idx);
         }
         let is_at_work = assessment.state != State::Fresh && !is_blocked;

@@ -9,7 +9,7 @@ use image::{ExtendedColorType, ImageEncoder};
 use crate::{ImagesError, Picture, Result};
 
 /// The black space between pictures, in pixels.
-const GUTTER: usize = 2;
+pub const GUTTER: usize = 2;
 
 /// Writes pictures side by side, row after row, into one PNG with 2 black pixels between them.
 ///

@@ -175,7 +175,9 @@ fn plot(panel: &Panel, columns: &BTreeMap<String, Vec<(f64, f64)>>) -> Option<Pl
         1 => String::new(),
         n => format!(" Each point is the mean of {n} logged ones."),
     };
-    (!series.is_empty()).then(|| Plot {
+    // A single dot is no curve: a table or the log has the number.
+    let has_course = series.iter().any(|series: &Series| series.points.len() > 1);
+    has_course.then(|| Plot {
         title: panel.title.to_owned(),
         caption: format!("{}{thinned}", panel.caption),
         x: Axis::linear("minibatch"),
@@ -197,8 +199,9 @@ mod tests {
 
     #[test]
     fn what_is_logged_is_plotted_and_what_is_not_is_left_out() {
+        // A score that was taken once is one dot, which is no curve.
         let text = "{\"step\": 10, \"d_loss\": 1.5, \"d_real\": 0.5, \"d_fake\": null, \"new\": \"x\"}\n\
-                    {\"step\": 20, \"d_loss\": 0.5, \"d_real\": 0.75}\n{\"step\": 3";
+                    {\"step\": 20, \"d_loss\": 0.5, \"d_real\": 0.75, \"score\": 0.1}\n{\"step\": 3";
         let columns = columns(text);
         let plots: Vec<Plot> = GAN.iter().filter_map(|panel| plot(panel, &columns)).collect();
         let titles: Vec<&str> = plots.iter().map(|plot| plot.title.as_str()).collect();

@@ -1,11 +1,11 @@
 //! Everything a report shows; also what `report.json` holds.
 
-use std::collections::BTreeSet;
-
 use serde::{Deserialize, Serialize};
 
 use super::curves::Curves;
 use super::entry::{ByLabels, Cell, Search};
+use super::own::Own;
+use super::picture::Picture;
 use super::plot::Plot;
 
 /// A report.
@@ -13,6 +13,9 @@ use super::plot::Plot;
 pub struct ReportData {
     /// Its heading.
     pub title: String,
+    /// What one asks first, where the pictures are one's own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub own: Option<Own>,
     /// The tables.
     pub tables: Vec<TableData>,
     /// Searches for C behind the tables.
@@ -31,6 +34,10 @@ pub struct ReportData {
     pub plots: Vec<Plot>,
     /// Distances between codes, for each stage that measured them.
     pub distances: Vec<Plot>,
+    /// Whether it is said how this differs from the paper: where one of its tables, or what it shows of its own sets, is
+    /// reproduced.
+    #[serde(default = "compares")]
+    pub compares: bool,
     /// Every departure from the paper, each once.
     pub departures: Vec<Departure>,
     /// What was not compared with the paper, and why.
@@ -41,6 +48,11 @@ pub struct ReportData {
     pub stages: Vec<StageData>,
     /// The machines and programs they ran on, a line each, each once.
     pub environments: Vec<String>,
+}
+
+/// Of a report of an earlier program.
+fn compares() -> bool {
+    true
 }
 
 /// A table: the paper's rows, then ours.
@@ -109,36 +121,6 @@ pub struct SearchData {
     pub search: Search,
 }
 
-/// A picture and the stage that made it.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct Picture {
-    /// The stage.
-    pub stage: String,
-    /// Its heading.
-    pub title: String,
-    /// What is seen.
-    pub caption: String,
-    /// A text for readers who cannot see it.
-    pub alt: String,
-    /// Name of its copy in the report's folder.
-    pub file: String,
-    /// The original.
-    #[serde(skip)]
-    pub source: std::path::PathBuf,
-}
-
-/// Gives each picture a file of its own: stages of several runs may have one id.
-pub fn name_apart(pictures: &mut [Picture]) {
-    let mut taken = BTreeSet::new();
-    for picture in pictures {
-        let (name, ending) = picture.file.rsplit_once('.').unwrap_or((&picture.file, ""));
-        let numbered = (2..).map(|n| format!("{name}-{n}.{ending}"));
-        let free = std::iter::once(picture.file.clone()).chain(numbered).find(|file| !taken.contains(file));
-        picture.file = free.unwrap_or_default();
-        taken.insert(picture.file.clone());
-    }
-}
-
 /// A stage behind the report.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct StageData {
@@ -171,28 +153,5 @@ impl Cell {
             Some(deviation) => format!("{:.n_decimals$} ± {deviation:.n_decimals$}", self.value),
             None => format!("{:.n_decimals$}", self.value),
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use std::path::PathBuf;
-
-    use super::*;
-
-    #[test]
-    fn pictures_of_stages_with_one_id_get_files_of_their_own() {
-        let picture = |file: &str| Picture {
-            stage: String::new(),
-            title: String::new(),
-            caption: String::new(),
-            alt: String::new(),
-            file: file.to_owned(),
-            source: PathBuf::new(),
-        };
-        let mut pictures = ["a.png", "b.png", "a.png", "a-2.png", "a.png"].map(picture);
-        name_apart(&mut pictures);
-        let files = pictures.map(|picture| picture.file);
-        assert_eq!(files, ["a.png", "b.png", "a-2.png", "a-2-2.png", "a-3.png"]);
     }
 }

@@ -11,13 +11,17 @@ use minijinja::{Environment, Value, context};
 use serde::Serialize;
 
 use super::charts;
-use super::data::{Picture, ReportData};
+use super::data::ReportData;
+use super::drawn::{Drawn, drawn};
 use super::markdown::memory;
+use super::picture::Picture;
 use super::plot::Plot;
 use crate::diagram::{self, Node};
 
-/// The page's template, with its style.
+/// The page's template.
 const TEMPLATE: &str = include_str!("report.html");
+/// The style sheet of pages with tables and plots, light and dark.
+pub const STYLE: &str = include_str!("style.css");
 
 /// A picture inside the page.
 #[derive(Serialize)]
@@ -29,22 +33,6 @@ struct Inline {
     uri: String,
     /// True where pixels are to be seen as they are.
     is_png: bool,
-}
-
-/// A plot inside the page.
-#[derive(Serialize)]
-struct Drawn {
-    title: String,
-    caption: String,
-    svg: String,
-    keys: Vec<Key>,
-}
-
-/// A line of a plot's legend.
-#[derive(Serialize)]
-struct Key {
-    name: String,
-    colour: String,
 }
 
 /// The plots of one stage's training.
@@ -61,6 +49,9 @@ struct Training {
 /// If a picture cannot be read, or a plot not be drawn.
 pub fn html(report: &ReportData) -> anyhow::Result<String> {
     let pictures = report.pictures.iter().map(inline).collect::<anyhow::Result<Vec<_>>>()?;
+    let own = report.own.iter();
+    let beside = own.clone().flat_map(|own| &own.beside).map(inline).collect::<anyhow::Result<Vec<_>>>()?;
+    let course = own.flat_map(|own| &own.course).map(inline).next().transpose()?;
     let trainings = report
         .curves
         .iter()
@@ -82,7 +73,10 @@ pub fn html(report: &ReportData) -> anyhow::Result<String> {
     jinja.add_template("report.html", TEMPLATE)?;
     let template = jinja.get_template("report.html")?;
     let rendered = template.render(context! {
+        style => STYLE,
         report => Value::from(Serde(report)),
+        beside => Value::from(Serde(beside)),
+        course => Value::from(Serde(course)),
         pictures => Value::from(Serde(pictures)),
         trainings => Value::from(Serde(trainings)),
         searches => Value::from(Serde(drawn(&searches)?)),
@@ -109,17 +103,6 @@ fn inline(picture: &Picture) -> anyhow::Result<Inline> {
         uri: format!("data:image/{kind};base64,{}", STANDARD.encode(bytes)),
         is_png,
     })
-}
-
-fn drawn(plots: &[Plot]) -> anyhow::Result<Vec<Drawn>> {
-    plots
-        .iter()
-        .map(|plot| {
-            let names = plot.series.iter().map(|series| series.name.clone());
-            let keys = names.zip(plot.colours()).map(|(name, colour)| Key { name, colour }).collect();
-            Ok(Drawn { title: plot.title.clone(), caption: plot.caption.clone(), svg: plot.svg()?, keys })
-        })
-        .collect()
 }
 
 /// The stages behind the report as a graph.

@@ -6,27 +6,24 @@ use dcgan_files::words::duration;
 use dcgan_files::words::plain;
 
 use super::data::{Departure, ReportData, Row, TableData};
+use super::own::Own;
+use super::picture::Picture;
 
 /// The report as Markdown; pictures are the copies beside it.
 pub fn markdown(report: &ReportData) -> String {
     let mut text = format!("# {}\n", escaped(&report.title));
+    if let Some(own) = &report.own {
+        own_section(own, &mut text);
+    }
     for table in &report.tables {
         table_section(table, &mut text);
     }
-    departures_section(report, &mut text);
+    if report.compares {
+        departures_section(report, &mut text);
+    }
     if !report.pictures.is_empty() {
         text.push_str("\n## Pictures\n");
-        for picture in &report.pictures {
-            let _ = writeln!(
-                text,
-                "\n### {} ({})\n\n![{}]({})",
-                escaped(&picture.title),
-                code(&picture.stage),
-                escaped(&picture.alt),
-                picture.file
-            );
-            let _ = writeln!(text, "\n{}", escaped(&picture.caption));
-        }
+        report.pictures.iter().for_each(|picture| picture_section(picture, &mut text));
     }
     if !report.searches.is_empty() {
         text.push_str("\n## Choice of C\n");
@@ -48,6 +45,25 @@ pub fn markdown(report: &ReportData) -> String {
     }
     stages_section(report, &mut text);
     text
+}
+
+fn own_section(own: &Own, text: &mut String) {
+    text.push_str("\n## Your pictures\n\n| | |\n| --- | --- |\n");
+    for fact in &own.facts {
+        let _ = writeln!(text, "| {} | {} |", escaped(&fact.question), escaped(&fact.answer));
+    }
+    own.pictures().for_each(|picture| picture_section(picture, text));
+    text.push_str("\n### What to do next\n\n");
+    for advice in &own.next {
+        let command = advice.command.iter().map(|command| format!(" {}", code(command)));
+        let _ = writeln!(text, "- {}{}", escaped(&advice.text), command.collect::<String>());
+    }
+}
+
+fn picture_section(picture: &Picture, text: &mut String) {
+    let (title, stage) = (escaped(&picture.title), code(&picture.stage));
+    let _ = writeln!(text, "\n### {title} ({stage})\n\n![{}]({})", escaped(&picture.alt), picture.file);
+    let _ = writeln!(text, "\n{}", escaped(&picture.caption));
 }
 
 fn table_section(table: &TableData, text: &mut String) {

@@ -9,7 +9,7 @@ use dcgan_images::{HIDDEN, Source, in_words};
 
 use crate::artifact;
 use crate::known::{Known, known};
-use crate::lineage::{IMAGENET, LSUN, SVHN};
+use crate::lineage::{FOLDER, IMAGENET, LSUN, SVHN};
 
 /// The stage that made the data set, as an input.
 pub(crate) fn inputs<'a>(from: Option<&'a Input>, source: &Source) -> Vec<InputRef<'a>> {
@@ -125,7 +125,7 @@ pub(crate) fn name(source: &Source) -> Option<String> {
         Source::Mnist { .. } => "MNIST",
         Source::ImageNetTar { .. } | Source::ImageNetFolder { .. } => IMAGENET,
         Source::Lsun { .. } => LSUN,
-        Source::Folder { .. } | Source::Tar { .. } | Source::Parquet { .. } => "a folder of pictures",
+        Source::Folder { .. } | Source::Tar { .. } | Source::Parquet { .. } => FOLDER,
         Source::Store { .. } => return None,
     };
     Some(name.to_owned())

@@ -8,13 +8,16 @@ use dcgan_engine::inputs::upstream;
 use dcgan_engine::record::Record;
 use dcgan_report::charts::{self, Distances};
 use dcgan_report::curves::curves;
-use dcgan_report::data::{Difference, Picture, ReportData, Row, StageData, name_apart};
+use dcgan_report::data::{Difference, ReportData, Row, StageData};
 use dcgan_report::departures::{Said, departures};
 use dcgan_report::entry::Entry;
 use dcgan_report::figure::Figure;
+use dcgan_report::picture::{Picture, name_apart};
 use dcgan_report::plot::Plot;
 use dcgan_report::rows::{Found, add_means, searches, texts, trials};
 use dcgan_report::tables::tables;
+
+use crate::own_pictures::own_pictures;
 
 /// The folders of the stages that a report shows, by what it takes from each.
 #[derive(Debug, Clone)]
@@ -29,11 +32,12 @@ pub(crate) struct Shown {
     pub(crate) mean_over: Vec<String>,
 }
 
-/// Collects what the given stages' folders hold, and the records of all stages before them.
+/// Collects what the given stages' folders hold, and the records of all stages before them. Pictures that are made of others are
+/// written into `out`.
 ///
 /// # Errors
-/// If a record or a result cannot be read.
-pub(crate) fn gather(title: &str, shown: &Shown) -> anyhow::Result<ReportData> {
+/// If a record or a result cannot be read, or a picture not be written.
+pub(crate) fn gather(title: &str, shown: &Shown, out: &Path) -> anyhow::Result<ReportData> {
     let folders = [&shown.results[..], &shown.samples, &shown.figures].concat();
     let records = upstream(&folders)?;
     let mut found = shown.results.iter().map(|folder| result(folder)).collect::<anyhow::Result<Vec<_>>>()?;
@@ -51,9 +55,20 @@ pub(crate) fn gather(title: &str, shown: &Shown) -> anyhow::Result<ReportData> {
         pictures.extend(figures(folder)?);
     }
     name_apart(&mut pictures);
+    let own = match (shown.samples.first(), pictures.first()) {
+        (Some(folder), Some(samples)) => own_pictures(samples, folder, &records, out)?,
+        _ => None,
+    };
+    if own.is_some() {
+        // It stands at the beginning.
+        pictures.remove(0);
+    }
+    let compares = own.is_none() || found.iter().any(|result| result.entry.table.paper().is_some());
     let tables = tables(&found);
     Ok(ReportData {
         title: title.to_owned(),
+        own,
+        compares,
         searches: found.iter().flat_map(searches).collect(),
         pictures,
         curves: records.iter().filter_map(|(folder, record)| curves(folder, &record.id)).collect(),

@@ -56,6 +56,7 @@ mod lineage;
 mod memorisation;
 mod mnist_protocol;
 mod nearest_neighbours;
+mod own_pictures;
 pub mod pages;
 mod published;
 mod remove_duplicates;

@@ -158,6 +158,8 @@ pub(crate) const LSUN: &str = "LSUN";
 pub(crate) const FACES: &str = "faces of photos";
 /// The name of SVHN as [`data_name`] gives it.
 pub(crate) const SVHN: &str = "SVHN";
+/// Pictures of one's own.
+pub(crate) const FOLDER: &str = "a folder of pictures";
 /// The name of MNIST as [`data_name`] gives it.
 pub(crate) const MNIST: &str = "MNIST";
 /// The name of CIFAR-10 as [`data_name`] gives it.

@@ -4,6 +4,7 @@ use dcgan_engine::context::Context;
 use dcgan_engine::kind::{ConfigType, Kind, Traits};
 use dcgan_engine::paper::{Comparison, Stated, no_bearing};
 use dcgan_engine::stage::{Artifact, ConfigProblem, Input, InputRef, Outcome, Stage};
+use dcgan_report::own::Own;
 use dcgan_report::{html, markdown};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -47,12 +48,14 @@ fn title() -> String {
 /// The kind.
 pub(crate) static KIND: Kind = Kind {
     name: REPORT,
-    version: 5,
+    version: 6,
     summary: "put results beside the paper's tables, as Markdown, JSON and one HTML page",
     details: "Writes report.md, report.json and report.html (one file, no network needed). Each result stands \
               beneath the rows of the paper's table; what was different from the paper the stages before it say \
               themselves. Plots show the training curves, the searches for C, the trials of a random search, the error by the number of labels and the \
-              distances of codes, of all stages before; pictures are sample grids and figures. The graph, times, memory, \
+              distances of codes, of all stages before; pictures are sample grids and figures. Where the first of `samples` come from a \
+              network that was trained on pictures of one's own, the report begins with what one asks then: how many files, \
+              unreadable, left out, trained on, how long; real pictures beside samples; samples over training; what to do next. The graph, times, memory, \
               seeds and machines of the stages end it.",
     example: &["results=[\"runs/svhn-released/table-2\"]", "samples=[\"runs/svhn-released/samples\"]"],
     paper: &PAPER,
@@ -103,10 +106,14 @@ impl Stage for ReportStage {
             figures: folders(&self.figures),
             mean_over: self.mean_over.clone(),
         };
-        let data = gather(&self.title, &shown)?;
+        let data = gather(&self.title, &shown, ctx.out)?;
         ctx.write_json("report.json", &data)?;
-        for picture in &data.pictures {
-            fs_err::copy(&picture.source, ctx.out.join(&picture.file))?;
+        for picture in data.pictures.iter().chain(data.own.iter().flat_map(Own::pictures)) {
+            let path = ctx.out.join(&picture.file);
+            // What was made for the report is there.
+            if picture.source != path {
+                fs_err::copy(&picture.source, path)?;
+            }
         }
         fs_err::write(ctx.out.join("report.md"), markdown(&data))?;
         fs_err::write(ctx.out.join("report.html"), html(&data)?)?;
