@@ -44,8 +44,6 @@ pub enum Column {
     MaybeU64(Vec<Option<u64>>),
     /// 32-bit floats that may be missing.
     MaybeF32(Vec<Option<f32>>),
-    /// Bytes.
-    Bytes(Vec<Vec<u8>>),
     /// Bytes that may be missing.
     MaybeBytes(Vec<Option<Vec<u8>>>),
     /// 64-bit floats that may be missing.
@@ -126,30 +124,26 @@ fn write_any(group: &mut Group<'_>, column: &Column) -> std::result::Result<(), 
             write_column::<Int64Type>(group, &values, None)
         }
         Column::F32(values) => write_column::<FloatType>(group, values, None),
-        Column::Bytes(values) => {
-            let values: Vec<_> = values.iter().map(|bytes| ByteArray::from(bytes.clone())).collect();
-            write_column::<ByteArrayType>(group, &values, None)
-        }
         Column::MaybeBytes(values) => {
             let present: Vec<_> =
                 values.iter().flatten().map(|bytes| ByteArray::from(bytes.clone())).collect();
-            write_column::<ByteArrayType>(group, &present, Some(&levels(values)))
+            write_column::<ByteArrayType>(group, &present, Some(&there(values)))
         }
         Column::MaybeStrings(values) => {
             let present: Vec<_> = values.iter().flatten().map(bytes).collect();
-            write_column::<ByteArrayType>(group, &present, Some(&levels(values)))
+            write_column::<ByteArrayType>(group, &present, Some(&there(values)))
         }
         Column::MaybeU32(values) => {
             let present: Vec<i32> = values.iter().flatten().map(|&value| value as i32).collect();
-            write_column::<Int32Type>(group, &present, Some(&levels(values)))
+            write_column::<Int32Type>(group, &present, Some(&there(values)))
         }
         Column::MaybeU64(values) => {
             let present: Vec<i64> = values.iter().flatten().map(|&value| value as i64).collect();
-            write_column::<Int64Type>(group, &present, Some(&levels(values)))
+            write_column::<Int64Type>(group, &present, Some(&there(values)))
         }
         Column::MaybeF32(values) => {
             let present: Vec<f32> = values.iter().flatten().copied().collect();
-            write_column::<FloatType>(group, &present, Some(&levels(values)))
+            write_column::<FloatType>(group, &present, Some(&there(values)))
         }
         Column::MaybeF64(values) => {
             let present: Vec<f64> = values.iter().flatten().copied().collect();
@@ -158,9 +152,9 @@ fn write_any(group: &mut Group<'_>, column: &Column) -> std::result::Result<(), 
     }
 }
 
-/// Parquet's definition levels: 0 where a value is missing.
-fn levels<T>(values: &[Option<T>]) -> Vec<i16> {
-    values.iter().map(|value| i16::from(value.is_some())).collect()
+/// Where values are there.
+fn there<T>(values: &[Option<T>]) -> Vec<bool> {
+    values.iter().map(Option::is_some).collect()
 }
 
 type Group<'a> = SerializedRowGroupWriter<'a, std::fs::File>;
@@ -168,10 +162,15 @@ type Group<'a> = SerializedRowGroupWriter<'a, std::fs::File>;
 fn write_column<T: DataType>(
     group: &mut Group<'_>,
     values: &[T::T],
-    levels: Option<&[i16]>,
+    is_there: Option<&[bool]>,
 ) -> std::result::Result<(), ParquetError> {
     if let Some(mut column) = group.next_column()? {
-        column.typed::<T>().write_batch(values, levels, None)?;
+        let typed = column.typed::<T>();
+        // Parquet's definition levels: how many of a value and the groups around it are there. The groups always are.
+        let full = typed.get_descriptor().max_def_level();
+        let levels =
+            is_there.map(|all| all.iter().map(|&there| full - i16::from(!there)).collect::<Vec<_>>());
+        typed.write_batch(values, levels.as_deref(), None)?;
         column.close()?;
     }
     Ok(())

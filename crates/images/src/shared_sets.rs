@@ -137,9 +137,10 @@ enum File {
 impl File {
     fn parquet(path: PathBuf, set: &Set<'_>) -> Result<Self> {
         let label = if set.is_labelled { "OPTIONAL INT64 label;" } else { "" };
+        // The hub's library takes a column for pictures only where its parts may be missing.
         let schema = format!(
             "message pictures {{
-                REQUIRED group image {{ REQUIRED BYTE_ARRAY bytes; REQUIRED BYTE_ARRAY path (STRING); }}
+                OPTIONAL group image {{ OPTIONAL BYTE_ARRAY bytes; OPTIONAL BYTE_ARRAY path (STRING); }}
                 {label}
             }}"
         );
@@ -155,10 +156,10 @@ impl File {
     fn write(&mut self, set: &Set<'_>, rows: std::ops::Range<usize>) -> Result<()> {
         match self {
             Self::Parquet(path, writer) => {
-                let mut columns = vec![
-                    Column::Bytes(set.encoded(path, rows.clone())?),
-                    Column::Strings(set.keys[rows.clone()].to_vec()),
-                ];
+                let pictures = set.encoded(path, rows.clone())?.into_iter().map(Some);
+                let keys = set.keys[rows.clone()].iter().cloned().map(Some);
+                let mut columns =
+                    vec![Column::MaybeBytes(pictures.collect()), Column::MaybeStrings(keys.collect())];
                 if set.is_labelled {
                     let labels = set.labels[rows].iter().map(|label| label.map(u64::from));
                     columns.push(Column::MaybeU64(labels.collect()));
