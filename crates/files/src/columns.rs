@@ -147,7 +147,7 @@ fn write_any(group: &mut Group<'_>, column: &Column) -> std::result::Result<(), 
         }
         Column::MaybeF64(values) => {
             let present: Vec<f64> = values.iter().flatten().copied().collect();
-            write_column::<DoubleType>(group, &present, Some(&levels(values)))
+            write_column::<DoubleType>(group, &present, Some(&there(values)))
         }
     }
 }
