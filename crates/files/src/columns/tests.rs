@@ -98,11 +98,13 @@ fn a_missing_column_and_one_of_another_type_are_errors_with_its_name() {
         (
             "keys",
             Kind::Strings,
-            "a column `keys` of text, found [\"key\", \"n\", \"small\", \"x\", \"point.element\"]",
+            "a column `keys` of text, found [\"key\", \"n\", \"small\", \"x\", \"y\", \"point.element\"]",
         ),
         ("element", Kind::U32, "a column `element` of integers, found [\"key\""),
         ("n", Kind::MaybeStrings, "a column `n` of text, found INT64"),
         ("x", Kind::U32, "a column `x` of integers, found FLOAT"),
+        ("x", Kind::MaybeF64, "a column `x` of 64-bit floats, found FLOAT"),
+        ("y", Kind::MaybeF32, "a column `y` of 32-bit floats, found DOUBLE"),
         ("key", Kind::F32, "a column `key` of 32-bit floats, found BYTE_ARRAY (String)"),
     ] {
         let found = message(&path, name, kind);
