@@ -199,6 +199,13 @@ impl FeatureSet {
         &self.path
     }
 
+    /// What to say where numbers of f64 were rounded to f32.
+    pub fn rounded(&self) -> Option<String> {
+        let (n, n_all) = (self.matrix.n_rounded, self.n_rows() * self.n_columns());
+        let path = self.path.display();
+        (n > 0).then(|| format!("{path}: {n} of its {n_all} numbers of f64 are rounded to f32"))
+    }
+
     /// Reads through all features and fails at the first row that holds NaN or an infinity.
     ///
     /// # Errors

@@ -21,6 +21,8 @@ pub(crate) struct Matrix {
     data: Data,
     pub(crate) n_rows: usize,
     pub(crate) n_columns: usize,
+    /// Numbers of f64 that f32 does not hold.
+    pub(crate) n_rounded: usize,
 }
 
 enum Data {
@@ -31,7 +33,7 @@ enum Data {
 impl Matrix {
     /// A matrix in memory; `values` are its `n_rows · n_columns` numbers, row by row.
     pub(crate) fn held(values: Vec<f32>, n_rows: usize, n_columns: usize) -> Self {
-        Self { data: Data::Held(values), n_rows, n_columns }
+        Self { data: Data::Held(values), n_rows, n_columns, n_rounded: 0 }
     }
 
     /// Maps a `.npy` file of f32 in C order; f64 is converted into memory instead, as it is read.
@@ -42,14 +44,17 @@ impl Matrix {
             Ok(view) => {
                 let (n_rows, n_columns) = c_order(path, &view)?;
                 let offset = map.len() - n_rows * n_columns * size_of::<f32>();
-                Ok(Self { data: Data::Mapped { map, offset }, n_rows, n_columns })
+                Ok(Self { data: Data::Mapped { map, offset }, n_rows, n_columns, n_rounded: 0 })
             }
             Err(ViewNpyError::WrongDescriptor(found)) if found.to_string().contains("<f8") => {
                 let view = ArrayView2::<f64>::view_npy(&map).map_err(|error| matrix_error(path, &error))?;
                 let (n_rows, n_columns) = c_order(path, &view)?;
                 let mut values = room(path, n_rows * n_columns)?;
                 values.extend(view.iter().map(|&value| value as f32));
-                Ok(Self::held(values, n_rows, n_columns))
+                let is_other = |value: f64, rounded: f32| f64::from(rounded) != value && !value.is_nan();
+                let pairs = view.iter().zip(&values);
+                let n_rounded = pairs.filter(|(value, rounded)| is_other(**value, **rounded)).count();
+                Ok(Self { n_rounded, ..Self::held(values, n_rows, n_columns) })
             }
             Err(error) => Err(matrix_error(path, &error)),
         }

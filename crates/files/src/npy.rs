@@ -4,6 +4,9 @@
 use std::io::{BufWriter, Seek as _, SeekFrom, Write as _};
 use std::path::Path;
 
+/// Bytes of a header that is read, at most; NumPy itself refuses longer ones than 10,000.
+pub const MOST_HEAD_BYTES: usize = 1 << 16;
+
 /// Bytes of the header that is written, whatever the shape, so that it can be written again in place; a multiple of 64, as NumPy
 /// aligns data.
 pub const HEAD_BYTES: usize = 128;
@@ -111,6 +114,9 @@ pub fn split_head(bytes: &[u8]) -> Result<(&[u8], &[u8]), Mismatch> {
         (2 | 3, [a, b, c, d, rest @ ..]) => (u32::from_le_bytes([*a, *b, *c, *d]) as usize, rest),
         _ => return wrong("the version 1, 2 or 3 and a length", format!("version {version}")),
     };
+    if n_header > MOST_HEAD_BYTES {
+        return wrong("a header of at most 65536 bytes", format!("one of {n_header} bytes"));
+    }
     match rest.split_at_checked(n_header) {
         Some(parts) => Ok(parts),
         None => wrong("all of its header", format!("one of {n_header} bytes in a file of {}", bytes.len())),
@@ -198,9 +204,12 @@ mod tests {
         assert!(found(&file(1, &matrix("99999999999, 99999999999"), 24)).contains("shape"));
         let of_no_bytes = matrix("99999999999,").replace("<f4", "<f0");
         assert_eq!(found(&file(1, &of_no_bytes, 24)), "24 of 99999999999 bytes: the file is truncated");
-        assert!(
-            found(b"\x93NUMPY\x02\x00\xff\xff\xff\xff{}").contains("one of 4294967295 bytes in a file of 14")
-        );
+        assert!(found(b"\x93NUMPY\x02\x00\xff\x00\x00\x00{}").contains("one of 255 bytes in a file of 14"));
+        // Also one that is there: a library would read it all before it looks at it.
+        let mut huge = b"\x93NUMPY\x02\x00\x00\x00\x00\x01".to_vec();
+        huge.resize(huge.len() + (1 << 24), b' ');
+        assert_eq!(found(&huge), "one of 16777216 bytes");
+        assert_eq!(found(b"\x93NUMPY\x02\x00\xff\xff\xff\xff{}"), "one of 4294967295 bytes");
         for junk in
             [&b""[..], b"PK\x03\x04", b"\x93NUMPY", b"\x93NUMPY\x01\x00\x00", b"\x93NUMPY\x09\x00\x00\x00"]
         {

@@ -4,7 +4,7 @@ use rand::{Rng as _, SeedableRng as _};
 use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 
-use crate::error::{MetricsError, Result, setting};
+use crate::error::{MetricsError, Result, finite, setting};
 use crate::features::{Features, check_pair};
 use crate::frechet::{Reference, goes_by_products};
 use crate::kernel::Observe;
@@ -81,17 +81,8 @@ pub fn of_frechet(
     }
     let mean = found.iter().sum::<f64>() / replicates as f64;
     let variance = found.iter().map(|x| (x - mean) * (x - mean)).sum::<f64>() / (replicates - 1) as f64;
-    let half = WIDTH * variance.sqrt();
+    let half = finite("the interval of the Fréchet distance", WIDTH * variance.sqrt())?;
     Ok(Interval { low: (distance - half).max(0.0), high: distance + half })
-}
-
-/// Operations of one replicate of [`of_frechet`], about: what tells whether an interval is cheap.
-pub fn operations_of_frechet(real: &Features<'_>, generated: &Features<'_>) -> f64 {
-    let [n, m, d] = [real.n_rows(), generated.n_rows(), real.n_columns()].map(|n| n as f64);
-    match goes_by_products(real, generated) {
-        true => 4.0 * n * m * n.min(m),
-        false => (n + m) * d * d + 12.0 * d * d * d,
-    }
 }
 
 #[cfg(test)]

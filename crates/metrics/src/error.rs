@@ -75,6 +75,26 @@ pub enum MetricsError {
         /// NaN or an infinity.
         found: f32,
     },
+    /// A figure is NaN or infinite.
+    #[error(
+        "{figure}: expected a finite number, found {found}: the features, or the numbers of a statistics file, are too large"
+    )]
+    Figure {
+        /// Which one.
+        figure: &'static str,
+        /// NaN or an infinity.
+        found: f64,
+    },
+    /// A matrix is no covariance.
+    #[error("the {of} covariance: expected {expected}, found {found}")]
+    Indefinite {
+        /// Whose.
+        of: &'static str,
+        /// How far below 0 rounding may bring an eigenvalue.
+        expected: String,
+        /// Its smallest eigenvalue.
+        found: String,
+    },
     /// Neighbours could not be found.
     #[error(transparent)]
     Neighbours(#[from] dcgan_baselines::BaselinesError),
@@ -91,6 +111,11 @@ pub enum MetricsError {
 
 /// What this crate's functions return.
 pub type Result<T, E = MetricsError> = std::result::Result<T, E>;
+
+/// A figure, unless it is NaN or infinite: what is written as JSON would not tell.
+pub(crate) fn finite(figure: &'static str, found: f64) -> Result<f64> {
+    if found.is_finite() { Ok(found) } else { Err(MetricsError::Figure { figure, found }) }
+}
 
 pub(crate) fn setting(key: &'static str, expected: impl Into<String>, found: impl ToString) -> MetricsError {
     MetricsError::Setting { key, expected: expected.into(), found: found.to_string() }

@@ -7,6 +7,8 @@
 //! product itself, which is not symmetric. Where both sets have fewer rows than features, it is the sum of the singular values of the
 //! products of their rows instead: the same number, exact also where covariances have no full rank.
 
+use std::path::Path;
+
 use faer::{Mat, Side};
 
 use crate::error::{MetricsError, Result};
@@ -16,6 +18,9 @@ use crate::parts::Roots;
 use crate::products::Products;
 
 pub use crate::parts::Frechet;
+
+/// How far below 0 an eigenvalue of a covariance may come by rounding, as a share of the largest: what f32 leaves.
+const NEGATIVE: f64 = 1e-5;
 
 /// The statistics of a real set, made ready to be compared with many others.
 #[derive(Debug, Clone)]
@@ -29,16 +34,41 @@ impl Reference {
     /// Takes the eigenvalues and eigenvectors of the covariance.
     ///
     /// # Errors
-    /// [`MetricsError::Eigenvalues`].
+    /// [`MetricsError::Eigenvalues`]; [`MetricsError::Indefinite`] for a matrix that is no covariance.
     pub fn new(statistics: Statistics) -> Result<Self> {
         let of = "real";
         let found = statistics.covariance.self_adjoint_eigen(Side::Lower);
         let found = found.map_err(|_| MetricsError::Eigenvalues { of })?;
         let (vectors, values) = (found.U(), found.S().column_vector());
+        let [smallest, largest] =
+            values.iter().fold([0.0_f64; 2], |[least, most], value| [value.min(least), value.max(most)]);
+        let tolerance = NEGATIVE * largest;
+        if smallest < -tolerance {
+            let expected = format!(
+                "no eigenvalue below -{tolerance:.3e}, what rounding leaves beside the largest, {largest:.3e}"
+            );
+            return Err(MetricsError::Indefinite { of, expected, found: format!("{smallest:.3e}") });
+        }
         let factor = Mat::from_fn(vectors.nrows(), vectors.ncols(), |row, column| {
             vectors[(row, column)] * values[column].max(0.0).sqrt()
         });
         Ok(Self { statistics, factor })
+    }
+
+    /// Of a statistics file.
+    ///
+    /// # Errors
+    /// As of [`Statistics::read`] and [`Self::new`], naming the file.
+    pub fn read(path: &Path) -> Result<Self> {
+        Self::new(Statistics::read(path)?).map_err(|error| match error {
+            MetricsError::Indefinite { expected, found, .. } => MetricsError::Member {
+                path: path.to_owned(),
+                member: "sigma.npy".to_owned(),
+                expected: format!("a covariance, with {expected}"),
+                found,
+            },
+            other => other,
+        })
     }
 
     /// The statistics.
@@ -64,7 +94,7 @@ impl Reference {
         let values = values.map_err(|_| MetricsError::Eigenvalues { of: "joint" })?;
         let steps = real.mean.iter().zip(&generated.mean).map(|(a, b)| (a - b) * (a - b));
         let roots: Roots = values.into_iter().collect();
-        Ok(Frechet::new(steps.sum(), [real.trace(), generated.trace()], &roots))
+        Frechet::new(steps.sum(), [real.trace(), generated.trace()], &roots)
     }
 }
 
@@ -82,8 +112,41 @@ pub fn frechet(real: &Features<'_>, generated: &Features<'_>) -> Result<Frechet>
 
 /// Whether products of rows are fewer than those of features.
 pub(crate) fn goes_by_products(real: &Features<'_>, generated: &Features<'_>) -> bool {
-    real.n_rows().max(generated.n_rows()) < real.n_columns()
+    are_few([real, generated].map(Features::n_rows), real.n_columns())
 }
+
+fn are_few(n_rows: [usize; 2], n_columns: usize) -> bool {
+    n_rows.iter().all(|n| *n < n_columns)
+}
+
+/// What a distance costs, about.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Cost {
+    /// Memory beside the features.
+    pub bytes: f64,
+    /// Operations: 2·10¹⁰ take about a second.
+    pub operations: f64,
+}
+
+impl Cost {
+    /// Of a distance between so many pictures of `n_columns` features; none of the real ones where there is a statistics file.
+    pub fn of(n_real: Option<usize>, n_generated: usize, n_columns: usize) -> Self {
+        let [n, m, d] = [n_real.unwrap_or(0), n_generated, n_columns].map(|n| n as f64);
+        let is_small = n_real.is_some_and(|n_real| are_few([n_real, n_generated], n_columns));
+        match is_small {
+            // Rows in f64, their products and a copy to be decomposed, and those within each set for a bootstrap.
+            true => Self {
+                bytes: 8.0 * ((n + m) * d + 4.0 * n * m + n * n + m * m),
+                operations: 4.0 * n * m * n.min(m),
+            },
+            // Both covariances, one's root, and what the eigenvalues take.
+            false => Self { bytes: 8.0 * MATRICES * d * d, operations: (n + m) * d * d + 12.0 * d * d * d },
+        }
+    }
+}
+
+/// Matrices of (D, D) in memory at once, at most.
+const MATRICES: f64 = 7.0;
 
 /// What to say where a set has fewer pictures than features: its covariance has no full rank, so that the distance is
 /// too large by an amount that depends on the number of pictures.
@@ -152,5 +215,64 @@ mod tests {
         assert!(
             warning.contains("the generated set has 10 pictures") && warning.contains("rank of at most 9")
         );
+    }
+
+    /// Finite features whose figures are not: an error by the figure's name, as JSON has no number for it.
+    #[test]
+    fn figures_that_overflow_are_refused_by_name() {
+        use std::ops::ControlFlow;
+
+        use crate::kernel::{KernelConfig, kernel_distance};
+        use crate::prdc::prdc;
+
+        let huge: Vec<f32> = (0..40).map(|i| if i % 3 == 0 { 3e38 } else { -1e36 * i as f32 }).collect();
+        let mut go_on = |_, _| ControlFlow::Continue(());
+        let real = Features::new("real", &huge, 4).unwrap();
+        let generated = Features::new("generated", &huge[4..], 4).unwrap();
+        let message = kernel_distance(&real, &generated, &KernelConfig::default(), &mut go_on).unwrap_err();
+        let message = message.to_string();
+        assert!(message.starts_with("the kernel distance: expected a finite number, found "), "{message}");
+        // In f64 these are no harm.
+        assert!(frechet(&real, &generated).unwrap().distance.is_finite());
+        assert!(prdc(&real, &generated, 2, (0, 0), &mut go_on).unwrap().precision.is_finite());
+        // The numbers of a file may be of any size.
+        let of = |scale: f64| Statistics {
+            mean: vec![0.0, scale],
+            covariance: Mat::from_fn(2, 2, |i, j| if i == j { 1.0 } else { 0.0 }),
+            n_rows: None,
+        };
+        let message = Reference::new(of(0.0)).unwrap().distance(&of(1e200)).unwrap_err().to_string();
+        assert!(
+            message.starts_with("the Fréchet distance: expected a finite number, found inf"),
+            "{message}"
+        );
+    }
+
+    #[test]
+    fn a_matrix_with_negative_eigenvalues_is_no_covariance() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.npz");
+        // Eigenvalues 3 and −1; positive variances, symmetric.
+        let of = |beside: f64| Statistics {
+            mean: vec![0.0; 2],
+            covariance: Mat::from_fn(2, 2, |i, j| if i == j { 1.0 } else { beside }),
+            n_rows: None,
+        };
+        of(2.0).write(&path).unwrap();
+        let message = Reference::read(&path).unwrap_err().to_string();
+        let expected = "a.npz: member `sigma.npy`: expected a covariance, with no eigenvalue below -3.000e-5, what rounding leaves \
+                        beside the largest, 3.000e0, found -1.000e0";
+        assert!(message.ends_with(expected), "{message}");
+        // What f32 makes of one without full rank is one still.
+        of(1.0 + 1e-6).write(&path).unwrap();
+        assert_eq!(Reference::read(&path).unwrap().statistics().n_columns(), 2);
+    }
+
+    #[test]
+    fn the_cost_is_known_before() {
+        // 2·2000 rows of 49,152 numbers, and no covariance of 19 GB.
+        let few = Cost::of(Some(2000), 2000, 49_152);
+        assert!(few.bytes < 2e9, "{few:?}");
+        assert!(Cost::of(None, 2000, 49_152).bytes > 6.0 * 19.3e9);
     }
 }

@@ -6,7 +6,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::error::{Result, setting};
+use crate::error::{Result, finite, setting};
 use crate::features::Features;
 use crate::numpy_random::RandomState;
 
@@ -77,7 +77,8 @@ pub fn inception_score(logits: &Features<'_>, config: &InceptionScoreConfig) -> 
         (0..splits).map(|part| score(&order[part * n / splits..(part + 1) * n / splits])).collect();
     let mean = scores.iter().sum::<f64>() / splits as f64;
     let variance = scores.iter().map(|score| (score - mean) * (score - mean)).sum::<f64>() / splits as f64;
-    Ok(InceptionScore { mean, deviation: variance.sqrt(), splits })
+    let deviation = finite("the deviation of the Inception Score", variance.sqrt())?;
+    Ok(InceptionScore { mean: finite("the Inception Score", mean)?, deviation, splits })
 }
 
 #[cfg(test)]

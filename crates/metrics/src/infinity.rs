@@ -6,15 +6,16 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::error::{MetricsError, Result};
+use crate::error::{MetricsError, Result, finite};
 use crate::features::{Features, check_pair};
-use crate::frechet::Reference;
+use crate::frechet::{Reference, goes_by_products};
 use crate::kernel::Observe;
 use crate::moments::Statistics;
 use crate::numpy_random::RandomState;
+use crate::products::Products;
 
 /// Numbers of samples.
-const POINTS: usize = 15;
+pub const POINTS: usize = 15;
 
 /// An extrapolated distance.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -25,17 +26,50 @@ pub struct Infinity {
     pub points: Vec<(usize, f64)>,
 }
 
+/// What samples are compared with.
+#[derive(Debug, Clone, Copy)]
+pub enum Against<'a> {
+    /// The statistics of a real set.
+    Statistics(&'a Reference),
+    /// The features of a real set: where pictures are fewer than features, by products of rows.
+    Rows(&'a Features<'a>),
+}
+
 /// Extrapolates over samples drawn by `seed`; the real set stays whole.
 ///
 /// # Errors
-/// [`MetricsError::Rows`] for rows that do not fit; [`MetricsError::Eigenvalues`]; [`MetricsError::Interrupted`].
+/// [`MetricsError::Rows`] for rows that do not fit; [`MetricsError::Eigenvalues`]; [`MetricsError::Figure`];
+/// [`MetricsError::Interrupted`].
 pub fn infinity(
-    reference: &Reference,
+    real: Against<'_>,
     generated: &Features<'_>,
     seed: u32,
     observe: Observe<'_>,
 ) -> Result<Infinity> {
     check_pair(generated, generated, 3)?;
+    let made;
+    let (products, reference) = match real {
+        Against::Statistics(reference) => (None, Some(reference)),
+        Against::Rows(real) => {
+            check_pair(real, generated, 2)?;
+            if goes_by_products(real, generated) {
+                let all: Vec<u32> = (0..real.n_rows() as u32).collect();
+                (Some((Products::new(real, generated, true)?, all)), None)
+            } else {
+                made = Reference::new(Statistics::of(real)?)?;
+                (None, Some(&made))
+            }
+        }
+    };
+    let distance = |rows: &[u32]| match (&products, reference) {
+        (Some((products, all)), _) => Ok(products.frechet(Some([all, rows]))?.distance),
+        (None, Some(reference)) => {
+            let values = generated.gather(rows);
+            let set = Features::new("generated", &values, generated.n_columns())?;
+            Ok(reference.distance(&Statistics::of(&set)?)?.distance)
+        }
+        (None, None) => Err(MetricsError::Eigenvalues { of: "real" }),
+    };
     let (n, mut random) = (generated.n_rows(), RandomState::new(seed));
     let least = (n / 10).max(2);
     let mut points = Vec::with_capacity(POINTS);
@@ -44,11 +78,9 @@ pub fn infinity(
             return Err(MetricsError::Interrupted);
         }
         let size = least + (n - least) * point / (POINTS - 1);
-        let rows = generated.gather(&random.choice(n as u32, size));
-        let set = Features::new("generated", &rows, generated.n_columns())?;
-        points.push((size, reference.distance(&Statistics::of(&set)?)?.distance));
+        points.push((size, distance(&random.choice(n as u32, size))?));
     }
-    Ok(Infinity { distance: at_zero(&points), points })
+    Ok(Infinity { distance: finite("the extrapolated Fréchet distance", at_zero(&points))?, points })
 }
 
 /// The value at 0 of the least-squares line through distances over 1/n.
@@ -81,9 +113,24 @@ mod tests {
         let reference = Reference::new(real).unwrap();
         let generated = Features::new("generated", &generated, 16).unwrap();
         let mut go_on = |_, _| ControlFlow::Continue(());
-        let found = infinity(&reference, &generated, 0, &mut go_on).unwrap();
+        let found = infinity(Against::Statistics(&reference), &generated, 0, &mut go_on).unwrap();
         let of_all = found.points[POINTS - 1];
         assert_eq!((of_all.0, found.points[0].0), (400, 40));
         assert!(found.distance.abs() < 0.3 * of_all.1, "{found:?}");
+    }
+
+    /// Fewer pictures than features: the same distances without a covariance.
+    #[test]
+    fn products_of_rows_give_the_same_distances() {
+        let values: Vec<f32> = (0..60 * 50).map(|i| ((i * 7919 + i * i % 31) % 101) as f32 / 50.0).collect();
+        let real = Features::new("real", &values[..25 * 50], 50).unwrap();
+        let generated = Features::new("generated", &values[25 * 50..], 50).unwrap();
+        let reference = Reference::new(Statistics::of(&real).unwrap()).unwrap();
+        let mut go_on = |_, _| ControlFlow::Continue(());
+        let by_rows = infinity(Against::Rows(&real), &generated, 3, &mut go_on).unwrap();
+        let by_covariance = infinity(Against::Statistics(&reference), &generated, 3, &mut go_on).unwrap();
+        for (a, b) in by_rows.points.iter().zip(&by_covariance.points) {
+            assert!(a.0 == b.0 && (a.1 / b.1 - 1.0).abs() < 1e-6, "{a:?} {b:?}");
+        }
     }
 }

@@ -12,7 +12,7 @@ use faer::{Accum, Mat, MatRef, get_global_parallelism};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::error::{MetricsError, Result, setting};
+use crate::error::{MetricsError, Result, finite, setting};
 use crate::features::{Features, check_pair};
 use crate::numpy_random::RandomState;
 
@@ -94,7 +94,7 @@ pub fn kernel_distance(
         found.iter().map(|value| (value - mean) * (value - mean)).sum::<f64>() / found.len() as f64;
     Ok(KernelDistance {
         mean,
-        deviation: Some(variance.sqrt()),
+        deviation: Some(finite("the deviation of the kernel distance", variance.sqrt())?),
         subsets: config.subsets,
         subset_size: [size; 2],
     })
@@ -105,7 +105,7 @@ pub fn kernel_distance(
 fn between(real: &Features<'_>, generated: &Features<'_>) -> Result<f64> {
     let (n, m) = (real.n_rows() as f64, generated.n_rows() as f64);
     let within = sum_within(real) / (n * (n - 1.0)) + sum_within(generated) / (m * (m - 1.0));
-    Ok(within - 2.0 * sum_across(real, generated) / (n * m))
+    finite("the kernel distance", within - 2.0 * sum_across(real, generated) / (n * m))
 }
 
 /// Σ over ordered pairs of two different rows of one set.

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use dcgan_baselines::neighbours::{Metric, NearestNeighbours};
 
 use crate::bootstrap::{Interval, quantile};
-use crate::error::{Result, setting};
+use crate::error::{Result, finite, setting};
 use crate::features::Features;
 
 /// Bars of the histograms.
@@ -110,6 +110,9 @@ pub fn memorisation(
         distances
     };
     let (samples, held_out) = (sorted(samples), sorted(held_out));
+    for (figure, set) in [("a sample's distance", &samples), ("a held-out picture's distance", &held_out)] {
+        set.last().map_or(Ok(0.0), |largest| finite(figure, *largest))?;
+    }
     let nearer = |samples: &[f64], threshold: f64| samples.partition_point(|distance| *distance < threshold);
     let threshold = quantile(&held_out, at);
     let n_nearer = nearer(&samples, threshold);

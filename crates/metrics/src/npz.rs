@@ -18,14 +18,15 @@ use zip::write::{SimpleFileOptions, ZipWriter};
 use crate::error::{MetricsError, Result};
 use crate::moments::Statistics;
 
-/// Features of a file, at most: 8 GiB of covariance.
-const MAX_COLUMNS: usize = 1 << 15;
 /// Bytes of a `.npy` header, at most.
 const HEAD_BYTES: u64 = 1 << 16;
 /// How far a covariance may be from symmetric, as a share of its largest number: what f32 leaves.
 const ASYMMETRY: f64 = 1e-5;
 
 impl Statistics {
+    /// Features of a file, at most: 8 GiB of covariance.
+    pub const MAX_COLUMNS: usize = 1 << 15;
+
     /// Reads a statistics file. It does not tell how many pictures it is of.
     ///
     /// # Errors
@@ -38,7 +39,7 @@ impl Statistics {
             expected: "an .npz archive with `mu` and `sigma`".to_owned(),
             found: error.to_string(),
         })?;
-        let mean = numbers(path, &mut archive, "mu.npy", (8 * MAX_COLUMNS) as u64)?;
+        let mean = numbers(path, &mut archive, "mu.npy", (8 * Self::MAX_COLUMNS) as u64)?;
         let wrong = |member: &str, expected: String, found: String| {
             let (path, member) = (path.to_owned(), member.to_owned());
             MetricsError::Member { path, member, expected, found }

@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::error::{Result, finite};
+
 /// A Fréchet distance and what it is made of.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Frechet {
@@ -23,16 +25,17 @@ pub struct Frechet {
 }
 
 impl Frechet {
-    pub(crate) fn new(between_means: f64, [real, generated]: [f64; 2], roots: &Roots) -> Self {
-        Self {
-            distance: between_means + real + generated - 2.0 * roots.sum,
+    pub(crate) fn new(between_means: f64, [real, generated]: [f64; 2], roots: &Roots) -> Result<Self> {
+        let distance = between_means + real + generated - 2.0 * roots.sum;
+        Ok(Self {
+            distance: finite("the Fréchet distance", distance)?,
             between_means,
             real_trace: real,
             generated_trace: generated,
             root_trace: roots.sum,
-            imaginary: roots.imaginary,
+            imaginary: finite("the imaginary part of the Fréchet distance's root", roots.imaginary)?,
             n_negative: roots.n_negative,
-        }
+        })
     }
 }
 
@@ -48,6 +51,7 @@ impl FromIterator<f64> for Roots {
     fn from_iter<T: IntoIterator<Item = f64>>(eigenvalues: T) -> Self {
         let mut roots = Self::default();
         for value in eigenvalues {
+            // NaN is neither, and goes into the sum.
             if value < 0.0 {
                 roots.imaginary += (-value).sqrt();
                 roots.n_negative += 1;

@@ -31,6 +31,9 @@ pub struct Prdc {
     pub coverage: f64,
     /// Neighbours that a ball reaches to.
     pub k: usize,
+    /// Real and generated pictures that equal their k-th neighbour: their balls have no extent, and hold nothing, not even an equal
+    /// picture.
+    pub n_points: [usize; 2],
     /// 95 % intervals by bootstrap, of the same in that order: of generated pictures for precision and density, of real ones for recall
     /// and coverage, with the balls as they are. None where none was asked for.
     pub intervals: Option<[Interval; 4]>,
@@ -58,6 +61,8 @@ pub fn prdc(
     let total = (2 * n + m) as u64;
     let real_radii = squared_radii(real, k, &mut |done| observe(done, total))?;
     let generated_radii = squared_radii(generated, k, &mut |done| observe(n as u64 + done, total))?;
+    let n_points =
+        [&real_radii, &generated_radii].map(|radii| radii.iter().filter(|radius| **radius == 0.0).count());
     let left = Side { rows: real.values(), squared_radii: &real_radii };
     let right = Side { rows: generated.values(), squared_radii: &generated_radii };
     let mut from = |done, _| observe((n + m) as u64 + done, total);
@@ -78,7 +83,43 @@ pub fn prdc(
     let (replicates, seed) = bootstrap;
     let intervals =
         (replicates > 0).then(|| values.each_ref().map(|values| of_mean(values, replicates, seed)));
-    Ok(Prdc { precision, recall, density, coverage, k, intervals })
+    Ok(Prdc { precision, recall, density, coverage, k, n_points, intervals })
+}
+
+impl Prdc {
+    /// What to say of figures that mislead where one reads them without the others.
+    pub fn warnings(&self, n_pictures: [usize; 2]) -> Vec<String> {
+        let mut warnings = Vec::new();
+        for ((side, n), n_points) in ["real", "generated"].into_iter().zip(n_pictures).zip(self.n_points) {
+            if n_points > 0 {
+                warnings.push(format!(
+                    "{n_points} of the {n} {side} pictures have the features of {} others of their set: a ball about them has no \
+                     extent and holds nothing, so that {} too low",
+                    self.k,
+                    if side == "real" { "precision, density and coverage are" } else { "recall is" }
+                ));
+            }
+        }
+        let meaning = match (self.precision, self.recall) {
+            (0.0, 0.0) => {
+                "no generated picture lies in a real ball, and no real one in a generated ball: the sets have nothing in common by \
+                 these features, or their features are not made alike"
+            }
+            (1.0, 0.0) => {
+                "every generated picture lies in a real ball, but no real one in a generated ball: the samples are few modes of the \
+                 real set, or one picture over and over"
+            }
+            (0.0, 1.0) => {
+                "every real picture lies in a generated ball, but no generated one in a real ball: the samples lie around the real \
+                 set, far apart, and not in it"
+            }
+            _ => return warnings,
+        };
+        let percent = |share: f64| 100.0 * share;
+        let (precision, recall) = (percent(self.precision), percent(self.recall));
+        warnings.push(format!("precision {precision} % and recall {recall} %: {meaning}"));
+        warnings
+    }
 }
 
 /// |distance|² of each row to its k-th nearest other row of the set.
@@ -137,5 +178,37 @@ mod tests {
         );
         let stopped = prdc(&a, &b, 5, (0, 0), &mut |_, _| ControlFlow::Break(()));
         assert!(matches!(stopped, Err(MetricsError::Interrupted)));
+    }
+
+    #[test]
+    fn figures_that_mislead_are_explained() {
+        let mut go_on = |_, _| ControlFlow::Continue(());
+        let mut of = |real: &[f32], generated: &[f32]| {
+            let (a, b) =
+                (Features::new("real", real, 1).unwrap(), Features::new("generated", generated, 1).unwrap());
+            let found = prdc(&a, &b, 2, (0, 0), &mut go_on).unwrap();
+            (
+                found.precision,
+                found.recall,
+                found.n_points,
+                found.warnings([a.n_rows(), b.n_rows()]).join("; "),
+            )
+        };
+        let line: Vec<f32> = (0..20).map(|i| i as f32).collect();
+        // One picture over and over: it has no ball.
+        let (precision, recall, n_points, said) = of(&line, &[7.5; 10]);
+        assert_eq!((precision, recall, n_points), (1.0, 0.0, [0, 10]));
+        assert!(said.contains("10 of the 10 generated pictures have the features of 2 others"), "{said}");
+        assert!(said.contains("precision 100 % and recall 0 %: every generated picture lies"), "{said}");
+        // A set of one value beside itself: strictly inside a ball of radius 0 lies nothing.
+        let (precision, recall, n_points, said) = of(&[1.0; 9], &[1.0; 9]);
+        assert_eq!((precision, recall, n_points), (0.0, 0.0, [9, 9]));
+        assert!(said.contains("9 of the 9 real pictures") && said.contains("nothing in common"), "{said}");
+        // Far around.
+        let (precision, recall, _, said) = of(&[0.0, 0.1, 0.2, 0.3], &[-50.0, 50.0, 90.0, -90.0]);
+        assert_eq!((precision, recall), (0.0, 1.0));
+        assert!(said.contains("lie around the real set"), "{said}");
+        let (.., said) = of(&line, &line);
+        assert_eq!(said, "");
     }
 }

@@ -81,7 +81,7 @@ impl Products {
         });
         let values = across.singular_values().map_err(|_| MetricsError::Eigenvalues { of: "joint" })?;
         let sum = values.iter().sum::<f64>() / ((n[0] - 1.0) * (n[1] - 1.0)).sqrt();
-        Ok(Frechet::new(between_means, traces, &Roots { sum, ..Roots::default() }))
+        Frechet::new(between_means, traces, &Roots { sum, ..Roots::default() })
     }
 }
 

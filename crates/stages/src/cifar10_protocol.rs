@@ -4,7 +4,7 @@ use dcgan_engine::context::Context;
 use dcgan_engine::kind::{ConfigType, Kind, Traits};
 use dcgan_engine::paper::{Stated, grouped, no_bearing, says, unstated};
 use dcgan_engine::stage::{Artifact, ConfigProblem, FactsOf, Input, InputRef, Outcome, Stage};
-use dcgan_eval::{Cifar10Protocol, Cifar10Result, FeatureSet, cifar10_protocol};
+use dcgan_eval::{Cifar10Protocol, Cifar10Result, cifar10_protocol};
 use dcgan_report::entry::{ByLabels, Cell, Entry, Search, Table};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -79,7 +79,10 @@ impl Stage for Cifar10Stage {
                 self.protocol.n_per_class
             ),
         });
-        crate::without_labels(&self.train, &self.test, of).into_iter().chain(wrong).collect()
+        crate::without_labels(("train", &self.train), ("test", &self.test), of)
+            .into_iter()
+            .chain(wrong)
+            .collect()
     }
 
     fn problems(&self) -> Vec<ConfigProblem> {
@@ -93,8 +96,8 @@ impl Stage for Cifar10Stage {
     }
 
     fn run(&self, ctx: &Context<'_>) -> anyhow::Result<Outcome> {
-        let train = FeatureSet::open(&ctx.input(&self.train))?;
-        let test = FeatureSet::open(&ctx.input(&self.test))?;
+        let train = crate::labelled_features(ctx, &self.train)?;
+        let test = crate::labelled_features(ctx, &self.test)?;
         check_same_making(&ctx.input(&self.train), &ctx.input(&self.test))?;
         let mut task = ctx.task("measuring", "fits");
         let result =

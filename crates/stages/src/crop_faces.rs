@@ -142,7 +142,8 @@ impl Stage for CropFaces {
     }
 
     fn facts(&self, _of: &FactsOf<'_>) -> Facts {
-        Known { channels: Some(3), size: Some([self.crop.size; 2]), ..Known::default() }.into()
+        let (channels, size) = (Some(3), Some([self.crop.size; 2]));
+        Known { channels, size, labelled: Some(false), draws: Some(false), ..Known::default() }.into()
     }
 
     fn problems(&self) -> Vec<ConfigProblem> {

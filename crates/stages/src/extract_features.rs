@@ -125,7 +125,7 @@ impl Stage for ExtractFeatures {
 
     fn facts(&self, of: &FactsOf<'_>) -> Facts {
         let Known { at_most, labelled, .. } = known(of, &self.images);
-        Known { at_most, labelled, ..Known::default() }.into()
+        Known { at_most, labelled, draws: Some(false), ..Known::default() }.into()
     }
 
     fn misfits(&self, of: &FactsOf<'_>) -> Vec<ConfigProblem> {

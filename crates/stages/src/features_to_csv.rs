@@ -69,6 +69,7 @@ impl Stage for FeaturesToCsv {
     fn run(&self, ctx: &Context<'_>) -> anyhow::Result<Outcome> {
         let features = FeatureSet::open_labelled_or_not(&ctx.input(&self.features))?;
         features.check_finite()?;
+        features.rounded().iter().for_each(|rounded| ctx.progress().warn(rounded));
         let n_rows = self.n_rows(&features);
         let names = features.class_names();
         let mut file = std::io::BufWriter::new(fs_err::File::create(ctx.out.join("features.csv"))?);

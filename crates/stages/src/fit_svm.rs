@@ -5,7 +5,7 @@ use dcgan_engine::context::Context;
 use dcgan_engine::kind::{ConfigType, Kind, Traits};
 use dcgan_engine::paper::{Comparison, Stated, by_stage, no_bearing, says};
 use dcgan_engine::stage::{Artifact, ConfigProblem, FactsOf, Input, InputRef, Outcome, Stage};
-use dcgan_eval::{Confusion, FeatureSet};
+use dcgan_eval::Confusion;
 use dcgan_nn::candle::{Device, Tensor};
 use dcgan_report::entry::{ByLabels, Cell, Entry, Table};
 use dcgan_svm::{FitProgress, LinearSvc, LinearSvcParams, Loss};
@@ -111,7 +111,7 @@ impl Stage for FitSvm {
     }
 
     fn misfits(&self, of: &FactsOf<'_>) -> Vec<ConfigProblem> {
-        crate::without_labels(&self.train, &self.test, of)
+        crate::without_labels(("train", &self.train), ("test", &self.test), of)
     }
 
     fn problems(&self) -> Vec<ConfigProblem> {
@@ -119,8 +119,8 @@ impl Stage for FitSvm {
     }
 
     fn run(&self, ctx: &Context<'_>) -> anyhow::Result<Outcome> {
-        let train = FeatureSet::open(&ctx.input(&self.train))?;
-        let test = FeatureSet::open(&ctx.input(&self.test))?.in_classes_of(&train)?;
+        let train = crate::labelled_features(ctx, &self.train)?;
+        let test = crate::labelled_features(ctx, &self.test)?.in_classes_of(&train)?;
         test.check_finite()?;
         let params = self.params().check()?;
         let (n_rows, n_columns, n_classes) = (train.n_rows(), train.n_columns(), train.n_classes());

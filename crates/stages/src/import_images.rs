@@ -129,7 +129,7 @@ impl Stage for ImportImages {
     fn facts(&self, of: &FactsOf<'_>) -> Facts {
         let set = data_source::known_of(self.from.as_ref(), &self.source, of).limited(self.limit);
         let size = self.resize.side().map(|side| [side; 2]).or(set.size);
-        Known { channels: Some(self.channels), size, ..set }.into()
+        Known { channels: Some(self.channels), size, draws: Some(false), ..set }.into()
     }
 
     fn problems(&self) -> Vec<ConfigProblem> {

@@ -11,7 +11,7 @@ use dcgan_engine::stage::{Artifact, ConfigProblem, Facts, FactsOf, Outcome, Stag
 use dcgan_gan::pytorch::{import_discriminator, import_generator};
 use dcgan_gan::released::{ReleasedSet, import};
 use dcgan_gan::train::files::{DISCRIMINATOR, GENERATOR};
-use dcgan_gan::{ArchitectureName, ZDistribution};
+use dcgan_gan::{ArchitectureName, GanError, ZDistribution};
 use dcgan_nn::candle::Device;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -39,6 +39,12 @@ pub(crate) struct ImportWeights {
     #[serde(default)]
     #[schemars(extend("format" = "path"))]
     discriminator: Option<PathBuf>,
+    /// Of a .pth that holds several state dicts, such as {"netG": …, "netD": …}: the name of the generator's.
+    #[serde(default)]
+    generator_entry: Option<String>,
+    /// Likewise the name of the discriminator's.
+    #[serde(default)]
+    discriminator_entry: Option<String>,
     /// Of pytorch: how the generator's z is drawn, where its file does not say so as those of export_networks do. normal, as in
     /// PyTorch's example, where it is left out.
     #[serde(default)]
@@ -96,10 +102,11 @@ impl Stage for ImportWeights {
 
     fn facts(&self, _of: &FactsOf<'_>) -> Facts {
         if self.set == Set::Pytorch {
-            return Facts::default();
+            return Known { draws: self.generator.is_some().then_some(true), ..Known::default() }.into();
         }
         // Both of the released networks.
-        Known { side: Some(32), depth: Some(3), classes: Some(0), ..Known::default() }.into()
+        Known { side: Some(32), depth: Some(3), classes: Some(0), draws: Some(true), ..Known::default() }
+            .into()
     }
 
     fn external_paths(&self) -> Vec<External> {
@@ -133,6 +140,16 @@ impl Stage for ImportWeights {
             }
             _ => {}
         }
+        let entries = [
+            ("generator_entry", &self.generator_entry, "generator", self.generator.is_some()),
+            ("discriminator_entry", &self.discriminator_entry, "discriminator", self.discriminator.is_some()),
+        ];
+        let alone = entries.into_iter().filter(|(_, entry, _, has_file)| entry.is_some() && !has_file);
+        problems
+            .extend(alone.map(|(key, _, file, _)| problem(key, &format!("is of use only with `{file}`"))));
+        if self.z.is_some() && self.generator.is_none() {
+            problems.push(problem("z", "is of use only with `generator`"));
+        }
         if self.set != Set::Pytorch {
             let of_no_use = files.iter().filter(|(_, path)| path.is_some());
             problems
@@ -153,14 +170,20 @@ impl ImportWeights {
     fn import_from_pytorch(&self, ctx: &Context<'_>) -> anyhow::Result<Outcome> {
         let mut metrics = json!({"architecture": "networks from PyTorch"});
         let z = self.z.unwrap_or(ZDistribution::Normal);
-        let generator = self.generator.as_ref().map(|path| import_generator(path, z)).transpose()?;
+        let generator =
+            self.generator.as_ref().map(|path| import_generator(path, self.generator_entry.as_deref(), z));
+        let generator = generator.transpose().map_err(|error| with_key("generator", error))?;
         let is_silent = |path: &PathBuf| path.extension().is_none_or(|ending| ending != "safetensors");
         if self.z.is_none() && self.generator.as_ref().is_some_and(is_silent) {
             ctx.progress().warn(format_args!(
                 "z is taken to be normal, which the file does not say; else give `z = \"uniform\"`"
             ));
         }
-        let discriminator = self.discriminator.as_ref().map(|path| import_discriminator(path)).transpose()?;
+        let discriminator = self
+            .discriminator
+            .as_ref()
+            .map(|path| import_discriminator(path, self.discriminator_entry.as_deref()));
+        let discriminator = discriminator.transpose().map_err(|error| with_key("discriminator", error))?;
         if let Some(generator) = &generator {
             generator.save(&ctx.out.join(GENERATOR))?;
             metrics["generator"] = json!(generator.config());
@@ -180,6 +203,13 @@ impl ImportWeights {
         let differences = vec!["networks that PyTorch trained, of which nothing else is known".to_owned()];
         Ok(Outcome { metrics, differences: Comparison::found(differences) })
     }
+}
+
+/// Says which key chooses among several state dicts, where a file has such.
+fn with_key(file: &str, error: GanError) -> anyhow::Error {
+    let is_choice = error.to_string().contains("found several of tensors");
+    let error = anyhow::Error::from(error);
+    if is_choice { error.context(format!("`{file}_entry` chooses among them")) } else { error }
 }
 
 fn import_released(ctx: &Context<'_>, set: ReleasedSet, path: &Path) -> anyhow::Result<Outcome> {

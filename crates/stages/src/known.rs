@@ -9,8 +9,9 @@ use std::path::Path;
 use dcgan_engine::record::Record;
 use dcgan_engine::stage::{ConfigProblem, Facts, FactsOf, Input};
 use dcgan_eval::{FEATURES_FILE, LABELS_FILE};
+use dcgan_gan::train::files::GENERATOR;
 use dcgan_gan::{Architecture, ArchitectureName};
-use dcgan_images::{Source, Split, StoreMeta};
+use dcgan_images::{ImageStore, Source, Split, StoreMeta};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -34,6 +35,8 @@ pub(crate) struct Known {
     pub(crate) depth: Option<usize>,
     /// False where its pictures, or rows of features, have no labels.
     pub(crate) labelled: Option<bool>,
+    /// True where a generator draws its pictures; false where it holds pictures, or features, that are there.
+    pub(crate) draws: Option<bool>,
     /// Classes that its network is conditional on; 0 for none.
     pub(crate) classes: Option<usize>,
     /// Both its networks, where a training of ours made them.
@@ -62,6 +65,8 @@ impl Known {
         let meta = std::fs::read(folder.join("meta.json")).ok();
         if let Some(meta) = meta.and_then(|json| serde_json::from_slice::<StoreMeta>(&json).ok()) {
             return Self {
+                labelled: is_labelled(folder, &meta),
+                draws: Some(false),
                 channels: Some(meta.channels),
                 size: Some([meta.height, meta.width]),
                 at_most: Some(meta.n_images),
@@ -70,7 +75,8 @@ impl Known {
         }
         let record = Record::read(folder).ok().flatten();
         if folder.join(FEATURES_FILE).exists() {
-            return Self { labelled: Some(folder.join(LABELS_FILE).exists()), ..Self::default() };
+            let labelled = Some(folder.join(LABELS_FILE).exists());
+            return Self { labelled, draws: Some(false), ..Self::default() };
         }
         let networks = record.and_then(|record| {
             let training = record.config.pointer("/train_gan/training")?;
@@ -80,7 +86,8 @@ impl Known {
                 training.get("width").and_then(Value::as_f64).map(|width| Architecture { name, width });
             Some(Self { network, ..Self::of_network(name) })
         });
-        networks.unwrap_or_default()
+        let draws = folder.join(GENERATOR).exists().then_some(true);
+        Self { draws, ..networks.unwrap_or_default() }
     }
 
     /// The networks of an architecture.
@@ -105,7 +112,13 @@ impl Known {
         };
         let labelled = match source {
             Source::Folder { classes, .. } => Some(*classes),
-            _ => None,
+            Source::Mnist { labels, .. } => Some(labels.is_some()),
+            Source::Lsun { .. } | Source::Tar { .. } => Some(false),
+            Source::Cifar10 { .. }
+            | Source::Svhn { .. }
+            | Source::ImageNetTar { .. }
+            | Source::ImageNetFolder { .. } => Some(true),
+            Source::Store { .. } => None,
         };
         Self { channels, size: side.map(|side| [side; 2]), at_most, labelled, ..Self::default() }
     }
@@ -115,6 +128,16 @@ impl Known {
         let at_most = [self.at_most, limit.map(|limit| limit as u64)].into_iter().flatten().min();
         Self { at_most, ..self }
     }
+}
+
+/// Whether a store's pictures have labels; of a large one without names of classes it is not looked up.
+fn is_labelled(folder: &Path, meta: &StoreMeta) -> Option<bool> {
+    if meta.class_names.is_some() {
+        return Some(true);
+    }
+    let is_small = meta.n_images <= COUNTED as u64;
+    let labels = is_small.then(|| ImageStore::open(folder).ok()?.labels().ok()).flatten()?;
+    Some(labels.iter().any(Option::is_some))
 }
 
 /// 0 for the training part of a data set, 1 for its test part.
@@ -185,9 +208,20 @@ pub(crate) fn grey(key: &str, network: Known) -> Option<ConfigProblem> {
 
 /// Refuses pictures without labels, or their features, where labels are needed.
 pub(crate) fn unlabelled(key: &str, set: Known) -> Option<ConfigProblem> {
-    let message =
-        "expected pictures with labels, or features of such, found none; import the set with its classes";
+    let message = "expected pictures with labels, or features of such, found none; import the set with its classes \
+         (of a folder `classes = true`, of MNIST `labels`)";
     (set.labelled == Some(false)).then(|| ConfigProblem { key: key.to_owned(), message: message.to_owned() })
+}
+
+/// Refuses what says how pictures are drawn where the input called `name` holds pictures, or features, that are there: those of `keys`
+/// that were given.
+pub(crate) fn nothing_drawn(set: Known, name: &Input, keys: &[(&str, bool)]) -> Vec<ConfigProblem> {
+    let message = format!(
+        "is of use only where a generator draws the pictures; `{}` holds pictures, or features of them, that are there",
+        name.as_str()
+    );
+    let is_given = keys.iter().filter(|(_, is_given)| *is_given && set.draws == Some(false));
+    is_given.map(|(key, _)| ConfigProblem { key: (*key).to_owned(), message: message.clone() }).collect()
 }
 
 /// Says what is wrong where `n` are asked for of fewer.

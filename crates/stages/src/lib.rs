@@ -76,10 +76,12 @@ mod walk;
 
 use std::path::Path;
 
+use dcgan_engine::context::Context;
 use dcgan_engine::kind::Registry;
 use dcgan_engine::paper::{Comparison, Count};
 use dcgan_engine::record::Record;
 use dcgan_engine::stage::{ConfigProblem, FactsOf, Input, InputRef};
+use dcgan_eval::FeatureSet;
 
 /// The kind whose stages put results together, for those who show them.
 pub const REPORT: &str = "report";
@@ -131,24 +133,36 @@ fn train_and_test<'a>(train: &'a Input, test: &'a Input) -> Vec<InputRef<'a>> {
     ]
 }
 
+/// Features with labels; says so where its numbers are rounded.
+fn labelled_features(ctx: &Context<'_>, input: &Input) -> anyhow::Result<FeatureSet> {
+    let set = FeatureSet::open(&ctx.input(input))?;
+    set.rounded().iter().for_each(|rounded| ctx.progress().warn(rounded));
+    Ok(set)
+}
+
 /// Refuses to measure on what was trained on.
 fn same_set(train: &Input, test: &Input) -> Option<ConfigProblem> {
     let message = "expected another set than `train`: a test set only measures".to_owned();
     (train == test).then(|| ConfigProblem { key: "test".to_owned(), message })
 }
 
-/// Refuses features without labels where labels are learned from and measured by.
-fn without_labels(train: &Input, test: &Input, of: &FactsOf<'_>) -> Vec<ConfigProblem> {
+/// Refuses pictures or features without labels where labels are learned from and measured by.
+fn without_labels(train: (&str, &Input), test: (&str, &Input), of: &FactsOf<'_>) -> Vec<ConfigProblem> {
     let wrong = |(key, set): (&str, &Input)| known::unlabelled(key, known::known(of, set));
-    [("train", train), ("test", test)].into_iter().filter_map(wrong).collect()
+    [train, test].into_iter().filter_map(wrong).collect()
+}
+
+/// True of a set and itself under another name, or a copy of it with its record.
+fn is_same_set(one: &Path, other: &Path) -> anyhow::Result<bool> {
+    let content = |folder: &Path| anyhow::Ok(Record::read(folder)?.map(|record| record.fingerprint()));
+    let is_copy = content(one)?.is_some_and(|ours| content(other).is_ok_and(|theirs| theirs == Some(ours)));
+    Ok(is_copy || fs_err::canonicalize(one)? == fs_err::canonicalize(other)?)
 }
 
 /// Refuses a test set that is the training set under another name, or a copy of it.
 fn check_other_set(train: &Path, test: &Path) -> anyhow::Result<()> {
-    let content = |folder: &Path| anyhow::Ok(Record::read(folder)?.map(|record| record.fingerprint()));
-    let is_copy = content(train)?.is_some_and(|ours| content(test).is_ok_and(|theirs| theirs == Some(ours)));
     anyhow::ensure!(
-        !is_copy && fs_err::canonicalize(train)? != fs_err::canonicalize(test)?,
+        !is_same_set(train, test)?,
         "expected another set to measure on than what was learned from, found the same in {} and {}",
         train.display(),
         test.display()

@@ -1,5 +1,7 @@
 //! `memorisation`: whether samples are nearer to training pictures than held-out pictures are.
 
+use std::collections::{HashMap, HashSet};
+
 use dcgan_engine::context::Context;
 use dcgan_engine::kind::{ConfigType, Kind, Traits};
 use dcgan_engine::paper::{Comparison, Stated, no_bearing};
@@ -20,7 +22,7 @@ use crate::artifact;
 use crate::drawing::{Weights, write_figures};
 use crate::feature_blocks::BLOCK;
 use crate::feature_maker::{By, Maker, check_size, picture_size};
-use crate::known::{known, unlike};
+use crate::known::{known, more_than_there_are, nothing_drawn, unlike};
 use crate::sample_metrics::sets::{Drawing, Set};
 
 /// Pairs in a row of a sheet.
@@ -91,6 +93,9 @@ fn thousand() -> usize {
     1000
 }
 
+/// Why samples cannot be their own yardstick.
+const GENERATED_HELD_OUT: &str = "expected other pictures than `generated`: of the same ones as many are near by the same measure, whatever was memorised";
+
 /// The kind.
 pub(crate) static KIND: Kind = Kind {
     name: "memorisation",
@@ -148,14 +153,29 @@ impl Stage for MemorisationStage {
         let network = known(of, self.discriminator.as_ref().unwrap_or(&self.generated));
         let name = format!("`{}`", self.discriminator.as_ref().unwrap_or(&self.generated).as_str());
         let inputs = [("training", &self.training), ("held_out", &self.held_out)];
-        inputs.into_iter().filter_map(|(key, set)| unlike(key, known(of, set), network, &name)).collect()
+        let unlike = inputs.into_iter().filter_map(|(key, set)| unlike(key, known(of, set), network, &name));
+        let drawing = [
+            ("n_images", self.n_images != ten_thousand()),
+            ("weights", self.weights != Weights::default()),
+            ("batch_norm", self.batch_norm != BatchStatistics::default()),
+        ];
+        let drawn = nothing_drawn(known(of, &self.generated), &self.generated, &drawing);
+        let n = self.n_held_out.unwrap_or_default() as u64;
+        let chosen = more_than_there_are("n_held_out", n, known(of, &self.held_out), "pictures");
+        unlike.chain(drawn).chain(chosen).collect()
     }
 
     fn problems(&self) -> Vec<ConfigProblem> {
-        let message =
-            "expected other pictures than `training`: what was trained on is near itself".to_owned();
-        let is_same = self.held_out == self.training;
-        is_same.then(|| ConfigProblem { key: "held_out".to_owned(), message }).into_iter().collect()
+        let others = [
+            (&self.training, "expected other pictures than `training`: what was trained on is near itself"),
+            (&self.generated, GENERATED_HELD_OUT),
+        ];
+        let wrong = others.into_iter().filter(|(other, _)| **other == self.held_out);
+        let problem = |(_, message): (&Input, &str)| ConfigProblem {
+            key: "held_out".to_owned(),
+            message: message.to_owned(),
+        };
+        wrong.map(problem).collect()
     }
 
     fn seed(&self) -> Option<u64> {
@@ -163,7 +183,16 @@ impl Stage for MemorisationStage {
     }
 
     fn run(&self, ctx: &Context<'_>) -> anyhow::Result<Outcome> {
-        crate::check_other_set(&ctx.input(&self.training), &ctx.input(&self.held_out))?;
+        let [training, held_out, generated] =
+            [&self.training, &self.held_out, &self.generated].map(|set| ctx.input(set));
+        crate::check_other_set(&training, &held_out)?;
+        anyhow::ensure!(!crate::is_same_set(&generated, &held_out)?, "`held_out`: {GENERATED_HELD_OUT}");
+        if crate::is_same_set(&generated, &training)? {
+            ctx.progress().warn(
+                "`generated` is the training set itself: this checks the measure (every picture is found), and says nothing of a \
+                 generator",
+            );
+        }
         let training = ImageStore::open(&ctx.input(&self.training))?;
         let size = picture_size(&training);
         let drawing =
@@ -179,7 +208,9 @@ impl Stage for MemorisationStage {
         let n = samples.len();
         let ways = self.ways(ctx, size)?;
         let mut pixels = samples.pixels(ctx)?;
+        let n_bytes = pixels.len();
         pixels.extend(held_out.pixels(ctx)?);
+        self.check_copies(ctx, &pixels[..n_bytes], &pixels[n_bytes..], &training)?;
         let (mut entry, mut figures, mut all) =
             (Entry::new(Table::Samples, self.method()), Vec::new(), Map::new());
         entry.cells = vec![None; SAMPLE_COLUMNS.len()];
@@ -223,6 +254,39 @@ impl MemorisationStage {
             Some(Maker::open(ctx, By::Model(model?), &mut statistics, size).map(|maker| Way { name, maker }))
         };
         models.into_iter().filter_map(&mut way).collect()
+    }
+
+    /// Held-out pictures that are samples or training pictures, pixel for pixel: all of them are an error, some are said.
+    fn check_copies(
+        &self,
+        ctx: &Context<'_>,
+        samples: &[u8],
+        held_out: &[u8],
+        training: &ImageStore,
+    ) -> anyhow::Result<()> {
+        let len: usize = picture_size(training).iter().product();
+        let mut counts: HashMap<&[u8], usize> = HashMap::new();
+        held_out.chunks_exact(len).for_each(|picture| *counts.entry(picture).or_default() += 1);
+        let n = held_out.len() / len;
+        let count = |found: HashSet<&[u8]>| found.iter().map(|picture| counts[picture]).sum::<usize>();
+        let trained: HashSet<&[u8]> = (0..training.len())
+            .map(|idx| training.image(idx))
+            .filter(|picture| counts.contains_key(picture))
+            .collect();
+        let sampled: HashSet<&[u8]> =
+            samples.chunks_exact(len).filter(|picture| counts.contains_key(picture)).collect();
+        for (n_copies, other) in [(count(trained), "training"), (count(sampled), "generated")] {
+            anyhow::ensure!(
+                n_copies < n,
+                "`held_out`: expected pictures that are not all in `{other}`, found that all {n} are"
+            );
+            if n_copies > 0 {
+                ctx.progress().warn(format_args!(
+                    "{n_copies} of the {n} held-out pictures are in `{other}` too, pixel for pixel"
+                ));
+            }
+        }
+        Ok(())
     }
 
     fn method(&self) -> String {

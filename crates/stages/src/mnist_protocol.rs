@@ -22,7 +22,7 @@ use self::found::{Found, Measured};
 use crate::artifact;
 use crate::digits::Digits;
 use crate::drawing::{Weights, load_generator};
-use crate::known::{Known, known, unlike};
+use crate::known::{Known, known, unlabelled, unlike};
 use crate::lineage::{self, MNIST, data_name};
 
 mod found;
@@ -111,6 +111,7 @@ impl Stage for MnistProtocol {
     fn misfits(&self, of: &FactsOf<'_>) -> Vec<ConfigProblem> {
         let problem = |message: String| ConfigProblem { key: "model".to_owned(), message };
         let test = known(of, &self.test);
+        let labels = unlabelled("test", test);
         if let Some(model) = &self.model {
             let network = known(of, model);
             let plain = (network.classes == Some(0)).then(|| {
@@ -119,13 +120,14 @@ impl Stage for MnistProtocol {
                 )
             });
             let name = format!("`{}`", model.as_str());
-            return plain.into_iter().chain(unlike("test", test, network, &name)).collect();
+            return plain.into_iter().chain(unlike("test", test, network, &name)).chain(labels).collect();
         }
-        let Some(train) = &self.train else { return Vec::new() };
+        let Some(train) = &self.train else { return labels.into_iter().collect() };
         let train = known(of, train);
         let side = train.size.filter(|[height, width]| height == width).map(|[height, _]| height);
         let as_network = Known { side, depth: train.channels, ..Known::default() };
-        unlike("test", test, as_network, "`train` holds the like of, and").into_iter().collect()
+        let unlike = unlike("test", test, as_network, "`train` holds the like of, and");
+        unlike.into_iter().chain(labels).chain(unlabelled("train", train)).collect()
     }
 
     fn problems(&self) -> Vec<ConfigProblem> {

@@ -5,7 +5,7 @@ use dcgan_engine::context::Context;
 use dcgan_engine::kind::{ConfigType, Kind, Traits};
 use dcgan_engine::paper::{Stated, grouped, no_bearing, says, unstated};
 use dcgan_engine::stage::{Artifact, ConfigProblem, FactsOf, Input, InputRef, Outcome, Stage};
-use dcgan_eval::{Draws, FeatureSet};
+use dcgan_eval::Draws;
 use dcgan_report::entry::{ByLabels, Cell, Entry, Table};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -75,7 +75,7 @@ impl Stage for NeighboursStage {
     }
 
     fn misfits(&self, of: &FactsOf<'_>) -> Vec<ConfigProblem> {
-        let mut problems = crate::without_labels(&self.train, &self.test, of);
+        let mut problems = crate::without_labels(("train", &self.train), ("test", &self.test), of);
         let Some(n_rows) = known(of, &self.train).at_most else { return problems };
         let is_search = self.protocol.ks.len() > 1 || self.protocol.n_final_draws > 0;
         let held_out = if is_search { self.protocol.n_validation as u64 } else { 0 };
@@ -97,8 +97,8 @@ impl Stage for NeighboursStage {
 
     fn run(&self, ctx: &Context<'_>) -> anyhow::Result<Outcome> {
         let folder = ctx.input(&self.train);
-        let train = FeatureSet::open(&folder)?;
-        let test = FeatureSet::open(&ctx.input(&self.test))?;
+        let train = crate::labelled_features(ctx, &self.train)?;
+        let test = crate::labelled_features(ctx, &self.test)?;
         check_same_making(&folder, &ctx.input(&self.test))?;
         let mut task = ctx.task("comparing", "training rows");
         let mut observe = |done, total| task.observe(done, total);

@@ -146,7 +146,7 @@ impl Stage for RemoveDuplicates {
         match self.target {
             TargetKind::Store => {
                 let size = self.resize.side().map(|side| [side; 2]).or(set.size);
-                Known { channels: Some(3), size, ..set }.into()
+                Known { channels: Some(3), size, draws: Some(false), ..set }.into()
             }
             _ => set.into(),
         }
@@ -159,6 +159,17 @@ impl Stage for RemoveDuplicates {
             let message = "expected `copy`: links need a set that is a folder of files".to_owned();
             problems.push(ConfigProblem { key: "by".to_owned(), message });
         }
+        let of_no_use = [
+            ("by", self.by != LinkMode::Copy && self.target != TargetKind::Folder, "folder"),
+            ("resize", self.resize != Resize::default() && self.target != TargetKind::Store, "store"),
+            ("damaged", self.damaged != Damaged::default() && self.target != TargetKind::Store, "store"),
+        ];
+        problems.extend(of_no_use.into_iter().filter(|(_, is_given, _)| *is_given).map(
+            |(key, _, target)| {
+                let message = format!("is of use only with `target = \"{target}\"`");
+                ConfigProblem { key: key.to_owned(), message }
+            },
+        ));
         problems.extend(data_source::problems(self.from.as_ref(), &self.source));
         problems
     }

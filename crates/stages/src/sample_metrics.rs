@@ -10,17 +10,20 @@ use dcgan_engine::paper::{Comparison, Stated, no_bearing};
 use dcgan_engine::stage::{Artifact, ConfigProblem, FactsOf, Input, InputRef, Outcome, Stage};
 use dcgan_gan::train::Kept;
 use dcgan_images::ImageStore;
-use dcgan_metrics::{Features, Statistics};
+use dcgan_metrics::Features;
+use dcgan_metrics::frechet::Reference;
 use dcgan_report::entry::Entry;
 
 use crate::artifact;
 use crate::feature_maker::Maker;
-use crate::known::{known, unlike};
+use crate::known::{known, more_than_there_are, nothing_drawn, unlike};
 
 mod config;
+pub(crate) mod cost;
 mod course;
 mod measured;
 mod row;
+mod same;
 pub(crate) mod sets;
 
 use config::Measure;
@@ -33,7 +36,7 @@ const METRICS: &str = "metrics.json";
 /// The kind.
 pub(crate) static KIND: Kind = Kind {
     name: "sample_metrics",
-    version: 1,
+    version: 2,
     summary: "measure how good samples are: FID, KID, Inception Score, precision, recall, density, coverage",
     details: "Compares generated with real pictures by their features. The Fréchet distance is that of mean and covariance, \
               summed in f64; the kernel distance is the unbiased one of (x·y/d + 1)³ over torch-fidelity's 100 subsets of 1000; \
@@ -102,6 +105,10 @@ impl Stage for SampleMetrics {
             unlike("real", real, generated, &format!("`{}` draws, not", self.generated.as_str()))
         });
         problems.extend(drawn.filter(|_| problems.is_empty()));
+        problems.extend(nothing_drawn(generated, &self.generated, &self.drawing_given()));
+        let chosen = self.n_real.zip(real);
+        problems
+            .extend(chosen.and_then(|(n, real)| more_than_there_are("n_real", n as u64, real, "pictures")));
         problems
     }
 
@@ -129,6 +136,8 @@ impl Stage for SampleMetrics {
         if self.resize.is_some() && self.inception.is_none() {
             problems.push(problem("resize", "is of use only with `inception`"));
         }
+        let of_no_use = self.of_no_use().into_iter().filter(|(_, is_given, _)| *is_given);
+        problems.extend(of_no_use.map(|(key, _, why)| problem(key, why)));
         let others = asked(&[Measure::Kernel, Measure::Prdc]);
         if self.real_statistics.is_some() && others {
             problems
@@ -155,12 +164,16 @@ impl Stage for SampleMetrics {
 
     fn bytes_needed(&self, ctx: &Context<'_>) -> anyhow::Result<Option<u64>> {
         let sets = self.sets(ctx)?;
-        Ok(Some(sets.bytes(ctx, self.by())?))
+        let n_columns = sets.n_columns(ctx, self.by())? as u64;
+        let written = if self.write_statistics { 8 * n_columns * n_columns } else { 0 };
+        Ok(Some(sets.bytes(ctx, self.by())? + written))
     }
 
     fn run(&self, ctx: &Context<'_>) -> anyhow::Result<Outcome> {
         let mut sets = self.sets(ctx)?;
-        let statistics = self.real_statistics.as_deref().map(Statistics::read).transpose()?;
+        let reference = self.real_statistics.as_deref().map(Reference::read).transpose()?;
+        let mut said = self.check_first(ctx, &sets, reference.as_ref())?;
+        said.iter().for_each(|warning| ctx.progress().warn(warning));
         let checkpoints = self.checkpoints(ctx)?;
         let made = self.features(ctx, &mut sets)?;
         let maker = made.maker.as_ref();
@@ -179,14 +192,24 @@ impl Stage for SampleMetrics {
             Some(logits) => Some(Features::new("logits of generated", logits.values(), logits.n_columns())?),
             None => None,
         };
-        course::Course { config: self, real, statistics: statistics.as_ref(), maker }
+        course::Course { config: self, real, reference: reference.as_ref(), maker }
             .write(ctx, &checkpoints)?;
         let is_inception = maker.is_some_and(Maker::is_inception);
-        let set = measured::Measuring { real, statistics, generated, logits, name: &name, is_inception };
-        let measured = measure(ctx, self, set)?;
-        for warning in &measured.warnings {
-            ctx.progress().warn(warning);
-        }
+        let set = measured::Measuring {
+            real,
+            reference: reference.as_ref(),
+            generated,
+            logits,
+            name: &name,
+            is_inception,
+        };
+        let mut measured = measure(ctx, self, set)?;
+        let is_known = said.iter().any(|warning| warning == same::ITSELF);
+        let shared = real.as_ref().filter(|_| !is_known).and_then(|real| same::shared(real, &generated));
+        measured.warnings.extend(shared);
+        measured.warnings.iter().for_each(|warning| ctx.progress().warn(warning));
+        said.append(&mut measured.warnings);
+        measured.warnings = said;
         ctx.write_json(METRICS, &self.all(&sets, &measured, &name))?;
         ctx.write_json(Entry::FILE, &row::row(&measured, self.generated.as_str(), &sets, &name))?;
         sets.remove_features(ctx)?;
@@ -203,6 +226,44 @@ impl SampleMetrics {
         };
         let generated = Set::open(ctx, "generated", &self.generated, Some(self.drawing()))?;
         Sets::new(real, generated, self.n_real.map(|n| (n, self.seed)), self.by())
+    }
+
+    /// What is wrong, or has to be said, before features are made: a set beside itself, numbers that are rounded, distances that do not
+    /// fit into memory.
+    fn check_first(
+        &self,
+        ctx: &Context<'_>,
+        sets: &Sets,
+        reference: Option<&Reference>,
+    ) -> anyhow::Result<Vec<String>> {
+        let n_columns = sets.n_columns(ctx, self.by())?;
+        let file = self.real_statistics.as_ref().zip(reference.map(|of| of.statistics().n_columns()));
+        if let Some((path, expected)) = file.filter(|(_, expected)| *expected != n_columns) {
+            anyhow::bail!(
+                "{}: expected mean and covariance of {n_columns} features, as the generated set has, found {expected}",
+                path.display()
+            );
+        }
+        let mut said = sets.rounded();
+        if let Some(real) = &self.real
+            && crate::is_same_set(&ctx.input(real), &ctx.input(&self.generated))?
+        {
+            said.push(same::ITSELF.to_owned());
+        }
+        if self.takes(Measure::Frechet) || self.write_statistics {
+            let [n_real, n_generated] = sets.lens();
+            let (writes, extrapolates) = (self.write_statistics, self.infinity);
+            let asked = cost::Asked {
+                n_real,
+                n_generated: n_generated.unwrap_or_default(),
+                n_columns,
+                writes,
+                extrapolates,
+            };
+            // How long it takes is for those who watch, not for the record.
+            cost::check(asked)?.iter().for_each(|said| ctx.progress().note(format_args!("  {said}")));
+        }
+        Ok(said)
     }
 
     /// The features of both sets, and what they are.

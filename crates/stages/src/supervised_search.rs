@@ -154,6 +154,7 @@ impl Stage for SupervisedSearch {
         let DrawsConfig { n_validation, n_per_class, .. } = self.draws;
         let n_per_class = n_per_class.unwrap_or(1);
         unlike
+            .chain(crate::without_labels(("train", &self.train), ("test", &self.test), of))
             .chain(too_few_left("draws.n_validation", n_validation, n_per_class, known(of, &self.train)))
             .collect()
     }

@@ -8,7 +8,7 @@ use dcgan_engine::paper::{Stated, grouped, no_bearing, says};
 use dcgan_engine::record::Record;
 use dcgan_engine::stage::{Artifact, ConfigProblem, FactsOf, Input, InputRef, Outcome, Stage};
 use dcgan_eval::statistics::INTERVAL_DEVIATIONS;
-use dcgan_eval::{FeatureSet, SearchPoint, SvhnProtocol, SvhnResult, svhn_protocol};
+use dcgan_eval::{SearchPoint, SvhnProtocol, SvhnResult, svhn_protocol};
 use dcgan_report::entry::{ByLabels, Cell, Entry, Search, Table};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -78,7 +78,7 @@ impl Stage for SvhnStage {
 
     fn misfits(&self, of: &FactsOf<'_>) -> Vec<ConfigProblem> {
         let SvhnProtocol { n_validation, n_per_class, .. } = self.protocol;
-        let mut problems = crate::without_labels(&self.train, &self.test, of);
+        let mut problems = crate::without_labels(("train", &self.train), ("test", &self.test), of);
         let train = known(of, &self.train);
         problems.extend(too_few_left("protocol.n_validation", n_validation, n_per_class, train));
         problems
@@ -95,8 +95,8 @@ impl Stage for SvhnStage {
     }
 
     fn run(&self, ctx: &Context<'_>) -> anyhow::Result<Outcome> {
-        let train = FeatureSet::open(&ctx.input(&self.train))?;
-        let test = FeatureSet::open(&ctx.input(&self.test))?;
+        let train = crate::labelled_features(ctx, &self.train)?;
+        let test = crate::labelled_features(ctx, &self.test)?;
         check_same_making(&ctx.input(&self.train), &ctx.input(&self.test))?;
         let mut task = ctx.task("measuring", "draws");
         let result =

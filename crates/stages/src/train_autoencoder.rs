@@ -86,7 +86,9 @@ impl Stage for TrainAutoencoder {
         let shape = (!is_fit).then(|| ConfigProblem { key: "images".to_owned(), message });
         let batch =
             more_than_there_are("training.batch_size", self.training.batch_size as u64, images, "pictures");
-        shape.into_iter().chain(batch).collect()
+        let n_images = self.training.n_images.unwrap_or_default() as u64;
+        let chosen = more_than_there_are("training.n_images", n_images, images, "pictures");
+        shape.into_iter().chain(batch).chain(chosen).collect()
     }
 
     fn problems(&self) -> Vec<ConfigProblem> {
@@ -100,6 +102,12 @@ impl Stage for TrainAutoencoder {
     fn run(&self, ctx: &Context<'_>) -> anyhow::Result<Outcome> {
         let images = ctx.input(&self.images);
         let store = ImageStore::open(&images)?;
+        if let Some(n) = self.training.n_images.filter(|n| *n > store.len()) {
+            anyhow::bail!(
+                "`training.n_images`: expected at most the number of pictures, {}, found {n}",
+                store.len()
+            );
+        }
         let mut task = ctx.task("training", "minibatches");
         let summary = train(&store, &self.training, ctx.out, &mut |done, total| task.observe(done, total))?;
         drop(task);

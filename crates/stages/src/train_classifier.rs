@@ -3,7 +3,7 @@
 use dcgan_engine::context::Context;
 use dcgan_engine::kind::{ConfigType, Kind, Traits};
 use dcgan_engine::paper::{Comparison, Stated, by_stage};
-use dcgan_engine::stage::{Artifact, ConfigProblem, Input, InputRef, Outcome, Stage};
+use dcgan_engine::stage::{Artifact, ConfigProblem, FactsOf, Input, InputRef, Outcome, Stage};
 use dcgan_gan::classifier::{self, ClassifierConfig};
 use dcgan_images::ImageStore;
 use schemars::JsonSchema;
@@ -58,6 +58,10 @@ impl Stage for TrainClassifier {
 
     fn yields(&self) -> Vec<Artifact> {
         vec![artifact::CLASSIFIER]
+    }
+
+    fn misfits(&self, of: &FactsOf<'_>) -> Vec<ConfigProblem> {
+        crate::without_labels(("images", &self.images), ("test", &self.test), of)
     }
 
     fn problems(&self) -> Vec<ConfigProblem> {

@@ -19,7 +19,7 @@ use serde_json::{Value, json};
 use crate::artifact;
 use crate::device;
 use crate::import_weights::why_no_generator;
-use crate::known::{Known, known, more_than_there_are, unlike};
+use crate::known::{Known, known, more_than_there_are, unlabelled, unlike};
 use crate::lineage::{self, FACES, IMAGENET, LSUN, MNIST, SVHN, data_name};
 use crate::published::{N_BEDROOMS, N_FACES, N_IMAGENET};
 
@@ -155,7 +155,9 @@ impl Stage for TrainGan {
         let judged = self.score.as_ref().and_then(|score| {
             more_than_there_are("score.n_images", score.n_images as u64, images, "pictures")
         });
-        pictures.into_iter().chain(from).chain(batch).chain(judged).collect()
+        let is_conditional = network.classes.is_some_and(|n| n > 0);
+        let labels = is_conditional.then(|| unlabelled("images", images)).flatten();
+        pictures.into_iter().chain(from).chain(batch).chain(judged).chain(labels).collect()
     }
 
     fn external_paths(&self) -> Vec<External> {
@@ -169,6 +171,9 @@ impl Stage for TrainGan {
             let wrong = score.inception.is_some() && score.model.is_some();
             let message = "is of use only without `score.model`".to_owned();
             problems.extend(wrong.then(|| ConfigProblem { key: "score.inception".to_owned(), message }));
+            let wrong = score.resize.is_some() && score.inception.is_none();
+            let message = "is of use only with `score.inception`".to_owned();
+            problems.extend(wrong.then(|| ConfigProblem { key: "score.resize".to_owned(), message }));
         }
         if self.from_networks.is_some() && self.from.is_none() {
             let message = "is of use only with `from`".to_owned();
@@ -301,7 +306,7 @@ impl TrainGan {
     /// What is known of the networks.
     fn networks(&self) -> Known {
         let (name, width) = (self.training.architecture, self.training.width);
-        Known { network: Some(Architecture { name, width }), ..Known::of_network(name) }
+        Known { network: Some(Architecture { name, width }), draws: Some(true), ..Known::of_network(name) }
     }
 
     /// The files of the networks that it begins with.

@@ -44,11 +44,71 @@ fn wrong(path: &Path, expected: impl Into<String>, found: impl Into<String>) -> 
     GanError::File { path: path.to_path_buf(), expected: expected.into(), found: found.into() }
 }
 
+/// Which dimensions of a convolution's weights are the channels that it takes and that it gives.
+#[derive(Clone, Copy)]
+struct Layout {
+    takes: usize,
+    gives: usize,
+}
+
+/// (o, c, k, k).
+const CONVOLUTION: Layout = Layout { takes: 1, gives: 0 };
+/// (c, o, k, k).
+const TRANSPOSED: Layout = Layout { takes: 0, gives: 1 };
+
+impl Layout {
+    /// Channels, or units of a linear layer (o, c), that a module takes and gives.
+    fn of(self, module: &Module) -> [usize; 2] {
+        let dims = module.weight.dims();
+        let Self { takes, gives } = if dims.len() == 4 { self } else { CONVOLUTION };
+        [takes, gives].map(|dim| dims.get(dim).copied().unwrap_or(0))
+    }
+
+    /// Refuses layers of which one does not take what the one before gives, and norms of another size; pictures have 1 or 3 channels.
+    fn check(self, path: &Path, modules: &[Module]) -> Result<()> {
+        for (i, module) in modules.iter().enumerate() {
+            let ([takes, gives], name) = (self.of(module), &module.name);
+            let before = i.checked_sub(1).map(|i| &modules[i]);
+            let is_alike = |before: &&Module| before.weight.rank() == module.weight.rank();
+            if let Some(before) = before.filter(is_alike)
+                && self.of(before)[1] != takes
+            {
+                let expected = format!(
+                    "`{name}.weight` that takes {}, as `{}.weight` gives",
+                    self.of(before)[1],
+                    before.name
+                );
+                return Err(wrong(path, expected, format!("{takes}, shape {:?}", module.weight.dims())));
+            }
+            for (part, tensor) in ["weight", "bias"].iter().zip(module.norm.iter().flatten()) {
+                if tensor.dims() != [gives] {
+                    let expected = format!(
+                        "the {part} of the batch norm behind `{name}` of shape [{gives}], as `{name}.weight` gives"
+                    );
+                    return Err(wrong(path, expected, format!("shape {:?}", tensor.dims())));
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Refuses pictures that are neither grey nor of colours.
+fn check_channels(path: &Path, module: &Module, channels: usize) -> Result<()> {
+    match channels {
+        1 | 3 => Ok(()),
+        _ => {
+            let expected = format!("`{}.weight` of pictures of 1 or 3 channels", module.name);
+            Err(wrong(path, expected, format!("{channels}, shape {:?}", module.weight.dims())))
+        }
+    }
+}
+
 /// The maps of an `nn.Sequential`'s state dict, in their order.
-fn modules(path: &Path) -> Result<Vec<Module>> {
+fn modules(path: &Path, within: Option<&str>, layout: Layout) -> Result<Vec<Module>> {
     let mut parts: BTreeMap<usize, BTreeMap<String, Tensor>> = BTreeMap::new();
     let mut names = BTreeMap::new();
-    for (name, tensor) in state_dict::read(path)? {
+    for (name, tensor) in state_dict::read(path, within)? {
         let numbered = name.rsplit_once('.').and_then(|(module, part)| {
             let number: usize = module.rsplit('.').next()?.parse().ok()?;
             Some((module.to_owned(), number, part.to_owned()))
@@ -87,6 +147,7 @@ fn modules(path: &Path) -> Result<Vec<Module>> {
         }
     }
     modules.iter().try_for_each(|module| module.check_bias(path))?;
+    layout.check(path, &modules)?;
     Ok(modules)
 }
 
@@ -151,12 +212,12 @@ fn check_norm(module: &Module, is_expected: bool, path: &Path) -> Result<()> {
 
 /// Reads a generator: z (n, nz, 1, 1) → a transposed convolution, or z (n, nz) → a linear layer → transposed convolutions, all but
 /// the last with batch norm and ReLU → tanh. Strides are 2 and z is as given where the
-/// file does not state them.
+/// file does not state them. Of a checkpoint with several state dicts `within` names the generator's.
 ///
 /// # Errors
 /// Where the file holds another network, naming the tensor.
-pub fn import_generator(path: &Path, z: ZDistribution) -> Result<Generator> {
-    let modules = modules(path)?;
+pub fn import_generator(path: &Path, within: Option<&str>, z: ZDistribution) -> Result<Generator> {
+    let modules = modules(path, within, TRANSPOSED)?;
     let stated: Option<GeneratorConfig> = stated(path, "generator")?;
     let is_linear = |module: &&Module| module.weight.rank() == 2;
     let n_linear = modules.iter().take_while(is_linear).count().max(1);
@@ -170,10 +231,20 @@ pub fn import_generator(path: &Path, z: ZDistribution) -> Result<Generator> {
         _ => (0, 0),
     };
     let bottom = (units / base_channels.max(1)).isqrt();
+    if units != base_channels * bottom * bottom {
+        let expected = format!(
+            "`{}.weight` of a square raster of {base_channels} channels, as `{}.weight` takes",
+            project.name, deconvolutions[0].name
+        );
+        return Err(wrong(path, expected, format!("{units} units, shape {:?}", project.weight.dims())));
+    }
     let mut layers = Vec::new();
     for module in deconvolutions {
         let [_, channels, _] = square(module, path)?;
         layers.push(Layer { channels, stride: 2 });
+    }
+    if let Some(last) = deconvolutions.last() {
+        check_channels(path, last, TRANSPOSED.of(last)[1])?;
     }
     let by_channel = project.weight.rank() == 4;
     let inferred = GeneratorConfig {
@@ -214,14 +285,14 @@ pub fn import_generator(path: &Path, z: ZDistribution) -> Result<Generator> {
     Generator::from_checkpoint(config, &checkpoint, path, "")
 }
 
-/// Reads a discriminator: convolutions with LeakyReLU of slope 0.2, all but the first with batch norm → a convolution of the maps
+/// Reads a discriminator, within a checkpoint as [`import_generator`]: convolutions with LeakyReLU of slope 0.2, all but the first with batch norm → a convolution of the maps
 /// that are left to one logit. Strides are 2 where the file does not state others; a sigmoid behind it has no tensors and is left
 /// out.
 ///
 /// # Errors
 /// Where the file holds another network, naming the tensor.
-pub fn import_discriminator(path: &Path) -> Result<Discriminator> {
-    let modules = modules(path)?;
+pub fn import_discriminator(path: &Path, within: Option<&str>) -> Result<Discriminator> {
+    let modules = modules(path, within, CONVOLUTION)?;
     let stated: Option<DiscriminatorConfig> = stated(path, "discriminator")?;
     let has_head = stated.as_ref().is_none_or(|config| config.head);
     let (convolutions, head) = modules.split_at(modules.len() - usize::from(has_head));
@@ -232,6 +303,7 @@ pub fn import_discriminator(path: &Path) -> Result<Discriminator> {
         layers.push(Layer { channels, stride: 2 });
     }
     let [_, channels, _] = square(&convolutions[0], path)?;
+    check_channels(path, &convolutions[0], channels)?;
     let side = match head.first() {
         Some(head) => match square(head, path)? {
             [1, _, side] => side,

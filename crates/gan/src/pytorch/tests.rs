@@ -30,8 +30,8 @@ fn file(name: &str) -> PathBuf {
 #[test]
 fn networks_of_pytorchs_example_give_what_they_give_there() {
     let (g, d) = (
-        import_generator(&file("g.pth"), ZDistribution::Normal).unwrap(),
-        import_discriminator(&file("d.pth")).unwrap(),
+        import_generator(&file("g.pth"), None, ZDistribution::Normal).unwrap(),
+        import_discriminator(&file("d.pth"), None).unwrap(),
     );
     assert_eq!((g.config().picture(), d.config().picture()), ([1, 16, 16], [1, 16, 16]));
     let z: Vec<f32> = (0..12).map(|i| (i as f32).sin()).collect();
@@ -78,8 +78,8 @@ fn what_is_written_comes_back_to_the_bit() {
         })
         .into();
     let theirs = (
-        import_generator(&file("g.pth"), ZDistribution::Normal).unwrap(),
-        import_discriminator(&file("d.pth")).unwrap(),
+        import_generator(&file("g.pth"), None, ZDistribution::Normal).unwrap(),
+        import_discriminator(&file("d.pth"), None).unwrap(),
     );
     networks.push(theirs);
     for (g, d) in &networks {
@@ -88,8 +88,8 @@ fn what_is_written_comes_back_to_the_bit() {
         g_out.save(&g_path).unwrap();
         d_out.save(&d_path).unwrap();
         let (g_in, d_in) = (
-            import_generator(&g_path, ZDistribution::Normal).unwrap(),
-            import_discriminator(&d_path).unwrap(),
+            import_generator(&g_path, None, ZDistribution::Normal).unwrap(),
+            import_discriminator(&d_path, None).unwrap(),
         );
         assert_eq!((g_in.config(), d_in.config()), (g.config(), d.config()));
         assert_equal(g.parameters(), g_in.parameters());
@@ -116,8 +116,8 @@ fn what_does_not_fit_is_refused_by_name() {
         tensors.iter().for_each(|(name, tensor)| checkpoint.insert(*name, tensor));
         checkpoint.save(&path).unwrap();
         let messages = [
-            import_generator(&path, ZDistribution::Normal).map(|_| ()).unwrap_err().to_string(),
-            import_discriminator(&path).map(|_| ()).unwrap_err().to_string(),
+            import_generator(&path, None, ZDistribution::Normal).map(|_| ()).unwrap_err().to_string(),
+            import_discriminator(&path, None).map(|_| ()).unwrap_err().to_string(),
         ];
         messages.join("\n")
     };
@@ -144,6 +144,59 @@ fn what_does_not_fit_is_refused_by_name() {
     );
     let without = message(&[layers[0].clone(), ("1.weight", tensor(&[1, 2, 4, 4], 0.1)), layers[2].clone()]);
     assert!(without.contains("expected a batch norm behind `1`, found none"), "{without}");
+
+    // A generator of grey pictures and its like, with one tensor of another size.
+    let whole: Vec<(&str, Tensor)> = vec![
+        ("0.weight", tensor(&[2, 4, 4, 4], 0.1)),
+        ("1.weight", tensor(&[4], 1.0)),
+        ("1.bias", tensor(&[4], 0.0)),
+        ("1.running_mean", tensor(&[4], 0.0)),
+        ("1.running_var", tensor(&[4], 1.0)),
+        ("2.weight", tensor(&[4, 3, 4, 4], 0.1)),
+    ];
+    let with = |name: &str, dims: &[usize]| {
+        let mut tensors = whole.clone();
+        tensors.iter_mut().filter(|(of, _)| *of == name).for_each(|(_, value)| *value = tensor(dims, 0.1));
+        message(&tensors).lines().next().unwrap().to_owned()
+    };
+    for (name, dims, expected) in [
+        (
+            "2.weight",
+            [4, 5, 4, 4].as_slice(),
+            "expected `2.weight` of pictures of 1 or 3 channels, found 5, shape [4, 5, 4, 4]",
+        ),
+        (
+            "2.weight",
+            &[4, 2, 4, 4],
+            "expected `2.weight` of pictures of 1 or 3 channels, found 2, shape [4, 2, 4, 4]",
+        ),
+        (
+            "2.weight",
+            &[6, 3, 4, 4],
+            "expected `2.weight` that takes 4, as `0.weight` gives, found 6, shape [6, 3, 4, 4]",
+        ),
+        (
+            "1.weight",
+            &[3],
+            "expected the weight of the batch norm behind `0` of shape [4], as `0.weight` gives, found shape [3]",
+        ),
+        (
+            "1.bias",
+            &[5],
+            "expected the bias of the batch norm behind `0` of shape [4], as `0.weight` gives, found shape [5]",
+        ),
+    ] {
+        let found = with(name, dims);
+        assert!(found.ends_with(expected), "{found}");
+    }
+    let d = message(&[("0.weight", tensor(&[2, 8, 4, 4], 0.1)), ("1.weight", tensor(&[1, 2, 4, 4], 0.1))]);
+    assert!(
+        d.lines()
+            .nth(1)
+            .unwrap()
+            .ends_with("`0.weight` of pictures of 1 or 3 channels, found 8, shape [2, 8, 4, 4]"),
+        "{d}"
+    );
 
     let mnist = Architecture::paper(ArchitectureName::Mnist28).generator();
     let conditional = Generator::random(mnist, 0, &Device::Cpu).unwrap();

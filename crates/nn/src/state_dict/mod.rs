@@ -5,6 +5,7 @@ mod entry;
 mod pickle;
 mod pth;
 mod safetensors;
+mod tensors;
 #[cfg(test)]
 mod tests;
 
@@ -27,6 +28,8 @@ pub struct StateDict {
     path: PathBuf,
     file: BufReader<File>,
     tensors: BTreeMap<String, Entry>,
+    /// The most significant byte of a number comes first.
+    is_big_endian: bool,
 }
 
 impl StateDict {
@@ -35,21 +38,36 @@ impl StateDict {
     /// # Errors
     /// Where the file cannot be read, is none of the three, or is damaged.
     pub fn open(path: &Path) -> Result<Self> {
+        Self::open_within(path, None)
+    }
+
+    /// The same of a checkpoint that holds several state dicts: of the one called `within`.
+    ///
+    /// # Errors
+    /// As [`Self::open`]; where there is none of that name.
+    pub fn open_within(path: &Path, within: Option<&str>) -> Result<Self> {
         if !fs_err::metadata(path)?.is_file() {
             return Err(wrong(path, "a file of weights", "a folder or a device"));
         }
         let mut file = BufReader::new(File::open(path)?);
         let start = file.fill_buf()?.to_vec();
+        let mut is_big_endian = false;
         let tensors = if start.starts_with(b"PK\x03\x04") {
-            of_zip(path, &mut file)?
+            let tensors;
+            (tensors, is_big_endian) = of_zip(path, &mut file, within)?;
+            tensors
         } else if start.starts_with(&LEGACY) {
-            of_legacy(path, &mut file)?
+            of_legacy(path, &mut file, within)?
         } else if start.get(8) == Some(&b'{') {
+            if let Some(within) = within {
+                let expected = format!("a .pth file, with a dictionary of tensors called `{within}`");
+                return Err(wrong(path, expected, "a .safetensors file, which holds one state dict"));
+            }
             of_safetensors(path, &mut file)?
         } else {
             return Err(wrong(path, "a state dict that PyTorch saved (.pth), or .safetensors", "neither"));
         };
-        Ok(Self { path: path.to_owned(), file, tensors })
+        Ok(Self { path: path.to_owned(), file, tensors, is_big_endian })
     }
 
     /// All names.
@@ -116,7 +134,8 @@ impl StateDict {
             None => {}
         }
         let (numbers, _) = bytes.as_chunks::<4>();
-        let numbers: Vec<f32> = numbers.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect();
+        let number = if self.is_big_endian { f32::from_be_bytes } else { f32::from_le_bytes };
+        let numbers: Vec<f32> = numbers.iter().map(|bytes| number(*bytes)).collect();
         match numbers.iter().position(|number| !number.is_finite()) {
             None => Ok(numbers),
             Some(i) => Err(wrong(
@@ -128,12 +147,13 @@ impl StateDict {
     }
 }
 
-/// All tensors of a file, but counters of batches. What a wrapper for several GPUs puts before names, `module.`, is taken off.
+/// All tensors of a file, or of the dictionary `within` in it, but counters of batches. What a wrapper for several GPUs puts before names,
+/// `module.`, is taken off.
 ///
 /// # Errors
-/// As [`StateDict::open`] and [`StateDict::read`]; where there are none.
-pub fn read(path: &Path) -> Result<BTreeMap<String, Tensor>> {
-    let mut file = StateDict::open(path)?;
+/// As [`StateDict::open_within`] and [`StateDict::read`]; where there are none.
+pub fn read(path: &Path, within: Option<&str>) -> Result<BTreeMap<String, Tensor>> {
+    let mut file = StateDict::open_within(path, within)?;
     let names: Vec<String> =
         file.names().filter(|name| !name.ends_with("num_batches_tracked")).map(str::to_owned).collect();
     let mut tensors = BTreeMap::new();

@@ -4,12 +4,12 @@ use std::collections::BTreeMap;
 use std::io::{BufReader, Read, Seek, SeekFrom};
 use std::path::Path;
 
-use candle_core::pickle::Object;
 use fs_err::File;
 use zip::ZipArchive;
 
 use super::entry::{Entry, MOST_HEADER, Place, wrong};
-use super::pickle::{Storage, bytes_of, entries, unpickle};
+use super::pickle::{Object, unpickle};
+use super::tensors::{Storage, bytes_of, entries, storages};
 use crate::Result;
 
 /// How files of the older form begin: a pickle of PyTorch's magic number and one of version 1001.
@@ -17,7 +17,13 @@ pub(super) const LEGACY: [u8; 21] = [
     0x80, 2, 0x8a, 10, 0x6c, 0xfc, 0x9c, 0x46, 0xf9, 0x20, 0x6a, 0xa8, 0x50, 0x19, b'.', 0x80, 2, b'M', 0xe9,
     3, b'.',
 ];
-pub(super) fn of_zip(path: &Path, file: &mut BufReader<File>) -> Result<BTreeMap<String, Entry>> {
+
+/// The tensors, and whether their numbers are big-endian.
+pub(super) fn of_zip(
+    path: &Path,
+    file: &mut BufReader<File>,
+    within: Option<&str>,
+) -> Result<(BTreeMap<String, Entry>, bool)> {
     let damaged = |e: zip::result::ZipError| wrong(path, "a .pth file", format!("a damaged zip: {e}"));
     let mut archive = ZipArchive::new(file).map_err(damaged)?;
     let names: Vec<String> = archive.file_names().flatten().map(|name| name.into_owned()).collect();
@@ -26,12 +32,33 @@ pub(super) fn of_zip(path: &Path, file: &mut BufReader<File>) -> Result<BTreeMap
     };
     let member = archive.by_name(&format!("{folder}data.pkl")).map_err(damaged)?;
     let object = unpickle(path, &mut BufReader::new(member).take(MOST_HEADER))?;
+    // A file from before version 2.1 has no such member.
+    let order = format!("{folder}byteorder");
+    let mut found = Vec::new();
+    if names.contains(&order) {
+        let member = archive.by_name(&order).map_err(damaged)?;
+        let read = member.take(64).read_to_end(&mut found);
+        read.map_err(|e| wrong(path, "a .pth file", format!("a damaged zip: {e}")))?;
+    }
+    let is_big_endian = match &found[..] {
+        b"" | b"little" => false,
+        b"big" => true,
+        other => {
+            let expected = format!("`little` or `big` in its member {order}");
+            return Err(wrong(path, expected, format!("`{}`", other.escape_ascii())));
+        }
+    };
     let place =
         |storage: &Storage, skipped: u64| Ok(Place::Member(format!("{folder}data/{}", storage.key), skipped));
-    entries(path, object, place)
+    Ok((entries(path, &object, within, place)?, is_big_endian))
 }
 
-pub(super) fn of_legacy(path: &Path, file: &mut BufReader<File>) -> Result<BTreeMap<String, Entry>> {
+/// In the older form numbers are little-endian, whatever the machine.
+pub(super) fn of_legacy(
+    path: &Path,
+    file: &mut BufReader<File>,
+    within: Option<&str>,
+) -> Result<BTreeMap<String, Entry>> {
     file.seek(SeekFrom::Start(LEGACY.len() as u64))?;
     let mut pickles = file.by_ref().take(MOST_HEADER);
     let _system = unpickle(path, &mut pickles)?;
@@ -39,20 +66,16 @@ pub(super) fn of_legacy(path: &Path, file: &mut BufReader<File>) -> Result<BTree
     let keys = unpickle(path, &mut pickles)?;
     let end = file.stream_position()?;
     let mut tensors =
-        entries(path, object, |storage, skipped| Ok(Place::Member(storage.key.clone(), skipped)))?;
+        entries(path, &object, within, |storage, skipped| Ok(Place::Member(storage.key.clone(), skipped)))?;
     // Storages follow in the order of their keys, each behind its number of values.
-    let Object::List(keys) = keys else {
+    let Object::List(names) = keys.object(keys.top()) else {
         return Err(wrong(path, "a list of storages", "something else"));
     };
-    let mut sizes = BTreeMap::new();
-    for entry in tensors.values() {
-        if let Place::Member(key, _) = &entry.place {
-            sizes.insert(key.clone(), bytes_of(&entry.dtype));
-        }
-    }
+    let sizes: BTreeMap<String, Option<u64>> =
+        storages(&object).map(|storage| (storage.key, bytes_of(&storage.dtype))).collect();
     let (mut starts, mut at) = (BTreeMap::new(), end);
-    for key in keys {
-        let Object::Unicode(key) = key else {
+    for name in names {
+        let Some(key) = keys.text(*name).map(str::to_owned) else {
             return Err(wrong(path, "names of storages", "something else"));
         };
         let Some(Some(size)) = sizes.get(&key) else {

@@ -135,6 +135,45 @@ impl SampleMetrics {
         Drawing { n, seed, weights, batch_norm }
     }
 
+    /// The keys that say how pictures are drawn, and whether each was given.
+    pub(super) fn drawing_given(&self) -> [(&'static str, bool); 4] {
+        [
+            ("n_images", self.n_images != ten_thousand()),
+            ("weights", self.weights != Weights::default()),
+            ("batch_norm", self.batch_norm != BatchStatistics::default()),
+            ("each_checkpoint", self.each_checkpoint),
+        ]
+    }
+
+    /// Keys, whether each was given where it is of no use, and why it is.
+    pub(super) fn of_no_use(&self) -> [(&'static str, bool, &'static str); 7] {
+        let without = |measure, is_given: bool| is_given && !self.takes(measure);
+        let has_interval = self.takes(Measure::Prdc) || (self.takes(Measure::Frechet) && self.real.is_some());
+        let splits =
+            without(Measure::InceptionScore, self.inception_score != InceptionScoreConfig::default());
+        [
+            ("infinity", without(Measure::Frechet, self.infinity), "is of use only with the measure frechet"),
+            (
+                "real_statistics",
+                without(Measure::Frechet, self.real_statistics.is_some()),
+                "is of use only with the measure frechet",
+            ),
+            (
+                "kernel",
+                without(Measure::Kernel, self.kernel != KernelConfig::default()),
+                "is of use only with the measure kernel",
+            ),
+            ("k", without(Measure::Prdc, self.k != five()), "is of use only with the measure prdc"),
+            ("inception_score", splits, "is of use only with `inception` and the measure inception_score"),
+            (
+                "bootstrap",
+                self.bootstrap != hundred() && !has_interval,
+                "is of use only with the measures prdc and frechet of real pictures",
+            ),
+            ("n_real", self.n_real.is_some() && self.real.is_none(), "is of use only with `real`"),
+        ]
+    }
+
     /// Whether a measure is to be taken: those asked for, or all that can be.
     pub(super) fn takes(&self, measure: Measure) -> bool {
         match &self.measures {

@@ -3,7 +3,7 @@
 use std::io::Write as _;
 use std::ops::ControlFlow;
 
-use anyhow::{bail, ensure};
+use anyhow::{Context as _, bail, ensure};
 use dcgan_dedup::Code;
 use dcgan_dedup::group::GroupConfig;
 use dcgan_engine::context::Context;
@@ -34,7 +34,7 @@ const STILL: f64 = 0.01;
 pub(super) struct Course<'a> {
     pub(super) config: &'a SampleMetrics,
     pub(super) real: Option<Features<'a>>,
-    pub(super) statistics: Option<&'a Statistics>,
+    pub(super) reference: Option<&'a Reference>,
     pub(super) maker: Option<&'a Maker>,
 }
 
@@ -51,13 +51,12 @@ impl Course<'_> {
             }
             None => None,
         };
-        let reference = self.statistics.cloned().map(Reference::new).transpose()?;
         let mut lines = Vec::new();
         for checkpoint in checkpoints {
             let is_average = self.config.weights == Weights::Ema;
             let generator = checkpoint.generator(sizes.config(), is_average, &device)?;
-            let mut line =
-                self.measures(ctx, generator.clone(), (maker, checkpoint.step), reference.as_ref())?;
+            let measures = self.measures(ctx, generator.clone(), (maker, checkpoint.step));
+            let mut line = measures.with_context(|| format!("samples of minibatch {}", checkpoint.step))?;
             line.extend(self.modes(ctx, &generator, hash.as_ref())?);
             line.insert("step".to_owned(), json!(checkpoint.step));
             lines.push(line);
@@ -73,7 +72,6 @@ impl Course<'_> {
         ctx: &Context<'_>,
         generator: Generator,
         (maker, step): (&Maker, u64),
-        reference: Option<&Reference>,
     ) -> anyhow::Result<Map<String, Value>> {
         let (drawn, n) = (Drawn::new(generator, self.config.drawing())?, self.config.n_images);
         let outputs = maker.outputs(&ctx.out.join(format!("generated_{step}")), false);
@@ -86,26 +84,21 @@ impl Course<'_> {
         let mut line = Map::new();
         for set in &sets {
             let generated = Features::new("generated", set.values(), set.n_columns())?;
-            line = self.figures(ctx, &generated, reference)?;
+            line = self.figures(ctx, &generated)?;
         }
         drop(sets);
         outputs.iter().try_for_each(Output::remove)?;
         Ok(line)
     }
 
-    fn figures(
-        &self,
-        ctx: &Context<'_>,
-        generated: &Features<'_>,
-        reference: Option<&Reference>,
-    ) -> anyhow::Result<Map<String, Value>> {
+    fn figures(&self, ctx: &Context<'_>, generated: &Features<'_>) -> anyhow::Result<Map<String, Value>> {
         let mut line = Map::new();
         let put = |line: &mut Map<String, Value>, key: &str, value: f64| {
             line.insert(key.to_owned(), json!(value));
         };
         let config = self.config;
         if config.takes(Measure::Frechet) {
-            let found = match (&self.real, reference) {
+            let found = match (&self.real, self.reference) {
                 (Some(real), _) => frechet(real, generated)?,
                 (None, Some(reference)) => reference.distance(&Statistics::of(generated)?)?,
                 (None, None) => bail!("expected real pictures or their statistics, found neither"),

@@ -1,19 +1,17 @@
 //! The measures of two sets of features.
 
 use dcgan_engine::context::Context;
-use dcgan_metrics::bootstrap::{Interval, of_frechet, operations_of_frechet};
-use dcgan_metrics::frechet::{Frechet, Reference, frechet, rank_warning};
+use dcgan_metrics::bootstrap::{Interval, of_frechet};
+use dcgan_metrics::frechet::{Cost, Frechet, Reference, frechet, rank_warning};
 use dcgan_metrics::inception_score::{InceptionScore, inception_score};
-use dcgan_metrics::infinity::{Infinity, infinity};
+use dcgan_metrics::infinity::{Against, Infinity, infinity};
 use dcgan_metrics::kernel::{KernelConfig, KernelDistance, kernel_distance};
 use dcgan_metrics::prdc::{Prdc, prdc};
 use dcgan_metrics::{Features, Statistics};
 use serde::Serialize;
 
 use super::config::{Measure, STATISTICS, SampleMetrics, check_count};
-
-/// Operations of one replicate of a Fréchet distance above which there is no interval: about a second.
-const CHEAP: f64 = 2e10;
+use super::cost::SECOND;
 
 /// All that was measured.
 #[derive(Debug, Clone, Serialize)]
@@ -54,7 +52,7 @@ pub(super) struct FrechetFigures {
 /// What is measured.
 pub(super) struct Measuring<'a> {
     pub(super) real: Option<Features<'a>>,
-    pub(super) statistics: Option<Statistics>,
+    pub(super) reference: Option<&'a Reference>,
     pub(super) generated: Features<'a>,
     pub(super) logits: Option<Features<'a>>,
     /// What the features are.
@@ -68,7 +66,7 @@ pub(super) fn measure(
     config: &SampleMetrics,
     set: Measuring<'_>,
 ) -> anyhow::Result<Measured> {
-    let Measuring { real, statistics, generated, logits, name, is_inception } = set;
+    let Measuring { real, reference, generated, logits, name, is_inception } = set;
     check_counts(config, real.as_ref(), &generated)?;
     let n_real = real.as_ref().map(|real| real.n_rows() as u64);
     let mut measured = Measured {
@@ -85,7 +83,15 @@ pub(super) fn measure(
         let counts = [("real", n_real), ("generated", measured.n_pictures[1])];
         let short = counts.iter().filter_map(|(side, n)| rank_warning(side, (*n)?, measured.n_features));
         measured.warnings.extend(short);
-        measured.frechet = Some(frechet_figures(ctx, config, (real.as_ref(), statistics), &generated)?);
+        let found = frechet_figures(ctx, config, (real.as_ref(), reference), &generated)?;
+        if reference.is_some() && found.found.between_means == 0.0 {
+            measured.warnings.push(
+                "the mean of the statistics file is that of the generated set to the last bit: it was made of this set, and the distance \
+                 says nothing of a generator"
+                    .to_owned(),
+            );
+        }
+        measured.frechet = Some(found);
     } else if config.write_statistics
         && let Some(real) = &real
     {
@@ -107,7 +113,9 @@ pub(super) fn measure(
         let mut task = ctx.task("precision and recall", "pictures");
         let mut observe = |done, total| task.observe(done, total);
         let bootstrap = (config.bootstrap, config.seed);
-        measured.prdc = Some(prdc(&real, &generated, config.k, bootstrap, &mut observe)?);
+        let found = prdc(&real, &generated, config.k, bootstrap, &mut observe)?;
+        measured.warnings.extend(found.warnings([real.n_rows(), generated.n_rows()]));
+        measured.prdc = Some(found);
     }
     if name == "raw pixels" {
         measured.warnings.push("by raw pixels, which say little of what is seen".to_owned());
@@ -154,43 +162,41 @@ fn subset(
 fn frechet_figures(
     ctx: &Context<'_>,
     config: &SampleMetrics,
-    (real, statistics): (Option<&Features<'_>>, Option<Statistics>),
+    (real, reference): (Option<&Features<'_>>, Option<&Reference>),
     generated: &Features<'_>,
 ) -> anyhow::Result<FrechetFigures> {
-    let mut task = ctx.task("Fréchet distance", "replicates");
-    let needs_statistics = config.infinity || config.write_statistics;
-    let statistics = match (real, statistics) {
-        (Some(real), None) if needs_statistics => Some(Statistics::of(real)?),
-        (_, statistics) => statistics,
-    };
-    if let Some(statistics) = statistics.as_ref().filter(|_| config.write_statistics) {
-        statistics.write(&ctx.out.join(STATISTICS))?;
+    if let Some(real) = real.filter(|_| config.write_statistics) {
+        Statistics::of(real)?.write(&ctx.out.join(STATISTICS))?;
     }
-    let has_reference = config.infinity || real.is_none();
-    let reference = statistics.filter(|_| has_reference).map(Reference::new).transpose()?;
-    let found = match (real, &reference) {
-        (Some(real), _) => frechet(real, generated)?,
-        (None, Some(reference)) => reference.distance(&Statistics::of(generated)?)?,
+    let (against, found) = match (real, reference) {
+        (Some(real), _) => (Against::Rows(real), frechet(real, generated)?),
+        (None, Some(reference)) => {
+            (Against::Statistics(reference), reference.distance(&Statistics::of(generated)?)?)
+        }
         (None, None) => anyhow::bail!("expected real pictures or their statistics, found neither"),
     };
     let (interval, no_interval) = match real {
         _ if config.bootstrap < 2 => (None, None),
         None => (None, Some("a statistics file has no pictures to draw again".to_owned())),
-        Some(real) if operations_of_frechet(real, generated) > CHEAP => {
+        Some(real) if cost_of(real, generated).operations > SECOND => {
             (None, Some("each of its replicates takes about as long as the distance".to_owned()))
         }
         Some(real) => {
+            let mut task = ctx.task("interval of the Fréchet distance", "replicates");
             let mut observe = |done, total| task.observe(done, total);
             let bootstrap = (config.bootstrap, config.seed);
             (Some(of_frechet((real, generated), found.distance, bootstrap, &mut observe)?), None)
         }
     };
-    let infinity = match &reference {
-        Some(reference) if config.infinity => {
-            let mut observe = |done, total| task.observe(done, total);
-            Some(infinity(reference, generated, config.seed as u32, &mut observe)?)
-        }
-        _ => None,
+    let mut extrapolated = || {
+        let mut task = ctx.task("extrapolating the Fréchet distance", "distances");
+        let mut observe = |done, total| task.observe(done, total);
+        infinity(against, generated, config.seed as u32, &mut observe)
     };
+    let infinity = config.infinity.then(&mut extrapolated).transpose()?;
     Ok(FrechetFigures { found, interval, no_interval, infinity })
+}
+
+fn cost_of(real: &Features<'_>, generated: &Features<'_>) -> Cost {
+    Cost::of(Some(real.n_rows()), generated.n_rows(), generated.n_columns())
 }

@@ -10,6 +10,7 @@ use dcgan_eval::{FEATURES_FILE, FeatureSet};
 use dcgan_gan::sample::{SAMPLE_BATCH, first_z};
 use dcgan_gan::{BatchStatistics, Generator, Sampler};
 use dcgan_images::{ImageStore, batches};
+use dcgan_metrics::inception::FEATURES;
 use ndarray::{Array2, s};
 use serde_json::{Value, json};
 
@@ -245,6 +246,35 @@ impl Sets {
         let facts = [real.as_ref().map(Set::facts).unwrap_or_default(), generated.facts()];
         let are = in_words(&generated).to_owned();
         Ok(Self { real, generated: Some(generated), facts, are })
+    }
+
+    /// Pictures of the real set, if there is one, and of the generated one.
+    pub(crate) fn lens(&self) -> [Option<usize>; 2] {
+        [&self.real, &self.generated].map(|set| set.as_ref().map(Set::len))
+    }
+
+    /// Features of a picture.
+    pub(crate) fn n_columns(&self, ctx: &Context<'_>, by: By<'_>) -> anyhow::Result<usize> {
+        let sets = || self.generated.iter().chain(&self.real);
+        let there = sets().find_map(|set| match &set.from {
+            From::Features(features) => Some(features.n_columns()),
+            _ => None,
+        });
+        match (there, by, sets().find_map(Set::size)) {
+            (Some(n), ..) => Ok(n),
+            (None, By::Inception(..), _) => Ok(FEATURES),
+            (None, _, Some(size)) => Maker::n_features_of(ctx, by, size),
+            (None, _, None) => bail!("expected pictures or features, found neither"),
+        }
+    }
+
+    /// What to say of features that are rounded to f32.
+    pub(crate) fn rounded(&self) -> Vec<String> {
+        let features = self.real.iter().chain(&self.generated).filter_map(|set| match &set.from {
+            From::Features(features) => features.rounded(),
+            _ => None,
+        });
+        features.collect()
     }
 
     /// Bytes of the features that have to be made.

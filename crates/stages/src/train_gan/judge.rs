@@ -3,7 +3,7 @@
 use std::ops::ControlFlow;
 use std::path::PathBuf;
 
-use anyhow::ensure;
+use anyhow::{Context as _, ensure};
 use dcgan_engine::context::Context;
 use dcgan_engine::stage::Input;
 use dcgan_gan::train::Judge;
@@ -17,6 +17,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::feature_maker::{By, Maker, picture_size};
+use crate::sample_metrics::cost::{self, Asked};
 
 /// What ranks the checkpoints of a training.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
@@ -80,6 +81,12 @@ impl FeatureJudge {
         let mut statistics = || Ok(ImageStore::open(&folder)?);
         let by = By::of(score.model.as_ref(), score.inception.as_ref(), score.resize);
         let maker = Maker::open(ctx, by, &mut statistics, picture_size(&store))?;
+        if score.measure == Measure::Frechet {
+            let n_columns = maker.n_features();
+            let asked =
+                Asked { n_real: Some(n), n_generated: n, n_columns, writes: false, extrapolates: false };
+            cost::check(asked).context("`score.measure`")?;
+        }
         let mut indices = batches::shuffled(store.len(), 0, u64::MAX);
         indices.truncate(n);
         indices.sort_unstable();
