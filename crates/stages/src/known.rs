@@ -118,6 +118,7 @@ impl Known {
             | Source::Svhn { .. }
             | Source::ImageNetTar { .. }
             | Source::ImageNetFolder { .. } => Some(true),
+            Source::Parquet { label, .. } => label.as_ref().map(|column| !column.is_empty()),
             Source::Store { .. } => None,
         };
         Self { channels, size: side.map(|side| [side; 2]), at_most, labelled, ..Self::default() }
