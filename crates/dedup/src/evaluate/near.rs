@@ -6,7 +6,7 @@ use std::path::Path;
 use rayon::prelude::*;
 
 use super::evaluated::{Evaluated, Hashed};
-use crate::group::{Probe, Seen, channels, is_grey, pixel_distance};
+use crate::group::{Prepared, Probe, Seen, channels, is_grey, pixel_distance};
 use crate::hash::{self, Codes, Pictures};
 use crate::preprocess::PICTURE_BYTES;
 use crate::{Code, Result};
@@ -48,29 +48,36 @@ impl<'a> Near<'a> {
     pub(super) fn finds(&self, copies: &Hashed, change: usize) -> Result<Vec<u32>> {
         let code = copies.codes[change];
         let pixels = &copies.pixels[change * PICTURE_BYTES..][..PICTURE_BYTES];
-        let copy = Seen { pixels, size: copies.sizes[change] };
+        let (size, copy) = (copies.sizes[change], Prepared::new(pixels));
         let copy_is_grey = is_grey(&channels(pixels));
         let near = |codes: &[Code], code: Code, radius: u32| -> Vec<u32> {
             let near = codes.iter().zip(0..).filter(|(other, _)| other.distance(code) <= radius);
             near.map(|(_, image)| image).collect()
         };
         let mut found: HashSet<u32> = HashSet::new();
-        self.look(&near(self.codes, code, self.radius), &mut found, &|picture| {
-            pixel_distance(picture.pixels, copy.pixels)
+        self.look(&near(self.codes, code, self.radius), &mut found, &|picture, _| {
+            pixel_distance(picture, pixels)
         })?;
         for (k, probe) in self.probes.iter().enumerate() {
             let radius = probe.radius(self.radius);
             let mut seen = near(&self.views[k], code, radius);
-            seen.retain(|&image| probe.fits(self.sizes[image as usize], copy.size));
+            seen.retain(|&image| probe.fits(self.sizes[image as usize], size));
             if !probe.is_grey() || copy_is_grey {
-                self.look(&seen, &mut found, &|picture| probe.distance(picture, copy))?;
+                self.look(&seen, &mut found, &|picture, picture_size| {
+                    let seen = Seen { picture: &probe.prepared(picture), size: picture_size };
+                    probe.distance(seen, Seen { picture: &copy, size })
+                })?;
             }
             let mut parts = near(self.codes, copies.views[k][change], radius);
             parts.retain(|&image| {
                 let is_fit = !probe.is_grey() || self.is_grey[image as usize];
-                is_fit && probe.fits(copy.size, self.sizes[image as usize])
+                is_fit && probe.fits(size, self.sizes[image as usize])
             });
-            self.look(&parts, &mut found, &|picture| probe.distance(copy, picture))?;
+            let seen = probe.prepared(pixels);
+            self.look(&parts, &mut found, &|picture, picture_size| {
+                let part = Seen { picture: &Prepared::new(picture), size: picture_size };
+                probe.distance(Seen { picture: &seen, size }, part)
+            })?;
         }
         Ok(found.into_iter().collect())
     }
@@ -80,13 +87,12 @@ impl<'a> Near<'a> {
         &self,
         images: &[u32],
         found: &mut HashSet<u32>,
-        distance: &dyn Fn(Seen<'_>) -> f32,
+        distance: &dyn Fn(&[u8], [u32; 2]) -> f32,
     ) -> Result<()> {
         let images: Vec<u32> = images.iter().filter(|image| !found.contains(image)).copied().collect();
         let pixels = self.pictures.read(&images)?;
         for (image, picture) in images.into_iter().zip(pixels.chunks_exact(PICTURE_BYTES)) {
-            let picture = Seen { pixels: picture, size: self.sizes[image as usize] };
-            if f64::from(distance(picture)) <= self.threshold {
+            if f64::from(distance(picture, self.sizes[image as usize])) <= self.threshold {
                 found.insert(image);
             }
         }

@@ -1,6 +1,7 @@
 //! Groups of near-duplicates.
 
 mod against;
+mod align;
 mod bands;
 mod buckets;
 mod config;
@@ -29,5 +30,6 @@ pub use near::{Pair, SearchReport, near_pairs};
 pub(crate) use planes::{channels, is_grey};
 pub(crate) use probes::{Probe, Seen};
 pub use readable::{READABLE, Readable};
+pub(crate) use second_look::Prepared;
 pub use second_look::{ComparedPair, pixel_distance};
 pub use union_find::UnionFind;

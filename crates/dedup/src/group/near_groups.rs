@@ -1,18 +1,19 @@
 //! The near rule: codes within the radius, of pictures and of parts of them, and a second look.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::ControlFlow;
 use std::path::Path;
 
 use rayon::prelude::*;
 
 use super::UnionFind;
+use super::align::Alignment;
 use super::config::{GroupConfig, Mirrored};
 use super::distances::DistanceCounts;
 use super::near::{Pair, SearchReport, near_pairs, near_queries};
 use super::planes::{channels, is_grey};
 use super::probes::{Probe, Seen, shapes};
-use super::second_look::{ComparedPair, pixel_distance};
+use super::second_look::{ComparedPair, Prepared, distance_from};
 use crate::hash::{Codes, Pictures};
 use crate::preprocess::PICTURE_BYTES;
 use crate::{Autoencoder, Code, DedupError, Result};
@@ -89,14 +90,14 @@ pub(super) fn near_groups(
         if views.probe.is_grey() && !look.is_grey.contains(&true) {
             continue;
         }
-        let met =
-            near_queries(&set.codes, &views.codes, config.radius, config.bucket_cap, &mut |mut pairs| {
-                pairs.iter_mut().for_each(|pair| pair.second = views.images[pair.second as usize]);
-                pairs.retain(|pair| {
-                    pair.first != pair.second && look.is_across(pair) && look.may_be(&views.probe, pair)
-                });
-                look_at_all(&mut look, Some(&views.probe), &pairs, observe);
+        let radius = views.probe.radius(config.radius);
+        let met = near_queries(&set.codes, &views.codes, radius, config.bucket_cap, &mut |mut pairs| {
+            pairs.iter_mut().for_each(|pair| pair.second = views.images[pair.second as usize]);
+            pairs.retain(|pair| {
+                pair.first != pair.second && look.is_across(pair) && look.may_be(&views.probe, pair)
             });
+            look_at_all(&mut look, Some(&views.probe), &pairs, observe);
+        });
         look.found.search.add(&met);
         if let Some(error) = look.failed.take() {
             return Err(error);
@@ -198,23 +199,35 @@ impl Look<'_> {
     }
 
     fn compare(&self, probe: Option<&Probe>, pairs: &[Pair]) -> Result<Vec<ComparedPair>> {
-        let images: Vec<u32> = pairs.iter().flat_map(|pair| [pair.first, pair.second]).collect();
-        let pixels = self.pictures.read(&images)?;
-        let compared =
-            pairs.par_iter().zip(pixels.par_chunks_exact(2 * PICTURE_BYTES)).map(|(pair, pixels)| {
-                let (a, b) = pixels.split_at(PICTURE_BYTES);
-                let size = |image: u32| self.set.sizes[image as usize];
-                let pixel_distance = match probe {
-                    None => pixel_distance(a, b),
-                    Some(probe) => probe.distance(
-                        Seen { pixels: b, size: size(pair.second) },
-                        Seen { pixels: a, size: size(pair.first) },
-                    ),
-                };
-                let (first, second) = (pair.first.min(pair.second), pair.first.max(pair.second));
-                ComparedPair { first, second, distance: pair.distance, pixel_distance }
-            });
+        let parts = self.prepared(pairs.iter().map(|pair| pair.first), Prepared::new)?;
+        let seen = self.prepared(pairs.iter().map(|pair| pair.second), |pixels| match probe {
+            None => Prepared::new(pixels),
+            Some(probe) => probe.prepared(pixels),
+        })?;
+        let size = |image: u32| self.set.sizes[image as usize];
+        let compared = pairs.par_iter().map(|pair| {
+            let seen = Seen { picture: &seen[&pair.second], size: size(pair.second) };
+            let part = Seen { picture: &parts[&pair.first], size: size(pair.first) };
+            let pixel_distance = match probe {
+                None => distance_from(part.picture, seen.picture, Alignment::NONE),
+                Some(probe) => probe.distance(seen, part),
+            };
+            let (first, second) = (pair.first.min(pair.second), pair.first.max(pair.second));
+            ComparedPair { first, second, distance: pair.distance, pixel_distance }
+        });
         Ok(compared.collect())
+    }
+
+    /// The pictures, each once.
+    fn prepared(
+        &self,
+        images: impl Iterator<Item = u32>,
+        prepare: impl Fn(&[u8]) -> Prepared + Sync + Send,
+    ) -> Result<BTreeMap<u32, Prepared>> {
+        let images: Vec<u32> = images.collect::<BTreeSet<u32>>().into_iter().collect();
+        let pixels = self.pictures.read(&images)?;
+        let prepared = pixels.par_chunks_exact(PICTURE_BYTES).map(prepare);
+        Ok(images.into_iter().zip(prepared.collect::<Vec<_>>()).collect())
     }
 
     fn note(&mut self, probe: Option<&Probe>, compared: Vec<ComparedPair>) {

@@ -1,93 +1,60 @@
-//! A 32×32 picture as it is compared: planes of values, their sharpness, and how one lies in another.
+//! A picture as it is compared: planes of values, without their slopes, smoothed, and how sharp they are.
 
 use std::ops::Range;
 
-use crate::preprocess::{N_INPUTS, SIDE, sum_of};
+use crate::preprocess::{N_INPUTS, SIDE};
 
 pub(super) const PLANE: usize = SIDE * SIDE;
-/// The middle of a row of pixels.
-pub(super) const MIDDLE: f32 = (SIDE as f32 - 1.0) / 2.0;
 /// Mean difference of the channels, as a share of white, up to which a picture is grey.
 const GREY: f32 = 0.012;
 
+/// N×N values, row after row.
+pub(crate) type Rows<const N: usize> = [[f32; N]; N];
 /// 32×32 values.
-pub(crate) type Plane = Vec<f32>;
+pub(crate) type Plane = Rows<SIDE>;
 
-/// Where a point of one picture lies in another, about the middle: x ↦ zoom·x + shift, in each direction.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) struct Alignment {
-    pub(super) zoom: [f32; 2],
-    pub(super) shift: [f32; 2],
-}
-
-impl Alignment {
-    pub(super) const NONE: Self = Self { zoom: [1.0; 2], shift: [0.0; 2] };
-
-    /// For each of 32 places along an axis the pixel before its counterpart, and how far behind that it lies; and the places whose
-    /// counterparts lie inside.
-    fn along(self, axis: usize) -> ([(usize, f32); SIDE], Range<usize>) {
-        let mut places = [(0, 0.0); SIDE];
-        let mut inside: Option<Range<usize>> = None;
-        for (i, place) in places.iter_mut().enumerate() {
-            let from = self.zoom[axis] * (i as f32 - MIDDLE) + MIDDLE + self.shift[axis];
-            if (0.0..=SIDE as f32 - 1.0).contains(&from) {
-                let before = (from as usize).min(SIDE - 2);
-                *place = (before, from - before as f32);
-                inside = Some(inside.map_or(i, |inside| inside.start)..i + 1);
-            }
-        }
-        (places, inside.unwrap_or(0..0))
-    }
-}
-
-/// The rectangle in which two pictures overlap, and the other one's values in it.
-pub(super) struct Overlap {
+/// The rectangle of a picture that counts.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Inside {
     pub(super) columns: Range<usize>,
     pub(super) rows: Range<usize>,
-    pub(super) values: Plane,
 }
 
-impl Overlap {
+impl Inside {
+    /// All of an N×N picture.
+    pub(super) fn all<const N: usize>() -> Self {
+        Self { columns: 0..N, rows: 0..N }
+    }
+
     pub(super) fn n(&self) -> usize {
         self.columns.len() * self.rows.len()
     }
-}
 
-/// The values of `plane` where an alignment puts them.
-pub(super) fn overlap(plane: &[f32], alignment: Alignment) -> Overlap {
-    let ((across, columns), (down, rows)) = (alignment.along(0), alignment.along(1));
-    let mut values = vec![0.0; PLANE];
-    let mut line = [0.0; SIDE];
-    for (row, (before, share)) in down.iter().enumerate().take(rows.end).skip(rows.start) {
-        let (upper, lower) = plane[before * SIDE..][..2 * SIDE].split_at(SIDE);
-        for ((value, upper), lower) in line.iter_mut().zip(upper).zip(lower) {
-            *value = upper + share * (lower - upper);
-        }
-        let values = &mut values[row * SIDE..][..SIDE];
-        for column in columns.clone() {
-            let (before, share) = across[column];
-            values[column] = line[before] + share * (line[before + 1] - line[before]);
-        }
+    /// 1 for the columns inside, else 0: loops over whole rows are vector instructions.
+    #[inline(always)]
+    pub(super) fn mask<const N: usize>(&self) -> [f32; N] {
+        let mut mask = [0.0; N];
+        mask[self.columns.clone()].fill(1.0);
+        mask
     }
-    Overlap { columns, rows, values }
 }
 
 /// Smoothed `n` times by [1, 2, 1]/4 in both directions; edges are repeated.
-pub(super) fn smoothed(plane: &[f32], n: usize) -> Plane {
-    let (mut values, mut other) = (plane.to_vec(), vec![0.0; PLANE]);
+#[inline(always)]
+pub(super) fn smoothed<const N: usize>(plane: &Rows<N>, n: usize) -> Rows<N> {
+    let (mut values, mut other) = (*plane, [[0.0; N]; N]);
     for _ in 0..n {
-        for (row, out) in values.chunks_exact(SIDE).zip(other.chunks_exact_mut(SIDE)) {
-            for i in 1..SIDE - 1 {
+        for (row, out) in values.iter().zip(&mut other) {
+            for i in 1..N - 1 {
                 out[i] = 0.25 * (row[i - 1] + row[i + 1]) + 0.5 * row[i];
             }
             out[0] = 0.75 * row[0] + 0.25 * row[1];
-            out[SIDE - 1] = 0.75 * row[SIDE - 1] + 0.25 * row[SIDE - 2];
+            out[N - 1] = 0.75 * row[N - 1] + 0.25 * row[N - 2];
         }
-        for row in 0..SIDE {
-            let at = |row: usize| &other[row * SIDE..][..SIDE];
-            let (above, here, below) = (at(row.saturating_sub(1)), at(row), at((row + 1).min(SIDE - 1)));
-            let out = &mut values[row * SIDE..][..SIDE];
-            for i in 0..SIDE {
+        for (row, out) in values.iter_mut().enumerate() {
+            let (above, here, below) =
+                (&other[row.saturating_sub(1)], &other[row], &other[(row + 1).min(N - 1)]);
+            for i in 0..N {
                 out[i] = 0.25 * (above[i] + below[i]) + 0.5 * here[i];
             }
         }
@@ -95,73 +62,137 @@ pub(super) fn smoothed(plane: &[f32], n: usize) -> Plane {
     values
 }
 
-/// Takes the mean and the best linear slope out of a rectangle of values: skies and walls of one shade running into another are
+/// The values inside without their mean and their best linear slope, 0 outside: skies and walls of one shade running into another are
 /// alike whatever stands before them.
-pub(super) fn remove_slope(values: &mut [f32], n_columns: usize) {
-    let n_rows = values.len() / n_columns;
-    let middle = [n_columns, n_rows].map(|n| (n as f32 - 1.0) / 2.0);
-    let (mut sum, mut along_x, mut along_y) = (0.0, 0.0, 0.0);
-    for (row, values) in values.chunks_exact(n_columns).enumerate() {
+#[inline(always)]
+pub(super) fn without_slope<const N: usize>(plane: &Rows<N>, inside: &Inside) -> Rows<N> {
+    let mask = inside.mask::<N>();
+    let middle = [&inside.columns, &inside.rows].map(|side| (side.start + side.end) as f32 / 2.0 - 0.5);
+    let x: [f32; N] = std::array::from_fn(|i| (i as f32 - middle[0]) * mask[i]);
+    let (mut columns, mut along_y) = ([0.0f32; N], [0.0f32; N]);
+    for (row, values) in plane.iter().enumerate().take(inside.rows.end).skip(inside.rows.start) {
         let y = row as f32 - middle[1];
-        let (mut line, mut line_x) = (0.0, 0.0);
-        for (column, &value) in values.iter().enumerate() {
-            line += value;
-            line_x += value * (column as f32 - middle[0]);
+        for i in 0..N {
+            columns[i] += values[i];
+            along_y[i] += values[i] * y;
         }
-        sum += line;
-        along_x += line_x;
-        along_y += line * y;
     }
-    let n = values.len() as f32;
+    let inner = |a: &[f32; N], b: &[f32; N]| a.iter().zip(b).map(|(a, b)| a * b).sum::<f32>();
+    let n = inside.n() as f32;
     // n times the mean square of a place along one direction.
-    let spread = |side: usize| (n * ((side * side) as f32 - 1.0) / 12.0).max(1.0);
-    let (mean, slope) = (sum / n, [along_x / spread(n_columns), along_y / spread(n_rows)]);
-    for (row, values) in values.chunks_exact_mut(n_columns).enumerate() {
+    let spread = |side: &Range<usize>| (n * ((side.len() * side.len()) as f32 - 1.0) / 12.0).max(1.0);
+    let mean = inner(&columns, &mask) / n;
+    let slope =
+        [inner(&columns, &x) / spread(&inside.columns), inner(&along_y, &mask) / spread(&inside.rows)];
+    let mut left = [[0.0; N]; N];
+    for row in inside.rows.clone() {
         let base = mean + slope[1] * (row as f32 - middle[1]);
-        for (column, value) in values.iter_mut().enumerate() {
-            *value -= base + slope[0] * (column as f32 - middle[0]);
+        for i in 0..N {
+            left[row][i] = (plane[row][i] - base - slope[0] * x[i]) * mask[i];
         }
     }
+    left
 }
 
-/// Three channels of values from 0 to 1, or one where the picture is grey.
+/// The values inside without the mean of each row and each column, 0 outside.
+#[inline(always)]
+pub(super) fn details(plane: &Plane, inside: &Inside) -> Plane {
+    let mask = inside.mask::<SIDE>();
+    let (mut left, mut columns) = ([[0.0; SIDE]; SIDE], [0.0f32; SIDE]);
+    for row in inside.rows.clone() {
+        let mean =
+            plane[row].iter().zip(&mask).map(|(a, b)| a * b).sum::<f32>() / inside.columns.len() as f32;
+        for i in 0..SIDE {
+            left[row][i] = (plane[row][i] - mean) * mask[i];
+            columns[i] += left[row][i];
+        }
+    }
+    for row in inside.rows.clone() {
+        for i in 0..SIDE {
+            left[row][i] -= columns[i] / inside.rows.len() as f32;
+        }
+    }
+    left
+}
+
+/// Three channels of values from 0 to 1.
+#[inline(always)]
 pub(crate) fn channels(pixels: &[u8]) -> Vec<Plane> {
-    let planes =
-        pixels.chunks_exact(PLANE).map(|plane| plane.iter().map(|&p| f32::from(p) / 255.0).collect());
+    let planes = pixels.chunks_exact(PLANE).map(|bytes| {
+        let mut plane = [[0.0; SIDE]; SIDE];
+        for (values, bytes) in plane.iter_mut().zip(bytes.chunks_exact(SIDE)) {
+            values.iter_mut().zip(bytes).for_each(|(value, &byte)| *value = f32::from(byte) / 255.0);
+        }
+        plane
+    });
     planes.collect()
 }
 
 /// Whether three channels are one.
+#[inline(always)]
 pub(crate) fn is_grey(channels: &[Plane]) -> bool {
-    let off = |a: &Plane, b: &Plane| a.iter().zip(b).map(|(a, b)| (a - b).abs()).sum::<f32>() / PLANE as f32;
-    off(&channels[0], &channels[1]).max(off(&channels[1], &channels[2])) < GREY
+    let off = |a: &Plane, b: &Plane| {
+        let mut sums = [0.0f32; SIDE];
+        for (a, b) in a.iter().zip(b) {
+            for i in 0..SIDE {
+                sums[i] += (a[i] - b[i]).abs();
+            }
+        }
+        sums.iter().sum::<f32>() / PLANE as f32
+    };
+    channels.windows(2).all(|pair| off(&pair[0], &pair[1]) < GREY)
 }
 
 /// ITU-R BT.601.
+#[inline(always)]
 pub(super) fn luminance(channels: &[Plane]) -> Plane {
-    match channels {
-        [red, green, blue] => {
-            let each = red.iter().zip(green).zip(blue);
-            each.map(|((red, green), blue)| 0.299 * red + 0.587 * green + 0.114 * blue).collect()
+    let [red, green, blue] = channels else { return channels[0] };
+    let mut plane = [[0.0; SIDE]; SIDE];
+    for row in 0..SIDE {
+        for i in 0..SIDE {
+            plane[row][i] = 0.299 * red[row][i] + 0.587 * green[row][i] + 0.114 * blue[row][i];
         }
-        _ => channels[0].clone(),
     }
+    plane
 }
 
 /// The standard deviation over all channels, about each one's mean.
+#[inline(always)]
 pub(super) fn contrast(channels: &[Plane]) -> f32 {
     let squares = |plane: &Plane| {
-        let mean = sum_of(plane, |v| v) / PLANE as f32;
-        sum_of(plane, |v| (v - mean) * (v - mean))
+        let mean = sum(plane) / PLANE as f32;
+        sum_of_squares(plane, mean)
     };
     (channels.iter().map(squares).sum::<f32>() / (channels.len() * PLANE) as f32).sqrt()
 }
 
-/// Energy in fine structures as a share of all: falls with each smoothing.
-pub(super) fn sharpness(plane: &[f32]) -> f32 {
-    let low = smoothed(plane, 1);
-    let fine: f32 = plane.iter().zip(&low).map(|(a, b)| (a - b) * (a - b)).sum();
-    fine / sum_of(plane, |v| v * v).max(f32::MIN_POSITIVE)
+#[inline(always)]
+pub(super) fn sum(plane: &Plane) -> f32 {
+    let mut sums = [0.0f32; SIDE];
+    plane.iter().for_each(|row| (0..SIDE).for_each(|i| sums[i] += row[i]));
+    sums.iter().sum()
+}
+
+#[inline(always)]
+pub(super) fn sum_of_squares<const N: usize>(plane: &Rows<N>, mean: f32) -> f32 {
+    let mut sums = [0.0f32; N];
+    plane.iter().for_each(|row| (0..N).for_each(|i| sums[i] += (row[i] - mean) * (row[i] - mean)));
+    sums.iter().sum()
+}
+
+/// Energy in fine structures as a share of all, over the values inside: falls with each smoothing.
+#[inline(always)]
+pub(super) fn sharpness(plane: &Plane, inside: &Inside) -> f32 {
+    let (low, mask) = (smoothed(plane, 1), inside.mask::<SIDE>());
+    let (mut fine, mut all) = ([0.0f32; SIDE], [0.0f32; SIDE]);
+    for row in inside.rows.clone() {
+        for i in 0..SIDE {
+            let value = plane[row][i];
+            fine[i] += mask[i] * (value - low[row][i]) * (value - low[row][i]);
+            all[i] += mask[i] * value * value;
+        }
+    }
+    fine.iter().sum::<f32>() / all.iter().sum::<f32>().max(f32::MIN_POSITIVE)
 }
 
 /// Mirrored, left to right: 3072 bytes.
@@ -174,44 +205,50 @@ pub(crate) fn mirrored(pixels: &[u8]) -> Vec<u8> {
 mod tests {
     use super::*;
 
-    #[test]
-    fn slopes_are_removed() {
-        let mut channel: Vec<f32> =
-            (0..PLANE).map(|i| 0.3 + 0.01 * (i % SIDE) as f32 - 0.02 * (i / SIDE) as f32).collect();
-        channel[5 * SIDE + 7] += 1.0;
-        remove_slope(&mut channel, SIDE);
-        let others = channel.iter().enumerate().filter(|(i, _)| *i != 5 * SIDE + 7);
-        let largest = others.map(|(_, value)| value.abs()).fold(0.0, f32::max);
-        assert!(largest < 0.02 && channel[5 * SIDE + 7] > 0.98, "{largest}");
+    fn plane(value: impl Fn(usize, usize) -> f32) -> Plane {
+        std::array::from_fn(|y| std::array::from_fn(|x| value(x, y)))
     }
 
     #[test]
-    fn an_overlap_of_a_ramp_is_a_ramp() {
-        let ramp: Plane = (0..PLANE).map(|i| (i % SIDE) as f32 + 100.0 * (i / SIDE) as f32).collect();
-        let alignment = Alignment { zoom: [0.8, 1.1], shift: [1.5, 0.0] };
-        let found = overlap(&ramp, alignment);
-        assert_eq!(found.columns, 0..SIDE);
-        assert_eq!(found.rows, 2..30, "what lies above and below is not inside");
-        for (row, column) in [(2, 0), (17, 9), (29, 31)] {
-            let at = |k: usize, axis: usize| {
-                alignment.zoom[axis] * (k as f32 - MIDDLE) + MIDDLE + alignment.shift[axis]
-            };
-            let expected = at(column, 0) + 100.0 * at(row, 1);
-            assert!((found.values[row * SIDE + column] - expected).abs() < 0.01 && found.n() == 28 * 32);
+    fn slopes_are_removed() {
+        let ramp = |x: usize, y: usize| 0.3 + 0.01 * x as f32 - 0.02 * y as f32;
+        let spike = plane(|x, y| ramp(x, y) + f32::from(u8::from((x, y) == (7, 5))));
+        let left = without_slope(&spike, &Inside::all::<SIDE>());
+        let others = (0..PLANE).filter(|i| *i != 5 * SIDE + 7).map(|i| left[i / SIDE][i % SIDE].abs());
+        assert!(others.fold(0.0, f32::max) < 0.02 && left[5][7] > 0.98);
+        // Of a part alone: what lies outside does not matter.
+        let part = Inside { columns: 3..20, rows: 10..29 };
+        let bent =
+            plane(|x, y| if part.rows.contains(&y) && part.columns.contains(&x) { ramp(x, y) } else { 9.0 });
+        let left = without_slope(&bent, &part);
+        assert!(left.iter().flatten().all(|value| value.abs() < 1e-4));
+    }
+
+    #[test]
+    fn details_have_no_mean_in_any_row_or_column() {
+        let noise = plane(|x, y| ((x * 31 + y * 17 + x * y * 7) % 23) as f32);
+        let inside = Inside { columns: 2..31, rows: 4..20 };
+        let found = details(&noise, &inside);
+        for row in inside.rows.clone() {
+            assert!(found[row].iter().sum::<f32>().abs() < 1e-3);
         }
+        for column in 0..SIDE {
+            assert!(found.iter().map(|row| row[column]).sum::<f32>().abs() < 1e-3);
+        }
+        assert!(found[9][9] != 0.0 && found[3] == [0.0; SIDE] && found[9][31] == 0.0);
     }
 
     #[test]
     fn smoothing_keeps_the_mean_and_lowers_sharpness() {
-        let plane: Plane = (0..PLANE).map(|i| ((i * 7919) % 23) as f32 - 11.0).collect();
-        let once = smoothed(&plane, 1);
-        let mean = |plane: &[f32]| plane.iter().sum::<f32>() / PLANE as f32;
-        assert!((mean(&plane) - mean(&once)).abs() < 1e-3);
-        assert!(sharpness(&once) < 0.5 * sharpness(&plane));
+        let noise = plane(|x, y| (((y * SIDE + x) * 7919) % 23) as f32 - 11.0);
+        let once = smoothed(&noise, 1);
+        let all = Inside::all::<SIDE>();
+        assert!((sum(&noise) - sum(&once)).abs() < 1.0);
+        assert!(sharpness(&once, &all) < 0.5 * sharpness(&noise, &all));
         let expected: f32 = (0..3)
             .flat_map(|y| (0..3).map(move |x| (x, y)))
-            .map(|(x, y)| plane[(4 + y) * SIDE + 8 + x] * [0.25, 0.5, 0.25][x] * [0.25, 0.5, 0.25][y])
+            .map(|(x, y)| noise[4 + y][8 + x] * [0.25, 0.5, 0.25][x] * [0.25, 0.5, 0.25][y])
             .sum();
-        assert!((once[5 * SIDE + 9] - expected).abs() < 1e-4);
+        assert!((once[5][9] - expected).abs() < 1e-4);
     }
 }

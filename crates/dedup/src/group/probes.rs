@@ -8,9 +8,10 @@ use std::collections::HashSet;
 
 use rayon::prelude::*;
 
+use super::align::Alignment;
 use super::config::{GroupConfig, Mirrored};
-use super::planes::{Alignment, channels, luminance, mirrored};
-use super::second_look::distance_from;
+use super::planes::{channels, luminance, mirrored};
+use super::second_look::{Prepared, distance_from};
 use crate::model::BATCH;
 use crate::preprocess::{PICTURE_BYTES, SIDE};
 use crate::window::Window;
@@ -49,10 +50,10 @@ pub(crate) struct Probe {
     window: Window,
 }
 
-/// A picture that is looked at: its 3072 bytes, and the size it had.
-#[derive(Clone, Copy, Debug)]
+/// A picture that is looked at, and the size it had.
+#[derive(Clone, Copy)]
 pub(crate) struct Seen<'a> {
-    pub(crate) pixels: &'a [u8],
+    pub(crate) picture: &'a Prepared,
     pub(crate) size: Size,
 }
 
@@ -108,7 +109,11 @@ impl Probe {
             Kind::Mirrored => mirrored(pixels),
             Kind::Grey => {
                 let grey = luminance(&channels(pixels));
-                grey.iter().map(|value| (255.0 * value).round() as u8).collect::<Vec<u8>>().repeat(3)
+                grey.iter()
+                    .flatten()
+                    .map(|value| (255.0 * value).round() as u8)
+                    .collect::<Vec<u8>>()
+                    .repeat(3)
             }
             Kind::Part | Kind::Squeezed | Kind::Blurred => {
                 let mut values = vec![0.0; PICTURE_BYTES];
@@ -140,7 +145,15 @@ impl Probe {
         self.kind != Kind::Squeezed || shapes.iter().any(|&part| self.fits(seen, part))
     }
 
-    /// The distance of a picture and the one that this view of it may show.
+    /// A picture of 3072 bytes, prepared for [`Self::distance`] as the one that is seen.
+    pub(crate) fn prepared(&self, pixels: &[u8]) -> Prepared {
+        match self.kind {
+            Kind::Mirrored => Prepared::new(&mirrored(pixels)),
+            _ => Prepared::new(pixels),
+        }
+    }
+
+    /// The distance of a picture, as [`Self::prepared`] has it, and the one that this view of it may show.
     pub(crate) fn distance(&self, seen: Seen<'_>, part: Seen<'_>) -> f32 {
         let (size, start) = match self.kind {
             Kind::Squeezed => {
@@ -151,10 +164,7 @@ impl Probe {
         };
         let shift = |axis: usize| SIDE as f32 * (size[axis] / 2.0 + start[axis] - 0.5);
         let alignment = Alignment { zoom: size, shift: [shift(0), shift(1)] };
-        match self.kind {
-            Kind::Mirrored => distance_from(part.pixels, &mirrored(seen.pixels), alignment),
-            _ => distance_from(part.pixels, seen.pixels, alignment),
-        }
+        distance_from(part.picture, seen.picture, alignment)
     }
 }
 
@@ -214,11 +224,12 @@ mod tests {
         // A ramp along x, 4 levels a pixel, other ones in red.
         let pixels: Vec<u8> =
             (0..PICTURE_BYTES).map(|i| (4 * (i % SIDE)) as u8 / if i < 1024 { 2 } else { 1 }).collect();
-        let seen = |pixels| Seen { pixels, size: [32, 32] };
         let mirror = of(Kind::Mirrored)[0];
         let found = mirror.picture(&pixels);
         assert_eq!((found[1024], found[1024 + 31]), (124, 0));
-        assert!(mirror.distance(seen(&pixels), seen(&found)) < 1e-3);
+        let [seen, part] = [mirror.prepared(&pixels), Prepared::new(&found)];
+        let [seen, part] = [&seen, &part].map(|picture| Seen { picture, size: [32, 32] });
+        assert!(mirror.distance(seen, part) < 1e-3);
         let narrow = of(Kind::Squeezed)[4];
         assert_eq!(narrow.window.size, [0.75, 1.0]);
         let found = narrow.picture(&pixels)[1024 + 8];

@@ -1,29 +1,33 @@
 //! A second look at two pictures: their distance once one is aligned with the other.
 
+use pulp::{Arch, Simd, WithSimd};
 use serde::Serialize;
 
+use super::align::{Alignment, Mover, Template, inner};
 use super::planes::{
-    Alignment, MIDDLE, PLANE, Plane, channels, contrast, is_grey, luminance, overlap, remove_slope,
-    sharpness, smoothed,
+    Inside, PLANE, Plane, Rows, channels, contrast, details, is_grey, luminance, sharpness, smoothed, sum,
+    sum_of_squares, without_slope,
 };
 use crate::preprocess::SIDE;
 
+/// Side of the small pictures that are aligned first.
+const COARSE: usize = 16;
+/// Smoothings before they are made.
+const COARSE_SMOOTHINGS: usize = 2;
+/// Steps of the alignment of small pictures, then of whole ones.
+const STEPS: [usize; 2] = [6, 4];
+/// Distance of small pictures beyond which two are not looked at any closer.
+const HOPELESS: f32 = 0.6;
+/// Share of a picture's variance that its small one must have, to tell anything.
+const TELLING: f32 = 0.02;
 /// Smoothings before pictures are compared: a copy that was blurred or enlarged has lost what is finer.
 const COMPARED: usize = 1;
 /// Smoothings of the sharper of two pictures, until it is no sharper than the other.
 const BLURS: [usize; 4] = [1, 2, 3, 3];
 /// By so much sharper a picture may be than another.
 const SHARPER: f32 = 1.5;
-/// Pictures of a smaller distance than this are not aligned any better: they are the same.
+/// Pictures of a smaller distance than this are the same, and not looked at in another way.
 const ALIKE: f32 = 0.1;
-/// Steps of the alignment on strongly smoothed pictures, then on lightly smoothed ones.
-const STEPS: [(usize, usize); 2] = [(3, 8), (0, 6)];
-/// Distance after the first steps beyond which there are no second ones.
-const HOPELESS: f32 = 0.8;
-/// Largest change of size that is followed from where the alignment starts, as a share.
-const MAX_ZOOM: f32 = 0.25;
-/// Largest shift that is followed, in pixels of 32.
-const MAX_SHIFT: f32 = 5.0;
 /// Contrast below which a picture is flat.
 const FLAT: f32 = 0.012;
 /// Largest difference of two flat pictures' colours, as a share of white.
@@ -52,260 +56,227 @@ pub struct ComparedPair {
 ///
 /// It is the root mean square difference of the pictures without their slopes from one side to the other, slightly smoothed and
 /// standardised, where they overlap after the best small change of size and place has been found. A crop of the same photo moves
-/// everything by a pixel or two of 32, which alone makes a large difference. The alignment is found by Gauss-Newton steps (Lucas and
-/// Kanade 1981; the template's gradients serve for all steps, as in Baker and Matthews 2004), from coarse to fine, with a size of
-/// its own in each direction. The smaller of the distances with and without it counts.
+/// everything by a pixel or two of 32, which alone makes a large difference. The smaller of the distances with and without it counts.
 ///
-/// - Where one of the two is sharper, it is smoothed until they are alike in that; where one is grey, both are compared in grey.
+/// - The alignment is found on small, smooth pictures first; most unlike pairs end there, with the distance of those.
+/// - Where one of the two is sharper, it is also smoothed until they are alike in that; where one is grey, both are compared in grey.
 /// - Details are compared once more by themselves: what is left of both when the mean of each row and each column is taken out, so
 ///   that one horizon is not enough to be alike. The distance is at least 0.65 of theirs. Details fainter than noise are alike.
 /// - Flat pictures are alike if their colours are.
 pub fn pixel_distance(a: &[u8], b: &[u8]) -> f32 {
-    distance_from(a, b, Alignment::NONE)
+    let [a, b] = [a, b].map(Prepared::new);
+    distance_from(&a, &b, Alignment::NONE)
+}
+
+/// A picture with what all its comparisons need.
+pub(crate) struct Prepared {
+    pixels: Vec<u8>,
+    is_grey: bool,
+    /// In colour and in grey.
+    contrasts: [f32; 2],
+    /// Small, smoothed and without slopes.
+    coarse: Rows<COARSE>,
+    /// The variance of the small picture as a share of the whole one's.
+    telling: f32,
+}
+
+impl Prepared {
+    /// Of 3072 bytes.
+    pub(crate) fn new(pixels: &[u8]) -> Self {
+        Arch::new().dispatch(Prepare { pixels })
+    }
+
+    /// What is compared: one plane of grey or three.
+    #[inline(always)]
+    fn planes(&self, in_grey: bool) -> Vec<Plane> {
+        let planes = channels(&self.pixels);
+        standardised(if in_grey { vec![luminance(&planes)] } else { planes })
+    }
+
+    fn contrast(&self, in_grey: bool) -> f32 {
+        self.contrasts[usize::from(in_grey)]
+    }
+}
+
+/// Compiled for the vector instructions at hand.
+struct Prepare<'a> {
+    pixels: &'a [u8],
+}
+
+impl WithSimd for Prepare<'_> {
+    type Output = Prepared;
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _: S) -> Prepared {
+        let planes = channels(self.pixels);
+        let grey = without_slope(&luminance(&planes), &Inside::all::<SIDE>());
+        let contrasts = [contrast(&planes), contrast(&[luminance(&planes)])];
+        let level: Vec<Plane> =
+            planes.iter().map(|plane| without_slope(plane, &Inside::all::<SIDE>())).collect();
+        let smooth = smoothed(&grey, COARSE_SMOOTHINGS);
+        let mut coarse = [[0.0; COARSE]; COARSE];
+        for (row, lines) in coarse.iter_mut().zip(smooth.chunks_exact(2)) {
+            for (i, value) in row.iter_mut().enumerate() {
+                *value =
+                    0.25 * (lines[0][2 * i] + lines[0][2 * i + 1] + lines[1][2 * i] + lines[1][2 * i + 1]);
+            }
+        }
+        let variance = contrast(&level).powi(2).max(1e-12);
+        let telling = sum_of_squares(&coarse, 0.0) / (COARSE * COARSE) as f32 / variance;
+        // The alignment is steadied by what is small beside a contrast of 1.
+        let scale = (COARSE * COARSE) as f32 / sum_of_squares(&coarse, 0.0).max(1e-12);
+        coarse.iter_mut().flatten().for_each(|value| *value *= scale.sqrt());
+        Prepared { pixels: self.pixels.to_vec(), is_grey: is_grey(&planes), contrasts, coarse, telling }
+    }
 }
 
 /// [`pixel_distance`] where `start` says about where `template` lies in `moved`.
-pub(super) fn distance_from(template: &[u8], moved: &[u8], start: Alignment) -> f32 {
-    let (mut a, mut b) = (channels(template), channels(moved));
-    if is_grey(&a) || is_grey(&b) {
-        (a, b) = (vec![luminance(&a)], vec![luminance(&b)]);
-    }
-    let contrasts = [contrast(&a), contrast(&b)];
-    match contrasts.map(|contrast| contrast < FLAT) {
-        [true, true] => return flat_distance(&a, &b),
-        [false, false] => {}
-        _ => return UNLIKE,
-    }
-    let (a, b) = alike_in_sharpness(standardised(a), standardised(b), start);
-    let noise = contrasts.map(|contrast| (NOISE / contrast).powi(2));
-    let measure = |alignment| distance(&a, &b, alignment, noise);
-    let plain = measure(start);
-    if plain < ALIKE {
-        return plain;
-    }
-    match aligned(&luminance(&a), &luminance(&b), start) {
-        Some(alignment) => plain.min(measure(alignment)),
-        None => plain,
+pub(super) fn distance_from(template: &Prepared, moved: &Prepared, start: Alignment) -> f32 {
+    Arch::new().dispatch(Comparison { template, moved, start })
+}
+
+struct Comparison<'a> {
+    template: &'a Prepared,
+    moved: &'a Prepared,
+    start: Alignment,
+}
+
+impl WithSimd for Comparison<'_> {
+    type Output = f32;
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _: S) -> f32 {
+        let Self { template, moved, start } = self;
+        let in_grey = template.is_grey || moved.is_grey;
+        let contrasts = [template, moved].map(|picture| picture.contrast(in_grey));
+        match contrasts.map(|contrast| contrast < FLAT) {
+            [true, true] => return flat_distance(template, moved, in_grey),
+            [false, false] => {}
+            _ => return UNLIKE,
+        }
+        let is_telling = template.telling.min(moved.telling) > TELLING;
+        let small = Template::new(&template.coarse);
+        let unaligned = small.distance(&moved.coarse, start);
+        let (mut from, mut coarse) = (start, unaligned);
+        if let Some((alignment, distance)) = small.align(&moved.coarse, start, start, STEPS[0])
+            && distance < unaligned
+        {
+            (from, coarse) = (alignment, distance);
+        }
+        if is_telling && coarse > HOPELESS {
+            return coarse;
+        }
+        let (a, b) = (template.planes(in_grey), moved.planes(in_grey));
+        let noise = contrasts.map(|contrast| (NOISE / contrast).powi(2));
+        let fine = Template::new(&luminance(&a));
+        let found =
+            fine.align(&luminance(&b), from, start, STEPS[1]).map_or(from, |(alignment, _)| alignment);
+        let distance = measured(&a, &b, found, noise);
+        if distance < ALIKE || (is_telling && unaligned > HOPELESS) {
+            return distance;
+        }
+        distance.min(measured(&a, &b, start, noise))
     }
 }
 
 /// Of two flat pictures.
-fn flat_distance(a: &[Plane], b: &[Plane]) -> f32 {
-    let mean = |plane: &Plane| plane.iter().sum::<f32>() / PLANE as f32;
-    let off = a.iter().zip(b).map(|(a, b)| (mean(a) - mean(b)).abs()).fold(0.0, f32::max);
+#[inline(always)]
+fn flat_distance(a: &Prepared, b: &Prepared, in_grey: bool) -> f32 {
+    let means = [a, b].map(|picture| {
+        let planes = channels(&picture.pixels);
+        let planes = if in_grey { vec![luminance(&planes)] } else { planes };
+        planes.iter().map(|plane| sum(plane) / PLANE as f32).collect::<Vec<f32>>()
+    });
+    let off = means[0].iter().zip(&means[1]).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
     if off <= SAME_COLOUR { 0.0 } else { UNLIKE }
 }
 
 /// Without slopes, of mean 0 and contrast 1 over all channels, slightly smoothed.
+#[inline(always)]
 fn standardised(mut planes: Vec<Plane>) -> Vec<Plane> {
-    planes.iter_mut().for_each(|plane| remove_slope(plane, SIDE));
+    planes.iter_mut().for_each(|plane| *plane = without_slope(plane, &Inside::all::<SIDE>()));
     let scale = 1.0 / contrast(&planes).max(1e-6);
-    planes.iter_mut().flatten().for_each(|value| *value *= scale);
+    planes.iter_mut().flatten().flatten().for_each(|value| *value *= scale);
     planes.iter().map(|plane| smoothed(plane, COMPARED)).collect()
 }
 
-/// Smooths the sharper of two pictures, as they are where `start` puts the second.
-fn alike_in_sharpness(mut a: Vec<Plane>, mut b: Vec<Plane>, start: Alignment) -> (Vec<Plane>, Vec<Plane>) {
-    let of_a = |a: &[Plane]| sharpness(&luminance(a));
-    let of_b = |b: &[Plane]| sharpness(&overlap(&luminance(b), start).values);
-    let first = [of_a(&a), of_b(&b)];
-    let (sharper, goal) = if first[0] > first[1] { (&mut a, first[1]) } else { (&mut b, first[0]) };
+/// The distance as the pictures are; or, if that is smaller, once the sharper one is smoothed.
+#[inline(always)]
+fn measured(a: &[Plane], b: &[Plane], alignment: Alignment, noise: [f32; 2]) -> f32 {
+    let mover = Mover::new(alignment);
+    if !mover.is_enough() {
+        return UNLIKE;
+    }
+    let distance = distance(a, b, &mover, noise);
+    if distance < ALIKE {
+        return distance;
+    }
+    match alike_in_sharpness(a, b, &mover) {
+        Some([a, b]) => distance.min(self::distance(&a, &b, &mover, noise)),
+        None => distance,
+    }
+}
+
+/// Smooths the sharper of two pictures, where they overlap, if there is one.
+#[inline(always)]
+fn alike_in_sharpness(a: &[Plane], b: &[Plane], mover: &Mover<SIDE>) -> Option<[Vec<Plane>; 2]> {
+    let of_a = |a: &[Plane]| sharpness(&luminance(a), &mover.inside);
+    let of_b = |b: &[Plane]| sharpness(&mover.moved(&luminance(b)), &mover.inside);
+    let first = [of_a(a), of_b(b)];
+    let is_a = first[0] > first[1];
+    let goal = SHARPER * first[0].min(first[1]);
+    if first[0].max(first[1]) <= goal {
+        return None;
+    }
+    let (mut a, mut b) = (a.to_vec(), b.to_vec());
     for n in BLURS {
-        let now = if first[0] > first[1] { of_a(sharper) } else { of_b(sharper) };
-        if now <= SHARPER * goal {
+        let sharper = if is_a { &mut a } else { &mut b };
+        sharper.iter_mut().for_each(|plane| *plane = smoothed(plane, n));
+        if (if is_a { of_a(&a) } else { of_b(&b) }) <= goal {
             break;
         }
-        sharper.iter_mut().for_each(|plane| *plane = smoothed(plane, n));
     }
-    (a, b)
+    Some([a, b])
 }
 
 /// The larger of the distance over the overlap, each part standardised by itself, and of the weighed distance of details.
-fn distance(a: &[Plane], b: &[Plane], alignment: Alignment, noise: [f32; 2]) -> f32 {
-    let (mut whole, mut details) = (Sums::default(), Sums::default());
+#[inline(always)]
+fn distance(a: &[Plane], b: &[Plane], mover: &Mover<SIDE>, noise: [f32; 2]) -> f32 {
+    let (mut whole, mut fine) = (Products::default(), Products::default());
     for (a, b) in a.iter().zip(b) {
-        let moved = overlap(b, alignment);
-        if moved.n() < PLANE / 4 {
-            return f32::INFINITY;
-        }
-        let cut = |values: &[f32]| -> Vec<f32> {
-            let rows = values.chunks_exact(SIDE).take(moved.rows.end).skip(moved.rows.start);
-            rows.flat_map(|row| &row[moved.columns.clone()]).copied().collect()
-        };
-        let (mut here, mut there) = (cut(a), cut(&moved.values));
         // The slope of a part is not that of the whole.
-        for values in [&mut here, &mut there] {
-            remove_slope(values, moved.columns.len());
-        }
-        whole.add(&here, &there);
-        for values in [&mut here, &mut there] {
-            keep_details(values, moved.columns.len());
-        }
-        details.add(&here, &there);
+        let [a, b] = [a, &mover.moved(b)].map(|plane| without_slope(plane, &mover.inside));
+        whole.add(&a, &b);
+        let [a, b] = [&a, &b].map(|plane| details(plane, &mover.inside));
+        fine.add(&a, &b);
     }
-    let floor = noise.map(f64::from);
-    whole.distance([1e-6; 2]).max(DETAIL * details.distance(floor))
+    let n = (mover.inside.n() * a.len()) as f32;
+    whole.distance(n, [1e-6; 2]).max(DETAIL * fine.distance(n, noise))
 }
 
-/// Takes the mean of each row and of each column out.
-fn keep_details(values: &mut [f32], n_columns: usize) {
-    let n_rows = values.len() / n_columns;
-    let mut means = vec![0.0; n_columns];
-    for row in values.chunks_exact_mut(n_columns) {
-        let mean = row.iter().sum::<f32>() / n_columns as f32;
-        row.iter_mut().zip(&mut means).for_each(|(value, sum)| {
-            *value -= mean;
-            *sum += *value;
-        });
-    }
-    means.iter_mut().for_each(|sum| *sum /= n_rows as f32);
-    for row in values.chunks_exact_mut(n_columns) {
-        row.iter_mut().zip(&means).for_each(|(value, mean)| *value -= mean);
-    }
-}
-
-/// Sums over the values of two pictures.
+/// Sums of products of the values of two pictures, each of mean 0.
 #[derive(Default)]
-struct Sums {
-    n: f64,
-    a: f64,
-    b: f64,
-    aa: f64,
-    bb: f64,
-    ab: f64,
+struct Products {
+    aa: f32,
+    bb: f32,
+    ab: f32,
 }
 
-impl Sums {
-    fn add(&mut self, a: &[f32], b: &[f32]) {
-        let mut parts = [[0.0f32; 8]; 5];
-        for (a, b) in a.chunks(8).zip(b.chunks(8)) {
-            for (k, (&a, &b)) in a.iter().zip(b).enumerate() {
-                for (part, term) in parts.iter_mut().zip([a, b, a * a, b * b, a * b]) {
-                    part[k] += term;
-                }
-            }
-        }
-        let [a_sum, b_sum, aa, bb, ab] = parts.map(|part| f64::from(part.iter().sum::<f32>()));
-        self.n += a.len() as f64;
-        self.a += a_sum;
-        self.b += b_sum;
-        self.aa += aa;
-        self.bb += bb;
-        self.ab += ab;
+impl Products {
+    #[inline(always)]
+    fn add(&mut self, a: &Plane, b: &Plane) {
+        self.aa += sum_of_squares(a, 0.0);
+        self.bb += sum_of_squares(b, 0.0);
+        self.ab += inner(a, b);
     }
 
-    /// √(2(1 − r)); to r, the correlation, both have `floor` in common.
-    fn distance(&self, floor: [f64; 2]) -> f32 {
-        let var_a = (self.aa / self.n - (self.a / self.n).powi(2)).max(0.0) + floor[0];
-        let var_b = (self.bb / self.n - (self.b / self.n).powi(2)).max(0.0) + floor[1];
-        let covariance =
-            self.ab / self.n - self.a / self.n * (self.b / self.n) + (floor[0] * floor[1]).sqrt();
-        (2.0 * (1.0 - covariance / (var_a * var_b).sqrt())).max(0.0).sqrt() as f32
+    /// √(2(1 − r)); to r, the correlation over `n` values, both have `floor` in common.
+    #[inline(always)]
+    fn distance(&self, n: f32, floor: [f32; 2]) -> f32 {
+        let variances = [self.aa / n + floor[0], self.bb / n + floor[1]];
+        let covariance = self.ab / n + (floor[0] * floor[1]).sqrt();
+        (2.0 * (1.0 - covariance / (variances[0] * variances[1]).sqrt())).max(0.0).sqrt()
     }
-}
-
-/// The best alignment of `moved` with `template` near `start`; none where there is none.
-fn aligned(template: &Plane, moved: &Plane, start: Alignment) -> Option<Alignment> {
-    let mut alignment = start;
-    for (n_smoothings, n_steps) in STEPS {
-        let (template, moved) = (smoothed(template, n_smoothings), smoothed(moved, n_smoothings));
-        alignment = align(&template, &moved, alignment, start, n_steps);
-        if n_smoothings > 0 {
-            let there = overlap(&moved, alignment);
-            let mut sums = Sums::default();
-            for row in there.rows.clone() {
-                let of = |values: &[f32]| values[row * SIDE..][there.columns.clone()].to_vec();
-                sums.add(&of(&template), &of(&there.values));
-            }
-            if there.n() < PLANE / 4 || sums.distance([1e-6; 2]) > HOPELESS {
-                return None;
-            }
-        }
-    }
-    Some(alignment)
-}
-
-/// Improves an alignment; gives back the old one where the steps run away from `start`.
-fn align(template: &Plane, moved: &Plane, from: Alignment, start: Alignment, n_steps: usize) -> Alignment {
-    let directions = directions(template);
-    let mut alignment = from;
-    for _ in 0..n_steps {
-        let there = overlap(moved, alignment);
-        let mut sums = [[0.0f32; 5]; 4];
-        for row in there.rows.clone() {
-            for place in (row * SIDE..(row + 1) * SIDE).take(there.columns.end).skip(there.columns.start) {
-                let direction = directions[place];
-                let off = there.values[place] - template[place];
-                for i in 0..4 {
-                    for j in i..4 {
-                        sums[i][j] += direction[i] * direction[j];
-                    }
-                    sums[i][4] += direction[i] * off;
-                }
-            }
-        }
-        (0..4).for_each(|i| (0..i).for_each(|j| sums[i][j] = sums[j][i]));
-        let Some(step) = solve(sums) else { return alignment };
-        // The step moves the template; its inverse, to first order, moves the picture.
-        let mut next = alignment;
-        for axis in 0..2 {
-            next.zoom[axis] *= 1.0 - step[axis];
-            next.shift[axis] -= alignment.zoom[axis] * step[2 + axis];
-        }
-        if !is_near(next, start) {
-            return from;
-        }
-        alignment = next;
-    }
-    alignment
-}
-
-fn is_near(alignment: Alignment, start: Alignment) -> bool {
-    (0..2).all(|axis| {
-        let zoom = alignment.zoom[axis] / start.zoom[axis];
-        (1.0 / (1.0 + MAX_ZOOM)..=1.0 + MAX_ZOOM).contains(&zoom)
-            && (alignment.shift[axis] - start.shift[axis]).abs() <= MAX_SHIFT
-    })
-}
-
-/// By how much each value changes with the size and the place in both directions: central differences along x and y.
-fn directions(plane: &Plane) -> Vec<[f32; 4]> {
-    let difference = |i: usize, stride: usize| {
-        let place = i / stride % SIDE;
-        let (before, after) =
-            (if place > 0 { i - stride } else { i }, if place + 1 < SIDE { i + stride } else { i });
-        (plane[after] - plane[before]) * stride as f32 / (after - before) as f32
-    };
-    let of = |i: usize| {
-        let (x, y) = ((i % SIDE) as f32 - MIDDLE, (i / SIDE) as f32 - MIDDLE);
-        let (gx, gy) = (difference(i, 1), difference(i, SIDE));
-        [gx * x, gy * y, gx, gy]
-    };
-    (0..PLANE).map(of).collect()
-}
-
-/// Of four equations, the last column their right sides, by elimination; none for a singular matrix.
-fn solve(mut m: [[f32; 5]; 4]) -> Option<[f32; 4]> {
-    for column in 0..4 {
-        let size = m[column][column];
-        let pivot = (column..4).max_by(|&a, &b| m[a][column].abs().total_cmp(&m[b][column].abs()))?;
-        m.swap(column, pivot);
-        let head = m[column];
-        let is_singular = head[column].abs() <= 1e-7 * size.abs() || head[column].abs() < 1e-12;
-        if is_singular || head[column].is_nan() {
-            return None;
-        }
-        for row in m.iter_mut().skip(column + 1) {
-            let share = row[column] / head[column];
-            row.iter_mut().zip(head).for_each(|(value, head)| *value -= share * head);
-        }
-    }
-    let mut solution = [0.0; 4];
-    for row in (0..4).rev() {
-        let known: f32 = (row + 1..4).map(|k| m[row][k] * solution[k]).sum();
-        solution[row] = (m[row][4] - known) / m[row][row];
-    }
-    solution.iter().all(|x| x.is_finite()).then_some(solution)
 }
 
 #[cfg(test)]
