@@ -37,7 +37,7 @@ pub(crate) struct GroupDuplicates {
 /// The kind.
 pub(crate) static KIND: Kind = Kind {
     name: "group_duplicates",
-    version: 6,
+    version: 7,
     summary: "find groups of near-duplicates by their codes: equal ones, or near ones that a second look confirms",
     details: "Writes groups.parquet (group, key, representative, distance, pixel_distance, blake3) by the rule that is set, the same with \
               who stays and why as map.csv and map.parquet, and \
