@@ -1,5 +1,6 @@
 //! The near rule: codes within the radius, of pictures and of parts of them, and a second look.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::ControlFlow;
 use std::path::Path;
@@ -143,7 +144,11 @@ fn views(
         for Views { probe, codes, images: wanted } in &mut views {
             let after = wanted.partition_point(|image| image <= &images[images.len() - 1]);
             let of = |image: &u32| &bytes[(image - images[0]) as usize * PICTURE_BYTES..][..PICTURE_BYTES];
-            let chosen: Vec<u8> = wanted[codes.len()..after].iter().flat_map(of).copied().collect();
+            let chosen = &wanted[codes.len()..after];
+            let chosen: Cow<'_, [u8]> = match chosen.len() == images.len() {
+                true => Cow::Borrowed(&bytes),
+                false => chosen.iter().map(of).collect::<Vec<_>>().concat().into(),
+            };
             codes.extend(probe.codes(&model, &chosen)?);
         }
     }

@@ -10,7 +10,7 @@ use rayon::prelude::*;
 
 use super::align::Alignment;
 use super::config::{GroupConfig, Mirrored};
-use super::planes::{channels, luminance, mirrored};
+use super::planes::{PLANE, channels, luminance, mirrored};
 use super::second_look::{Prepared, distance_from};
 use crate::model::BATCH;
 use crate::preprocess::{PICTURE_BYTES, SIDE};
@@ -103,22 +103,19 @@ impl Probe {
         if self.kind == Kind::Squeezed { radius + SQUEEZED_RADIUS } else { radius }
     }
 
-    /// The view of a picture of 3072 bytes.
-    fn picture(&self, pixels: &[u8]) -> Vec<u8> {
+    /// Writes the view of a picture of 3072 bytes; `values` is room for as many.
+    fn write(&self, pixels: &[u8], values: &mut [f32], view: &mut [u8]) {
         match self.kind {
-            Kind::Mirrored => mirrored(pixels),
+            Kind::Mirrored => view.copy_from_slice(&mirrored(pixels)),
             Kind::Grey => {
                 let grey = luminance(&channels(pixels));
-                grey.iter()
-                    .flatten()
-                    .map(|value| (255.0 * value).round() as u8)
-                    .collect::<Vec<u8>>()
-                    .repeat(3)
+                for view in view.chunks_exact_mut(PLANE) {
+                    to_bytes(grey.as_flattened(), view);
+                }
             }
             Kind::Part | Kind::Squeezed | Kind::Blurred => {
-                let mut values = vec![0.0; PICTURE_BYTES];
-                self.window.resample(pixels, SIDE, &mut values);
-                values.iter().map(|value| (255.0 * value).round() as u8).collect()
+                self.window.resample(pixels, SIDE, values);
+                to_bytes(values, view);
             }
         }
     }
@@ -126,8 +123,9 @@ impl Probe {
     /// The codes of the views of pictures (bytes, 3072 each).
     pub(crate) fn codes(&self, model: &Autoencoder, pictures: &[u8]) -> Result<Vec<Code>> {
         let codes = pictures.par_chunks(BATCH * PICTURE_BYTES).map(|pictures| {
-            let views: Vec<u8> =
-                pictures.chunks_exact(PICTURE_BYTES).flat_map(|picture| self.picture(picture)).collect();
+            let (mut views, mut values) = (vec![0; pictures.len()], vec![0.0; PICTURE_BYTES]);
+            let each = pictures.chunks_exact(PICTURE_BYTES).zip(views.chunks_exact_mut(PICTURE_BYTES));
+            each.for_each(|(picture, view)| self.write(picture, &mut values, view));
             model.codes(&views)
         });
         Ok(codes.collect::<Result<Vec<_>>>()?.concat())
@@ -166,6 +164,11 @@ impl Probe {
         let alignment = Alignment { zoom: size, shift: [shift(0), shift(1)] };
         distance_from(part.picture, seen.picture, alignment)
     }
+}
+
+/// Values from 0 to 1 as the nearest of 256 steps.
+fn to_bytes(values: &[f32], bytes: &mut [u8]) {
+    bytes.iter_mut().zip(values).for_each(|(byte, value)| *byte = (255.0 * value + 0.5) as u8);
 }
 
 /// Where one picture is the other squeezed: width and height of the central square of the one of size `part` in that of the one of
@@ -224,21 +227,26 @@ mod tests {
         // A ramp along x, 4 levels a pixel, other ones in red.
         let pixels: Vec<u8> =
             (0..PICTURE_BYTES).map(|i| (4 * (i % SIDE)) as u8 / if i < 1024 { 2 } else { 1 }).collect();
+        let view = |probe: &Probe, pixels: &[u8]| {
+            let (mut values, mut view) = (vec![0.0; PICTURE_BYTES], vec![0; PICTURE_BYTES]);
+            probe.write(pixels, &mut values, &mut view);
+            view
+        };
         let mirror = of(Kind::Mirrored)[0];
-        let found = mirror.picture(&pixels);
+        let found = view(&mirror, &pixels);
         assert_eq!((found[1024], found[1024 + 31]), (124, 0));
         let [seen, part] = [mirror.prepared(&pixels), Prepared::new(&found)];
         let [seen, part] = [&seen, &part].map(|picture| Seen { picture, size: [32, 32] });
         assert!(mirror.distance(seen, part) < 1e-3);
         let narrow = of(Kind::Squeezed)[4];
         assert_eq!(narrow.window.size, [0.75, 1.0]);
-        let found = narrow.picture(&pixels)[1024 + 8];
+        let found = view(&narrow, &pixels)[1024 + 8];
         let expected = 4.0 * (32.0 * (0.125 + 0.75 * 8.5 / 32.0) - 0.5);
         assert!((f32::from(found) - expected).abs() <= 1.0, "{found} {expected}");
-        let grey = of(Kind::Grey)[0].picture(&pixels);
+        let grey = view(&of(Kind::Grey)[0], &pixels);
         assert_eq!([grey[9], grey[1033], grey[2057]], [(36.0f32 * (1.0 - 0.299 / 2.0)).round() as u8; 3]);
         let edge: Vec<u8> = (0..PICTURE_BYTES).map(|i| if i % SIDE < 16 { 0 } else { 200 }).collect();
-        let blurred = of(Kind::Blurred)[0].picture(&edge);
+        let blurred = view(&of(Kind::Blurred)[0], &edge);
         assert!((40..90).contains(&blurred[14]) && blurred[4] == 0, "{}", blurred[14]);
     }
 }
