@@ -303,6 +303,7 @@ fn nothing_is_answered_but_what_the_page_needs() {
             "{told}"
         );
     }
+    assert!(place.fails(2, &["watch", "runs/m", "--set", "steps=3"]).contains("only with a manifest"));
     assert!(place.fails(1, &["watch", "n.toml"]).contains("did you mean `m.toml`?"));
 }
 

@@ -17,7 +17,6 @@ use crate::examples::{
     STAGE_EXAMPLES, WATCH_EXAMPLES,
 };
 use crate::values::path;
-use crate::watch::WatchArgs;
 
 const ABOUT: &str =
     "Reproduces the DCGAN paper: pictures to features to the numbers of its tables, from one manifest.";
@@ -223,6 +222,21 @@ pub(crate) struct StatusArgs {
     pub(crate) json: bool,
     #[command(flatten)]
     pub(crate) device: DeviceArgs,
+    #[command(flatten)]
+    pub(crate) runs: RunsArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct WatchArgs {
+    /// A manifest, or the folder of a run (RUNS/<manifest's name>)
+    #[arg(value_hint = ValueHint::AnyPath, value_parser = path())]
+    pub(crate) run: PathBuf,
+    /// Change a variable (K=V) or a key of a stage (STAGE.KEY=V) of the manifest, as for `run`; may be repeated
+    #[arg(long, value_name = "K=V", add = ArgValueCompleter::new(complete::settings))]
+    pub(crate) set: Vec<String>,
+    /// The port; 0: a free one
+    #[arg(long, default_value_t = 8600)]
+    pub(crate) port: u16,
     #[command(flatten)]
     pub(crate) runs: RunsArgs,
 }

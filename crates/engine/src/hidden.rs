@@ -8,6 +8,7 @@
 //! | `kept/STAGE/VERSION/` | complete stages that another version has replaced |
 //! | `work/STAGE/` | what is written at the moment; nobody's once the stage's lock is free |
 //! | `locks/STAGE`, `lock` | who works on a stage, and on the whole folder |
+//! | `at-work`, `progress` | what a run is at, how it ended, and how far its stages are |
 //!
 //! A file in it, [`MARK`], says that the folder is ours. Nothing in a `.dcgan` without that file is touched.
 

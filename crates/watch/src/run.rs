@@ -32,6 +32,8 @@ struct Complete {
     kind: String,
     started: String,
     seconds: f64,
+    /// The stages that it read.
+    reads: Vec<String>,
 }
 
 /// All that the page shows.
@@ -155,6 +157,12 @@ impl Run {
                     kind: record.kind,
                     started: record.started,
                     seconds: record.seconds,
+                    reads: record
+                        .inputs
+                        .into_iter()
+                        .filter(|input| input.is_stage)
+                        .map(|input| input.name)
+                        .collect(),
                 }),
             };
             found.extend(complete.clone().map(|complete| (id, complete)));
@@ -183,11 +191,7 @@ impl Moment {
     fn ids(&self, complete: &BTreeMap<String, Complete>) -> Vec<String> {
         let mut ids: Vec<String> = match &self.compared {
             Some(compared) => compared.iter().map(|status| status.id.clone()).collect(),
-            None => {
-                let mut ids: Vec<&String> = complete.keys().collect();
-                ids.sort_by_key(|id| complete.get(*id).map(|complete| &complete.started));
-                ids.into_iter().cloned().collect()
-            }
+            None => in_order(complete),
         };
         let works = self.work.iter().chain(self.left.iter().map(|(work, _)| work));
         for id in works.flat_map(|work| &work.stages) {
@@ -248,6 +252,20 @@ impl Moment {
     }
 }
 
+/// Complete stages as they were made, each behind those that it reads: several may have started in one second.
+fn in_order(complete: &BTreeMap<String, Complete>) -> Vec<String> {
+    let mut left: Vec<(&String, &Complete)> = complete.iter().collect();
+    left.sort_by_key(|(_, stage)| &stage.started);
+    let mut ids: Vec<String> = Vec::new();
+    while !left.is_empty() {
+        let is_left = |id: &String| left.iter().any(|(other, _)| *other == id);
+        let next = left.iter().position(|(_, stage)| !stage.reads.iter().any(is_left));
+        // Where stages of several runs lie together there may be a circle of names.
+        ids.push(left.remove(next.unwrap_or(0)).0.clone());
+    }
+    ids
+}
+
 /// How the run stands, in one word and in a sentence.
 fn summary(moment: &Moment, stages: &[StageView]) -> (&'static str, String) {
     let is_done = |stage: &&StageView| ["fresh", "complete"].contains(&stage.state);
@@ -264,8 +282,32 @@ fn summary(moment: &Moment, stages: &[StageView]) -> (&'static str, String) {
         }
         (None, Some((_, End::Failed))) => ("failed", format!("The last run failed; {counted}.")),
         (None, None) if n > 0 && n_done == n => {
-            ("finished", format!("No run goes on; all {n} stages are complete."))
+            let of = if moment.compared.is_some() { "" } else { " in the folder" };
+            ("finished", format!("No run goes on; all {n} stages{of} are complete."))
         }
         (None, None) => ("unfinished", format!("No run goes on; {counted}.")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn stages_stand_behind_those_that_they_read() {
+        let stage = |id: &str, started: &str, reads: &[&str]| {
+            let reads = reads.iter().map(|id| (*id).to_owned()).collect();
+            let (kind, started, seconds) = (String::new(), started.to_owned(), 0.0);
+            (id.to_owned(), Complete { kind, started, seconds, reads })
+        };
+        let all = [
+            stage("a", "12:00:01", &["z"]),
+            stage("b", "12:00:00", &[]),
+            stage("m", "12:00:01", &["a", "elsewhere"]),
+            stage("z", "12:00:01", &["b"]),
+        ];
+        assert_eq!(in_order(&all.into_iter().collect()), ["b", "z", "a", "m"]);
+        let circle = [stage("a", "1", &["b"]), stage("b", "1", &["a"])];
+        assert_eq!(in_order(&circle.into_iter().collect()).len(), 2);
     }
 }
