@@ -321,7 +321,11 @@ fn a_report_on_pictures_of_ones_own_begins_with_what_one_asks() {
     assert_eq!(all(&page, "img").len(), 3);
     assert!(text(&all(&page, "#own ~ figure figcaption")[0]).ends_with("after 5, 10, 15, 20 minibatches."));
     let next: Vec<String> = all(&page, "#next + ul li").iter().map(text).collect();
-    assert!(next.iter().any(|line| line.contains("goes on from minibatch 20")), "{next:?}");
+    assert!(
+        next.iter()
+            .any(|line| line.contains("raise max_steps") && line.contains("goes on from minibatch 20")),
+        "{next:?}"
+    );
     let command = "dcgan stage sample --out out/samples model=runs/own/train n_images=400 seed=1";
     assert!(next.iter().any(|line| line.ends_with(command)), "{next:?}");
     // The command works as it stands.

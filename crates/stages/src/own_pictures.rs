@@ -232,9 +232,11 @@ impl Training<'_> {
                 None,
             );
         } else if let Some(n_steps) = metrics["n_steps"].as_u64() {
+            let training = &self.record.config[&self.record.kind]["training"];
+            let end = if training["max_steps"].is_null() { "epochs" } else { "max_steps" };
             say(
                 format!(
-                    "Train for longer: raise max_steps in the manifest and run it again; the training goes on from \
+                    "Train for longer: raise {end} in the manifest and run it again; the training goes on from \
                      minibatch {}.",
                     grouped(n_steps)
                 ),
