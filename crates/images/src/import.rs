@@ -13,8 +13,8 @@ use crate::reading::POLL;
 use crate::store::{StoreDescription, StoreWriter};
 use crate::walk::Stop;
 use crate::{
-    Damaged, DecodeConfig, Filter, ImagesError, Payload, Picture, Record, Resize, Result, Source, in_words,
-    threads,
+    Damaged, DecodeConfig, Filter, ImagesError, Payload, Picture, Record, Resize, Result, Shard, Source,
+    in_words, threads,
 };
 
 /// How a data set is brought into a store.
@@ -29,6 +29,8 @@ pub struct ImportConfig {
     pub channels: usize,
     /// Stop after this many images.
     pub limit: Option<usize>,
+    /// Only a part of the set, as [`Source::records_of`] divides it.
+    pub shard: Option<Shard>,
     /// A picture of more pixels than this is bad, and is not decoded. The default is 2²⁶, 67 million: above ImageNet's
     /// largest, and 0.2 GB a thread while one is decoded.
     pub max_pixels: u64,
@@ -44,6 +46,7 @@ impl Default for ImportConfig {
             filter: Filter::default(),
             channels: 3,
             limit: None,
+            shard: None,
             max_pixels,
             damaged,
         }
@@ -65,6 +68,13 @@ impl ImportConfig {
         }
         if self.limit == Some(0) {
             return setting("limit", "at least 1", "0".into());
+        }
+        if let (Some(_), Some(shard)) = (self.limit, self.shard) {
+            return setting(
+                "shard",
+                "no `limit` beside it, which counts through the whole set",
+                shard.to_string(),
+            );
         }
         if !(1..=1 << 32).contains(&self.max_pixels) {
             return setting("max_pixels", "1 to 2³²", self.max_pixels.to_string());
@@ -120,7 +130,8 @@ pub fn import(
     config.validate()?;
     let n_images = source.n_images_observed(observe)?;
     let stop = Stop::default();
-    import_records(source, source.records_until(&stop)?, &stop, n_images, config, out, observe)
+    let (records, n_images) = source.records_of(config.shard, n_images, &stop)?;
+    import_records(source, records, &stop, n_images, config, out, observe)
 }
 
 /// [`import`] of some of a source's records: `records`, which end soon after `stop` is set and of which there are `n_images`, where
@@ -164,6 +175,7 @@ pub fn import_records(
         }
     };
     let empty_classes = match (source, config.limit) {
+        _ if config.shard.is_some() => Vec::new(),
         (Source::Folder { .. } | Source::ImageNetFolder { .. } | Source::ImageNetTar { .. }, None) => {
             without_image(class_names.as_deref().unwrap_or_default(), &labels)
         }

@@ -11,7 +11,7 @@ use crate::readers::{
 };
 use crate::source::Source;
 use crate::walk::{LeftOut, Stop};
-use crate::{BadWriter, ImageStore, ImagesError, PassedOver, Record, Result, threads};
+use crate::{BadWriter, ImageStore, ImagesError, PassedOver, Record, Result, Shard, threads};
 
 /// Records that are read before they are asked for, at most.
 const N_AHEAD: usize = 64;
@@ -54,6 +54,53 @@ impl Source {
             }
             Self::Store { path } => store::records(path),
         }
+    }
+
+    /// The records of a part of the set, and how many they are where that is known: of tars whole archives, else a run of pictures.
+    /// `n_images` is [`Source::n_images`].
+    ///
+    /// # Errors
+    /// As [`Source::records`]; [`ImagesError::Layout`] where there are fewer archives, or pictures, than parts.
+    pub fn records_of(
+        &self,
+        shard: Option<Shard>,
+        n_images: Option<u64>,
+        stop: &Stop,
+    ) -> Result<(Records, Option<u64>)> {
+        let Some(shard) = shard else { return Ok((self.records_until(stop)?, n_images)) };
+        packed::refuse(self)?;
+        let too_few = |what: &str, found: u64| {
+            let expected = format!("at least {} {what}, of which each part has some", shard.count());
+            ImagesError::layout(self.path(), expected, found.to_string())
+        };
+        if let Self::Tar { path } = self {
+            let archives = tar_shards::shards(path)?;
+            let n = archives.len() as u64;
+            if n < shard.count() {
+                return Err(too_few("tar archives", n));
+            }
+            let range = shard.range(n);
+            return Ok((
+                tar_shards::records_of(archives[range.start as usize..range.end as usize].to_vec())?,
+                None,
+            ));
+        }
+        let Some(n) = n_images else {
+            let expected = "a set that can be divided: tars in a folder, or one whose pictures are counted";
+            return Err(ImagesError::layout(self.path(), expected, self.to_string()));
+        };
+        if n < shard.count() {
+            return Err(too_few("pictures", n));
+        }
+        let range = shard.range(n);
+        let records = match self {
+            Self::Lsun { path } => lsun::records_from(path, range.start)?,
+            _ => Box::new(self.records_until(stop)?.skip(range.start as usize)),
+        };
+        let n = range.end - range.start;
+        // The last part goes on to the end, where some formats tell whether it is the end.
+        let records = if shard.is_last() { records } else { Box::new(records.take(n as usize)) };
+        Ok((records, Some(n)))
     }
 
     /// The number of images, where it is known without reading them: not for tars.

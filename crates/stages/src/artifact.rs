@@ -28,6 +28,8 @@ pub const AUTOENCODER: Artifact = Artifact::new("an autoencoder", &["autoencoder
 pub const CLASSIFIER: Artifact = Artifact::new("a classifier", &["classifier.safetensors"]);
 /// `codes.parquet`, `pictures.npy` and the `autoencoder.safetensors` they come from.
 pub const CODES: Artifact = Artifact::new("codes", &["codes.parquet"]);
+/// What `merge` puts together.
+pub const PARTS: Artifact = Artifact::any_of("images or codes", &[IMAGES, CODES]);
 /// `groups.parquet`.
 pub const GROUPS: Artifact = Artifact::new("groups of near-duplicates", &["groups.parquet"]);
 /// `features.npy`, and `labels.npy` where the pictures had labels.

@@ -9,7 +9,7 @@ use dcgan_engine::kind::{ConfigType, Kind, Traits};
 use dcgan_engine::paper::{Stated, no_bearing, says};
 use dcgan_engine::stage::{Artifact, ConfigProblem, Input, InputRef, Outcome, Stage};
 use dcgan_files::words::counted;
-use dcgan_images::{Damaged, Source};
+use dcgan_images::{Damaged, Shard, Source};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -30,6 +30,10 @@ pub(crate) struct HashImages {
     /// Only so many pictures, the first ones.
     #[serde(default)]
     limit: Option<usize>,
+    /// Only one of several parts of the set, for a machine of several: "3/64". Tars are divided by archives, other sets by pictures;
+    /// the stage `merge` puts the parts together. Not with `limit`.
+    #[serde(default)]
+    shard: Option<Shard>,
     /// Pictures that claim more pixels are passed over before they are decoded.
     #[serde(default = "max_pixels")]
     max_pixels: u64,
@@ -63,18 +67,24 @@ pub(crate) static KIND: Kind = Kind {
 };
 
 /// What the paper says of the keys.
-const PAPER: [Stated; 6] = [
+const PAPER: [Stated; 7] = [
     no_bearing("from"),
     no_bearing("source.*"),
     no_bearing("autoencoder"),
     says("limit", "null", "all pictures of the set"),
+    says("shard", "null", "all pictures of the set"),
     no_bearing("max_pixels"),
     no_bearing("damaged"),
 ];
 
 impl HashImages {
     fn config(&self) -> HashConfig {
-        HashConfig { max_pixels: self.max_pixels, damaged: self.damaged, limit: self.limit }
+        HashConfig {
+            max_pixels: self.max_pixels,
+            damaged: self.damaged,
+            limit: self.limit,
+            shard: self.shard,
+        }
     }
 }
 
@@ -115,7 +125,8 @@ impl Stage for HashImages {
         let source = data_source::resolve(self.from.as_ref(), &self.source, ctx);
         // A code of 128 bits, and the picture it is of.
         let picture_bytes = 16 + 3 * 32 * 32;
-        Ok(data_source::n_read(&source, self.limit, ctx)?.map(|n_images| n_images * picture_bytes))
+        let n_read = data_source::n_read(&source, self.limit, ctx)?;
+        Ok(n_read.map(|n_images| n_images / self.shard.map_or(1, Shard::count) * picture_bytes))
     }
 
     fn run(&self, ctx: &Context<'_>) -> anyhow::Result<Outcome> {
@@ -142,8 +153,11 @@ impl Stage for HashImages {
         }
         let differences = published::compare(&self.source, summary.n_images, self.from.is_some());
         let mut metrics = serde_json::to_value(&summary)?;
-        data_source::list_passed_over(&source, ctx, &mut metrics)?;
-        data_source::note_left_out(&source, ctx, &mut metrics)?;
+        // What is not read at all is told once, by the last part.
+        if self.shard.is_none_or(Shard::is_last) {
+            data_source::list_passed_over(&source, ctx, &mut metrics)?;
+            data_source::note_left_out(&source, ctx, &mut metrics)?;
+        }
         Ok(Outcome { metrics, differences })
     }
 }

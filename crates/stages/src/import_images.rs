@@ -8,7 +8,7 @@ use dcgan_engine::kind::{ConfigType, Kind, Traits};
 use dcgan_engine::paper::{Count, Stated, UNSTATED, depends, no_bearing, says, unstated};
 use dcgan_engine::stage::{Artifact, ConfigProblem, Facts, FactsOf, Input, InputRef, Outcome, Stage};
 use dcgan_files::words::counted;
-use dcgan_images::{Damaged, Filter, ImageStore, ImportConfig, Resize, Source, import};
+use dcgan_images::{Damaged, Filter, ImageStore, ImportConfig, Resize, Shard, Source, import};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -38,6 +38,10 @@ pub(crate) struct ImportImages {
     /// Only so many pictures, the first ones.
     #[serde(default)]
     limit: Option<usize>,
+    /// Only one of several parts of the set, for a machine of several: "3/64". Tars are divided by archives, other sets by pictures;
+    /// the stage `merge` puts the parts together. Not with `limit`.
+    #[serde(default)]
+    shard: Option<Shard>,
     /// Pictures that claim more pixels are passed over before they are decoded.
     #[serde(default = "max_pixels")]
     max_pixels: u64,
@@ -77,13 +81,14 @@ pub(crate) static KIND: Kind = Kind {
 };
 
 /// What the paper says of the keys.
-const PAPER: [Stated; 8] = [
+const PAPER: [Stated; 9] = [
     no_bearing("from"),
     no_bearing("source.*"),
     depends("resize", "section 4, released code"),
     unstated("filter"),
     depends("channels", "section 4, released code"),
     says("limit", "null", "all pictures of the set"),
+    says("shard", "null", "all pictures of the set"),
     no_bearing("max_pixels"),
     no_bearing("damaged"),
 ];
@@ -95,6 +100,7 @@ impl ImportImages {
             filter: self.filter,
             channels: self.channels,
             limit: self.limit,
+            shard: self.shard,
             max_pixels: self.max_pixels,
             damaged: self.damaged,
         }
@@ -147,7 +153,9 @@ impl Stage for ImportImages {
             (Resize::Keep, _) => return Ok(None),
         };
         let image_bytes = (self.channels * side * side) as u64;
-        Ok(data_source::n_read(&source, self.limit, ctx)?.map(|n_images| n_images * image_bytes))
+        let n_read = data_source::n_read(&source, self.limit, ctx)?;
+        let n_parts = self.shard.map_or(1, Shard::count);
+        Ok(n_read.map(|n_images| n_images / n_parts * image_bytes))
     }
 
     fn papers(&self) -> anyhow::Result<serde_json::Value> {
@@ -185,14 +193,19 @@ impl Stage for ImportImages {
             let text = format!("left out: {} that could not be read", counted(summary.n_bad, "picture"));
             differences.differences.push(text);
         }
-        if matches!(self.source, Source::Cifar10 { .. } | Source::Svhn { .. } | Source::Mnist { .. }) {
+        if self.shard.is_none()
+            && matches!(self.source, Source::Cifar10 { .. } | Source::Svhn { .. } | Source::Mnist { .. })
+        {
             let labels = ImageStore::open(ctx.out)?.labels()?;
             let classes: BTreeSet<u32> = labels.into_iter().flatten().collect();
             differences.count("classes among the labels", classes.len(), Count::Exactly(10));
         }
         let mut metrics = json!({"n_images": summary.n_images, "n_bad": summary.n_bad});
-        data_source::list_passed_over(&source, ctx, &mut metrics)?;
-        data_source::note_left_out(&source, ctx, &mut metrics)?;
+        // What is not read at all is told once, by the last part.
+        if self.shard.is_none_or(Shard::is_last) {
+            data_source::list_passed_over(&source, ctx, &mut metrics)?;
+            data_source::note_left_out(&source, ctx, &mut metrics)?;
+        }
         note_empty_classes(&summary.empty_classes, ctx, &mut metrics);
         Ok(Outcome { metrics, differences })
     }

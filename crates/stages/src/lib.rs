@@ -54,6 +54,7 @@ mod kmeans_features;
 mod known;
 mod lineage;
 mod memorisation;
+mod merge;
 mod mnist_protocol;
 mod nearest_neighbours;
 mod own_pictures;
@@ -96,6 +97,7 @@ pub static KINDS: Registry = Registry {
         &crop_faces::KIND,
         &train_autoencoder::KIND,
         &hash_images::KIND,
+        &merge::KIND,
         &group_duplicates::KIND,
         &remove_duplicates::KIND,
         &dedup_eval::KIND,

@@ -10,6 +10,7 @@
 mod codes;
 pub mod files;
 mod journal;
+mod merge;
 mod pictures;
 mod summary;
 
@@ -20,12 +21,13 @@ use std::time::Duration;
 
 use dcgan_files::threads;
 use dcgan_files::walk::Stop;
-use dcgan_images::{Damaged, DecodeConfig, ImagesError, Payload, Record, Records, Source, Thumbnail};
+use dcgan_images::{Damaged, DecodeConfig, ImagesError, Payload, Record, Records, Shard, Source, Thumbnail};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 pub use codes::{Codes, read_keys};
 pub(crate) use codes::{check_keys, read_contents};
+pub use merge::{HashedPart, merge};
 pub use pictures::Pictures;
 pub use summary::HashSummary;
 
@@ -51,12 +53,14 @@ pub struct HashConfig {
     pub damaged: Damaged,
     /// Stop after this many images, bad ones included.
     pub limit: Option<usize>,
+    /// Only a part of the set, as [`Source::records_of`] divides it.
+    pub shard: Option<Shard>,
 }
 
 impl Default for HashConfig {
     fn default() -> Self {
         let DecodeConfig { max_pixels, damaged } = DecodeConfig::default();
-        Self { max_pixels, damaged, limit: None }
+        Self { max_pixels, damaged, limit: None, shard: None }
     }
 }
 
@@ -67,6 +71,9 @@ impl HashConfig {
     /// [`DedupError::Setting`].
     pub fn validate(&self) -> Result<()> {
         check("max_pixels", (1..=1 << 32).contains(&self.max_pixels), "1 to 2³²", self.max_pixels)?;
+        let shard = self.shard.map_or(String::new(), |shard| shard.to_string());
+        let is_one = self.limit.is_none() || self.shard.is_none();
+        check("shard", is_one, "no `limit` beside it, which counts through the whole set", shard)?;
         check("limit", self.limit != Some(0), "at least 1", 0)
     }
 }
@@ -89,11 +96,13 @@ pub fn hash(
 ) -> Result<HashSummary> {
     config.validate()?;
     let limit = config.limit.unwrap_or(usize::MAX);
-    let n_total = source.n_images_observed(observe)?.map_or(0, |n| n.min(limit as u64));
+    let n_images = source.n_images_observed(observe)?;
     let mut journal = Journal::resume(dir, CHUNK)?;
     let n_resumed = journal.n_rows();
     let stop = Stop::default();
-    let records: Records = Box::new(source.records_until(&stop)?.take(limit).skip(n_resumed as usize));
+    let (records, n_images) = source.records_of(config.shard, n_images, &stop)?;
+    let n_total = n_images.map_or(0, |n| n.min(limit as u64));
+    let records: Records = Box::new(records.take(limit).skip(n_resumed as usize));
     let decode = DecodeConfig { max_pixels: config.max_pixels, damaged: config.damaged };
     std::thread::scope(|scope| {
         // Reading overlaps decoding and hashing, and those overlap writing.

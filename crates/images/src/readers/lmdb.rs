@@ -80,9 +80,16 @@ impl Lmdb {
         self.n_entries
     }
 
-    /// All entries, key and value, in the order of their keys.
-    pub(crate) fn entries(self) -> Entries {
-        Entries { database: self, open: Vec::new(), last_key: None, n_read: 0, state: State::Before }
+    /// All entries, key and value, in the order of their keys, without the first `n_skipped`, whose values are not read.
+    pub(crate) fn entries_from(self, n_skipped: u64) -> Entries {
+        Entries {
+            database: self,
+            open: Vec::new(),
+            last_key: None,
+            n_read: 0,
+            n_skipped,
+            state: State::Before,
+        }
     }
 
     fn malformed(&self, offset: u64, expected: impl Into<String>, found: impl Into<String>) -> ImagesError {
@@ -236,6 +243,7 @@ pub(crate) struct Entries {
     open: Vec<Page>,
     last_key: Option<Vec<u8>>,
     n_read: u64,
+    n_skipped: u64,
     state: State,
 }
 
@@ -262,9 +270,13 @@ impl Entries {
                     let found = format!("\"{}\"", node.key.escape_ascii());
                     return Err(self.database.malformed(offset, "a key greater than the one before", found));
                 }
+                self.n_read += 1;
+                if self.n_read <= self.n_skipped {
+                    self.last_key = Some(node.key);
+                    continue;
+                }
                 let value = self.database.value(offset, &node)?;
                 self.last_key = Some(node.key.clone());
-                self.n_read += 1;
                 return Ok(Some((node.key, value)));
             }
             self.descend(u64::from(node.size) | u64::from(node.flags) << 32)?;

@@ -18,8 +18,13 @@ pub(crate) fn n_images(path: &Path) -> Result<u64> {
 /// The file is only read, so a data set may lie on read-only media and be read by several at once; nobody may write to it
 /// meanwhile.
 pub(crate) fn records(path: &Path) -> Result<Records> {
+    records_from(path, 0)
+}
+
+/// The same without the first `n_skipped`.
+pub(crate) fn records_from(path: &Path, n_skipped: u64) -> Result<Records> {
     let source = name_of(path);
-    Ok(Box::new(Lmdb::open(path)?.entries().map(move |entry| {
+    Ok(Box::new(Lmdb::open(path)?.entries_from(n_skipped).map(move |entry| {
         let (name, value) = entry?;
         Ok(Record {
             key: key::of(&name),
@@ -81,6 +86,9 @@ mod tests {
             count += 1;
         }
         assert_eq!(count, n);
+        let rest: Vec<String> =
+            records_from(folder.path(), 2990).unwrap().map(|record| record.unwrap().key).collect();
+        assert_eq!(rest, (2990..n).map(key).collect::<Vec<_>>());
     }
 
     #[test]

@@ -17,7 +17,11 @@ const N_AHEAD: usize = 64;
 /// All images, archive by archive in the order of their names, each read once from front to back on a thread of its own.
 /// The key is `shard.tar/path/in/it.jpg`. A member that is there twice is an error.
 pub(crate) fn records(path: &Path) -> Result<Records> {
-    let shards = shards(path)?;
+    records_of(shards(path)?)
+}
+
+/// The same of some archives.
+pub(crate) fn records_of(shards: Vec<PathBuf>) -> Result<Records> {
     let (sender, receiver) = sync_channel(N_AHEAD);
     std::thread::Builder::new().name("tar-shards".into()).spawn(move || {
         for shard in shards {

@@ -10,6 +10,7 @@
 //! `meta.json` is written last: a folder without it is no store.
 
 mod index;
+mod merge;
 mod meta;
 mod npy;
 mod writer;
@@ -18,6 +19,7 @@ use std::path::{Path, PathBuf};
 
 use memmap2::Mmap;
 
+pub use self::merge::merge_stores;
 pub use self::meta::StoreMeta;
 pub use self::writer::{StoreDescription, StoreWriter};
 use crate::{ImagesError, Result};

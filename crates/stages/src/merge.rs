@@ -1,0 +1,199 @@
+//! `merge`: the parts of a set, each made by another machine, as the whole.
+
+use std::path::PathBuf;
+
+use anyhow::{Context as _, bail, ensure};
+use dcgan_dedup::hash::{HashedPart, merge};
+use dcgan_engine::context::Context;
+use dcgan_engine::kind::{ConfigType, Kind, Traits};
+use dcgan_engine::paper::{Comparison, no_bearing};
+use dcgan_engine::record::Record;
+use dcgan_engine::stage::{Artifact, Input, InputRef, Outcome, Stage};
+use dcgan_images::{Shard, merge_stores};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use crate::artifact;
+
+/// Which parts.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Merge {
+    /// The stages that made the parts, import_images or hash_images with `shard`, in any order.
+    #[schemars(length(min = 1))]
+    parts: Vec<Input>,
+}
+
+/// The kind.
+pub(crate) static KIND: Kind = Kind {
+    name: "merge",
+    version: 1,
+    summary: "put the parts of a set that import_images or hash_images made with `shard` together",
+    details: "Writes the bytes of a run without shards. Each of the parts 1/n to n/n must be there once, all made by one version of the \
+              program with the same settings from the same data, as their records say: a part that is missing, there twice or made otherwise is \
+              named, and nothing is written. What gives each machine its part (a Slurm array, xargs -P) is no concern of this program: \
+              `dcgan stage hash_images --out part-$i shard=$i/64 …`.",
+    example: &["parts=[\"runs/lsun/codes-1\", \"runs/lsun/codes-2\"]"],
+    paper: &[no_bearing("*")],
+    traits: Traits::NONE,
+    config: ConfigType::of::<Merge>(),
+};
+
+/// A part, as its record has it.
+struct Part {
+    folder: PathBuf,
+    shard: Shard,
+    record: Record,
+}
+
+impl Part {
+    fn read(folder: PathBuf) -> anyhow::Result<Self> {
+        let record = Record::read(&folder)?;
+        let record =
+            record.with_context(|| format!("{}: expected a part, found no stage.json", folder.display()))?;
+        let kind = record.kind.as_str();
+        ensure!(
+            matches!(kind, "import_images" | "hash_images"),
+            "{}: expected a part that import_images or hash_images made, found one of {kind}",
+            folder.display()
+        );
+        let shard = record.config.pointer(&format!("/{kind}/shard")).and_then(Value::as_str);
+        let shard = shard.with_context(|| {
+            format!("{}: expected a part, made with `shard`, found the whole set", folder.display())
+        })?;
+        Ok(Self { shard: shard.parse()?, folder, record })
+    }
+
+    /// What must be the same of all parts: the settings, with the content of what was read in place of its name.
+    fn made_by(&self) -> Value {
+        let mut config = self.record.config.clone();
+        if let Some(settings) = config.get_mut(&self.record.kind).and_then(Value::as_object_mut) {
+            settings.remove("shard");
+        }
+        let content = |name: &str| {
+            self.record.inputs.iter().find(|input| input.name == name).map(|input| input.fingerprint.clone())
+        };
+        replace(&mut config, &content);
+        let read: Vec<&str> = self.record.inputs.iter().map(|input| input.fingerprint.as_str()).collect();
+        json!({"settings": config, "read": read, "version": self.record.stage_version, "parts": self.shard.count()})
+    }
+}
+
+/// Replaces texts for which there is another.
+fn replace(value: &mut Value, other: &dyn Fn(&str) -> Option<String>) {
+    match value {
+        Value::String(text) => {
+            if let Some(other) = other(text) {
+                *text = other;
+            }
+        }
+        Value::Array(items) => items.iter_mut().for_each(|item| replace(item, other)),
+        Value::Object(entries) => entries.values_mut().for_each(|entry| replace(entry, other)),
+        _ => {}
+    }
+}
+
+/// The first entry in which two differ, by its path.
+fn difference(ours: &Value, theirs: &Value, path: &str) -> Option<String> {
+    match (ours, theirs) {
+        (Value::Object(one), Value::Object(other)) => one.iter().find_map(|(key, entry)| {
+            let path = if path.is_empty() { key.clone() } else { format!("{path}.{key}") };
+            difference(entry, other.get(key).unwrap_or(&Value::Null), &path)
+        }),
+        _ => (ours != theirs).then(|| format!("{path}: {theirs}, not {ours}")),
+    }
+}
+
+/// The parts in their order; an error where they are not all parts of one whole, each once.
+fn whole(mut parts: Vec<Part>) -> anyhow::Result<Vec<Part>> {
+    parts.sort_by_key(|part| part.shard);
+    let Some(first) = parts.first() else { bail!("`parts`: expected at least one, found none") };
+    let (ours, count) = (first.made_by(), first.shard.count());
+    for part in &parts {
+        ensure!(
+            part.record.kind == first.record.kind,
+            "{} was made by {}, {} by {}: parts are of one kind",
+            part.folder.display(),
+            part.record.kind,
+            first.folder.display(),
+            first.record.kind
+        );
+        if let Some(difference) = difference(&ours, &part.made_by(), "") {
+            bail!(
+                "{} ({}) is no part of the whole that {} ({}) is of: {difference}",
+                part.folder.display(),
+                part.shard,
+                first.folder.display(),
+                first.shard
+            );
+        }
+    }
+    for pair in parts.windows(2) {
+        ensure!(
+            pair[0].shard != pair[1].shard,
+            "expected each part once, found {} in {} and in {}",
+            pair[0].shard,
+            pair[0].folder.display(),
+            pair[1].folder.display()
+        );
+    }
+    let is_there = |index: u64| parts.binary_search_by_key(&index, |part| part.shard.index()).is_ok();
+    let missing: Vec<String> =
+        (1..=count).filter(|index| !is_there(*index)).map(|index| format!("{index}/{count}")).collect();
+    ensure!(
+        missing.is_empty(),
+        "expected the parts 1/{count} to {count}/{count}, found all but {}",
+        missing.join(", ")
+    );
+    Ok(parts)
+}
+
+impl Stage for Merge {
+    fn inputs(&self) -> Vec<InputRef<'_>> {
+        let part = |name| InputRef { key: "parts", name, needs: artifact::PARTS };
+        self.parts.iter().map(part).collect()
+    }
+
+    fn yields(&self) -> Vec<Artifact> {
+        // Which of them, the parts tell.
+        vec![artifact::IMAGES, artifact::CODES]
+    }
+
+    fn bytes_needed(&self, ctx: &Context<'_>) -> anyhow::Result<Option<u64>> {
+        let mut n_bytes = 0;
+        for part in &self.parts {
+            let record = Record::read(&ctx.input(part))?;
+            n_bytes += record.map_or(0, |record| record.outputs.values().map(|file| file.bytes).sum::<u64>());
+        }
+        Ok(Some(n_bytes))
+    }
+
+    fn run(&self, ctx: &Context<'_>) -> anyhow::Result<Outcome> {
+        let parts: Vec<Part> =
+            self.parts.iter().map(|part| Part::read(ctx.input(part))).collect::<Result<_, _>>()?;
+        let parts = whole(parts)?;
+        let count = |name: &str| {
+            parts.iter().map(|part| part.record.metrics[name].as_u64().unwrap_or(0)).sum::<u64>()
+        };
+        let (n_total, n_bad) = (count("n_images"), count("n_bad"));
+        let mut task = ctx.task("merging", "pictures");
+        let mut observe = |done: u64| task.observe(done, n_total);
+        let mut metrics = match parts[0].record.kind.as_str() {
+            "hash_images" => {
+                let part = |part: &Part| HashedPart {
+                    dir: part.folder.clone(),
+                    n_bad: part.record.metrics["n_bad"].as_u64().unwrap_or(0),
+                };
+                let hashed: Vec<HashedPart> = parts.iter().map(part).collect();
+                serde_json::to_value(merge(&hashed, ctx.out, &mut observe)?)?
+            }
+            _ => {
+                let folders: Vec<PathBuf> = parts.iter().map(|part| part.folder.clone()).collect();
+                json!({"n_images": merge_stores(&folders, ctx.out, &mut observe)?, "n_bad": n_bad})
+            }
+        };
+        metrics["n_parts"] = parts.len().into();
+        Ok(Outcome { metrics, differences: Comparison::of_settings() })
+    }
+}
