@@ -12,7 +12,10 @@ use crate::{ImagesError, Result};
 /// The `index`-th of `count` parts of a set, each a run of pictures in the set's order: written `3/64`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(try_from = "String", into = "String")]
-#[schemars(with = "String", extend("takes" = "a part and how many there are, such as 3/64"))]
+#[schemars(
+    with = "String",
+    extend("pattern" = "^ *[1-9][0-9]* */ *[1-9][0-9]* *$", "takes" = "a part and how many there are, such as 3/64")
+)]
 pub struct Shard {
     index: u64,
     count: u64,

@@ -34,7 +34,7 @@ pub(crate) static KIND: Kind = Kind {
               program with the same settings from the same data, as their records say: a part that is missing, there twice or made otherwise is \
               named, and nothing is written. What gives each machine its part (a Slurm array, xargs -P) is no concern of this program: \
               `dcgan stage hash_images --out part-$i shard=$i/64 …`.",
-    example: &["parts=[\"runs/lsun/codes-1\", \"runs/lsun/codes-2\"]"],
+    example: &["parts=[\"out/part-1\", \"out/part-2\"]"],
     paper: &[no_bearing("*")],
     traits: Traits::NONE,
     config: ConfigType::of::<Merge>(),
