@@ -6,25 +6,25 @@ use parquet::schema::types::ColumnDescriptor;
 /// What a column is read as. Integers of 32 and of 64 bits, signed or not, are read as either where they fit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
-    /// [`Column::Strings`].
+    /// [`Column::Strings`](super::Column::Strings).
     Strings,
-    /// [`Column::U32`].
+    /// [`Column::U32`](super::Column::U32).
     U32,
-    /// [`Column::U64`].
+    /// [`Column::U64`](super::Column::U64).
     U64,
-    /// [`Column::F32`].
+    /// [`Column::F32`](super::Column::F32).
     F32,
-    /// [`Column::MaybeStrings`].
+    /// [`Column::MaybeStrings`](super::Column::MaybeStrings).
     MaybeStrings,
-    /// [`Column::MaybeU32`].
+    /// [`Column::MaybeU32`](super::Column::MaybeU32).
     MaybeU32,
-    /// [`Column::MaybeU64`].
+    /// [`Column::MaybeU64`](super::Column::MaybeU64).
     MaybeU64,
-    /// [`Column::MaybeF32`].
+    /// [`Column::MaybeF32`](super::Column::MaybeF32).
     MaybeF32,
-    /// [`Column::MaybeF64`].
+    /// [`Column::MaybeF64`](super::Column::MaybeF64).
     MaybeF64,
-    /// [`Column::MaybeBytes`].
+    /// [`Column::MaybeBytes`](super::Column::MaybeBytes).
     MaybeBytes,
 }
 

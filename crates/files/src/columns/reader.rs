@@ -34,7 +34,7 @@ impl Reader {
     /// Opens a file and reads its footer.
     ///
     /// # Errors
-    /// [`FilesError::Io`], and [`FilesError::Parquet`] where it is no Parquet file.
+    /// [`FilesError::Io`](crate::FilesError::Io), and [`FilesError::Parquet`](crate::FilesError::Parquet) where it is no Parquet file.
     pub fn open(path: &Path) -> Result<Self> {
         let (file, _) = regular::open(path)?.into_parts();
         let n_bytes = file.metadata()?.len();
@@ -44,7 +44,7 @@ impl Reader {
     /// The number of rows that the footer gives.
     ///
     /// # Errors
-    /// [`FilesError::Layout`] where it is negative.
+    /// [`FilesError::Layout`](crate::FilesError::Layout) where it is negative.
     pub fn n_rows(&self) -> Result<u64> {
         let n_rows = self.open.file.metadata().file_metadata().num_rows();
         u64::try_from(n_rows).map_err(|_| self.open.unlike("a number of rows", n_rows))
@@ -64,7 +64,7 @@ impl Reader {
     /// Checks that the columns are there and can be read as what they are wanted as.
     ///
     /// # Errors
-    /// [`FilesError::Layout`] with the column, what was expected and what was found.
+    /// [`FilesError::Layout`](crate::FilesError::Layout) with the column, what was expected and what was found.
     pub fn check(&self, wanted: &[(&str, Kind)]) -> Result<()> {
         wanted.iter().try_for_each(|&(name, kind)| self.index_of(name, kind).map(|_| ()))
     }
@@ -72,8 +72,8 @@ impl Reader {
     /// Calls `visit` with the columns of each row group in turn, as the variants of [`Column`] that are asked for.
     ///
     /// # Errors
-    /// [`FilesError::Layout`] where a column is missing, of another type or compressed in a way that is not read, and where a row
-    /// has no value or one out of range; [`FilesError::Parquet`] where the file is damaged.
+    /// [`FilesError::Layout`](crate::FilesError::Layout) where a column is missing, of another type or compressed in a way that is not read, and where a row
+    /// has no value or one out of range; [`FilesError::Parquet`](crate::FilesError::Parquet) where the file is damaged.
     pub fn read(&self, wanted: &[(&str, Kind)], mut visit: impl FnMut(Vec<Column>)) -> Result<()> {
         let visit = |columns| {
             visit(columns);
