@@ -49,6 +49,9 @@ pub(crate) static KIND: Kind = Kind {
               ones where `grouping.mirrored` asks for them (mirrored.json lists those that both stay); `phash` is a plain \
               perceptual hash. All see the central square of a \
               picture alone, as the paper's 32×32 crops do: pictures that differ beside it are duplicates to them.\n\n\
+              In map.csv and map.parquet `distance` and `pixel_distance` are of the whole pictures. Beyond the radius or the threshold they \
+              say that a picture was found by the code of a view (a part, squeezed, grey, blurred, mirrored), or is like another of the \
+              group that is like the one that stays.\n\n\
               With `against` pictures are looked for in another set, such as training pictures among test pictures: groups.json names \
               the first 50 that are in both, groups.parquet all, each with its counterpart as representative; there is no map, and no \
               list of borderline or mirrored pairs.",

@@ -49,9 +49,9 @@ fn max_pixels() -> u64 {
 /// The kind.
 pub(crate) static KIND: Kind = Kind {
     name: "hash_images",
-    version: 4,
+    version: 5,
     summary: "hash every picture of a set to 128 bits, from an LMDB, a folder, tars or an image store",
-    details: "Writes codes.parquet (key, word0, word1, width, height, blake3: the first 64 bits of the file's BLAKE3 hash), pictures.npy (the 32×32 pictures that were hashed), \
+    details: "Writes codes.parquet (key, word0, word1, width, height, blake3: the first 64 bits of the file's BLAKE3 hash, n_bytes: its size), pictures.npy (the 32×32 pictures that were hashed), \
               bad.csv (what could not be hashed, with the reason) and a copy of the autoencoder. Pictures are streamed and \
               decoded at reduced size on all cores; memory does not grow with their number. Interrupted or killed, it goes on \
               where it stopped and ends with the bits of an uninterrupted run.",

@@ -7,12 +7,33 @@ use super::Change;
 use crate::Result;
 use crate::error::check;
 
+/// One half of a set.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Half {
+    /// Pictures whose key has an even BLAKE3 hash (by its first byte).
+    Even,
+    /// The others.
+    Odd,
+}
+
+impl Half {
+    /// Whether the picture of a key is in it.
+    pub fn holds(self, key: &str) -> bool {
+        let is_odd = blake3::hash(key.as_bytes()).as_bytes()[0] % 2 == 1;
+        is_odd == (self == Self::Odd)
+    }
+}
+
 /// Settings of [`evaluate`](super::evaluate).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct EvaluateConfig {
     /// Pictures that are changed, drawn at random.
     pub n_changed: usize,
+    /// Draw them from one half of the set, even or odd by the hashes of the keys: what was chosen on one is judged on the other. From all
+    /// where it is not given.
+    pub half: Option<Half>,
     /// Pictures among which they are looked for, the first ones.
     pub n_background: usize,
     /// The changes.
@@ -30,6 +51,7 @@ impl Default for EvaluateConfig {
     fn default() -> Self {
         Self {
             n_changed: 1_000,
+            half: None,
             n_background: 20_000,
             changes: Change::ALL.to_vec(),
             false_positive_rate: 0.01,
@@ -50,5 +72,17 @@ impl EvaluateConfig {
         check("changes", !self.changes.is_empty(), "at least one", "none")?;
         let rate = self.false_positive_rate;
         check("false_positive_rate", rate > 0.0 && rate < 1.0, "a number between 0 and 1", rate)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_picture_is_in_one_half() {
+        // b3sum of "abc" begins with 64, of "a" with 17.
+        assert!(Half::Even.holds("abc") && !Half::Odd.holds("abc"));
+        assert!(Half::Odd.holds("a") && !Half::Even.holds("a"));
     }
 }

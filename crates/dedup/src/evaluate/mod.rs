@@ -27,7 +27,7 @@ use rayon::prelude::*;
 
 pub use baselines::Baseline;
 pub use changes::Change;
-pub use config::EvaluateConfig;
+pub use config::{EvaluateConfig, Half};
 pub use evaluated::Evaluated;
 pub use interval::Share;
 pub use judged::{Judged, found_pairs, overrule};
@@ -73,6 +73,10 @@ pub fn evaluate(
     let keys = read_keys(&codes_path, |image| (image as usize) < n)?;
     let index_of: HashMap<&str, usize> = keys.iter().map(|(i, key)| (key.as_str(), *i as usize)).collect();
     let mut sample = batches::shuffled(n, config.seed, 0);
+    if let Some(half) = config.half {
+        let is_in: Vec<bool> = keys.iter().map(|(_, key)| half.holds(key)).collect();
+        sample.retain(|&i| is_in[i as usize]);
+    }
     sample.truncate(config.n_changed);
     let is_changed: HashMap<usize, usize> =
         sample.iter().enumerate().map(|(k, &i)| (i as usize, k)).collect();

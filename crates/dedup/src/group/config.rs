@@ -39,6 +39,8 @@ pub enum Keep {
     /// The one with the most pixels; of several such the one with the lowest key.
     #[default]
     Largest,
+    /// The one whose file has the most bytes; of several such the one with the lowest key.
+    Bytes,
     /// The one with the lowest key.
     LowestKey,
     /// The one that comes first in the set.
@@ -74,8 +76,8 @@ pub struct GroupConfig {
     pub phash_radius: u32,
     /// For `near`: pictures that agree on a band of bits are each compared with so many others of them at most.
     pub bucket_cap: usize,
-    /// Which picture of a group stays: the one with the most pixels, then the lowest key; or the lowest key alone; or the first in the
-    /// set.
+    /// Which picture of a group stays: the one with the most pixels, then the lowest key; or the largest file, then the lowest key; or the
+    /// lowest key alone; or the first in the set.
     pub keep: Keep,
 }
 

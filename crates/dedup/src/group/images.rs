@@ -15,9 +15,9 @@ use super::near::SearchReport;
 use super::near_groups::near_groups;
 use super::phash::phash_groups;
 use super::second_look::{ComparedPair, pixel_distance};
-use crate::Result;
-use crate::hash::{self, Codes, Pictures, check_keys, read_contents, read_keys};
+use crate::hash::{self, Codes, Pictures, check_keys, read_contents, read_keys, read_n_bytes};
 use crate::preprocess::PICTURE_BYTES;
+use crate::{DedupError, Result};
 
 /// What one rule finds.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
@@ -103,7 +103,12 @@ pub fn group_images(
     let is_grouped: HashMap<u32, ()> = groups.iter().flatten().map(|&image| (image, ())).collect();
     let keys = read_keys(&codes_path, |image| is_grouped.contains_key(&image))?.into_iter().collect();
     let contents = read_contents(&codes_path, |image| is_grouped.contains_key(&image))?;
-    let names = Names { keys, contents };
+    let n_bytes = read_n_bytes(&codes_path, |image| is_grouped.contains_key(&image))?;
+    if config.keep == Keep::Bytes && n_bytes.is_empty() && !groups.is_empty() {
+        let expected = "codes with the files' sizes (n_bytes), for keep = bytes";
+        return Err(DedupError::file(&codes_path, expected, "codes of an earlier version"));
+    }
+    let names = Names { keys, contents, n_bytes };
     let mut members = Vec::with_capacity(groups.len());
     let mut map = Vec::new();
     for (number, group) in groups.iter().enumerate() {
@@ -144,6 +149,7 @@ fn counts(groups: &[Vec<u32>]) -> RuleCounts {
 struct Names {
     keys: HashMap<u32, String>,
     contents: HashMap<u32, u64>,
+    n_bytes: HashMap<u32, u64>,
 }
 
 /// The members of a group and their numbers, the one that stays first, the others by their keys.
@@ -159,6 +165,7 @@ fn members_of(
         |image: u32| set.sizes[image as usize].iter().map(|&side| u64::from(side)).product::<u64>();
     let rank = |image: u32| match keep {
         Keep::Largest => (u64::MAX - n_pixels(image), key(image)),
+        Keep::Bytes => (u64::MAX - names.n_bytes.get(&image).copied().unwrap_or(0), key(image)),
         Keep::LowestKey => (0, key(image)),
         Keep::First => (u64::from(image), ""),
     };
@@ -180,3 +187,6 @@ fn members_of(
     let members = order.iter().zip(pixels.chunks_exact(PICTURE_BYTES)).map(member).collect();
     Ok((order, members))
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,4 +1,19 @@
 //! `map.csv` and `map.parquet`: the groups for people and other programs, with who stays and why.
+//!
+//! | column | says |
+//! | --- | --- |
+//! | `group` | its number, from 0 |
+//! | `key` | the picture |
+//! | `stays` | yes or no |
+//! | `representative` | the key of the picture of the group that stays |
+//! | `why` | it stays, or goes |
+//! | `width`, `height` | in pixels |
+//! | `distance` | bits in which the codes of the two whole pictures differ |
+//! | `pixel_distance` | that of the second look at the two whole pictures |
+//!
+//! A `distance` beyond `grouping.radius`, or a `pixel_distance` beyond `grouping.pixel_distance`, is no mistake: such a picture was found by
+//! the code of a part of it, squeezed, grey, blurred or mirrored, or it is like another picture of the group that is like the one
+//! that stays. Both numbers are of the whole pictures nevertheless, by whatever rule they were found.
 
 use std::path::Path;
 
@@ -58,6 +73,7 @@ impl Row {
 fn why_it_stays(keep: Keep) -> &'static str {
     match keep {
         Keep::Largest => "most pixels, then lowest key",
+        Keep::Bytes => "largest file, then lowest key",
         Keep::LowestKey => "lowest key",
         Keep::First => "first in the set",
     }

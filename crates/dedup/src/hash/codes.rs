@@ -8,8 +8,9 @@ use dcgan_files::columns::{self, Column, Kind, Reader};
 use dcgan_files::key;
 
 const KEY: (&str, Kind) = ("key", Kind::Strings);
-/// Files of earlier versions have no such column.
+/// Files of earlier versions have no such columns.
 const CONTENT: (&str, Kind) = ("blake3", Kind::U64);
+const N_BYTES: (&str, Kind) = ("n_bytes", Kind::U64);
 
 /// All codes of a set, without their keys: 24 bytes an image.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -88,22 +89,38 @@ pub(crate) fn check_keys(path: &Path) -> Result<()> {
 /// # Errors
 /// Where the file cannot be read.
 pub(crate) fn read_contents(path: &Path, is_wanted: impl Fn(u32) -> bool) -> Result<HashMap<u32, u64>> {
-    let (mut contents, mut image) = (HashMap::new(), 0);
+    read_numbers(path, CONTENT, is_wanted)
+}
+
+/// How many bytes the files of the images have for which `is_wanted`; empty where the file does not say.
+///
+/// # Errors
+/// Where the file cannot be read.
+pub(crate) fn read_n_bytes(path: &Path, is_wanted: impl Fn(u32) -> bool) -> Result<HashMap<u32, u64>> {
+    read_numbers(path, N_BYTES, is_wanted)
+}
+
+fn read_numbers(
+    path: &Path,
+    column: (&'static str, Kind),
+    is_wanted: impl Fn(u32) -> bool,
+) -> Result<HashMap<u32, u64>> {
+    let (mut numbers, mut image) = (HashMap::new(), 0);
     let reader = Reader::open(path)?;
-    if reader.has(CONTENT.0) {
-        reader.read(&[CONTENT], |columns| {
+    if reader.has(column.0) {
+        reader.read(&[column], |columns| {
             for column in columns {
                 let Column::U64(values) = column else { continue };
-                for content in values {
+                for value in values {
                     if is_wanted(image) {
-                        contents.insert(image, content);
+                        numbers.insert(image, value);
                     }
                     image += 1;
                 }
             }
         })?;
     }
-    Ok(contents)
+    Ok(numbers)
 }
 
 fn for_each_key(path: &Path, mut visit: impl FnMut(u32, String)) -> Result<()> {

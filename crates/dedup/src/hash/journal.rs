@@ -24,6 +24,9 @@ pub(super) struct Row {
     /// [`content`](crate::content::content) of one that is hashed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     blake3: Option<u64>,
+    /// Bytes of the file.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    n_bytes: Option<u64>,
     /// Width and height.
     #[serde(default)]
     size: [usize; 2],
@@ -33,13 +36,13 @@ pub(super) struct Row {
 
 impl Row {
     /// One whose code is yet to be set.
-    pub(super) fn good(key: String, blake3: u64, size: [usize; 2]) -> Self {
-        Self { key, code: None, blake3: Some(blake3), size, reason: None }
+    pub(super) fn good(key: String, (blake3, n_bytes): (u64, u64), size: [usize; 2]) -> Self {
+        Self { key, code: None, blake3: Some(blake3), n_bytes: Some(n_bytes), size, reason: None }
     }
 
     /// Whether nothing is missing of a line of the journal.
     fn is_whole(&self) -> bool {
-        self.reason.is_some() || self.code.is_some() && self.blake3.is_some()
+        self.reason.is_some() || self.code.is_some() && self.blake3.is_some() && self.n_bytes.is_some()
     }
 
     pub(super) fn is_good(&self) -> bool {
@@ -51,7 +54,7 @@ impl Row {
     }
 
     pub(super) fn bad(key: String, reason: String) -> Self {
-        Self { key, code: None, blake3: None, size: [0; 2], reason: Some(reason) }
+        Self { key, code: None, blake3: None, n_bytes: None, size: [0; 2], reason: Some(reason) }
     }
 }
 
@@ -70,6 +73,7 @@ const SCHEMA: &str = "message codes {
     REQUIRED INT32 width (INTEGER(32, false));
     REQUIRED INT32 height (INTEGER(32, false));
     REQUIRED INT64 blake3 (INTEGER(64, false));
+    REQUIRED INT64 n_bytes (INTEGER(64, false));
 }";
 
 impl Journal {
@@ -182,7 +186,8 @@ fn write_group(parquet: &mut Writer, rows: &mut Vec<Row>) -> Result<()> {
     let side = |k: usize| rows.iter().map(|row| row.size[k] as u32).collect();
     let contents = rows.iter().map(|row| row.blake3.unwrap_or_default()).collect();
     let words = [Column::U64(word(0)), Column::U64(word(1))];
-    let others = [Column::U32(side(0)), Column::U32(side(1)), Column::U64(contents)];
+    let n_bytes = rows.iter().map(|row| row.n_bytes.unwrap_or_default()).collect();
+    let others = [Column::U32(side(0)), Column::U32(side(1)), Column::U64(contents), Column::U64(n_bytes)];
     let keys = Column::Strings(rows.drain(..).map(|row| row.key).collect());
     let columns: Vec<Column> = std::iter::once(keys).chain(words).chain(others).collect();
     Ok(parquet.write(&columns)?)

@@ -10,13 +10,14 @@ use super::journal::{Journal, Row};
 use super::{CHUNK, HashSummary, Pictures, files};
 use crate::{Code, DedupError, Result};
 
-const WANTED: [(&str, Kind); 6] = [
+const WANTED: [(&str, Kind); 7] = [
     ("key", Kind::Strings),
     ("word0", Kind::U64),
     ("word1", Kind::U64),
     ("width", Kind::U32),
     ("height", Kind::U32),
     ("blake3", Kind::U64),
+    ("n_bytes", Kind::U64),
 ];
 
 /// A part: its folder, and how many of its bad pictures were tried (others were passed over by their names).
@@ -82,12 +83,14 @@ fn append(journal: &mut Journal, pictures: &Pictures, columns: &[Column], first:
         Column::U32(widths),
         Column::U32(heights),
         Column::U64(contents),
+        Column::U64(n_bytes),
     ] = columns
     else {
         return Ok(());
     };
     let row = |i: usize| {
-        let mut row = Row::good(keys[i].clone(), contents[i], [widths[i] as usize, heights[i] as usize]);
+        let mut row =
+            Row::good(keys[i].clone(), (contents[i], n_bytes[i]), [widths[i] as usize, heights[i] as usize]);
         row.set_code(Code([low[i], high[i]]));
         row
     };

@@ -2,7 +2,7 @@
 //!
 //! | file | holds |
 //! | --- | --- |
-//! | `codes.parquet` | a row an image: `key`, the code's lower and upper 64 bits `word0` and `word1`, `width` and `height` of the picture in pixels, `blake3` (the first 64 bits of the encoded file's BLAKE3 hash; of pixels, of their sides and bytes) |
+//! | `codes.parquet` | a row an image: `key`, the code's lower and upper 64 bits `word0` and `word1`, `width` and `height` of the picture in pixels, `blake3` (the first 64 bits of the encoded file's BLAKE3 hash; of pixels, of their sides and bytes), `n_bytes` (of the encoded file, or of the pixels) |
 //! | `pictures.npy` | the 32×32 pictures that were hashed, uint8, (N, 3, 32, 32), in the same order |
 //! | `bad.csv` | `key`, `reason` of what could not be hashed; a field that begins with `=`, `+`, `-`, `@` or `'` has a `'` before it |
 //! | `autoencoder.safetensors` | the autoencoder that hashed them |
@@ -26,13 +26,13 @@ use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 pub use codes::{Codes, read_keys};
-pub(crate) use codes::{check_keys, read_contents};
+pub(crate) use codes::{check_keys, read_contents, read_n_bytes};
 pub use merge::{HashedPart, merge};
 pub use pictures::Pictures;
 pub use summary::HashSummary;
 
 use self::journal::{Journal, Row};
-use crate::content::content;
+use crate::content::{Content, content};
 use crate::error::check;
 use crate::model::BATCH;
 use crate::preprocess::{FILTER, PICTURE_BYTES, SIDE};
@@ -174,14 +174,14 @@ fn hash_part(records: Vec<Record>, model: &Autoencoder, config: DecodeConfig) ->
     let mut pictures = Vec::with_capacity(records.len() * PICTURE_BYTES);
     let mut rows = Vec::with_capacity(records.len());
     for Record { key, payload, .. } in records {
-        let hashed = content(&payload).and_then(|(blake3, bytes)| {
-            let payload = bytes.map_or(payload, Payload::Encoded);
-            Ok((blake3, payload.into_thumbnail(SIDE, FILTER, config)?))
+        let hashed = content(&payload).and_then(|Content { blake3, n_bytes, read }| {
+            let payload = read.map_or(payload, Payload::Encoded);
+            Ok((blake3, n_bytes, payload.into_thumbnail(SIDE, FILTER, config)?))
         });
         match hashed {
-            Ok((blake3, Thumbnail { picture, width, height })) => {
+            Ok((blake3, n_bytes, Thumbnail { picture, width, height })) => {
                 pictures.extend(picture.pixels);
-                rows.push(Row::good(key, blake3, [width, height]));
+                rows.push(Row::good(key, (blake3, n_bytes), [width, height]));
             }
             Err(ImagesError::BadPicture { reason }) => rows.push(Row::bad(key, reason)),
             Err(e) => return Err(e.into()),

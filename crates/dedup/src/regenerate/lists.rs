@@ -109,7 +109,7 @@ impl Lists {
     fn compare(&self, record: &Record, known: Option<u64>, role: &str) -> Result<bool> {
         let Some(known) = known else { return Ok(false) };
         match content(&record.payload) {
-            Ok((found, _)) if found == known => Ok(true),
+            Ok(found) if found.blake3 == known => Ok(true),
             Ok(_) => {
                 let problem = format!("{role}, but is not the picture that was hashed");
                 Err(unfit(&self.source, &record.key, problem))

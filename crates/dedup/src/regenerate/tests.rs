@@ -16,7 +16,7 @@ fn member(key: &str, representative: &str) -> Member {
 }
 
 pub(super) fn hashed(key: &str, representative: &str, bytes: &[u8]) -> Member {
-    let (blake3, _) = content(&Payload::Encoded(bytes.to_vec())).unwrap();
+    let blake3 = content(&Payload::Encoded(bytes.to_vec())).unwrap().blake3;
     Member { blake3: Some(blake3), ..unhashed(key, representative) }
 }
 
