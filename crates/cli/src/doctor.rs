@@ -8,7 +8,7 @@ use dcgan_engine::memory::most;
 use dcgan_engine::record::Environment;
 use dcgan_engine::space::{bytes, free};
 use dcgan_engine::terminal::{print, print_json};
-use dcgan_stages::device::DeviceChoice;
+use dcgan_stages::device::{DeviceChoice, NnError};
 use serde::Serialize;
 
 use crate::values::path;
@@ -95,7 +95,15 @@ fn gpu() -> String {
     let driver = driver.as_deref().and_then(|text| text.lines().next()).unwrap_or("no NVIDIA driver");
     match DeviceChoice::Cuda(0, Default::default()).open() {
         Ok(_) => format!("cuda:0 opens; {driver}"),
-        Err(error) => format!("none that this program can use: {error}; {driver}"),
+        Err(error) => {
+            // What it says of options is for the stages that have them.
+            let reason = match error {
+                NnError::Device { reason, .. } => reason,
+                other => other.to_string(),
+            };
+            let reason = reason.split(';').next().unwrap_or_default();
+            format!("none that this program can use: {reason}; {driver}")
+        }
     }
 }
 

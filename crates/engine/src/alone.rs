@@ -14,7 +14,7 @@ use crate::progress::Progress;
 use crate::record::{InputRecord, Record};
 use crate::run_stage::{CPU, Job, execute, restore};
 use crate::staleness::{Current, damage, differences};
-use crate::version::Version;
+use crate::version::{Version, extends};
 
 /// What became of a stage run alone.
 #[derive(Debug)]
@@ -148,7 +148,15 @@ fn unchanged(
     };
     let now = current(config, inputs, device)?;
     let mut reasons = differences(&record, &now);
-    reasons.extend(damage(target.folder(), &record, cache, progress)?);
+    let damaged = damage(target.folder(), &record, cache, progress)?;
+    let goes_on = damaged.is_empty() && extends(&record, config, inputs, device.unwrap_or(CPU))?;
+    let advice = match goes_on {
+        true => {
+            "`--force` goes on from there, and keeps what is there as an earlier version; or give another `--out`"
+        }
+        false => advice,
+    };
+    reasons.extend(damaged);
     match reasons.as_slice() {
         [] => Ok(Some(record)),
         [reason, rest @ ..] => {

@@ -34,12 +34,18 @@ impl Artifact {
         yields.contains(self) || self.any_of.iter().any(|one| one.is_among(yields))
     }
 
-    /// The file that a folder which is to hold it lacks.
-    pub(crate) fn missing_in(&self, folder: &Path) -> Option<&'static str> {
-        let one = self.any_of.iter().map(|one| one.missing_in(folder));
-        let own = self.files.iter().copied().find(|file| !folder.join(file).exists());
-        // The last that is asked for, where none is there.
-        own.or(one.reduce(|found, next| found.and(next)).flatten())
+    /// The file that a folder which is to hold it lacks; of alternatives a file of each.
+    pub(crate) fn missing_in(&self, folder: &Path) -> Option<String> {
+        if let Some(own) = self.files.iter().find(|file| !folder.join(file).exists()) {
+            return Some((*own).to_owned());
+        }
+        let each: Vec<String> =
+            self.any_of.iter().map(|one| one.missing_in(folder)).collect::<Option<Vec<_>>>()?;
+        match each.split_last() {
+            None => None,
+            Some((only, [])) => Some(only.clone()),
+            Some((last, others)) => Some(format!("{} or {last}", others.join(", "))),
+        }
     }
 }
 

@@ -10,6 +10,7 @@ use crate::cache::FingerprintCache;
 use crate::clock::rfc3339;
 use crate::context::Context;
 use crate::disk;
+use crate::fingerprint::files_under;
 use crate::folder::Target;
 use crate::hidden::Hidden;
 use crate::inputs::{Location, gather};
@@ -177,7 +178,9 @@ fn go_on(
     let is_own = |folder: &PathBuf| *folder == own;
     let mut all: Vec<&PathBuf> = finished.iter().chain(&half_done).collect();
     all.sort_by_key(|folder| (reached(folder), is_own(folder)));
-    let others = target.half_done().len() - half_done.len();
+    let is_begun = |folder: &&PathBuf| !files_under(folder).is_ok_and(|files| files.is_empty());
+    let all_begun = target.half_done();
+    let others = all_begun.iter().filter(|folder| !half_done.contains(folder)).filter(is_begun).count();
     match all.last() {
         Some(base) if finished.contains(base) => {
             progress.note(format_args!("  {}: going on from its finished run", job.id));
@@ -294,7 +297,9 @@ fn given_up(
     error: anyhow::Error,
     progress: &Progress,
 ) -> anyhow::Error {
-    if !job.config.kind().traits.is_resumable
+    // What failed before it wrote anything left nothing to go on from.
+    let is_empty = || files_under(work).is_ok_and(|files| files.is_empty());
+    if (!job.config.kind().traits.is_resumable || is_empty())
         && let Err(error) = target.remove(work)
     {
         progress.warn(format_args!("{error:#}"));

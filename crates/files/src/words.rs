@@ -20,6 +20,22 @@ fn plural(noun: &str) -> String {
     }
 }
 
+/// Names that [`what_is_in`] lists.
+const LISTED: usize = 5;
+
+/// What a folder holds, for those who looked for something else in it: `a.png, b.png and 12 more`, or `nothing`.
+pub fn what_is_in(folder: &std::path::Path) -> String {
+    let entries = folder.read_dir().into_iter().flatten().flatten();
+    let mut names: Vec<String> =
+        entries.map(|entry| plain(&entry.file_name().to_string_lossy()).into_owned()).collect();
+    names.sort_unstable();
+    match names.len() {
+        0 => "nothing".to_owned(),
+        n if n > LISTED => format!("{} and {} more", names[..LISTED].join(", "), n - LISTED),
+        _ => names.join(", "),
+    }
+}
+
 /// A whole number in groups of three: `1,234,567`.
 pub fn grouped(n: u64) -> String {
     let digits = n.to_string();
@@ -97,5 +113,16 @@ mod tests {
     #[test]
     fn durations_are_short() {
         assert_eq!(duration(200.0), "3 min 20 s");
+    }
+
+    #[test]
+    fn a_folder_is_told_by_what_is_in_it() {
+        let folder = tempfile::tempdir().unwrap();
+        assert_eq!(what_is_in(folder.path()), "nothing");
+        for name in ["g", "b", "c", "d", "e", "f", "a\u{1b}"] {
+            std::fs::write(folder.path().join(name), "").unwrap();
+        }
+        assert_eq!(what_is_in(folder.path()), "a\\u{1b}, b, c, d, e and 2 more");
+        assert_eq!(what_is_in(&folder.path().join("none")), "nothing");
     }
 }

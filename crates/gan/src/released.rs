@@ -11,7 +11,7 @@ use std::{
 };
 
 use candle_core::{Device, Tensor};
-use dcgan_files::{npy::Mismatch, npy::check_head};
+use dcgan_files::{npy::Mismatch, npy::check_head, words::what_is_in};
 use dcgan_nn::{checkpoint::Checkpoint, conv::from_pytorch};
 use ndarray::{ArrayD, Axis, Slice};
 use ndarray_npy::ReadNpyExt;
@@ -77,6 +77,20 @@ pub fn import(set: ReleasedSet, folder: &Path, device: &Device) -> Result<Import
     let missing_of_g = g_files.missing(1..=3 * g_config.layers.len() + 1);
     let mut missing = d_files.missing(1..=head);
     missing.extend_from_slice(&missing_of_g);
+    let needed = match set {
+        // All of them.
+        ReleasedSet::Svhn => missing.clone(),
+        ReleasedSet::Imagenet => d_files.missing(1..=1),
+    };
+    if let Some(first) = needed.first() {
+        let (n, n_all) = (missing.len(), head + 3 * g_config.layers.len() + 1);
+        let more = if n > 1 { format!(" ({n} of {n_all} files are missing)") } else { String::new() };
+        return Err(GanError::File {
+            path: folder.to_path_buf(),
+            expected: format!("the released file {first}{more}"),
+            found: what_is_in(folder),
+        });
+    }
     if set == ReleasedSet::Imagenet {
         let is_whole = |i: &usize| d_files.missing(Files::layer_numbers(*i)).is_empty();
         let n_whole = (0..n_layers_full).take_while(is_whole).count();

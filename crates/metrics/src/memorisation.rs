@@ -7,7 +7,7 @@ use rand::{Rng as _, SeedableRng as _};
 use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 
-use dcgan_baselines::neighbours::{Metric, NearestNeighbours};
+use dcgan_baselines::neighbours::{Metric, NearestNeighbours, Neighbour};
 
 use crate::bootstrap::{Interval, quantile};
 use crate::error::{Result, finite, setting};
@@ -51,6 +51,19 @@ impl<'a> NearestTraining<'a> {
     /// As of [`NearestNeighbours::add`].
     pub fn add(&mut self, rows: &[f32]) -> Result<()> {
         Ok(self.nearest.add(rows, &vec![0; rows.len() / self.n_columns])?)
+    }
+
+    /// Training rows so far, and the nearest of each row, to be kept.
+    pub fn so_far(&self) -> (u64, &[Vec<Neighbour>]) {
+        self.nearest.found()
+    }
+
+    /// Goes on from what [`Self::so_far`] gave of the same rows.
+    ///
+    /// # Errors
+    /// As of [`NearestNeighbours::go_on_from`].
+    pub fn go_on_from(&mut self, n_training: u64, nearest: Vec<Vec<Neighbour>>) -> Result<()> {
+        Ok(self.nearest.go_on_from(n_training, nearest)?)
     }
 
     /// The nearest so far of each row; nothing before the first training row.

@@ -147,6 +147,8 @@ impl Stage for DedupEval {
         let (evaluation, sheet) =
             evaluate(evaluated, &self.evaluation, &borderline, &mut |done, total| task.observe(done, total))?;
         drop(task);
+        let partly = partly(&evaluation, &source);
+        partly.iter().for_each(|partly| ctx.progress().warn(partly));
         ctx.write_json("evaluation.json", &evaluation)?;
         fs_err::write(ctx.out.join("evaluation.md"), evaluation.markdown())?;
         let title = format!("Near-duplicates in {source}");
@@ -162,6 +164,7 @@ impl Stage for DedupEval {
             "groups": summary,
             "n_changed": evaluation.n_changed,
             "n_background": evaluation.n_background,
+            "n_met": evaluation.n_met,
             "false_positives": evaluation.methods.iter().map(|method| {
                 (method.method.clone(), json!(method.false_positives.share))
             }).collect::<serde_json::Map<_, _>>(),
@@ -198,6 +201,14 @@ fn compared(judged: Option<&Judged>) -> Comparison {
         comparison.not_checked.push(text);
     }
     comparison
+}
+
+/// What to say where the set holds only a part of what was hashed.
+fn partly(evaluation: &Evaluation, source: &Source) -> Option<String> {
+    let Evaluation { n_met, n_background, .. } = *evaluation;
+    (n_met < n_background).then(|| {
+        format!("{source} holds {n_met} of the {n_background} hashed pictures that are compared; the others stand by their codes alone")
+    })
 }
 
 fn rate_text(judged: &Judged) -> String {
@@ -272,6 +283,7 @@ impl DedupEval {
                 recall.join(", ")
             ));
         }
+        facts.extend(partly(evaluation, source));
         facts.push(match judged {
             Some(judged) => format!("by eye: {}", rate_text(judged)),
             None => "nobody has marked pairs on contact_sheet.html".to_owned(),

@@ -4,6 +4,7 @@ use candle_core::Device;
 use dcgan_engine::context::Context;
 use dcgan_engine::suggest::nearest;
 
+pub use dcgan_nn::NnError;
 pub use dcgan_nn::device::DeviceChoice;
 
 /// The device of a name.

@@ -48,7 +48,7 @@ pub(crate) fn load_generator(
     let (file, needs) = match weights {
         Weights::Trained => (GENERATOR, why_no_generator(&folder)?),
         Weights::Ema => {
-            let needs = "`weights` is \"ema\", which needs a training that kept a moving average";
+            let needs = "`weights` is \"ema\", which needs a training that kept a moving average (`training.ema_decay`)";
             (GENERATOR_EMA, Some(needs.to_owned()))
         }
         Weights::Best => {
@@ -56,11 +56,22 @@ pub(crate) fn load_generator(
             (GENERATOR_BEST, Some(needs.to_owned()))
         }
     };
+    if let Some(needs) = needs.as_ref().filter(|_| !folder.join(file).exists()) {
+        anyhow::bail!("{needs}, in {file}; {} holds {}", folder.display(), generators_in(&folder));
+    }
     let generator = Generator::load(&folder.join(file), &device::open(ctx)?);
     match needs {
         None => Ok(generator?),
         Some(needs) => generator.context(needs),
     }
+}
+
+/// The generators in a folder, by the value of `weights`.
+fn generators_in(folder: &Path) -> String {
+    let all = [(GENERATOR, "trained"), (GENERATOR_EMA, "ema"), (GENERATOR_BEST, "best")];
+    let there = all.into_iter().filter(|(file, _)| folder.join(file).exists());
+    let there: Vec<String> = there.map(|(file, name)| format!("{file} (\"{name}\")")).collect();
+    if there.is_empty() { "no generator".to_owned() } else { there.join(" and ") }
 }
 
 /// A sampler, with progress while statistics are inferred.

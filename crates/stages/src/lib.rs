@@ -44,6 +44,7 @@ mod features_to_csv;
 mod fetch;
 mod fit_svm;
 mod forget;
+mod found_so_far;
 mod gather;
 mod group_duplicates;
 mod guided_backprop;

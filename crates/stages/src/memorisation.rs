@@ -8,8 +8,7 @@ use dcgan_engine::paper::{Comparison, Stated, no_bearing};
 use dcgan_engine::stage::{Artifact, ConfigProblem, FactsOf, Input, InputRef, Outcome, Stage};
 use dcgan_gan::BatchStatistics;
 use dcgan_images::{ImageStore, Sheet};
-use dcgan_metrics::Features;
-use dcgan_metrics::memorisation::{Memorisation, Near, NearestTraining, memorisation};
+use dcgan_metrics::memorisation::{Memorisation, Near, memorisation};
 use dcgan_report::axis::Axis;
 use dcgan_report::entry::{Cell, Entry, SAMPLE_COLUMNS, Table};
 use dcgan_report::figure::Figure;
@@ -20,10 +19,14 @@ use serde_json::{Map, Value, json};
 
 use crate::artifact;
 use crate::drawing::{Weights, write_figures};
-use crate::feature_blocks::BLOCK;
 use crate::feature_maker::{By, Maker, check_size, picture_size};
+use crate::found_so_far;
 use crate::known::{known, more_than_there_are, nothing_drawn, unlike};
 use crate::sample_metrics::sets::{Drawing, Set};
+
+mod nearest;
+
+use nearest::{Way, nearest};
 
 /// Pairs in a row of a sheet.
 const PAIRS_IN_ROW: usize = 4;
@@ -105,7 +108,8 @@ pub(crate) static KIND: Kind = Kind {
               training picture, and for each held-out picture likewise, exactly. The share of samples that are nearer than the \
               held-out ones' 1 % quantile is about 1 % where nothing is memorised; its 95 % interval is by bootstrap.\n\n\
               Writes memorisation.json (distances by quantiles, histograms, shares, the nearest pairs), a sheet of the nearest pairs for each \
-              way, sample left and training picture right, with figures.json, and result.json (a row of the report).",
+              way, sample left and training picture right, with figures.json, and result.json (a row of the report).\n\n\
+              Interrupted or killed, it goes on from the training pictures that it had compared, kept every minute.",
     example: &[
         "generated=runs/svhn/train",
         "training=runs/svhn/gan-images",
@@ -115,19 +119,12 @@ pub(crate) static KIND: Kind = Kind {
         "n_held_out=2000",
     ],
     paper: &PAPER,
-    traits: Traits { uses_device: true, ..Traits::NONE },
+    traits: Traits { is_resumable: true, uses_device: true, ..Traits::NONE },
     config: ConfigType::of::<MemorisationStage>(),
 };
 
 /// What the paper says of the keys.
 const PAPER: [Stated; 1] = [no_bearing("*")];
-
-/// One way of being near.
-struct Way {
-    /// "pixels", "features" or "code".
-    name: &'static str,
-    maker: Maker,
-}
 
 impl Stage for MemorisationStage {
     fn inputs(&self) -> Vec<InputRef<'_>> {
@@ -235,6 +232,7 @@ impl Stage for MemorisationStage {
             all.iter().map(|(way, found)| (way.clone(), found["found"]["share"].clone())).collect();
         ctx.write_json("memorisation.json", &all)?;
         ctx.write_json(Entry::FILE, &entry)?;
+        ways.iter().try_for_each(|way| found_so_far::remove(&nearest::so_far(ctx, way)))?;
         Ok(Outcome {
             metrics: json!({"n_samples": n, "nearer": shares}),
             differences: Comparison::of_settings(),
@@ -341,26 +339,6 @@ impl MemorisationStage {
             ),
         })
     }
-}
-
-/// The training picture nearest to each picture of `pixels`.
-fn nearest(ctx: &Context<'_>, way: &Way, pixels: &[u8], training: &ImageStore) -> anyhow::Result<Vec<Near>> {
-    let len: usize = picture_size(training).iter().product();
-    let mut rows = Vec::with_capacity(pixels.len() / len * way.maker.n_features());
-    for block in pixels.chunks(BLOCK * len) {
-        rows.extend(way.maker.features(block)?);
-    }
-    let rows = Features::new("generated and held-out", &rows, way.maker.n_features())?;
-    let mut nearest = NearestTraining::of(&rows)?;
-    let mut task = ctx.task(&format!("nearest by {}", way.name), "training pictures");
-    let all: Vec<u32> = (0..training.len() as u32).collect();
-    let mut block = Vec::new();
-    for indices in all.chunks(BLOCK) {
-        anyhow::ensure!(task.observe(u64::from(indices[0]), all.len() as u64).is_continue(), "interrupted");
-        training.gather(indices, &mut block);
-        nearest.add(&way.maker.features(&block)?)?;
-    }
-    Ok(nearest.found())
 }
 
 /// The samples that are nearest to a training picture, nearest first.

@@ -1,7 +1,7 @@
 //! `mnist_protocol`: Table 3, nearest neighbours that learn from a conditional generator's digits.
 
 use std::path::Path;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use anyhow::Context as _;
 use dcgan_baselines::neighbours::{Metric, NearestNeighbours};
@@ -22,6 +22,7 @@ use self::found::{Found, Measured};
 use crate::artifact;
 use crate::digits::Digits;
 use crate::drawing::{Weights, load_generator};
+use crate::found_so_far::SAVE_EVERY;
 use crate::known::{Known, known, unlabelled, unlike};
 use crate::lineage::{self, MNIST, data_name};
 
@@ -31,8 +32,6 @@ mod found;
 const TILE: u64 = 32;
 /// Training digits of a store that are compared at a time.
 const STORE_TILE: usize = 4096;
-/// Between two writings of what was found.
-const SAVE_EVERY: Duration = Duration::from_secs(60);
 
 /// From which digits, and on which.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]

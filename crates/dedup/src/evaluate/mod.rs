@@ -86,6 +86,7 @@ pub fn evaluate(
         evaluated,
         config,
         background: vec![[0; 2]; n],
+        is_met: vec![false; n],
         copies: sample.iter().map(|_| None).collect(),
         originals: sample.iter().map(|&i| i as usize).collect(),
     };
@@ -94,7 +95,7 @@ pub fn evaluate(
     let mut take = |chunk: Vec<Record>| {
         n_done += chunk.len() as u64;
         walk.take(chunk, &index_of, &is_changed, &mut sheet)?;
-        Ok::<_, DedupError>(walk.is_complete(n_done, n) && sheet.is_complete())
+        Ok::<_, DedupError>(walk.is_complete() && sheet.is_complete())
     };
     evaluated.source.for_each_record(&mut |n_done| observe(n_done, n_total), &mut |record| {
         chunk.push(record);
@@ -113,6 +114,8 @@ struct Walk<'a> {
     config: &'a EvaluateConfig,
     /// Perceptual hashes of the background pictures.
     background: Vec<[u64; 2]>,
+    /// Which of them the set holds.
+    is_met: Vec<bool>,
     /// The changed copies of each original.
     copies: Vec<Option<Hashed>>,
     originals: Vec<usize>,
@@ -135,11 +138,9 @@ impl Walk<'_> {
         }
     }
 
-    /// Bad images are passed over in hashing, so the background ends somewhere behind its number.
-    fn is_complete(&self, n_done: u64, n: usize) -> bool {
-        n_done as usize >= n
-            && self.copies.iter().all(Option::is_some)
-            && self.background.last() != Some(&[0; 2])
+    /// Every picture that is looked for was met: nothing is left to be read.
+    fn is_complete(&self) -> bool {
+        self.copies.iter().all(Option::is_some) && self.is_met.iter().all(|is_met| *is_met)
     }
 
     fn take(
@@ -177,6 +178,7 @@ impl Walk<'_> {
         for (key, image, words, thumbnail, copies) in compared.into_iter().flatten() {
             if let Some(image) = image {
                 self.background[image] = words;
+                self.is_met[image] = true;
             }
             if let Some(thumbnail) = thumbnail {
                 sheet.add(key, thumbnail);
@@ -248,6 +250,7 @@ impl Walk<'_> {
         Ok(Evaluation {
             n_changed: self.copies.iter().flatten().count() as u64,
             n_background: codes.len() as u64,
+            n_met: self.is_met.iter().filter(|is_met| **is_met).count() as u64,
             changes: self.config.changes.clone(),
             methods,
         })

@@ -25,6 +25,8 @@ pub struct Evaluation {
     pub n_changed: u64,
     /// Pictures they were looked for among.
     pub n_background: u64,
+    /// How many of those the set holds: fewer where it is another part of the data than was hashed.
+    pub n_met: u64,
     /// The columns.
     pub changes: Vec<Change>,
     /// The rows.

@@ -110,6 +110,9 @@ fn way_out(
             false => format!("a list of one is written `{key} = {list}`"),
         });
     }
+    if message.starts_with("missing field") {
+        return example_of(kind, name.as_deref()?, !sources.is_argument(span));
+    }
     let keys = kind.keys();
     // `source.folder = "photos"` and `source = "photos"`: a table is meant, of whose keys one is a path.
     if let (Some(key), Some(text)) = (at, node.and_then(|node| node.get_ref().as_str())) {
@@ -130,6 +133,22 @@ fn way_out(
         return None;
     }
     deeper_key(kind, name.as_deref()?, value)
+}
+
+/// How the kind's example writes a key, or the keys of a table; in a manifest text stands in quotes.
+fn example_of(kind: &Kind, name: &str, in_manifest: bool) -> Option<String> {
+    let of_key = |argument: &&&str| {
+        argument.split_once('=').is_some_and(|(key, _)| key.split('.').any(|part| part == name))
+    };
+    let written = |argument: &&str| match argument.split_once('=') {
+        Some((key, value)) if in_manifest => match value.parse::<toml::Value>() {
+            Ok(_) => format!("`{key} = {value}`"),
+            Err(_) => format!("`{key} = {}`", toml::Value::String(value.to_owned())),
+        },
+        _ => format!("`{}`", shell_quoted(argument)),
+    };
+    let written: Vec<String> = kind.example.iter().filter(of_key).map(written).collect();
+    (!written.is_empty()).then(|| format!("for example {}", written.join(", ")))
 }
 
 /// True if `key` lies in the table `path`.

@@ -85,9 +85,19 @@ fn nearest_call(message: &str) -> Option<String> {
     let (_, after) = message.split_once("expected ")?;
     let (expected, found) = after.split_once(", found \"")?;
     let name = |text: &'_ str| text.split(['(', '"']).next().map(|name| name.trim().to_owned());
-    let names: Vec<String> =
-        expected.split([',']).flat_map(|part| part.split(" or ")).filter_map(name).collect();
-    nearest(&name(found)?, names.iter().map(String::as_str).filter(|name| !name.is_empty()))
+    let forms: Vec<&str> = expected.split([',']).flat_map(|part| part.split(" or ")).collect();
+    let names: Vec<String> = forms.iter().copied().filter_map(name).collect();
+    let help = nearest(&name(found)?, names.iter().map(String::as_str).filter(|name| !name.is_empty()))?;
+    // Without its number it is no value.
+    let lacks_number = |form: &&&str| {
+        !found.contains('(')
+            && form.contains("(n)")
+            && help.contains(&format!("`{}`", form.trim().trim_end_matches("(n)")))
+    };
+    Some(match forms.iter().find(lacks_number) {
+        Some(form) => format!("did you mean `{}`, or another number?", form.trim().replace("(n)", "(64)")),
+        None => help,
+    })
 }
 
 /// Rust's type names in a serde message, in plain words.
@@ -121,6 +131,15 @@ mod tests {
             "`resize`: expected keep, centre_crop(n) or min_resize_centre_crop(n), found \"center_crop(64)\"";
         let help = explain(&message.replace('`', "")).help;
         assert_eq!(help.as_deref(), Some("did you mean `centre_crop`?"));
+        for (found, expected) in [
+            ("min_resize_centre_crop", "did you mean `min_resize_centre_crop(64)`, or another number?"),
+            ("center_crop", "did you mean `centre_crop(64)`, or another number?"),
+            ("kep", "did you mean `keep`?"),
+        ] {
+            let message =
+                format!("expected keep, centre_crop(n) or min_resize_centre_crop(n), found \"{found}\"");
+            assert_eq!(explain(&message).help.as_deref(), Some(expected));
+        }
         let explained = explain("unexpected keys in table: splt, available keys: path, split");
         assert_eq!(explained.message, "unknown key `splt`; expected `path`, `split`");
         assert_eq!(explained.help.as_deref(), Some("did you mean `split`?"));

@@ -5,6 +5,8 @@
 use std::io::BufReader;
 use std::path::{Path, PathBuf};
 
+use dcgan_files::words::what_is_in;
+
 use super::{Records, name_of, read_exact};
 use crate::source::Split;
 use crate::{ImagesError, Payload, Picture, Record, Result, regular};
@@ -48,14 +50,23 @@ fn check_version(folder: &Path, split: Split) -> Result<()> {
     if batch_files(folder, split).iter().any(|file| file.exists()) {
         return Ok(());
     }
-    match other_version(folder) {
-        Some(found) => Err(ImagesError::layout(folder, "CIFAR-10's data_batch_1.bin and so on", found)),
-        None => Ok(()),
-    }
+    let found = other_version(folder).unwrap_or_else(|| what_is_in(folder));
+    let file = if split == Split::Train { "data_batch_1.bin and so on" } else { "test_batch.bin" };
+    Err(ImagesError::layout(folder, format!("CIFAR-10's {file}"), found))
 }
 
 fn n_records(path: &Path) -> Result<u64> {
-    let n_bytes = fs_err::metadata(path)?.len();
+    let n_bytes = match fs_err::metadata(path) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            let folder = path.parent().unwrap_or(path);
+            return Err(ImagesError::layout(
+                folder,
+                format!("CIFAR-10's {}", name_of(path)),
+                what_is_in(folder),
+            ));
+        }
+        metadata => metadata?.len(),
+    };
     let n_left = n_bytes % RECORD_LEN;
     if n_bytes == 0 || n_left != 0 {
         return Err(ImagesError::malformed(

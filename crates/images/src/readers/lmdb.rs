@@ -9,6 +9,8 @@
 use std::io::{Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 
+use dcgan_files::words::what_is_in;
+
 use super::read_exact;
 use crate::record::MAX_FILE_BYTES;
 use crate::{ImagesError, Result, regular};
@@ -55,7 +57,10 @@ struct Meta {
 impl Lmdb {
     /// Opens the file `data.mdb` in the folder `path`.
     pub(crate) fn open(path: &Path) -> Result<Self> {
-        let path = path.join("data.mdb");
+        let (folder, path) = (path, path.join("data.mdb"));
+        if !path.exists() {
+            return Err(ImagesError::layout(folder, "an LMDB, in the file data.mdb", what_is_in(folder)));
+        }
         let mut file = regular::open(&path)?;
         let n_bytes = file.metadata()?.len();
         let first = read_meta(&path, &mut file, n_bytes, 0)?;

@@ -17,6 +17,7 @@ mod writer;
 
 use std::path::{Path, PathBuf};
 
+use dcgan_files::words::what_is_in;
 use memmap2::Mmap;
 
 pub use self::merge::merge_stores;
@@ -50,6 +51,10 @@ impl ImageStore {
     /// `images.npy` is not a C-ordered uint8 array of the promised shape or breaks off, [`ImagesError::Layout`] where
     /// `index.parquet` has another number of rows.
     pub fn open(folder: &Path) -> Result<Self> {
+        if let Some(missing) = [META, IMAGES, INDEX].into_iter().find(|file| !folder.join(file).exists()) {
+            let found = if folder.exists() { what_is_in(folder) } else { "no such folder".to_owned() };
+            return Err(ImagesError::layout(folder, format!("an image store, with {missing}"), found));
+        }
         let meta = StoreMeta::read(&folder.join(META))?;
         let shape = [meta.n_images, meta.channels as u64, meta.height as u64, meta.width as u64];
         let path = folder.join(IMAGES);

@@ -2,16 +2,15 @@
 
 use std::path::Path;
 
-use anyhow::{Context as _, ensure};
+use anyhow::ensure;
 use dcgan_baselines::neighbours::{NearestNeighbours, Neighbour};
 use dcgan_engine::context::Context;
-use dcgan_engine::seal;
 use dcgan_gan::Generator;
 use dcgan_nn::candle::DType;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 
 use crate::digits::Digits;
+use crate::found_so_far;
 
 /// The error with so many training digits.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -44,15 +43,7 @@ impl Found {
 
     /// Reads the file, if it is whole and of the same.
     fn read(bytes: &[u8], of: &str) -> anyhow::Result<Self> {
-        let mut value: Value =
-            serde_json::from_slice(bytes).context("expected what an interrupted run had found")?;
-        let is_sealed = value.get("checksum").is_some();
-        ensure!(
-            is_sealed && seal::is_intact(&mut value),
-            "expected what an interrupted run had found, found that its checksum does not match"
-        );
-        let found: Self =
-            serde_json::from_value(value).context("expected what an interrupted run had found")?;
+        let found: Self = found_so_far::read(bytes)?;
         ensure!(
             found.of == of,
             "expected what was found of this generator, these test digits and these settings, found that of others"
@@ -85,10 +76,7 @@ pub(super) fn go_on(
     nearest: &mut NearestNeighbours<'_>,
 ) -> anyhow::Result<(u64, Vec<Measured>)> {
     let path = ctx.out.join(FOUND);
-    let bytes = match fs_err::read(&path) {
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok((0, Vec::new())),
-        bytes => bytes?,
-    };
+    let Some(bytes) = found_so_far::bytes(&path)? else { return Ok((0, Vec::new())) };
     let taken = Found::read(&bytes, of).and_then(|found| {
         nearest.go_on_from(found.n_rows, found.nearest)?;
         Ok((found.n_tiles, found.measured))
@@ -101,22 +89,18 @@ pub(super) fn go_on(
 
 /// Writes what was found, whole or not at all.
 pub(super) fn save(out: &Path, found: &Found) -> anyhow::Result<()> {
-    let partial = out.join(FOUND).with_extension("partial");
-    fs_err::write(&partial, seal::seal(found)?)?;
-    Ok(fs_err::rename(partial, out.join(FOUND))?)
+    found_so_far::save(&out.join(FOUND), found)
 }
 
 /// Removes what [`save`] wrote into the stage's own folder.
 pub(super) fn remove(out: &Path) -> anyhow::Result<()> {
-    match fs_err::remove_file(out.join(FOUND)) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error.into()),
-        _ => Ok(()),
-    }
+    found_so_far::remove(&out.join(FOUND))
 }
 
 #[cfg(test)]
 mod tests {
     use dcgan_baselines::neighbours::Metric;
+    use dcgan_engine::seal;
 
     use super::*;
 
