@@ -58,7 +58,8 @@ fn folders_that_hold_something_else_are_told_by_what_is_in_them() {
     assert!(!message.contains("os error"), "{message}");
     // All alternatives of what is needed.
     place.stderr(&["run", "m.toml"]);
-    let message = fails(&["extract_features", "--out", "out", "images=runs/m/images", "model=photos"]);
+    let features = ["extract_features", "--out", "out", "images=runs/m/images", "statistics=runs/m/images"];
+    let message = fails(&[&features[..], &["model=photos"]].concat());
     assert!(message.contains("photos has no discriminator.safetensors or kmeans.safetensors"), "{message}");
     let message = fails(&["sample_metrics", "--out", "out", "real=runs/m/images", "generated=photos"]);
     assert!(message.contains("photos has no generator.safetensors, images.npy or features.npy"), "{message}");
@@ -91,7 +92,7 @@ fn what_is_missing_is_shown_by_an_example() {
         "{message}"
     );
     let arguments = ["stage", "import_images", "--out", "out", "source.folder.path=photos"];
-    let message = place.fails(1, &[&arguments[..], &["resize=min_resize_centre_crop"]].concat());
+    let message = place.fails(2, &[&arguments[..], &["resize=min_resize_centre_crop"]].concat());
     assert!(message.contains("did you mean `min_resize_centre_crop(64)`, or another number?"), "{message}");
     let text = place.stdout(&["doctor"]);
     assert!(text.contains("GPU") && !text.contains("--device"), "{text}");

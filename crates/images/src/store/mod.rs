@@ -51,11 +51,16 @@ impl ImageStore {
     /// `images.npy` is not a C-ordered uint8 array of the promised shape or breaks off, [`ImagesError::Layout`] where
     /// `index.parquet` has another number of rows.
     pub fn open(folder: &Path) -> Result<Self> {
-        if let Some(missing) = [META, IMAGES, INDEX].into_iter().find(|file| !folder.join(file).exists()) {
-            let found = if folder.exists() { what_is_in(folder) } else { "no such folder".to_owned() };
-            return Err(ImagesError::layout(folder, format!("an image store, with {missing}"), found));
-        }
+        let lacks = |files: &[&str]| match files.iter().find(|file| !folder.join(file).exists()) {
+            Some(missing) => {
+                let found = if folder.exists() { what_is_in(folder) } else { "no such folder".to_owned() };
+                Err(ImagesError::layout(folder, format!("an image store, with {missing}"), found))
+            }
+            None => Ok(()),
+        };
+        lacks(&[META])?;
         let meta = StoreMeta::read(&folder.join(META))?;
+        lacks(&[IMAGES, INDEX])?;
         let shape = [meta.n_images, meta.channels as u64, meta.height as u64, meta.width as u64];
         let path = folder.join(IMAGES);
         let map = npy::map(&path)?;
