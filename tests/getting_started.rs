@@ -139,13 +139,26 @@ fn scripts_of_shells_ask_the_program() {
     // Bash itself: what it offers after `dcgan stage extr`.
     let script = place.stdout(&["completions", "bash"]);
     std::fs::write(place.path("complete.sh"), script).unwrap();
-    let ask = "source complete.sh; COMP_WORDS=(dcgan stage extr); COMP_CWORD=2; _clap_complete_dcgan dcgan extr stage; echo ${COMPREPLY[@]}";
     let program = assert_cmd::cargo::cargo_bin!("dcgan");
     let path = format!("{}:{}", program.parent().unwrap().display(), std::env::var("PATH").unwrap());
-    let mut bash = std::process::Command::new("bash");
-    let answer = bash.args(["-c", ask]).current_dir(place.folder()).env("PATH", path).output();
-    if let Some(output) = dcgan_testing::needs("bash", answer.ok(), "no bash on the path") {
-        assert_eq!(String::from_utf8_lossy(&output.stdout), "extract_features\n");
+    // Bash makes three words of `damaged=re`.
+    let asked = [
+        ("dcgan stage extr", 2, "extr", "extract_features"),
+        ("dcgan stage import_images damaged = re", 5, "re", "refuse"),
+        ("dcgan stage import_images damaged =", 4, "=", "refuse allow"),
+    ];
+    for (words, index, word, expected) in asked {
+        let ask = format!(
+            "source complete.sh; COMP_WORDS=({words}); COMP_CWORD={index}; _clap_complete_dcgan dcgan {word} x; \
+             echo ${{COMPREPLY[@]}}"
+        );
+        let mut bash = std::process::Command::new("bash");
+        let answer = bash.args(["-c", &ask]).current_dir(place.folder()).env("PATH", &path).output();
+        if let Some(output) = dcgan_testing::needs("bash", answer.ok(), "no bash on the path") {
+            let found: Vec<String> =
+                String::from_utf8_lossy(&output.stdout).split_whitespace().map(str::to_owned).collect();
+            assert_eq!(found.join(" "), expected, "{words}");
+        }
     }
     assert!(place.fails(2, &["completions", "csh"]).contains("possible values: bash"));
 }

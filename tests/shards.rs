@@ -120,9 +120,9 @@ fn stores_of_parts_are_that_of_the_whole() {
     let parts = in_parts(&place, &import, "tar-part", 2);
     place.stdout(&["stage", "merge", "--out", "merged-tars", &parts]);
     same(&place, "of-tars", "merged-tars");
-    let told = place.fails(2, &["stage", "import_images", "--out", "x", import[1], import[2], "shard=1/4"]);
+    let told = place.fails(1, &["stage", "import_images", "--out", "x", import[1], import[2], "shard=1/4"]);
     assert!(told.contains("expected at least 4 tar archives"), "{told}");
     let told = place
-        .fails(1, &["stage", "import_images", "--out", "x", import[1], import[2], "shard=1/2", "limit=3"]);
+        .fails(2, &["stage", "import_images", "--out", "x", import[1], import[2], "shard=1/2", "limit=3"]);
     assert!(told.contains("no `limit` beside it"), "{told}");
 }

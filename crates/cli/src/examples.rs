@@ -28,7 +28,8 @@ Examples (after another version is installed, do it again):
   dcgan completions zsh > ~/.zfunc/_dcgan
   dcgan completions fish > ~/.config/fish/completions/dcgan.fish
 
-Ids of stages are completed behind --only, --from, --to and --force, keys and their values behind --set and `dcgan stage KIND`:
+Ids of stages are completed behind --only, --from, --to and --force, keys and their values behind --set and `dcgan stage KIND`
+(bash, which takes words apart at `=`, completes values behind the latter alone):
 the shell asks the program, which reads the manifest that the line names.";
 
 pub(crate) const RUN_EXAMPLES: &str = "\

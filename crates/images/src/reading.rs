@@ -95,7 +95,16 @@ impl Source {
         let range = shard.range(n);
         let records = match self {
             Self::Lsun { path } => lsun::records_from(path, range.start)?,
-            _ => Box::new(self.records_until(stop)?.skip(range.start as usize)),
+            _ => {
+                let mut n_skipped = 0;
+                // What is wrong with the set is wrong with every part behind it.
+                let is_in = move |record: &Result<Record>| {
+                    let is_before = record.is_ok() && n_skipped < range.start;
+                    n_skipped += u64::from(is_before);
+                    !is_before
+                };
+                Box::new(self.records_until(stop)?.filter(is_in))
+            }
         };
         let n = range.end - range.start;
         // The last part goes on to the end, where some formats tell whether it is the end.

@@ -76,7 +76,7 @@ pub enum Source {
         /// A Parquet file, or a folder of such (of the Hugging Face hub), which are read in the order of their names.
         #[schemars(extend("format" = "file or folder"))]
         path: PathBuf,
-        /// Of a folder, the files whose names begin so; "train" for train-00000-of-00005.parquet and its like.
+        /// Of a folder of several splits, which one: "train" for train-00000-of-00005.parquet and its like.
         #[serde(default)]
         split: String,
         /// The column of pictures: bytes, or a group of `bytes` and `path`.

@@ -46,7 +46,7 @@ pub(crate) static KIND: Kind = Kind {
     details: "Pictures are PNG, which loses nothing. Parquet: train-00000-of-00003.parquet and so on, with columns image (bytes and path, \
               which is the picture's key) and label, whose classes are named as the hub's library does, and README.md, by which the hub \
               knows the split. WebDataset: train-00000.tar and so on, with 00000017.png, .cls (the label) and .json (the key) for each \
-              picture. Both are read again by source.parquet and source.tar.",
+              picture. The first is read again by source.parquet, the pictures of the second, without labels, by source.tar.",
     example: &["images=runs/quickstart/train-images"],
     paper: &[no_bearing("*")],
     traits: Traits::NONE,
@@ -63,9 +63,10 @@ impl Stage for ExportImages {
     }
 
     fn problems(&self) -> Vec<ConfigProblem> {
-        let is_fit = |c: char| c.is_ascii_alphanumeric() || "_-".contains(c);
-        let message = format!("expected letters, digits, - and _ alone, found `{}`", self.split);
-        let is_wrong = !self.split.chars().all(is_fit);
+        let is_fit = |c: char| c.is_ascii_alphanumeric() || c == '_';
+        let message =
+            format!("expected letters, digits and _ alone, as the hub does, found `{}`", self.split);
+        let is_wrong = self.split.is_empty() || !self.split.chars().all(is_fit);
         is_wrong.then(|| ConfigProblem { key: "split".to_owned(), message }).into_iter().collect()
     }
 

@@ -30,8 +30,8 @@ pub(crate) struct HashImages {
     /// Only so many pictures, the first ones.
     #[serde(default)]
     limit: Option<usize>,
-    /// Only one of several parts of the set, for a machine of several: "3/64". Tars are divided by archives, other sets by pictures;
-    /// the stage `merge` puts the parts together. Not with `limit`.
+    /// Only one of several parts of the set, for a machine of several: "3/64". Tars are divided by archives (ImageNet's not
+    /// at all), other sets by pictures; the stage `merge` puts the parts together. Each must have a picture that can be read. Not with `limit`.
     #[serde(default)]
     shard: Option<Shard>,
     /// Pictures that claim more pixels are passed over before they are decoded.
@@ -72,7 +72,7 @@ const PAPER: [Stated; 7] = [
     no_bearing("source.*"),
     no_bearing("autoencoder"),
     says("limit", "null", "all pictures of the set"),
-    says("shard", "null", "all pictures of the set"),
+    no_bearing("shard"),
     no_bearing("max_pixels"),
     no_bearing("damaged"),
 ];
@@ -151,7 +151,10 @@ impl Stage for HashImages {
                 100.0 * summary.most_set
             ));
         }
-        let differences = published::compare(&self.source, summary.n_images, self.from.is_some());
+        let differences = match self.shard {
+            None => published::compare(&self.source, summary.n_images, self.from.is_some()),
+            Some(shard) => published::part(shard, summary.n_images),
+        };
         let mut metrics = serde_json::to_value(&summary)?;
         // What is not read at all is told once, by the last part.
         if self.shard.is_none_or(Shard::is_last) {

@@ -38,8 +38,8 @@ pub(crate) struct ImportImages {
     /// Only so many pictures, the first ones.
     #[serde(default)]
     limit: Option<usize>,
-    /// Only one of several parts of the set, for a machine of several: "3/64". Tars are divided by archives, other sets by pictures;
-    /// the stage `merge` puts the parts together. Not with `limit`.
+    /// Only one of several parts of the set, for a machine of several: "3/64". Tars are divided by archives (ImageNet's not
+    /// at all), other sets by pictures; the stage `merge` puts the parts together. Each must have a picture that can be read. Not with `limit`.
     #[serde(default)]
     shard: Option<Shard>,
     /// Pictures that claim more pixels are passed over before they are decoded.
@@ -88,7 +88,7 @@ const PAPER: [Stated; 9] = [
     unstated("filter"),
     depends("channels", "section 4, released code"),
     says("limit", "null", "all pictures of the set"),
-    says("shard", "null", "all pictures of the set"),
+    no_bearing("shard"),
     no_bearing("max_pixels"),
     no_bearing("damaged"),
 ];
@@ -185,7 +185,10 @@ impl Stage for ImportImages {
                 counted(summary.n_bad, "picture")
             ));
         }
-        let mut differences = published::compare(&self.source, summary.n_images, self.from.is_some());
+        let mut differences = match self.shard {
+            None => published::compare(&self.source, summary.n_images, self.from.is_some()),
+            Some(shard) => published::part(shard, summary.n_images),
+        };
         if let Some(sign_of_loss) = source.sign_of_loss()? {
             ctx.progress().warn(sign_of_loss);
         }
@@ -215,7 +218,11 @@ impl Stage for ImportImages {
 const N_LISTED: usize = 5;
 
 /// Notes among the metrics, and warns of, classes of which there is no picture.
-fn note_empty_classes(empty_classes: &[String], ctx: &Context<'_>, metrics: &mut serde_json::Value) {
+pub(crate) fn note_empty_classes(
+    empty_classes: &[String],
+    ctx: &Context<'_>,
+    metrics: &mut serde_json::Value,
+) {
     if empty_classes.is_empty() {
         return;
     }

@@ -1,20 +1,23 @@
 //! `merge`: the parts of a set, each made by another machine, as the whole.
 
-use std::path::PathBuf;
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail, ensure};
 use dcgan_dedup::hash::{HashedPart, merge};
 use dcgan_engine::context::Context;
 use dcgan_engine::kind::{ConfigType, Kind, Traits};
-use dcgan_engine::paper::{Comparison, no_bearing};
+use dcgan_engine::paper::no_bearing;
 use dcgan_engine::record::Record;
 use dcgan_engine::stage::{Artifact, Input, InputRef, Outcome, Stage};
-use dcgan_images::{Shard, merge_stores};
+use dcgan_files::words::counted;
+use dcgan_images::{ImageStore, Shard, Source, merge_stores};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use crate::artifact;
+use crate::import_images::note_empty_classes;
+use crate::{artifact, published};
 
 /// Which parts.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
@@ -71,25 +74,27 @@ impl Part {
         if let Some(settings) = config.get_mut(&self.record.kind).and_then(Value::as_object_mut) {
             settings.remove("shard");
         }
-        let content = |name: &str| {
-            self.record.inputs.iter().find(|input| input.name == name).map(|input| input.fingerprint.clone())
-        };
-        replace(&mut config, &content);
-        let read: Vec<&str> = self.record.inputs.iter().map(|input| input.fingerprint.as_str()).collect();
+        // Where what it read lies, by name or path, is another matter on each machine.
+        let mut read = Value::Object(serde_json::Map::new());
+        for input in &self.record.inputs {
+            read[&input.key] = json!(input.fingerprint);
+            if let Some(name) = config.pointer_mut(&format!("/{}/{}", self.record.kind, input.key)) {
+                forget(name, &input.name);
+            }
+        }
         json!({"settings": config, "read": read, "version": self.record.stage_version, "parts": self.shard.count()})
     }
 }
 
-/// Replaces texts for which there is another.
-fn replace(value: &mut Value, other: &dyn Fn(&str) -> Option<String>) {
-    match value {
-        Value::String(text) => {
-            if let Some(other) = other(text) {
-                *text = other;
-            }
+/// Takes a name out of a setting: the setting itself, or a path of the data set that it describes.
+fn forget(setting: &mut Value, name: &str) {
+    match setting {
+        Value::String(text) if text == name => text.clear(),
+        Value::Object(kinds) => {
+            let paths = kinds.values_mut().filter_map(Value::as_object_mut).flatten();
+            let paths = paths.filter(|(key, _)| ["path", "images", "labels"].contains(&key.as_str()));
+            paths.for_each(|(_, path)| forget(path, name));
         }
-        Value::Array(items) => items.iter_mut().for_each(|item| replace(item, other)),
-        Value::Object(entries) => entries.values_mut().for_each(|entry| replace(entry, other)),
         _ => {}
     }
 }
@@ -101,7 +106,10 @@ fn difference(ours: &Value, theirs: &Value, path: &str) -> Option<String> {
             let path = if path.is_empty() { key.clone() } else { format!("{path}.{key}") };
             difference(entry, other.get(key).unwrap_or(&Value::Null), &path)
         }),
-        _ => (ours != theirs).then(|| format!("{path}: {theirs}, not {ours}")),
+        _ => (ours != theirs).then(|| match path.strip_prefix("read.") {
+            Some(key) => format!("what it read as `{key}` is not the same"),
+            None => format!("{path}: {theirs}, not {ours}"),
+        }),
     }
 }
 
@@ -149,6 +157,15 @@ fn whole(mut parts: Vec<Part>) -> anyhow::Result<Vec<Part>> {
     Ok(parts)
 }
 
+/// The classes of a store of which no picture is there.
+fn empty_classes(store: &Path) -> anyhow::Result<Vec<String>> {
+    let store = ImageStore::open(store)?;
+    let labels: BTreeSet<u32> = store.labels()?.into_iter().flatten().collect();
+    let names = store.meta().class_names.clone().unwrap_or_default();
+    let empty = names.into_iter().zip(0..).filter(|(_, label)| !labels.contains(label));
+    Ok(empty.map(|(name, _)| name).collect())
+}
+
 impl Stage for Merge {
     fn inputs(&self) -> Vec<InputRef<'_>> {
         let part = |name| InputRef { key: "parts", name, needs: artifact::PARTS };
@@ -194,6 +211,25 @@ impl Stage for Merge {
             }
         };
         metrics["n_parts"] = parts.len().into();
-        Ok(Outcome { metrics, differences: Comparison::of_settings() })
+        // What was not read at all the last part has told.
+        let last = &parts[parts.len() - 1].record.metrics;
+        for name in ["not_read", "left_out"] {
+            if let Some(told) = last.get(name) {
+                metrics[name] = told.clone();
+            }
+        }
+        let settings = parts[0].record.config[&parts[0].record.kind].clone();
+        let source: Source = serde_json::from_value(settings["source"].clone())?;
+        let mut differences = published::compare(&source, n_total, !settings["from"].is_null());
+        if parts[0].record.kind == "import_images" {
+            if n_bad > 0 {
+                let text = format!("left out: {} that could not be read", counted(n_bad, "picture"));
+                differences.differences.push(text);
+            }
+            if matches!(source, Source::Folder { classes: true, .. } | Source::ImageNetFolder { .. }) {
+                note_empty_classes(&empty_classes(ctx.out)?, ctx, &mut metrics);
+            }
+        }
+        Ok(Outcome { metrics, differences })
     }
 }

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use dcgan_dedup::group::{GroupConfig, Rule};
 use dcgan_engine::paper::{Comparison, Count};
-use dcgan_images::Source;
+use dcgan_images::{Shard, Source};
 
 /// LSUN's bedrooms: "a little over 3 million" (section 4.1).
 pub(crate) const N_BEDROOMS: Count = Count::About(3_033_042);
@@ -60,6 +60,16 @@ pub(crate) fn compare(source: &Source, n_images: u64, is_made: bool) -> Comparis
             comparison.not_checked.push(format!("{n} pictures of {source}: not a data set of the paper's"));
         }
     }
+    comparison
+}
+
+/// Of a part of a set, that the whole is compared elsewhere.
+pub(crate) fn part(shard: Shard, n_images: u64) -> Comparison {
+    let mut comparison = Comparison::of_settings();
+    let n = dcgan_engine::paper::grouped(n_images as usize);
+    comparison
+        .not_checked
+        .push(format!("{n} pictures, the part {shard} of a set: `merge` compares the whole"));
     comparison
 }
 

@@ -13,7 +13,7 @@ use serde_json::Value;
 use super::shards::shards;
 use super::{Records, name_of};
 use crate::record::MAX_FILE_BYTES;
-use crate::{Payload, Record, Result};
+use crate::{ImagesError, Payload, Record, Result};
 
 /// Rows that are read at once.
 const ROWS_AT_ONCE: usize = 16;
@@ -27,7 +27,7 @@ pub(crate) const METADATA: &str = "huggingface";
 pub(crate) struct Table<'a> {
     /// A file, or a folder of such.
     pub(crate) path: &'a Path,
-    /// What the names of a folder's files begin with.
+    /// Of a folder, the files of this split, whose names begin with it and `-` or `.`; empty for all.
     pub(crate) split: &'a str,
     /// The column of pictures.
     pub(crate) image: &'a str,
@@ -35,9 +35,89 @@ pub(crate) struct Table<'a> {
     pub(crate) label: Option<&'a str>,
 }
 
+/// Names by which parts of a data set are told apart; what stands behind one in a file's name is `-` or `.`.
+const SPLITS: [&str; 6] = ["train", "test", "validation", "valid", "val", "dev"];
+
+/// A file's split: what its name begins with.
+fn split_of(path: &Path) -> String {
+    let name = name_of(path);
+    name.split(['-', '.']).next().unwrap_or_default().to_owned()
+}
+
+/// What all files have in common: the columns to read, and the classes.
+struct Columns {
+    files: Vec<PathBuf>,
+    bytes: String,
+    label: Option<String>,
+    class_names: Option<Vec<String>>,
+}
+
+impl Columns {
+    fn wanted(&self) -> Vec<(&str, Kind)> {
+        let label = self.label.as_deref().map(|label| (label, Kind::MaybeU32));
+        std::iter::once((self.bytes.as_str(), Kind::MaybeBytes)).chain(label).collect()
+    }
+}
+
 impl Table<'_> {
     fn files(&self) -> Result<Vec<PathBuf>> {
-        shards(self.path, "parquet", self.split)
+        let files = shards(self.path, "parquet")?;
+        let split = self.split;
+        if self.path.is_file() {
+            let is_it = split.is_empty() || split_of(self.path) == split;
+            let other =
+                || ImagesError::layout(self.path, format!("a file of the split {split}"), "another one");
+            return if is_it { Ok(files) } else { Err(other()) };
+        }
+        let mut splits: Vec<String> = files.iter().map(|file| split_of(file)).collect();
+        splits.dedup();
+        let found = || splits.join(", ");
+        if !split.is_empty() {
+            let chosen: Vec<PathBuf> = files.into_iter().filter(|file| split_of(file) == split).collect();
+            let expected = format!("files {split}-*.parquet");
+            return if chosen.is_empty() {
+                Err(ImagesError::layout(self.path, expected, found()))
+            } else {
+                Ok(chosen)
+            };
+        }
+        let n_splits = splits.iter().filter(|split| SPLITS.contains(&split.as_str())).count();
+        if n_splits > 1 {
+            let expected = "files of one split (`source.parquet.split` chooses among several)";
+            return Err(ImagesError::layout(self.path, expected, found()));
+        }
+        Ok(files)
+    }
+
+    /// What is to be read, which must be the same in all files.
+    fn columns(&self) -> Result<Columns> {
+        let mut common: Option<Columns> = None;
+        let files = self.files()?;
+        for path in &files {
+            let file = Reader::open(path)?;
+            let (bytes, label) = (self.bytes_of(&file), self.label_of(&file));
+            let class_names = class_names_of(&file, label.as_deref());
+            let Some(first) = &common else {
+                let own = Columns { files: Vec::new(), bytes, label, class_names };
+                file.check(&own.wanted())?;
+                common = Some(own);
+                continue;
+            };
+            let other = |what: &str, ours: String, theirs: String| {
+                let expected = format!("{what} as in {}: {ours}", name_of(&files[0]));
+                Err(ImagesError::layout(path, expected, theirs))
+            };
+            let column = |label: &Option<String>| label.clone().unwrap_or_else(|| "none".to_owned());
+            if label != first.label {
+                return other("a column of labels", column(&first.label), column(&label));
+            }
+            if class_names != first.class_names {
+                return other("the classes", format!("{:?}", first.class_names), format!("{class_names:?}"));
+            }
+            file.check(&first.wanted())?;
+        }
+        let empty = Columns { files: Vec::new(), bytes: String::new(), label: None, class_names: None };
+        Ok(Columns { files, ..common.unwrap_or(empty) })
     }
 
     /// The column of labels in a file.
@@ -56,41 +136,31 @@ impl Table<'_> {
     }
 }
 
+/// The names of the classes of a column of labels, where a file's metadata has them.
+fn class_names_of(file: &Reader, label: Option<&str>) -> Option<Vec<String>> {
+    let types: Value = serde_json::from_str(file.metadata(METADATA)?).ok()?;
+    serde_json::from_value(types.get("info")?.get("features")?.get(label?)?.get("names")?.clone()).ok()
+}
+
 /// The number of rows of all files, by their footers.
 pub(crate) fn n_images(table: Table<'_>) -> Result<u64> {
     table.files()?.iter().map(|file| Ok(Reader::open(file)?.n_rows()?)).sum()
 }
 
-/// The names of the classes, where the first file's metadata has them.
+/// The names of the classes, where the files' metadata has them.
 pub(crate) fn class_names(table: Table<'_>) -> Result<Option<Vec<String>>> {
-    let Some(file) = table.files()?.into_iter().next() else { return Ok(None) };
-    let file = Reader::open(&file)?;
-    let label = table.label_of(&file);
-    let types = file.metadata(METADATA).and_then(|text| serde_json::from_str::<Value>(text).ok());
-    let names = label.zip(types).and_then(|(label, types)| {
-        serde_json::from_value(types.get("info")?.get("features")?.get(label)?.get("names")?.clone()).ok()
-    });
-    Ok(names)
+    Ok(table.columns()?.class_names)
 }
 
 /// All rows, file by file in the order of their names, read on a thread of its own. The key is `train-00000-of-00002.parquet/17`, the file
 /// and the row in it.
 pub(crate) fn records(table: Table<'_>) -> Result<Records> {
-    let files = table.files()?;
     // What is wrong with the columns is said before anything is read.
-    let columns = files.iter().map(|path| {
-        let file = Reader::open(path)?;
-        let (bytes, label) = (table.bytes_of(&file), table.label_of(&file));
-        let mut wanted = vec![(bytes.as_str(), Kind::MaybeBytes)];
-        wanted.extend(label.as_deref().map(|label| (label, Kind::MaybeU32)));
-        file.check(&wanted)?;
-        Ok((path.clone(), bytes, label))
-    });
-    let columns: Vec<_> = columns.collect::<Result<_>>()?;
+    let columns = table.columns()?;
     let (sender, receiver) = sync_channel(N_AHEAD);
     std::thread::Builder::new().name("parquet-shards".into()).spawn(move || {
-        for (path, bytes, label) in columns {
-            match send_all(&path, &bytes, label.as_deref(), &sender) {
+        for path in &columns.files {
+            match send_all(path, &columns, &sender) {
                 Ok(true) => {}
                 Ok(false) => return,
                 Err(e) => {
@@ -105,17 +175,11 @@ pub(crate) fn records(table: Table<'_>) -> Result<Records> {
 }
 
 /// Sends every row of a file; false if nobody listens any more.
-fn send_all(
-    path: &Path,
-    bytes: &str,
-    label: Option<&str>,
-    sender: &SyncSender<Vec<Result<Record>>>,
-) -> Result<bool> {
+fn send_all(path: &Path, columns: &Columns, sender: &SyncSender<Vec<Result<Record>>>) -> Result<bool> {
     let (source, file) = (name_of(path), Reader::open(path)?);
-    let mut wanted = vec![(bytes, Kind::MaybeBytes)];
-    wanted.extend(label.map(|label| (label, Kind::MaybeU32)));
-    let (mut row, mut is_heard) = (0, true);
-    file.read_in_parts(&wanted, ROWS_AT_ONCE, |columns| {
+    let n_classes = columns.class_names.as_ref().map_or(u32::MAX, |names| names.len() as u32);
+    let (mut row, mut is_heard, mut beyond) = (0, true, None);
+    file.read_in_parts(&columns.wanted(), ROWS_AT_ONCE, |columns| {
         let mut columns = columns.into_iter();
         let Some(Column::MaybeBytes(pictures)) = columns.next() else { return ControlFlow::Continue(()) };
         let mut labels = match columns.next() {
@@ -123,6 +187,11 @@ fn send_all(
             _ => Vec::new(),
         };
         labels.resize(pictures.len(), None);
+        let wrong = labels.iter().position(|label| label.is_some_and(|label| label >= n_classes));
+        beyond = wrong.map(|i| format!("{} in row {}", labels[i].unwrap_or_default(), row + i));
+        if beyond.is_some() {
+            return ControlFlow::Break(());
+        }
         let records = pictures.into_iter().zip(labels).map(|(picture, label)| {
             let key = format!("{source}/{row}");
             row += 1;
@@ -131,7 +200,13 @@ fn send_all(
         is_heard = sender.send(records.collect()).is_ok();
         if is_heard { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
     })?;
-    Ok(is_heard)
+    match beyond {
+        Some(found) => {
+            let expected = format!("labels below {n_classes}, the number of classes named in its metadata");
+            Err(ImagesError::layout(path, expected, found))
+        }
+        None => Ok(is_heard),
+    }
 }
 
 fn payload(picture: Option<Vec<u8>>) -> Payload {

@@ -40,7 +40,7 @@ pub(crate) fn records_of(shards: Vec<PathBuf>) -> Result<Records> {
 }
 
 pub(crate) fn shards(path: &Path) -> Result<Vec<PathBuf>> {
-    shards::shards(path, "tar", "")
+    shards::shards(path, "tar")
 }
 
 /// Whether a member would be passed over in a folder: macOS adds `._photo.jpg` to every `photo.jpg`.

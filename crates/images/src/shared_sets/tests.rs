@@ -68,7 +68,7 @@ fn parquet_comes_back_as_it_was() {
         label: None,
     };
     let message = of_test.records().err().unwrap().to_string();
-    assert!(message.contains("files *.parquet that begin with test"), "{message}");
+    assert!(message.contains("expected files test-*.parquet, found train"), "{message}");
 }
 
 #[test]
@@ -133,4 +133,50 @@ fn columns_of_other_names_and_rows_without_bytes() {
         let message = of(image, label).records().err().unwrap().to_string();
         assert!(message.contains("a.parquet") && message.contains(expected), "{message}");
     }
+}
+
+/// Files of one set of which one is of other columns or classes, or of another split, would give wrong labels.
+#[test]
+fn files_that_do_not_fit_together_are_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let write = |name: &str, schema: &str, names: &str, columns: &[Column]| {
+        let types = format!(
+            r#"{{"info": {{"features": {{"label": {{"names": {names}, "_type": "ClassLabel"}}}}}}}}"#
+        );
+        let path = folder.path().join(name);
+        let mut writer = Writer::create_with(&path, schema, &[(METADATA, types)]).unwrap();
+        writer.write(columns).unwrap();
+        writer.finish().unwrap();
+        path
+    };
+    let labelled = "message m { OPTIONAL BYTE_ARRAY image; OPTIONAL INT64 label; }";
+    let rows = |label| [Column::MaybeBytes(vec![Some(b"x".to_vec())]), Column::MaybeU64(vec![Some(label)])];
+    let refusal = || parquet(folder.path().into()).records().err().unwrap().to_string();
+    write("train-0.parquet", labelled, r#"["cat", "dog"]"#, &rows(1));
+    let other = write("train-1.parquet", labelled, r#"["dog", "cat"]"#, &rows(1));
+    let message = refusal();
+    assert!(message.contains("train-1.parquet: expected the classes as in train-0.parquet"), "{message}");
+    fs_err::remove_file(other).unwrap();
+    let only_pictures = "message m { OPTIONAL BYTE_ARRAY image; }";
+    let other = write("train-1.parquet", only_pictures, "[]", &rows(1)[..1]);
+    let message = refusal();
+    assert!(
+        message.contains("expected a column of labels as in train-0.parquet: label, found none"),
+        "{message}"
+    );
+    fs_err::remove_file(other).unwrap();
+    let other = write("test-0.parquet", labelled, r#"["cat", "dog"]"#, &rows(0));
+    let message = refusal();
+    assert!(message.contains("expected files of one split") && message.contains("test, train"), "{message}");
+    let of_train = |path: &Path| Source::Parquet {
+        path: path.into(),
+        split: "train".into(),
+        image: "image".into(),
+        label: None,
+    };
+    assert_eq!(of_train(folder.path()).n_images().unwrap(), Some(1));
+    assert!(of_train(&other).n_images().unwrap_err().to_string().contains("a file of the split train"));
+    write("train-0.parquet", labelled, r#"["cat", "dog"]"#, &rows(7));
+    let last = of_train(folder.path()).records().unwrap().last().unwrap().unwrap_err().to_string();
+    assert!(last.contains("expected labels below 2") && last.contains("found 7 in row 0"), "{last}");
 }
