@@ -50,8 +50,10 @@ fn check_version(folder: &Path, split: Split) -> Result<()> {
     if batch_files(folder, split).iter().any(|file| file.exists()) {
         return Ok(());
     }
-    let found = other_version(folder).unwrap_or_else(|| what_is_in(folder));
-    let file = if split == Split::Train { "data_batch_1.bin and so on" } else { "test_batch.bin" };
+    let other = other_version(folder);
+    let is_test = split == Split::Test && other.is_none();
+    let file = if is_test { "test_batch.bin" } else { "data_batch_1.bin and so on" };
+    let found = other.unwrap_or_else(|| what_is_in(folder));
     Err(ImagesError::layout(folder, format!("CIFAR-10's {file}"), found))
 }
 
