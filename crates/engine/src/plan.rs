@@ -102,6 +102,20 @@ impl<'a> Planner<'a> {
         self.run_folder.join(&self.manifest.stages[idx].id)
     }
 
+    /// Makes sure, before the first stage runs, that nothing of somebody else's is where the folder of a chosen stage is to be.
+    pub(crate) fn check_way(&self, chosen: &BTreeSet<usize>) -> anyhow::Result<()> {
+        let mut wrong = Vec::new();
+        for idx in chosen {
+            let shares = self.manifest.stages[*idx].config.stage().shares_folder();
+            let path = self.target(*idx);
+            let checked =
+                Target::at(&path).and_then(|target| if shares { Ok(()) } else { target.check_way() });
+            wrong.extend(checked.err().map(|error| format!("{error:#}")));
+        }
+        anyhow::ensure!(wrong.is_empty(), wrong.join("\n"));
+        Ok(())
+    }
+
     /// Looks at one stage.
     ///
     /// # Errors

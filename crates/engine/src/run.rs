@@ -119,7 +119,7 @@ pub fn run(manifest: &Manifest, options: &RunOptions, progress: &Progress) -> an
     }
     Hidden::open(&options.runs)?;
     let _lock = Lock::of_folder(&planner.run_folder, progress)?;
-    check_way(&planner, &chosen)?;
+    planner.check_way(&chosen)?;
     check_outside(&planner, &chosen)?;
     if let Some((idx, ask)) = chosen.iter().find_map(|idx| Some((*idx, planner.asks(*idx)?))) {
         bail!("stage `{}` cannot run: {ask}", manifest.stages[idx].id);
@@ -146,18 +146,6 @@ pub fn run(manifest: &Manifest, options: &RunOptions, progress: &Progress) -> an
         }
     }
     Ok(summary)
-}
-
-/// Makes sure, before the first stage runs, that nothing of somebody else's is where a stage's folder is to be.
-fn check_way(planner: &Planner<'_>, chosen: &BTreeSet<usize>) -> anyhow::Result<()> {
-    let mut wrong = Vec::new();
-    for idx in chosen {
-        let shares = planner.manifest.stages[*idx].config.stage().shares_folder();
-        let path = planner.target(*idx);
-        let checked = Target::at(&path).and_then(|target| if shares { Ok(()) } else { target.check_way() });
-        wrong.extend(checked.err().map(|error| format!("{error:#}")));
-    }
-    if wrong.is_empty() { Ok(()) } else { bail!(wrong.join("\n")) }
 }
 
 /// What is written down for those who look on.

@@ -207,10 +207,9 @@ impl Training<'_> {
         }))
     }
 
-    fn next(&self) -> Vec<Advice> {
+    /// What to do about a training that saw few pictures, collapsed or ended.
+    fn train_on(&self, say: &mut dyn FnMut(String, Option<String>)) {
         let metrics = &self.record.metrics;
-        let mut next = Vec::new();
-        let mut say = |text: String, command: Option<String>| next.push(Advice { text, command });
         let n = self.store.len() as u64;
         if n < FEW {
             say(
@@ -243,6 +242,13 @@ impl Training<'_> {
                 None,
             );
         }
+    }
+
+    fn next(&self) -> Vec<Advice> {
+        let metrics = &self.record.metrics;
+        let mut next = Vec::new();
+        let mut say = |text: String, command: Option<String>| next.push(Advice { text, command });
+        self.train_on(&mut say);
         let model = shown(self.folder);
         if let (Some(best), Some(last)) = (metrics["best_step"].as_u64(), metrics["n_steps"].as_u64())
             && best < last

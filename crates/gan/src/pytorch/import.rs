@@ -264,7 +264,19 @@ pub fn import_generator(path: &Path, within: Option<&str>, z: ZDistribution) -> 
     if n_linear > 2 || !config.is_sound() {
         return Err(wrong(path, "a generator of possible sizes", format!("{config:?}")));
     }
+    let checkpoint = generator_tensors(first, deconvolutions, base_channels, path)?;
+    Generator::from_checkpoint(config, &checkpoint, path, "")
+}
+
+/// The tensors of a generator under our names: its linear layers, of which the last makes maps of `base_channels`, and its deconvolutions.
+fn generator_tensors(
+    first: &[Module],
+    deconvolutions: &[Module],
+    base_channels: usize,
+    path: &Path,
+) -> Result<Checkpoint> {
     let mut checkpoint = Checkpoint::default();
+    let by_channel = first.last().is_some_and(|project| project.weight.rank() == 4);
     for (module, name) in first.iter().rev().zip(["project", "hidden"]) {
         check_norm(module, true, path)?;
         let channels = if name == "hidden" || by_channel { module.weight.dim(0)? } else { base_channels };
@@ -282,7 +294,7 @@ pub fn import_generator(path: &Path, within: Option<&str>, z: ZDistribution) -> 
         checkpoint.insert(format!("deconv{i}.kernel"), &from_pytorch(&module.weight)?);
         put_norm(&mut checkpoint, &format!("deconv{i}"), module.norm.as_ref(), channels)?;
     }
-    Generator::from_checkpoint(config, &checkpoint, path, "")
+    Ok(checkpoint)
 }
 
 /// Reads a discriminator, within a checkpoint as [`import_generator`]: convolutions with LeakyReLU of slope 0.2, all but the first with batch norm → a convolution of the maps

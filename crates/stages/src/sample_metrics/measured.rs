@@ -60,6 +60,9 @@ pub(super) struct Measuring<'a> {
     pub(super) is_inception: bool,
 }
 
+const OF_ITSELF: &str = "the mean of the statistics file is that of the generated set to the last bit: it was made of this set, and the \
+     distance says nothing of a generator";
+
 /// Takes the measures that are asked for.
 pub(super) fn measure(
     ctx: &Context<'_>,
@@ -85,11 +88,7 @@ pub(super) fn measure(
         measured.warnings.extend(short);
         let found = frechet_figures(ctx, config, (real.as_ref(), reference), &generated)?;
         if reference.is_some() && found.found.between_means == 0.0 {
-            measured.warnings.push(
-                "the mean of the statistics file is that of the generated set to the last bit: it was made of this set, and the distance \
-                 says nothing of a generator"
-                    .to_owned(),
-            );
+            measured.warnings.push(OF_ITSELF.to_owned());
         }
         measured.frechet = Some(found);
     } else if config.write_statistics
