@@ -34,7 +34,7 @@ pub(crate) static KIND: Kind = Kind {
     version: 1,
     summary: "put the parts of a set that import_images or hash_images made with `shard` together",
     details: "Writes the bytes of a run without shards. Each of the parts 1/n to n/n must be there once, all made by one version of the \
-              program with the same settings from the same data, as their records say: a part that is missing, there twice or made otherwise is \
+              stage with the same settings from the same data, as their records say: a part that is missing, there twice or made otherwise is \
               named, and nothing is written. What gives each machine its part (a Slurm array, xargs -P) is no concern of this program: \
               `dcgan stage hash_images --out part-$i shard=$i/64 …`.",
     example: &["parts=[\"out/part-1\", \"out/part-2\"]"],
