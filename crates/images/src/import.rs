@@ -192,7 +192,8 @@ pub fn import_records(
     Ok(ImportSummary { n_images, n_bad, bad_share, image_shape: shape, empty_classes })
 }
 
-fn without_image(class_names: &[String], labels: &HashSet<u32>) -> Vec<String> {
+/// The names of the classes of which no image is there, by the labels of those that are.
+pub fn without_image(class_names: &[String], labels: &HashSet<u32>) -> Vec<String> {
     let empty = class_names.iter().zip(0..).filter(|(_, label)| !labels.contains(label));
     empty.map(|(name, _)| name.clone()).collect()
 }

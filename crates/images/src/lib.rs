@@ -63,7 +63,7 @@ pub use bad::{BadWriter, read_bad};
 pub use decode::decode;
 pub use decode_config::{Damaged, DecodeConfig};
 pub use error::{ImagesError, Result};
-pub use import::{ImportConfig, ImportSummary, import, import_records};
+pub use import::{ImportConfig, ImportSummary, import, import_records, without_image};
 pub use lmdb_writer::LmdbWriter;
 pub use picture::Picture;
 pub use pixel_box::{PixelBox, SampleBox, read_boxes, write_boxes};

@@ -1,6 +1,6 @@
 //! `merge`: the parts of a set, each made by another machine, as the whole.
 
-use std::collections::BTreeSet;
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail, ensure};
@@ -11,7 +11,7 @@ use dcgan_engine::paper::no_bearing;
 use dcgan_engine::record::Record;
 use dcgan_engine::stage::{Artifact, Input, InputRef, Outcome, Stage};
 use dcgan_files::words::counted;
-use dcgan_images::{ImageStore, Shard, Source, merge_stores};
+use dcgan_images::{ImageStore, Shard, Source, merge_stores, without_image};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -160,10 +160,8 @@ fn whole(mut parts: Vec<Part>) -> anyhow::Result<Vec<Part>> {
 /// The classes of a store of which no picture is there.
 fn empty_classes(store: &Path) -> anyhow::Result<Vec<String>> {
     let store = ImageStore::open(store)?;
-    let labels: BTreeSet<u32> = store.labels()?.into_iter().flatten().collect();
-    let names = store.meta().class_names.clone().unwrap_or_default();
-    let empty = names.into_iter().zip(0..).filter(|(_, label)| !labels.contains(label));
-    Ok(empty.map(|(name, _)| name).collect())
+    let labels: HashSet<u32> = store.labels()?.into_iter().flatten().collect();
+    Ok(without_image(store.meta().class_names.as_deref().unwrap_or_default(), &labels))
 }
 
 impl Stage for Merge {
