@@ -55,7 +55,7 @@ pub(crate) struct DedupEval {
 /// The kind.
 pub(crate) static KIND: Kind = Kind {
     name: "dedup_eval",
-    version: 6,
+    version: 7,
     summary: "measure which near-duplicates the semantic hash finds, beside pHash and dHash; make a contact sheet",
     details: "Changes pictures of the set in known ways and looks for the copies among the set. Writes evaluation.json and \
               evaluation.md (recall of each change with 95 % intervals, false pairs among those found; for `exact`, `near`, \

@@ -37,7 +37,7 @@ pub(crate) struct GroupDuplicates {
 /// The kind.
 pub(crate) static KIND: Kind = Kind {
     name: "group_duplicates",
-    version: 7,
+    version: 8,
     summary: "find groups of near-duplicates by their codes: equal ones, or near ones that a second look confirms",
     details: "Writes groups.parquet (group, key, representative, distance, pixel_distance, blake3) by the rule that is set, the same with \
               who stays and why as map.csv and map.parquet, and \
@@ -45,12 +45,12 @@ pub(crate) static KIND: Kind = Kind {
               near-duplicates and random pairs differ. borderline.json \
               lists the pairs nearest to the threshold of the second look; readable.json hands on which pictures could not be \
               hashed. `exact` is the paper's rule and finds little more \
-              than re-encodings; `near` also finds crops, squeezed, grey and blurred copies, other sizes and other brightness, and mirrored \
+              than re-encodings; `near` also finds crops, squeezed, grey, blurred and slightly turned copies, other sizes and other brightness, and mirrored \
               ones where `grouping.mirrored` asks for them (mirrored.json lists those that both stay); `phash` is a plain \
               perceptual hash. All see the central square of a \
               picture alone, as the paper's 32×32 crops do: pictures that differ beside it are duplicates to them.\n\n\
               In map.csv and map.parquet `distance` and `pixel_distance` are of the whole pictures. Beyond the radius or the threshold they \
-              say that a picture was found by the code of a view (a part, squeezed, grey, blurred, mirrored), or is like another of the \
+              say that a picture was found by the code of a view (a part, squeezed, grey, blurred, turned, mirrored), or is like another of the \
               group that is like the one that stays.\n\n\
               With `against` pictures are looked for in another set, such as training pictures among test pictures: groups.json names \
               the first 50 that are in both, groups.parquet all, each with its counterpart as representative; there is no map, and no \
@@ -62,7 +62,7 @@ pub(crate) static KIND: Kind = Kind {
 };
 
 /// What the paper says of the keys.
-const PAPER: [Stated; 13] = [
+const PAPER: [Stated; 14] = [
     no_bearing("codes"),
     no_bearing("against"),
     by_stage("grouping.rule"),
@@ -72,6 +72,7 @@ const PAPER: [Stated; 13] = [
     by_stage("grouping.squeezed"),
     by_stage("grouping.grey"),
     by_stage("grouping.blurred"),
+    by_stage("grouping.turned"),
     by_stage("grouping.mirrored"),
     by_stage("grouping.phash_radius"),
     by_stage("grouping.bucket_cap"),

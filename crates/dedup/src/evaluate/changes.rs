@@ -13,12 +13,13 @@ use serde::{Deserialize, Serialize};
 
 use crate::{DedupError, Result};
 
-/// A change; written `jpeg(30)`, `resize(50)`, `crop(2)`, `brightness(-10)`, `blur(1)`, `grey`, `squeeze`, `flip`.
+/// A change; written `jpeg(30)`, `resize(50)`, `crop(2)`, `brightness(-10)`, `blur(1)`, `grey`, `squeeze`, `turn(3)`,
+/// `flip`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(try_from = "String", into = "String")]
 #[schemars(extend(
-    "pattern" = r"^(flip|grey|squeeze|(jpeg|resize|crop|brightness|blur)\(-?[0-9]+\))$",
-    "takes" = "jpeg(Q), resize(%), crop(%), brightness(%), blur(SIGMA), grey, squeeze or flip"
+    "pattern" = r"^(flip|grey|squeeze|(jpeg|resize|crop|brightness|blur|turn)\(-?[0-9]+\))$",
+    "takes" = "jpeg(Q), resize(%), crop(%), brightness(%), blur(SIGMA), grey, squeeze, turn(DEGREES) or flip"
 ))]
 pub enum Change {
     /// Through JPEG at this quality, 1 to 100.
@@ -35,13 +36,15 @@ pub enum Change {
     Grey,
     /// Squeezed to a square of its shorter side.
     Squeeze,
+    /// Turned by so many degrees, to either side at random, and cut to the largest upright part of the same shape.
+    Turn(u32),
     /// Mirrored, left to right. Neither the paper's hash nor the others are made to find it.
     Flip,
 }
 
 impl Change {
     /// The changes that are measured where nothing else is asked for.
-    pub const ALL: [Self; 19] = [
+    pub const ALL: [Self; 20] = [
         Self::Jpeg(95),
         Self::Jpeg(75),
         Self::Jpeg(50),
@@ -60,6 +63,7 @@ impl Change {
         Self::Crop(10),
         Self::Grey,
         Self::Squeeze,
+        Self::Turn(3),
         Self::Flip,
     ];
 
@@ -95,10 +99,30 @@ impl Change {
                 let side = width.min(height);
                 imageops::resize(picture, side, side, FilterType::CatmullRom)
             }
+            Self::Turn(degrees) => {
+                let angle = (degrees as f32).to_radians();
+                turned(picture, if rng.random() { angle } else { -angle })
+            }
             Self::Flip => imageops::flip_horizontal(picture),
         };
         Ok(Payload::Pixels(to_picture(&changed)?))
     }
+}
+
+/// The picture turned by an angle, in radians to the right, and cut to the largest part of its shape that has no empty corners.
+fn turned(picture: &RgbImage, angle: f32) -> RgbImage {
+    let (sin, cos) = angle.sin_cos();
+    let sides = [picture.width(), picture.height()].map(|side| side as f32);
+    let share = |a: usize, b: usize| sides[a] / (sides[a] * cos + sides[b] * sin.abs());
+    let share = share(0, 1).min(share(1, 0));
+    let [width, height] = sides.map(|side| (side * share).max(1.0) as u32);
+    RgbImage::from_fn(width, height, |x, y| {
+        let at = |i: u32, side: u32| i as f32 - (side as f32 - 1.0) / 2.0;
+        let (x, y) = (at(x, width), at(y, height));
+        let place = [x * cos + y * sin + (sides[0] - 1.0) / 2.0, y * cos - x * sin + (sides[1] - 1.0) / 2.0];
+        let inside = [0, 1].map(|axis| place[axis].clamp(0.0, sides[axis] - 1.0));
+        imageops::interpolate_bilinear(picture, inside[0], inside[1]).unwrap_or(image::Rgb([0; 3]))
+    })
 }
 
 /// A picture of the `image` crate in planes.
@@ -129,6 +153,7 @@ impl fmt::Display for Change {
             Self::Blur(sigma) => write!(f, "blur({sigma})"),
             Self::Grey => f.write_str("grey"),
             Self::Squeeze => f.write_str("squeeze"),
+            Self::Turn(degrees) => write!(f, "turn({degrees})"),
             Self::Flip => f.write_str("flip"),
         }
     }
@@ -148,10 +173,11 @@ impl FromStr for Change {
             ("blur", Some(sigma @ 1..=20)) => Ok(Self::Blur(sigma as u32)),
             ("grey", Some(0)) => Ok(Self::Grey),
             ("squeeze", Some(0)) => Ok(Self::Squeeze),
+            ("turn", Some(degrees @ 1..=30)) => Ok(Self::Turn(degrees as u32)),
             ("flip", Some(0)) => Ok(Self::Flip),
             _ => Err(DedupError::Setting {
                 key: "changes",
-                expected: "jpeg(1–100), resize(1–400), crop(1–50), brightness(-90–400), blur(1–20), grey, squeeze or flip"
+                expected: "jpeg(1–100), resize(1–400), crop(1–50), brightness(-90–400), blur(1–20), grey, squeeze, turn(1–30) or flip"
                     .into(),
                 found: format!("{text:?}"),
             }),
@@ -200,6 +226,13 @@ mod tests {
         let squeezed = pixels(Change::Squeeze);
         assert_eq!((squeezed.width, squeezed.height), (80, 80));
         assert!(squeezed.pixels[0] <= 1 && squeezed.pixels[79] >= 98, "all of the width is there");
+        let turned = pixels(Change::Turn(10));
+        let share = 80.0 / (80.0 * 10f32.to_radians().cos() + 100.0 * 10f32.to_radians().sin());
+        assert_eq!([turned.width, turned.height], [100.0 * share, 80.0 * share].map(|side| side as usize));
+        // Along a line the value changes by the cosine for a pixel to the right.
+        let across = f32::from(turned.pixels[30 * turned.width + 70])
+            - f32::from(turned.pixels[30 * turned.width + 10]);
+        assert!((across - 60.0 * 10f32.to_radians().cos()).abs() <= 1.0, "{across}");
         let flipped = pixels(Change::Flip);
         assert_eq!(flipped.pixels[..3], [99, 98, 97]);
         assert!(matches!(Change::Jpeg(30).apply(&picture, &mut rng), Ok(Payload::Encoded(_))));
@@ -210,7 +243,18 @@ mod tests {
         for change in Change::ALL {
             assert_eq!(change.to_string().parse::<Change>().unwrap(), change);
         }
-        for text in ["", "jpeg", "jpeg(0)", "crop(99)", "flip(1)", "grey(1)", "squeeze(50)", "blur(x)"] {
+        for text in [
+            "",
+            "jpeg",
+            "jpeg(0)",
+            "crop(99)",
+            "flip(1)",
+            "grey(1)",
+            "squeeze(50)",
+            "turn(0)",
+            "turn(45)",
+            "blur(x)",
+        ] {
             assert!(text.parse::<Change>().is_err(), "{text}");
         }
     }

@@ -69,6 +69,8 @@ pub struct GroupConfig {
     pub grey: bool,
     /// For `near`: also look for copies that were blurred by some pixels of 32, as small pictures are.
     pub blurred: bool,
+    /// For `near`: also look for copies that were turned by some degrees and cut.
+    pub turned: bool,
     /// For `near`: mirrored copies are not looked for, or are listed (mirrored.json) and stay, or are near-duplicates as others are.
     pub mirrored: Mirrored,
     /// For `phash`: bits of 64 in which two hashes may differ.
@@ -96,6 +98,7 @@ impl Default for GroupConfig {
             squeezed: true,
             grey: true,
             blurred: true,
+            turned: true,
             mirrored: Mirrored::Ignore,
             phash_radius: 6,
             bucket_cap: 16384,

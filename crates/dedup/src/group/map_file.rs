@@ -12,7 +12,7 @@
 //! | `pixel_distance` | that of the second look at the two whole pictures |
 //!
 //! A `distance` beyond `grouping.radius`, or a `pixel_distance` beyond `grouping.pixel_distance`, is no mistake: such a picture was found by
-//! the code of a part of it, squeezed, grey, blurred or mirrored, or it is like another picture of the group that is like the one
+//! the code of a part of it, squeezed, grey, blurred, turned or mirrored, or it is like another picture of the group that is like the one
 //! that stays. Both numbers are of the whole pictures nevertheless, by whatever rule they were found.
 
 use std::path::Path;

@@ -10,7 +10,7 @@ use rayon::prelude::*;
 
 use super::align::Alignment;
 use super::config::{GroupConfig, Mirrored};
-use super::planes::{PLANE, channels, luminance, mirrored};
+use super::planes::{PLANE, channels, luminance, mirrored, turned};
 use super::second_look::{Prepared, distance_from};
 use crate::model::BATCH;
 use crate::preprocess::{PICTURE_BYTES, SIDE};
@@ -25,6 +25,8 @@ const SQUEEZES: [f32; 8] = [0.9, 0.82, 0.75, 0.667, 0.61, 0.5625, 0.5, 0.44];
 const TOLERANCE: f32 = 0.065;
 /// Bits in which their codes may differ beyond those of whole pictures.
 const SQUEEZED_RADIUS: u32 = 4;
+/// Degrees by which views are turned, to either side; the second look follows another one or two.
+const TURN: f32 = 3.0;
 /// Half the width of the filter that makes blurred views, in pixels of 32: about a Gaussian one of 2 pixels.
 const BLUR: f32 = 5.0;
 
@@ -40,6 +42,8 @@ enum Kind {
     Squeezed,
     Grey,
     Blurred,
+    /// A picture that was turned, and cut so that no corner is empty.
+    Turned,
     Mirrored,
 }
 
@@ -48,6 +52,8 @@ enum Kind {
 pub(crate) struct Probe {
     kind: Kind,
     window: Window,
+    /// In radians, to the right.
+    turn: f32,
 }
 
 /// A picture that is looked at, and the size it had.
@@ -60,8 +66,8 @@ pub(crate) struct Seen<'a> {
 impl GroupConfig {
     /// The views of pictures that the settings ask for.
     pub(crate) fn probes(&self) -> Vec<Probe> {
-        let view = |kind, start, size| Probe { kind, window: Window { start, size, radius: 1.0 } };
-        let whole = |kind| Probe { kind, window: Window::WHOLE };
+        let view = |kind, start, size| Probe { kind, window: Window { start, size, radius: 1.0 }, turn: 0.0 };
+        let whole = |kind| Probe { kind, window: Window::WHOLE, turn: 0.0 };
         let mut probes = Vec::new();
         if self.crops {
             let (middle, end) = ((1.0 - CROP) / 2.0, 1.0 - CROP);
@@ -78,7 +84,11 @@ impl GroupConfig {
         }
         if self.blurred {
             let window = Window { radius: BLUR, ..Window::WHOLE };
-            probes.push(Probe { kind: Kind::Blurred, window });
+            probes.push(Probe { window, ..whole(Kind::Blurred) });
+        }
+        if self.turned {
+            let turned = |degrees: f32| Probe { turn: degrees.to_radians(), ..whole(Kind::Turned) };
+            probes.extend([-TURN, TURN].map(turned));
         }
         if self.mirrored != Mirrored::Ignore {
             probes.push(whole(Kind::Mirrored));
@@ -107,6 +117,7 @@ impl Probe {
     fn write(&self, pixels: &[u8], values: &mut [f32], view: &mut [u8]) {
         match self.kind {
             Kind::Mirrored => view.copy_from_slice(&mirrored(pixels)),
+            Kind::Turned => view.copy_from_slice(&turned(pixels, self.turn)),
             Kind::Grey => {
                 let grey = luminance(&channels(pixels));
                 for view in view.chunks_exact_mut(PLANE) {
@@ -147,6 +158,7 @@ impl Probe {
     pub(crate) fn prepared(&self, pixels: &[u8]) -> Prepared {
         match self.kind {
             Kind::Mirrored => Prepared::new(&mirrored(pixels)),
+            Kind::Turned => Prepared::new(&turned(pixels, self.turn)),
             _ => Prepared::new(pixels),
         }
     }
@@ -206,7 +218,7 @@ mod tests {
 
     #[test]
     fn squeezed_copies_are_looked_for_where_shapes_fit() {
-        assert_eq!(all().len(), 5 + 16 + 3);
+        assert_eq!(all().len(), 5 + 16 + 1 + 1 + 2 + 1);
         let fitting = |seen: Size, part: Size| -> Vec<[f32; 2]> {
             let squeezed = of(Kind::Squeezed).into_iter();
             squeezed.filter(|probe| probe.fits(seen, part)).map(|probe| probe.window.size).collect()
@@ -243,6 +255,14 @@ mod tests {
         let found = view(&narrow, &pixels)[1024 + 8];
         let expected = 4.0 * (32.0 * (0.125 + 0.75 * 8.5 / 32.0) - 0.5);
         assert!((f32::from(found) - expected).abs() <= 1.0, "{found} {expected}");
+        let [left, right] = of(Kind::Turned)[..] else { panic!() };
+        // A pixel to the right is cos/(cos + sin) of one; below the middle a turn to the left shows what is further left.
+        let (sin, cos) = TURN.to_radians().sin_cos();
+        for (probe, side) in [(left, -1.0), (right, 1.0)] {
+            let found = f32::from(view(&probe, &pixels)[1024 + 28 * 32 + 20]);
+            let expected = 4.0 * (15.5 + (4.5 * cos + side * 12.5 * sin) / (cos + sin));
+            assert!((found - expected).abs() <= 1.0, "{found} {expected}");
+        }
         let grey = view(&of(Kind::Grey)[0], &pixels);
         assert_eq!([grey[9], grey[1033], grey[2057]], [(36.0f32 * (1.0 - 0.299 / 2.0)).round() as u8; 3]);
         let edge: Vec<u8> = (0..PICTURE_BYTES).map(|i| if i % SIDE < 16 { 0 } else { 200 }).collect();
