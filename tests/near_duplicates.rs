@@ -271,3 +271,73 @@ fn a_browser_marks_pairs_and_saves_what_the_stage_reads() {
     let table = place.stdout(&[&["run", "m.toml"][..], &sets].concat());
     assert!(table.contains("50.00 (9.45–90.55)"), "{table}");
 }
+
+/// Marks the first picture of the first group as not the same, by two presses another as the same, the rest of that group by one, saves,
+/// and begins anew from a file that also knows a pair which is not on the page.
+const LOOKING_THROUGH: &str = r##"
+  const said = { csvs: [] };
+  window.Blob = class { constructor(parts) { said.csvs.push(parts.join("")); } };
+  URL.createObjectURL = () => "#";
+  HTMLAnchorElement.prototype.click = function () { said.file = this.download; };
+  const groups = [...document.querySelectorAll("#groups .group")];
+  said.n = groups.length;
+  said.title = document.getElementById("title").textContent;
+  said.shown = [...document.querySelectorAll("#groups .picture")].filter((picture) => picture.getBoundingClientRect().width > 0).length;
+  const marks = [...groups[0].querySelectorAll("button.mark")];
+  marks[0].click();
+  const others = [...groups[1].querySelectorAll("button.mark")];
+  others[0].click(); others[0].click();
+  said.verdicts = [marks[0], others[0]].map((button) => button.querySelector(".verdict").textContent);
+  groups[1].querySelector("p button").click();
+  said.unsaved = document.getElementById("status").textContent;
+  document.getElementById("save").click();
+  const load = document.getElementById("load");
+  const csv = said.csvs[0] + "elsewhere,other,not_same\n";
+  Object.defineProperty(load, "files", { value: [{ name: "old.csv", text: async () => csv }], configurable: true });
+  load.dispatchEvent(new Event("change"));
+  for (let i = 0; i < 20; i++) await null;
+  document.getElementById("save").click();
+  said.overflow = document.documentElement.scrollWidth - document.documentElement.clientWidth;
+  return said;
+"##;
+
+#[test]
+fn groups_are_looked_through_and_what_is_not_the_same_stays() {
+    let Some(chromium) = browser::chromium() else { return };
+    let place = Place::new(ROOMS);
+    place.stdout(&["run", "m.toml", "--to", "clean"]);
+    let page = std::fs::read_to_string(place.path("runs/m/groups-robust/groups.html")).unwrap();
+    let data = page_data(&page);
+    let groups = data["groups"].as_array().unwrap();
+    let doubts: Vec<f64> =
+        groups.iter().map(|group| group["others"][0]["pixel_distance"].as_f64().unwrap()).collect();
+    assert!(doubts.is_sorted_by(|a, b| a >= b), "the least sure first: {doubts:?}");
+    let n_others: usize = groups.iter().map(|group| group["others"].as_array().unwrap().len()).sum();
+    for width in [1200, 390] {
+        let seen = browser::act(&chromium, &page, width, LOOKING_THROUGH);
+        assert_eq!(seen.console, Vec::<String>::new());
+        let said = seen.found;
+        assert_eq!((&said["n"], &said["overflow"]), (&groups.len().into(), &0.into()), "{said}");
+        assert_eq!(said["title"], format!("{0} of the {0} groups that the rule `near` found", groups.len()));
+        assert_eq!(said["shown"], n_others + groups.len());
+        assert_eq!(said["verdicts"], serde_json::json!(["not the same", "the same"]));
+        let n_same = groups[1]["others"].as_array().unwrap().len();
+        let marks = format!("{} of {n_others} pairs marked: {n_same} the same, 1 not", n_same + 1);
+        assert_eq!(said["unsaved"], format!("{marks}; not saved"));
+        let csvs: Vec<&str> =
+            said["csvs"].as_array().unwrap().iter().map(|csv| csv.as_str().unwrap()).collect();
+        assert_eq!(
+            csvs[1],
+            format!("{}elsewhere,other,not_same\n", csvs[0]),
+            "what was read stays in the file"
+        );
+        assert_eq!(csvs[0].lines().filter(|line| line.ends_with(",not_same")).count(), 1);
+        std::fs::write(place.path("pairs.csv"), csvs[0]).unwrap();
+    }
+    let removed = |place: &Place| std::fs::read_to_string(place.path("runs/m/clean/remove.txt")).unwrap();
+    let before = removed(&place);
+    place.stdout(&["run", "m.toml", "--to", "clean", "--set", "clean.judged=pairs.csv"]);
+    let (after, key) = (removed(&place), groups[0]["others"][0]["key"].as_str().unwrap());
+    assert!(before.lines().any(|line| line == key) && !after.lines().any(|line| line == key));
+    assert_eq!(before.lines().count(), after.lines().count() + 1);
+}

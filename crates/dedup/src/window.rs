@@ -14,13 +14,13 @@ pub(crate) struct Window {
     pub(crate) start: [f32; 2],
     /// Width and height.
     pub(crate) size: [f32; 2],
-    /// Half the width of the filter in pixels of 32, at least 1: beyond that the picture is blurred.
-    pub(crate) radius: f32,
+    /// Half the width of the filter in each direction, in pixels of 32, at least 1: beyond that the picture is blurred.
+    pub(crate) radius: [f32; 2],
 }
 
 impl Window {
     /// The whole picture.
-    pub(crate) const WHOLE: Self = Self { start: [0.0; 2], size: [1.0; 2], radius: 1.0 };
+    pub(crate) const WHOLE: Self = Self { start: [0.0; 2], size: [1.0; 2], radius: [1.0; 2] };
 
     /// Scales the window of `pixels` (3 planes of `side`×`side` bytes) to 32×32 values in [0, 1]: a triangle filter, as
     /// wide as a target pixel where the picture shrinks.
@@ -37,7 +37,7 @@ impl Window {
     }
 
     fn taps(self, axis: usize, side: usize) -> Taps {
-        Taps::new(self.start[axis], self.size[axis], self.radius, side)
+        Taps::new(self.start[axis], self.size[axis], self.radius[axis], side)
     }
 }
 
@@ -141,7 +141,7 @@ mod tests {
     #[test]
     fn a_window_of_a_ramp_is_a_ramp() {
         for (side, radius, edge) in [(32, 1.0, 2), (48, 1.0, 2), (64, 3.0, 4), (128, 1.0, 2)] {
-            let window = Window { start: [0.1, 0.05], size: [0.8, 0.6], radius };
+            let window = Window { start: [0.1, 0.05], size: [0.8, 0.6], radius: [radius; 2] };
             let mut values = vec![0.0; 3072];
             window.resample(&ramp(side), side, &mut values);
             for x in edge..SIDE - edge {
@@ -160,11 +160,15 @@ mod tests {
             .map(|i| if (16..48).contains(&(i % side)) && i / side % side >= 32 { 255 } else { 0 })
             .collect();
         let mut values = vec![0.0; 3072];
-        Window { start: [0.25, 0.5], size: [0.5, 0.5], radius: 1.0 }.resample(&pixels, side, &mut values);
+        Window { start: [0.25, 0.5], size: [0.5, 0.5], radius: [1.0; 2] }.resample(
+            &pixels,
+            side,
+            &mut values,
+        );
         assert!(values[4 * 32 + 4..][..24].iter().all(|v| *v > 0.99), "the square fills the window");
         let edge = |radius: f32| {
             let mut values = vec![0.0; 3072];
-            Window { radius, ..Window::WHOLE }.resample(&pixels, side, &mut values);
+            Window { radius: [radius; 2], ..Window::WHOLE }.resample(&pixels, side, &mut values);
             [values[24 * 32 + 5], values[24 * 32 + 16]]
         };
         assert!(edge(1.0)[0] < 1e-6 && edge(5.0)[0] > 0.01 && edge(5.0)[1] > 0.95);

@@ -152,7 +152,7 @@ impl Stage for DedupEval {
         ctx.write_json("evaluation.json", &evaluation)?;
         fs_err::write(ctx.out.join("evaluation.md"), evaluation.markdown())?;
         let title = format!("Near-duplicates in {source}");
-        let page = judge_page(&title, &format!("the rule `{}`", self.rule()), &sheet, &evaluation);
+        let page = judge_page(&title, &format!("the rule `{}`", self.grouping.rule), &sheet, &evaluation);
         fs_err::write(ctx.out.join("contact_sheet.html"), page)?;
         ctx.write_json(Figure::FILE, &figures(&sheet, &source, ctx)?)?;
         let preset = preset_of_codes(&hashed)?;
@@ -225,14 +225,6 @@ fn rate_text(judged: &Judged) -> String {
 }
 
 impl DedupEval {
-    fn rule(&self) -> &'static str {
-        match self.grouping.rule {
-            Rule::Exact => "exact",
-            Rule::Near => "near",
-            Rule::Phash => "phash",
-        }
-    }
-
     /// The pairs that the rule in use found, and their number; `near` are the groups by the near rule.
     fn found(
         &self,
@@ -243,7 +235,7 @@ impl DedupEval {
         if self.grouping.rule == Rule::Near {
             return Ok((found_pairs(near), summary.near.clone()));
         }
-        let folder = folder_in(ctx.out, self.rule())?;
+        let folder = folder_in(ctx.out, &self.grouping.rule.to_string())?;
         let mut task = ctx.task("comparing codes", "pairs");
         let hashed = ctx.input(&self.codes);
         let summary =
@@ -298,7 +290,10 @@ impl DedupEval {
             facts,
             data: format!("{source}, {} pictures", grouped(n_images as usize)),
             intervals: vec![None, None, rate.map(|rate| [100.0 * rate.low, 100.0 * rate.high])],
-            ..Entry::new(Table::Duplicates, format!("Autoencoder{preset}, rule {}, this run", self.rule()))
+            ..Entry::new(
+                Table::Duplicates,
+                format!("Autoencoder{preset}, rule {}, this run", self.grouping.rule),
+            )
         }
     }
 }

@@ -6,9 +6,10 @@ use std::path::Path;
 use anyhow::ensure;
 use dcgan_dedup::evaluate::PairToJudge;
 use dcgan_dedup::group::{
-    ComparedPair, GroupConfig, Mirrored, READABLE, Readable, Rule, group_against, group_images,
+    ComparedPair, GROUPS, GroupConfig, Mirrored, READABLE, Readable, Rule, group_against, group_images,
+    read_groups,
 };
-use dcgan_dedup::hash::{files::CODES, read_keys};
+use dcgan_dedup::hash::{Pictures, files::CODES, read_keys};
 use dcgan_engine::context::Context;
 use dcgan_engine::kind::{ConfigType, Kind, Traits};
 use dcgan_engine::paper::{Stated, by_stage, no_bearing, unstated};
@@ -17,6 +18,7 @@ use dcgan_files::words::counted;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::pages::groups_page;
 use crate::{artifact, published};
 
 /// What to group, and by which rule.
@@ -43,7 +45,8 @@ pub(crate) static KIND: Kind = Kind {
               who stays and why as map.csv and map.parquet, and \
               groups.json with the counts of both rules side by side, what the search met (hot buckets), and in how many bits \
               near-duplicates and random pairs differ. borderline.json \
-              lists the pairs nearest to the threshold of the second look; readable.json hands on which pictures could not be \
+              lists the pairs nearest to the threshold of the second look; groups.html shows the groups, the least sure first, for people to mark \
+              what is not the same: save pairs.csv there and give it to `remove_duplicates` as `judged`; readable.json hands on which pictures could not be \
               hashed. `exact` is the paper's rule and finds little more \
               than re-encodings; `near` also finds crops, squeezed, grey, blurred and slightly turned copies, other sizes and other brightness, and mirrored \
               ones where `grouping.mirrored` asks for them (mirrored.json lists those that both stay); `phash` is a plain \
@@ -81,6 +84,8 @@ const PAPER: [Stated; 14] = [
 
 /// Pairs for people to look at.
 pub(crate) const BORDERLINE: &str = "borderline.json";
+/// The page on which groups are looked through.
+const GROUPS_PAGE: &str = "groups.html";
 
 impl Stage for GroupDuplicates {
     fn inputs(&self) -> Vec<InputRef<'_>> {
@@ -116,6 +121,8 @@ impl Stage for GroupDuplicates {
             );
             let mut observe = |done, total| task.observe(done, total);
             let summary = group_against(&hashed, &against, &self.grouping, ctx.out, &mut observe)?;
+            let pictures = Pictures::of_hashed(&hashed)?.and(Pictures::of_hashed(&against)?);
+            self.write_page(ctx.out, &summary.groups, &pictures)?;
             ctx.write_json("groups.json", &summary)?;
             ctx.write_json(READABLE, &Readable::of_hashed(&hashed)?)?;
             let differences = published::compare_rule(&self.grouping);
@@ -132,6 +139,7 @@ impl Stage for GroupDuplicates {
                 counted(summary.search.n_skipped, "pair")
             ));
         }
+        self.write_page(ctx.out, &summary.groups, &Pictures::of_hashed(&hashed)?)?;
         ctx.write_json("groups.json", &summary)?;
         ctx.write_json(READABLE, &Readable::of_hashed(&hashed)?)?;
         ctx.write_json(BORDERLINE, &pairs_to_judge(&hashed, &summary.borderline)?)?;
@@ -142,6 +150,14 @@ impl Stage for GroupDuplicates {
         let mut differences = published::compare_duplicates(found.n_removed, summary.n_images);
         differences.join(published::compare_rule(&self.grouping));
         Ok(Outcome { metrics: serde_json::to_value(&summary)?, differences })
+    }
+}
+
+impl GroupDuplicates {
+    fn write_page(&self, out: &Path, images: &[Vec<u32>], pictures: &Pictures) -> anyhow::Result<()> {
+        let groups = read_groups(&out.join(GROUPS))?;
+        let page = groups_page(&format!("the rule `{}`", self.grouping.rule), &groups, images, pictures)?;
+        Ok(fs_err::write(out.join(GROUPS_PAGE), page)?)
     }
 }
 

@@ -27,6 +27,9 @@ pub struct AgainstSummary {
     pub n_found: u64,
     /// Some of them: the key, and the key in the other set.
     pub found: Vec<[String; 2]>,
+    /// Of each the number of its counterpart, which counts on behind those of the set, and its own.
+    #[serde(skip)]
+    pub groups: Vec<Vec<u32>>,
 }
 
 /// Finds the images of the set hashed into `hashed` that are, by the rule, in the one hashed into `against` by the same autoencoder, and
@@ -76,7 +79,14 @@ pub fn group_against(
     groups_file::write(&dir.join(groups_file::GROUPS), &members)?;
     let named = members.iter().flatten().take(N_NAMED);
     let found = named.map(|member| [member.key.clone(), member.representative.clone()]).collect();
-    Ok(AgainstSummary { n_images: u64::from(border), n_against, n_found: members.len() as u64, found })
+    let groups = pairs.iter().map(|pair| vec![pair.second, pair.first]).collect();
+    Ok(AgainstSummary {
+        n_images: u64::from(border),
+        n_against,
+        n_found: members.len() as u64,
+        found,
+        groups,
+    })
 }
 
 /// Of each image before the border the first one behind it with an equal code.

@@ -1,5 +1,7 @@
 //! Settings of grouping.
 
+use std::fmt;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -17,6 +19,17 @@ pub enum Rule {
     Near,
     /// Perceptual hashes (pHash, 64 bits) of the same 32×32 pictures within a radius, and nothing else.
     Phash,
+}
+
+impl fmt::Display for Rule {
+    /// As in a manifest.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Exact => "exact",
+            Self::Near => "near",
+            Self::Phash => "phash",
+        })
+    }
 }
 
 /// What becomes of pictures that are alike when one is mirrored, left to right.

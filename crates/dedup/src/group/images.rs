@@ -52,6 +52,9 @@ pub struct GroupSummary {
     pub search: SearchReport,
     /// In how many bits the codes of alike, unlike and random pairs differ.
     pub distances: DistanceCounts,
+    /// Of each group of the rule that is set, in the order of `groups.parquet`, the numbers of its images; the one that stays is first.
+    #[serde(skip)]
+    pub groups: Vec<Vec<u32>>,
     /// Pairs nearest to the threshold of the second look, nearest first.
     #[serde(skip)]
     pub borderline: Vec<ComparedPair>,
@@ -109,7 +112,7 @@ pub fn group_images(
         return Err(DedupError::file(&codes_path, expected, "codes of an earlier version"));
     }
     let names = Names { keys, contents, n_bytes };
-    let mut members = Vec::with_capacity(groups.len());
+    let (mut members, mut ordered) = (Vec::with_capacity(groups.len()), Vec::with_capacity(groups.len()));
     let mut map = Vec::new();
     for (number, group) in groups.iter().enumerate() {
         let (order, of_group) = members_of(group, &set, &pictures, &names, config.keep)?;
@@ -118,6 +121,7 @@ pub fn group_images(
             of_group.iter().zip(&order).map(|(member, image)| Row::new(number, member, size(image), config)),
         );
         members.push(of_group);
+        ordered.push(order);
     }
     groups_file::write(&dir.join(groups_file::GROUPS), &members)?;
     map_file::write(dir, &map)?;
@@ -130,6 +134,7 @@ pub fn group_images(
         n_alike: found.n_alike,
         search: found.search,
         distances: found.distances,
+        groups: ordered,
         borderline: found.borderline,
         mirrored: found.mirrored,
     })

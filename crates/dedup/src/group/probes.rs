@@ -66,7 +66,8 @@ pub(crate) struct Seen<'a> {
 impl GroupConfig {
     /// The views of pictures that the settings ask for.
     pub(crate) fn probes(&self) -> Vec<Probe> {
-        let view = |kind, start, size| Probe { kind, window: Window { start, size, radius: 1.0 }, turn: 0.0 };
+        let view =
+            |kind, start, size| Probe { kind, window: Window { start, size, radius: [1.0; 2] }, turn: 0.0 };
         let whole = |kind| Probe { kind, window: Window::WHOLE, turn: 0.0 };
         let mut probes = Vec::new();
         if self.crops {
@@ -83,7 +84,7 @@ impl GroupConfig {
             probes.push(whole(Kind::Grey));
         }
         if self.blurred {
-            let window = Window { radius: BLUR, ..Window::WHOLE };
+            let window = Window { radius: [BLUR; 2], ..Window::WHOLE };
             probes.push(Probe { window, ..whole(Kind::Blurred) });
         }
         if self.turned {
@@ -165,17 +166,29 @@ impl Probe {
 
     /// The distance of a picture, as [`Self::prepared`] has it, and the one that this view of it may show.
     pub(crate) fn distance(&self, seen: Seen<'_>, part: Seen<'_>) -> f32 {
-        let (size, start) = match self.kind {
-            Kind::Squeezed => {
-                let size = shares(seen.size, part.size);
-                (size, size.map(|side| (1.0 - side) / 2.0))
-            }
-            _ => (self.window.size, self.window.start),
+        let Self { kind, window, .. } = self;
+        let from = |size: [f32; 2], start: [f32; 2]| {
+            let shift = [0, 1].map(|axis| SIDE as f32 * (size[axis] / 2.0 + start[axis] - 0.5));
+            Alignment { zoom: size, shift }
         };
-        let shift = |axis: usize| SIDE as f32 * (size[axis] / 2.0 + start[axis] - 0.5);
-        let alignment = Alignment { zoom: size, shift: [shift(0), shift(1)] };
-        distance_from(part.picture, seen.picture, alignment)
+        if *kind != Kind::Squeezed {
+            return distance_from(part.picture, seen.picture, from(window.size, window.start));
+        }
+        let size = shares(seen.size, part.size);
+        let alignment = from(size, size.map(|side| (1.0 - side) / 2.0));
+        // What was squeezed is coarser in one direction than in the other.
+        let softened = softened(part.picture.pixels(), size.map(|side| 1.0 / side));
+        let [sharp, soft] = [part.picture, &Prepared::new(&softened)];
+        distance_from(sharp, seen.picture, alignment).min(distance_from(soft, seen.picture, alignment))
     }
+}
+
+/// A picture of 3072 bytes, smoothed by a triangle of such half widths.
+fn softened(pixels: &[u8], radius: [f32; 2]) -> Vec<u8> {
+    let (mut values, mut bytes) = (vec![0.0; pixels.len()], vec![0; pixels.len()]);
+    Window { radius, ..Window::WHOLE }.resample(pixels, SIDE, &mut values);
+    to_bytes(&values, &mut bytes);
+    bytes
 }
 
 /// Values from 0 to 1 as the nearest of 256 steps.

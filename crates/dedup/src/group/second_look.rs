@@ -86,6 +86,11 @@ impl Prepared {
         Arch::new().dispatch(Prepare { pixels })
     }
 
+    /// 3072 bytes.
+    pub(crate) fn pixels(&self) -> &[u8] {
+        &self.pixels
+    }
+
     /// What is compared: one plane of grey or three.
     #[inline(always)]
     fn planes(&self, in_grey: bool) -> Vec<Plane> {

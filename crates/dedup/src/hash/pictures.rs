@@ -4,9 +4,11 @@ use std::io::{Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
+use dcgan_files::columns::Reader;
 use dcgan_files::npy::{self, HEAD_BYTES};
 use dcgan_files::regular;
 
+use super::files;
 use crate::preprocess::{PICTURE_BYTES, SIDE};
 use crate::{DedupError, Result};
 
@@ -29,6 +31,15 @@ struct Part {
 }
 
 impl Pictures {
+    /// Opens those of a hashed set.
+    ///
+    /// # Errors
+    /// As [`Self::open`].
+    pub fn of_hashed(hashed: &Path) -> Result<Self> {
+        let n = Reader::open(&hashed.join(files::CODES))?.n_rows()?;
+        Self::open(&hashed.join(files::PICTURES), n)
+    }
+
     /// Opens a `pictures.npy` of `n` pictures.
     ///
     /// # Errors
@@ -50,7 +61,7 @@ impl Pictures {
     }
 
     /// These, and those of another set behind them.
-    pub(crate) fn and(mut self, other: Self) -> Self {
+    pub fn and(mut self, other: Self) -> Self {
         self.parts.extend(other.parts);
         self
     }
