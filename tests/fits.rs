@@ -107,3 +107,29 @@ fn what_cannot_fit_is_found_before_the_first_stage() {
     assert!(message.contains("at most the number of pictures, 40, found 64"), "{message}");
     assert!(!place.path("o").exists());
 }
+
+#[test]
+fn imported_networks_of_even_kernels_are_not_trained_on_and_said_so_beforehand() {
+    let trained = concat!(env!("CARGO_MANIFEST_DIR"), "/../gan/src/pytorch/testdata");
+    let import = format!(
+        "[[stage]]\nid = \"theirs\"\n[stage.import_weights]\nset = \"pytorch\"\ngenerator = \"{trained}/g.pth\"\n\
+         discriminator = \"{trained}/d.pth\"\n"
+    );
+    let train = "[[stage]]\nid = \"own\"\n[stage.import_images]\nsource.folder.path = \"photos\"\n\
+         resize = \"min_resize_centre_crop(SIDE)\"\nchannels = 1\n[[stage]]\nid = \"gan\"\n[stage.train_gan]\nimages = \"own\"\nfrom = \"theirs\"\n\
+         training = { architecture = { size = SIDE, base = 4, channels = 1 }, batch_size = 4 }\n";
+    let of_side = |side: &str| Place::new(&format!("name = \"m\"\n{import}{}", train.replace("SIDE", side)));
+    let place = of_side("16");
+    place.pictures("photos", 40);
+    let told = place.fails(1, &["check", "m.toml"]);
+    assert!(told.contains("stage `gan`, key `from`: expected networks with kernels of 5×5"), "{told}");
+    assert!(told.contains("found kernels of 4×4") && told.contains("but are not trained on"), "{told}");
+    let place = of_side("32");
+    place.pictures("photos", 40);
+    let told = place.fails(1, &["check", "m.toml"]);
+    assert!(
+        told.contains("expected networks of grey pictures of 32×32")
+            && told.contains("found networks of grey pictures of 16×16"),
+        "{told}"
+    );
+}

@@ -217,3 +217,55 @@ fn an_svm_is_fitted_on_what_numpy_wrote() {
         assert!(!place.path("svm").exists());
     }
 }
+
+#[test]
+fn export_is_the_stage_by_another_name() {
+    let place = Place::new("");
+    place.pictures("photos", 20);
+    place.stdout(&[
+        "stage",
+        "import_images",
+        "--out",
+        "images",
+        "source.folder.path=photos",
+        "resize=min_resize_centre_crop(16)",
+    ]);
+    let training = "training={architecture = {size = 16, base = 4}, batch_size = 4, max_steps = 2}";
+    place.stdout(&["stage", "train_gan", "--out", "my \"own\" gan", "images=images", training]);
+    let help = place.stdout(&["export", "--help"]);
+    assert!(
+        help.contains("dcgan export runs/svhn/train --to onnx") && help.contains("load_state_dict"),
+        "{help}"
+    );
+    let files = |folder: &str| -> Vec<String> {
+        let entries = std::fs::read_dir(place.path(folder)).unwrap();
+        let mut names: Vec<String> =
+            entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+        names.sort();
+        names
+    };
+    let told = place.stderr(&["export", "my \"own\" gan"]);
+    assert!(told.contains("my \"own\" gan-pytorch: done"), "{told}");
+    assert_eq!(
+        files("my \"own\" gan-pytorch"),
+        ["README.md", "generator.safetensors", "model.py", "stage.json"]
+    );
+    place.stdout(&["export", "my \"own\" gan", "--to", "onnx", "--images", "images", "--out", "verb"]);
+    place.stdout(&[
+        "stage",
+        "export_networks",
+        "--out",
+        "stage",
+        "model=my \"own\" gan",
+        "statistics=images",
+        "onnx=true",
+    ]);
+    assert_eq!(files("verb"), files("stage"));
+    for name in files("verb").iter().filter(|name| *name != "stage.json") {
+        let read = |folder: &str| std::fs::read(place.path(folder).join(name)).unwrap();
+        assert!(read("verb") == read("stage"), "{name}");
+    }
+    assert!(place.fails(2, &["export", "photos", "--to", "tensorflow"]).contains("onnx"));
+    assert!(place.fails(1, &["export", "photos"]).contains("generator.safetensors"));
+    assert!(place.fails(2, &["export", "images", "--weights", "last"]).contains("weights"));
+}

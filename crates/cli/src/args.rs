@@ -13,8 +13,8 @@ use dcgan_stages::device::DeviceChoice;
 use crate::complete;
 use crate::doctor::DoctorArgs;
 use crate::examples::{
-    COMPLETIONS_EXAMPLES, EXAMPLES, GC_EXAMPLES, INIT_EXAMPLES, RUN_EXAMPLES, SCHEMA_EXAMPLES,
-    STAGE_EXAMPLES, WATCH_EXAMPLES,
+    COMPLETIONS_EXAMPLES, EXAMPLES, EXPORT_EXAMPLES, GC_EXAMPLES, INIT_EXAMPLES, RUN_EXAMPLES,
+    SCHEMA_EXAMPLES, STAGE_EXAMPLES, WATCH_EXAMPLES,
 };
 use crate::values::path;
 
@@ -84,6 +84,9 @@ pub(crate) enum Verb {
     /// Run one stage alone, without a manifest
     #[command(disable_help_flag = true, after_help = STAGE_EXAMPLES)]
     Stage(StageArgs),
+    /// Write a training's networks for PyTorch or ONNX
+    #[command(after_help = EXPORT_EXAMPLES)]
+    Export(ExportArgs),
     /// Measure how fast this machine is
     #[command(after_help = "Examples:\n  dcgan bench train --arch svhn32 --batch 64\n  \
         dcgan bench features --arch imagenet32 --json\n  dcgan bench kmeans --maps 1600 --batch 32\n  \
@@ -312,6 +315,40 @@ pub(crate) struct StageArgs {
     pub(crate) help: bool,
     #[command(flatten)]
     pub(crate) device: DeviceArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ExportArgs {
+    /// The folder of a training, or of imported weights
+    #[arg(value_hint = ValueHint::DirPath, value_parser = path())]
+    pub(crate) model: PathBuf,
+    /// For what
+    #[arg(long, value_enum, default_value_t = To::Pytorch)]
+    pub(crate) to: To,
+    /// The training pictures, an image store: the discriminator too, whose running statistics are inferred over them
+    #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath, value_parser = path())]
+    pub(crate) images: Option<PathBuf>,
+    /// Which generator, where the training kept several: trained, ema or best
+    #[arg(long, default_value = "trained")]
+    pub(crate) weights: String,
+    /// The folder to make [default: the model's name and what it is exported to, such as train-pytorch]
+    #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath, value_parser = path())]
+    pub(crate) out: Option<PathBuf>,
+    /// Run even if nothing has changed, and replace a folder that was made otherwise; what was there is kept
+    #[arg(long)]
+    pub(crate) force: bool,
+    #[command(flatten)]
+    pub(crate) device: DeviceArgs,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum To {
+    /// PyTorch: state dicts as .safetensors, and model.py, which makes the networks and draws samples
+    Pytorch,
+    /// The same
+    Safetensors,
+    /// ONNX, opset 17, beside the same
+    Onnx,
 }
 
 #[derive(Debug, Args)]

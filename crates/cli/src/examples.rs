@@ -66,6 +66,21 @@ Examples:
 
 Inputs are folders of earlier stages. Values are TOML; a bare word is a string; dotted keys go into tables.";
 
+/// Of `export`.
+pub(crate) const EXPORT_EXAMPLES: &str = "\
+Examples:
+  dcgan export runs/svhn/train
+  dcgan export runs/svhn/train --images runs/svhn/train-images --out for-torch
+  dcgan export runs/svhn/train --to onnx --weights ema
+
+Then, where torch and safetensors are installed:
+  cd train-pytorch && python model.py      # draws 64 pictures into samples.png
+  generator.load_state_dict(load_file(\"generator.safetensors\"))
+
+README.md in the folder, a model card as the Hugging Face hub reads it, says how the networks are loaded. It is the stage
+`export_networks`, which a manifest can hold as well: `dcgan stage export_networks --help`. The way back is
+`dcgan stage import_weights set=pytorch`.";
+
 pub(crate) const EXAMPLES: &str = "\
 Examples:
   dcgan run pipelines/quickstart.toml            the whole way on made-up pictures, under 3 minutes

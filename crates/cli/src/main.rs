@@ -7,6 +7,7 @@ mod bus_error;
 mod complete;
 mod doctor;
 mod examples;
+mod export;
 mod getting_started;
 mod values;
 mod verbs;
@@ -38,8 +39,7 @@ fn main() -> ExitCode {
     let interrupt = Interrupt::default();
     listen(&interrupt);
     let progress = Progress::new(cli.verbosity(), interrupt.clone());
-    let done =
-        dcgan_files::threads::start_all().map_err(Into::into).and_then(|()| work(&cli.verb, &progress));
+    let done = dcgan_files::threads::start_all().map_err(Into::into).and_then(|()| work(cli.verb, &progress));
     match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
@@ -49,22 +49,23 @@ fn main() -> ExitCode {
     }
 }
 
-fn work(verb: &Verb, progress: &Progress) -> anyhow::Result<()> {
+fn work(verb: Verb, progress: &Progress) -> anyhow::Result<()> {
     match verb {
-        Verb::Run(args) => verbs::run(args, progress),
-        Verb::Check(args) => verbs::check(args, progress),
-        Verb::Status(args) => verbs::status(args, progress),
-        Verb::Watch(args) => watch::watch(args, progress),
-        Verb::Dag(args) => verbs::dag(args),
-        Verb::Gc(args) => verbs::gc(args, progress),
-        Verb::Compare(args) => verbs::compare(args),
-        Verb::Stage(args) => verbs::stage(args, progress),
-        Verb::Bench(args) => bench::bench(args, progress),
-        Verb::Init(args) => getting_started::init(args, progress),
-        Verb::Doctor(args) => doctor::doctor(args),
+        Verb::Run(args) => verbs::run(&args, progress),
+        Verb::Check(args) => verbs::check(&args, progress),
+        Verb::Status(args) => verbs::status(&args, progress),
+        Verb::Watch(args) => watch::watch(&args, progress),
+        Verb::Dag(args) => verbs::dag(&args),
+        Verb::Gc(args) => verbs::gc(&args, progress),
+        Verb::Compare(args) => verbs::compare(&args),
+        Verb::Stage(args) => verbs::stage(&args, progress),
+        Verb::Export(args) => export::export(args, progress),
+        Verb::Bench(args) => bench::bench(&args, progress),
+        Verb::Init(args) => getting_started::init(&args, progress),
+        Verb::Doctor(args) => doctor::doctor(&args),
         Verb::Schema => getting_started::print_schema(),
-        Verb::Completions { shell } => getting_started::completions(*shell),
-        Verb::New(NewArgs::StageConfig { kind }) => getting_started::stage_config(kind),
+        Verb::Completions { shell } => getting_started::completions(shell),
+        Verb::New(NewArgs::StageConfig { kind }) => getting_started::stage_config(&kind),
         Verb::Man => getting_started::man(),
     }
 }

@@ -46,7 +46,6 @@ pub fn regenerate(
     dir: &Path,
     observe: &mut dyn FnMut(u64, u64) -> ControlFlow<()>,
 ) -> Result<RegenerateSummary> {
-    let n_images = source.n_images_observed(observe)?;
     // An image store decodes every picture as it is.
     let decodes = !matches!(target, Target::Store { .. });
     let lists = |rejected: &HashSet<String>| {
@@ -57,9 +56,13 @@ pub fn regenerate(
         Target::Store { resize, damaged } => {
             let config =
                 ImportConfig { resize, damaged, filter: Filter::default(), ..ImportConfig::default() };
+            let n_images = source.survey(observe)?.n_images();
             store::write(&StoreJob { source, groups, n_images, config, dir }, &lists, observe)
         }
-        _ => write_files(source, lists(&HashSet::new())?, n_images.unwrap_or(0), target, dir, observe),
+        _ => {
+            let n_images = source.survey(observe)?.n_images().unwrap_or(0);
+            write_files(source, lists(&HashSet::new())?, n_images, target, dir, observe)
+        }
     }
 }
 

@@ -5,7 +5,7 @@ use std::path::Path;
 use anyhow::bail;
 
 use crate::cache::FingerprintCache;
-use crate::input::{Artifact, in_words};
+use crate::input::{Artifact, Input, in_words};
 use crate::kind::Registry;
 use crate::progress::Progress;
 use crate::record::Record;
@@ -60,7 +60,14 @@ fn mismatch(folder: &Path, record: &Record, needs: Artifact, registry: &'static 
             "{shown} was made by a stage of kind `{kind}` with settings that this version does not know"
         ));
     };
-    let yields = config.stage().yields();
+    // Of a stage that hands on what it read, by the records of that where they are still there.
+    let of = |input: &Input| {
+        let read = record.inputs.iter().find(|read| read.name == input.as_str());
+        let read = read.and_then(|read| Record::read(&folder.join(&read.path)).ok().flatten());
+        let config = read.and_then(|read| registry.recorded(&read.config));
+        config.map(|config| config.stage().yields()).unwrap_or_default()
+    };
+    let yields = config.stage().yields_of(&of);
     if needs.is_among(&yields) {
         return None;
     }

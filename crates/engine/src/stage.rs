@@ -99,6 +99,11 @@ pub trait Stage: Settings + fmt::Debug + Send + Sync {
     /// What its folder holds when it is complete.
     fn yields(&self) -> Vec<Artifact>;
 
+    /// The same, by what its inputs yield: of them nothing is known where `of` gives nothing. For a stage that hands on what it reads.
+    fn yields_of(&self, _of: &dyn Fn(&Input) -> Vec<Artifact>) -> Vec<Artifact> {
+        self.yields()
+    }
+
     /// Files and folders outside the pipeline that it reads; their content is fingerprinted.
     fn external_paths(&self) -> Vec<External> {
         Vec::new()

@@ -1,7 +1,8 @@
 //! From an image store to features on disk, through whatever turns pictures into numbers.
 
 use std::error::Error;
-use std::path::Path;
+use std::ops::Range;
+use std::path::{Path, PathBuf};
 
 use dcgan_images::ImageStore;
 
@@ -18,6 +19,15 @@ use crate::writer::FeatureWriter;
 pub type Extractor<'a> =
     &'a mut dyn FnMut(&[u8], usize) -> std::result::Result<Vec<f32>, Box<dyn Error + Send + Sync>>;
 
+/// Which pictures of a store, and how many at a time.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Batches {
+    /// The pictures.
+    pub rows: Range<usize>,
+    /// How many at a time.
+    pub size: usize,
+}
+
 /// What was extracted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Extracted {
@@ -27,17 +37,17 @@ pub struct Extracted {
     pub n_columns: usize,
 }
 
-/// Passes all pictures of `store` through `extract`, `batch_size` at a time, and writes their features of `n_columns`
+/// Passes `batches` of the pictures of `store` through `extract`, and writes their features of `n_columns`
 /// numbers each, their labels and the names of their classes into the folder `out` as a [`FeatureSet`]. Where no picture has a label,
 /// none are written. `observe` counts pictures.
 ///
 /// # Errors
-/// [`EvalError::Unlabelled`] where some pictures have a label and others have none; [`EvalError::Extract`] with the extractor's own error and
+/// [`EvalError::Setting`] for rows that are not there; [`EvalError::Unlabelled`] where some pictures have a label and others have none; [`EvalError::Extract`] with the extractor's own error and
 /// [`EvalError::ExtractLength`] where it gives the wrong number of features; [`EvalError::NotFinite`];
 /// [`EvalError::Interrupted`]; reading and writing.
 pub fn extract_features(
     store: &ImageStore,
-    batch_size: usize,
+    batches: Batches,
     n_columns: usize,
     extract: Extractor<'_>,
     out: &Path,
@@ -45,7 +55,7 @@ pub fn extract_features(
 ) -> Result<Extracted> {
     let labels = labels(store)?;
     let mut writer = writer(store, labels.as_deref(), n_columns, out)?;
-    each_batch(store, batch_size, n_columns, extract, observe, &mut |first, features| {
+    each_batch(store, batches, n_columns, extract, observe, &mut |first, features| {
         append(
             &mut writer,
             features,
@@ -75,7 +85,7 @@ pub enum Scaling<'a> {
 /// As [`extract_features`]; [`EvalError::Setting`] where fewer than two pictures count.
 pub fn extract_scaled(
     store: &ImageStore,
-    batch_size: usize,
+    batches: Batches,
     n_columns: usize,
     extract: Extractor<'_>,
     scaling: Scaling<'_>,
@@ -85,7 +95,7 @@ pub fn extract_scaled(
     let labels = labels(store)?;
     let mut writer = writer(store, labels.as_deref(), n_columns, out)?;
     let mut moments = Moments::new(n_columns);
-    each_batch(store, batch_size, n_columns, extract, observe, &mut |first, features| {
+    each_batch(store, batches, n_columns, extract, observe, &mut |first, features| {
         if let Scaling::Own { is_counted, .. } = &scaling {
             moments.add(features, &is_counted[first..]);
         }
@@ -124,7 +134,8 @@ pub fn infer_standard(
     observe: Observe<'_>,
 ) -> Result<Standard> {
     let mut moments = Moments::new(n_columns);
-    each_batch(store, batch_size, n_columns, extract, observe, &mut |first, features| {
+    let batches = Batches { rows: 0..store.len(), size: batch_size };
+    each_batch(store, batches, n_columns, extract, observe, &mut |first, features| {
         moments.add(features, &is_counted[first..]);
         Ok(())
     })?;
@@ -150,16 +161,24 @@ fn writer(store: &ImageStore, labels: Option<&[u32]>, n_columns: usize, out: &Pa
 /// Gives the features of each batch and the number of its first picture to `take`.
 fn each_batch(
     store: &ImageStore,
-    batch_size: usize,
+    batches: Batches,
     n_columns: usize,
     extract: Extractor<'_>,
     observe: Observe<'_>,
     take: &mut dyn FnMut(usize, &[f32]) -> Result<()>,
 ) -> Result<()> {
-    let mut progress = Progress::new(observe, store.len() as u64);
+    let Batches { rows, size } = batches;
+    if rows.is_empty() || rows.end > store.len() {
+        return Err(EvalError::Setting {
+            setting: "rows",
+            expected: format!("some of {} pictures", store.len()),
+            found: format!("{rows:?}"),
+        });
+    }
+    let mut progress = Progress::new(observe, rows.len() as u64);
     let mut pixels = Vec::new();
-    let all: Vec<u32> = (0..store.len() as u32).collect();
-    for indices in all.chunks(batch_size.max(1)) {
+    let all: Vec<u32> = (rows.start as u32..rows.end as u32).collect();
+    for indices in all.chunks(size.max(1)) {
         let (n, first) = (indices.len(), indices[0] as usize);
         let end = first + n;
         store.gather(indices, &mut pixels);
@@ -182,11 +201,53 @@ fn each_batch(
 ///
 /// # Errors
 /// As [`extract_features`].
-pub fn pixel_features(store: &ImageStore, out: &Path, observe: Observe<'_>) -> Result<Extracted> {
+pub fn pixel_features(
+    store: &ImageStore,
+    rows: Range<usize>,
+    out: &Path,
+    observe: Observe<'_>,
+) -> Result<Extracted> {
     let n_columns = store.channels() * store.height() * store.width();
     let mut scale =
         |pixels: &[u8], _n: usize| Ok(pixels.iter().map(|&x| f32::from(x) / 127.5 - 1.0).collect());
-    extract_features(store, 1024, n_columns, &mut scale, out, observe)
+    extract_features(store, Batches { rows, size: 1024 }, n_columns, &mut scale, out, observe)
+}
+
+/// Rows that are copied at once.
+const COPIED_AT_ONCE: usize = 1024;
+
+/// Puts the features of parts of a set, in their order, together in `out`: the bytes that [`extract_features`] writes of the whole.
+/// `observe` counts rows.
+///
+/// # Errors
+/// [`EvalError::Rows`] where a part is of other columns than the first, or one has labels and another has none; [`EvalError::Classes`]
+/// where they name other classes; [`EvalError::Interrupted`]; reading and writing.
+pub fn merge_features(parts: &[PathBuf], out: &Path, observe: Observe<'_>) -> Result<Extracted> {
+    let sets: Vec<FeatureSet> =
+        parts.iter().map(|part| FeatureSet::open_labelled_or_not(part)).collect::<Result<_>>()?;
+    let n_columns = sets.first().map_or(0, FeatureSet::n_columns);
+    let names = sets.first().and_then(|set| set.class_names().map(<[String]>::to_vec));
+    let mut progress = Progress::new(observe, sets.iter().map(|set| set.n_rows() as u64).sum());
+    let mut writer = FeatureWriter::create(out, n_columns)?.named(names.clone());
+    for (set, part) in sets.iter().zip(parts) {
+        let own = (set.n_columns(), set.class_names());
+        if own != (n_columns, names.as_deref()) {
+            return Err(EvalError::Rows {
+                path: part.clone(),
+                expected: format!("{n_columns} columns and the classes {names:?}, as the first part has"),
+                found: format!("{own:?}"),
+            });
+        }
+        for start in (0..set.n_rows()).step_by(COPIED_AT_ONCE) {
+            let end = (start + COPIED_AT_ONCE).min(set.n_rows());
+            let values = &set.values()[start * n_columns..end * n_columns];
+            let labels: Option<Vec<u32>> = (!set.labels().is_empty())
+                .then(|| set.labels()[start..end].iter().map(|label| *label as u32).collect());
+            append(&mut writer, values, labels.as_deref())?;
+            progress.advance((end - start) as u64)?;
+        }
+    }
+    Ok(Extracted { n_rows: writer.finish()?, n_columns })
 }
 
 /// The labels of an image store in `folder` and the names of its classes as a set without columns: all that drawing rows and

@@ -69,8 +69,8 @@ pub use confusion::Confusion;
 pub use draws::{Draws, stratified_folds, validation_rows};
 pub use error::{EvalError, Result};
 pub use extract::{
-    Extracted, Extractor, Scaling, extract_features, extract_scaled, infer_standard, labels_of,
-    pixel_features,
+    Batches, Extracted, Extractor, Scaling, extract_features, extract_scaled, infer_standard, labels_of,
+    merge_features, pixel_features,
 };
 pub use features::{FEATURES_FILE, FeatureSet, LABELS_FILE};
 pub use npy::Change;

@@ -6,7 +6,9 @@
 use std::ops::ControlFlow;
 use std::path::Path;
 
-use dcgan_eval::{EvalError, Extracted, FeatureSet, extract_features, pixel_features};
+use dcgan_eval::{
+    Batches, EvalError, Extracted, FeatureSet, extract_features, merge_features, pixel_features,
+};
 use dcgan_images::{ImageStore, Picture, StoreDescription, StoreWriter};
 
 fn store(folder: &Path, n_images: u8, unlabelled: Option<u8>) -> ImageStore {
@@ -21,6 +23,10 @@ fn store(folder: &Path, n_images: u8, unlabelled: Option<u8>) -> ImageStore {
     ImageStore::open(folder).unwrap()
 }
 
+fn all(store: &ImageStore, size: usize) -> Batches {
+    Batches { rows: 0..store.len(), size }
+}
+
 #[test]
 fn batches_come_in_order_and_whole() {
     let folder = tempfile::tempdir().unwrap();
@@ -31,7 +37,7 @@ fn batches_come_in_order_and_whole() {
         let sum = |image: &[u8]| image.iter().map(|&x| f32::from(x)).sum::<f32>();
         Ok(pixels.chunks(12).flat_map(|image| [sum(image), f32::from(image[0])]).collect())
     };
-    let extracted = extract_features(&store, 3, 2, &mut sums, &out, &mut |done, total| {
+    let extracted = extract_features(&store, all(&store, 3), 2, &mut sums, &out, &mut |done, total| {
         last = (done, total);
         ControlFlow::Continue(())
     })
@@ -47,7 +53,7 @@ fn batches_come_in_order_and_whole() {
 fn pixels_are_scaled_to_minus_one_and_one() {
     let folder = tempfile::tempdir().unwrap();
     let (store, out) = (store(&folder.path().join("store"), 21, None), folder.path().join("features"));
-    pixel_features(&store, &out, &mut |_, _| ControlFlow::Continue(())).unwrap();
+    pixel_features(&store, 0..store.len(), &out, &mut |_, _| ControlFlow::Continue(())).unwrap();
     let set = FeatureSet::open(&out).unwrap();
     assert_eq!((set.n_rows(), set.n_columns()), (21, 12));
     assert_eq!(set.values()[0], -1.0);
@@ -65,8 +71,9 @@ fn a_store_without_labels_gives_features_alone() {
         (ImageStore::open(&folder.path().join("store")).unwrap(), folder.path().join("features"));
     let mut go_on = |_, _| ControlFlow::Continue(());
     // In place of features with labels, which then are of other pictures.
-    pixel_features(&store(&folder.path().join("labelled"), 4, None), &out, &mut go_on).unwrap();
-    pixel_features(&plain, &out, &mut go_on).unwrap();
+    let labelled = store(&folder.path().join("labelled"), 4, None);
+    pixel_features(&labelled, 0..labelled.len(), &out, &mut go_on).unwrap();
+    pixel_features(&plain, 0..plain.len(), &out, &mut go_on).unwrap();
     let files: Vec<_> = std::fs::read_dir(&out).unwrap().map(|entry| entry.unwrap().file_name()).collect();
     assert_eq!(files, ["features.npy"]);
     let set = FeatureSet::open_labelled_or_not(&out).unwrap();
@@ -84,15 +91,46 @@ fn failures_leave_no_features() {
     let mut go_on = |_, _| ControlFlow::Continue(());
     let mut zeros = |_: &[u8], n: usize| Ok(vec![0.0; n]);
 
-    let error = extract_features(&unlabelled, 2, 1, &mut zeros, &out, &mut go_on).unwrap_err();
+    let error =
+        extract_features(&unlabelled, all(&unlabelled, 2), 1, &mut zeros, &out, &mut go_on).unwrap_err();
     assert!(matches!(error, EvalError::Unlabelled { image_idx: 3 }));
-    let error = extract_features(&labelled, 2, 4, &mut zeros, &out, &mut go_on).unwrap_err();
+    let error = extract_features(&labelled, all(&labelled, 2), 4, &mut zeros, &out, &mut go_on).unwrap_err();
     assert_eq!(error.to_string(), "features of images 0..2: expected 8 numbers from the extractor, found 2");
     let mut failing = |_: &[u8], _: usize| Err("out of memory".into());
-    let error = extract_features(&labelled, 2, 1, &mut failing, &out, &mut go_on).unwrap_err();
+    let error =
+        extract_features(&labelled, all(&labelled, 2), 1, &mut failing, &out, &mut go_on).unwrap_err();
     assert_eq!(std::error::Error::source(&error).unwrap().to_string(), "out of memory");
     let mut stop = |done, _| if done == 4 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) };
-    let error = extract_features(&labelled, 2, 1, &mut zeros, &out, &mut stop).unwrap_err();
+    let error = extract_features(&labelled, all(&labelled, 2), 1, &mut zeros, &out, &mut stop).unwrap_err();
     assert!(matches!(error, EvalError::Interrupted));
     assert_eq!(std::fs::read_dir(&out).unwrap().count(), 0);
+}
+
+#[test]
+fn features_of_parts_are_those_of_the_whole() {
+    let go_on = |_, _| ControlFlow::Continue(());
+    let folder = tempfile::tempdir().unwrap();
+    let store = store(&folder.path().join("store"), 7, None);
+    let extract = |rows: std::ops::Range<usize>, out: &str| {
+        let out = folder.path().join(out);
+        std::fs::create_dir_all(&out).unwrap();
+        pixel_features(&store, rows, &out, &mut { go_on }).unwrap();
+        out
+    };
+    let whole = extract(0..7, "whole");
+    let parts = [extract(0..2, "1"), extract(2..3, "2"), extract(3..7, "3")];
+    let merged = folder.path().join("merged");
+    std::fs::create_dir(&merged).unwrap();
+    assert_eq!(merge_features(&parts, &merged, &mut { go_on }).unwrap().n_rows, 7);
+    for entry in std::fs::read_dir(&whole).unwrap() {
+        let name = entry.unwrap().file_name();
+        assert!(
+            std::fs::read(whole.join(&name)).unwrap() == std::fs::read(merged.join(&name)).unwrap(),
+            "{name:?}"
+        );
+    }
+    for rows in [7..7, 5..8] {
+        let error = pixel_features(&store, rows, &merged, &mut { go_on }).unwrap_err().to_string();
+        assert!(error.contains("rows: expected some of 7 pictures"), "{error}");
+    }
 }

@@ -10,13 +10,14 @@ use dcgan_files::threads;
 use dcgan_files::walk::Stop;
 use dcgan_images::{DecodeConfig, ImagesError, Payload, Record, Records, ReducedPicture, Source};
 use rayon::prelude::*;
-use serde::Serialize;
 
 use crate::config::CollectConfig;
-use crate::finish::finish;
+use crate::finish::{About, finish};
 use crate::journal::{Journal, Shown};
-use crate::row::{Counts, Outcome, Photo};
+use crate::part::finish_part;
+use crate::row::{Outcome, Photo};
 use crate::sheet::{ON_SHEET, with_boxes};
+use crate::summary::CollectSummary;
 use crate::{DetectorScratch, Face, FaceDetector, FacesError, Result, Which};
 
 /// Photos that are processed together and then written, at least; with many threads, two for each.
@@ -24,32 +25,8 @@ pub(crate) const CHUNK: usize = 16;
 /// How long an observer waits, at most, to be asked whether to stop.
 const POLL: Duration = Duration::from_millis(100);
 
-/// What [`crop_faces`] did.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct CollectSummary {
-    /// Photos that were read, bad ones included.
-    pub n_photos: u64,
-    /// Pictures in the store.
-    pub n_faces: u64,
-    /// Photos with at least one of them.
-    pub n_with_face: u64,
-    /// Photos with too small faces only.
-    pub n_too_small: u64,
-    /// Photos without a face.
-    pub n_no_face: u64,
-    /// Photos that could not be decoded.
-    pub n_bad: u64,
-    /// Photos that an earlier, interrupted run had done.
-    pub n_resumed: u64,
-    /// Of the time the threads spent on photos: share of reading and decoding.
-    pub decode_share: f64,
-    /// Share of finding faces.
-    pub detect_share: f64,
-    /// Share of cutting them out and scaling them.
-    pub crop_share: f64,
-}
-
-/// Finds the faces of all photos of `source` and writes them as an image store into `dir`, which must exist. The store is the same
+/// Finds the faces of all photos of `source` and writes them as an image store into `dir`, which must exist; of a part of them
+/// (`config.shard`) what [`merge`](crate::merge()) makes the store of all from. The store is the same
 /// whatever the number of threads; memory does not grow with the number of photos. A run that was killed, at any point, is
 /// continued where its journal in `dir` ends, to the bits of an uninterrupted one.
 ///
@@ -69,11 +46,13 @@ pub fn crop_faces(
     config.crop.validate()?;
     let detector = FaceDetector::new(&config.detector)?;
     let limit = config.limit.unwrap_or(usize::MAX);
-    let n_total = source.n_images_observed(observe)?.map_or(0, |n| n.min(limit as u64));
+    let mut set = source.survey(observe)?;
     let mut journal = Journal::resume(dir, 3 * config.crop.size * config.crop.size)?;
     let n_resumed = journal.n_rows();
     let stop = Stop::default();
-    let records: Records = Box::new(source.records_until(&stop)?.take(limit).skip(n_resumed as usize));
+    let (records, n_images) = set.records_of(config.shard, &stop)?;
+    let n_total = n_images.map_or(0, |n| n.min(limit as u64));
+    let records: Records = Box::new(records.take(limit).skip(n_resumed as usize));
     let worker = Worker { detector, config, shown: Mutex::new(journal.shown()), stop: stop.clone() };
     let mut times = Times::default();
     std::thread::scope(|scope| {
@@ -88,20 +67,17 @@ pub fn crop_faces(
         stop.set();
         written
     })?;
-    let counts = finish(journal, source, config, dir)?;
-    let Counts { n_photos, n_faces, n_with_face, n_too_small, n_no_face, n_bad } = counts;
+    let counts = match config.shard {
+        None => finish(journal, &About::of(&set)?, config, dir)?,
+        Some(_) => finish_part(journal, &About::of(&set)?, dir)?,
+    };
     let share = |part: Duration| part.as_secs_f64() / times.sum().as_secs_f64().max(1e-9);
     Ok(CollectSummary {
-        n_photos,
-        n_faces,
-        n_with_face,
-        n_too_small,
-        n_no_face,
-        n_bad,
         n_resumed,
         decode_share: share(times.decode),
         detect_share: share(times.detect),
         crop_share: share(times.crop),
+        ..CollectSummary::of(&counts)
     })
 }
 

@@ -1,6 +1,6 @@
 //! The settings of a run over photos.
 
-use dcgan_images::{Damaged, DecodeConfig};
+use dcgan_images::{Damaged, DecodeConfig, Shard};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -23,6 +23,8 @@ pub struct CollectConfig {
     pub damaged: Damaged,
     /// Stop after this many photos, bad ones included.
     pub limit: Option<usize>,
+    /// Only one of several parts of the photos.
+    pub shard: Option<Shard>,
 }
 
 /// Single files of the faces, in `pictures/`, numbered as in the store.
@@ -48,6 +50,7 @@ impl Default for CollectConfig {
             max_pixels,
             damaged,
             limit: None,
+            shard: None,
         }
     }
 }
@@ -59,6 +62,9 @@ impl CollectConfig {
     /// [`FacesError::Setting`](crate::FacesError::Setting).
     pub fn validate(&self) -> Result<()> {
         check("max_pixels", (1..=1 << 32).contains(&self.max_pixels), "1 to 2³²", self.max_pixels)?;
+        let shard = self.shard.map_or(String::new(), |shard| shard.to_string());
+        let is_one = self.limit.is_none() || self.shard.is_none();
+        check("shard", is_one, "no `limit` beside it, which counts through the whole set", shard)?;
         check("limit", self.limit != Some(0), "at least 1", 0)
     }
 }

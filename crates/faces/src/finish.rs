@@ -1,11 +1,12 @@
 //! From a complete journal to the files that stay.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use dcgan_files::words::counted;
 use dcgan_images::grid::write_grid;
 use dcgan_images::page::jpeg;
-use dcgan_images::{ImagesError, Source, StoreDescription, StoreWriter};
+use dcgan_images::{ImagesError, StoreDescription, StoreWriter, Survey};
+use serde::{Deserialize, Serialize};
 
 use crate::config::{CollectConfig, Files};
 use crate::crop::picture;
@@ -24,7 +25,7 @@ const ON_ERROR: usize = 2;
 /// Writes the store, `boxes.parquet`, the contact sheet, the grid and, where asked for, single files, and removes the journal.
 pub(crate) fn finish(
     mut journal: Journal,
-    source: &Source,
+    about: &About,
     config: &CollectConfig,
     dir: &Path,
 ) -> Result<Counts> {
@@ -57,34 +58,55 @@ pub(crate) fn finish(
         boxes.append(photo)?;
     }
     if counts.n_photos == 0 {
-        return Err(no_photos(source, dir));
+        return Err(no_photos(about));
     }
     // First, so that it is there to show why no photo has a face.
     boxes.finish()?;
     if counts.n_faces == 0 {
-        return Err(no_faces(source, dir, &counts, &reasons));
+        return Err(no_faces(about, dir, &counts, &reasons));
     }
     store.finish(StoreDescription {
-        source: source.to_string(),
+        source: about.source.clone(),
         resize: format!("faces({size})"),
         filter: Some(config.crop.filter),
-        class_names: source.class_names()?,
+        class_names: about.class_names.clone(),
     })?;
     let some = spread(counts.n_faces, ON_GRID as u64);
     let shown = journal.some_crops(&some)?;
     write_grid(&dir.join(GRID), &shown, [some.len(), 3, size, size], GRID_COLUMNS)?;
-    let html = sheet.html(source, &counts, &mut journal, size)?;
+    let html = sheet.html(&about.source, &counts, &mut journal, size)?;
     fs_err::write(dir.join(CONTACT_SHEET), html)?;
     journal.remove()?;
     Ok(counts)
 }
 
-fn no_photos(source: &Source, dir: &Path) -> FacesError {
-    let path = source.paths().first().map_or(dir, |path| path).to_path_buf();
+/// What is said of the photos' set.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct About {
+    /// In words.
+    pub(crate) source: String,
+    /// The names of its classes, where it has such.
+    pub(crate) class_names: Option<Vec<String>>,
+    /// Where it lies; left out where that is another matter on each machine.
+    #[serde(skip)]
+    pub(crate) path: PathBuf,
+}
+
+impl About {
+    pub(crate) fn of(set: &Survey<'_>) -> Result<Self> {
+        let source = set.source();
+        let path = source.paths().first().map_or(PathBuf::new(), |path| path.to_path_buf());
+        Ok(Self { source: source.to_string(), class_names: set.class_names()?, path })
+    }
+}
+
+fn no_photos(about: &About) -> FacesError {
+    let path = about.path.clone();
     ImagesError::NoImages { path, expected: "at least one JPEG, PNG, WebP, GIF, BMP or TIFF".into() }.into()
 }
 
-fn no_faces(source: &Source, dir: &Path, counts: &Counts, reasons: &[String]) -> FacesError {
+fn no_faces(about: &About, dir: &Path, counts: &Counts, reasons: &[String]) -> FacesError {
     let bad = match reasons {
         [] => String::new(),
         reasons => format!("; the first bad ones: {}", reasons.join("; ")),
@@ -96,7 +118,7 @@ fn no_faces(source: &Source, dir: &Path, counts: &Counts, reasons: &[String]) ->
         counts.n_too_small,
         counts.n_bad
     );
-    FacesError::file(dir, format!("at least one face in {source}"), found)
+    FacesError::file(dir, format!("at least one face in {}", about.source), found)
 }
 
 fn write_file(dir: &Path, files: Files, idx: u64, pixels: &[u8], size: usize) -> Result<()> {

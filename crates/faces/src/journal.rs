@@ -108,6 +108,24 @@ impl Journal {
         Ok(lines(&mut self.rows)?.map(|photo| Ok(photo?.0)))
     }
 
+    /// Puts the rows and the crops of a part behind those that are here; of each outcome, `most` photos keep their thumbnails.
+    pub(crate) fn append_part(&mut self, rows: &Path, crops: &Path, most: usize) -> Result<()> {
+        let mut reader = BufReader::with_capacity(1 << 20, fs_err::File::open(crops)?);
+        for photo in lines(&mut fs_err::File::open(rows)?)? {
+            let (photo, _) = photo?;
+            let mut pixels = vec![0; photo.crop_keys().count() * self.crop_bytes as usize];
+            regular::read_exact(crops, &mut reader, &mut pixels)?;
+            self.append(vec![photo], &pixels, most)?;
+        }
+        Ok(())
+    }
+
+    /// Gives rows and crops the names of a part's.
+    pub(crate) fn keep_as(self, rows: &str, crops: &str) -> Result<()> {
+        fs_err::rename(self.dir.join(ROWS), self.dir.join(rows))?;
+        Ok(fs_err::rename(self.dir.join(CROPS), self.dir.join(crops))?)
+    }
+
     /// All crops from the first on, one after the other, each (3, size, size).
     pub(crate) fn crops(&self) -> Result<Crops> {
         let path = self.dir.join(CROPS);

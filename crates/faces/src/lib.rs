@@ -60,17 +60,21 @@ mod finish;
 mod journal;
 #[cfg(feature = "opencv")]
 mod opencv;
+mod part;
 mod row;
 mod sheet;
+mod summary;
 #[cfg(test)]
 mod testing;
 
-pub use collect::{CollectSummary, crop_faces};
+pub use collect::crop_faces;
 pub use config::{CollectConfig, Files};
 pub use crop::{CropConfig, Shape, Which};
 pub use detector::{DetectorConfig, DetectorScratch, Engine, Face, FaceDetector};
 pub use error::{FacesError, Result};
+pub use part::{FacesPart, merge};
 pub use row::Outcome;
+pub use summary::CollectSummary;
 
 /// Names of what [`crop_faces`] writes into its folder, beside the image store.
 pub mod files {
@@ -82,4 +86,10 @@ pub mod files {
     pub const GRID: &str = "faces.png";
     /// The folder of single files.
     pub const PICTURES: &str = "pictures";
+    /// Of a part: what is said of the set.
+    pub const PART: &str = "part.json";
+    /// Of a part: a line a photo.
+    pub const PART_ROWS: &str = "photos.jsonl";
+    /// Of a part: the faces' pixels, one after the other, uint8 (3, size, size).
+    pub const PART_CROPS: &str = "crops.bin";
 }

@@ -2,7 +2,7 @@
 
 use dcgan_files::words::counted;
 use dcgan_images::page::{Page, jpeg};
-use dcgan_images::{Filter, Picture, ReducedPicture, Source, Window};
+use dcgan_images::{Filter, Picture, ReducedPicture, Window};
 
 use crate::crop::picture;
 use crate::journal::Journal;
@@ -82,7 +82,7 @@ impl Sheet {
 
     pub(crate) fn html(
         &self,
-        source: &Source,
+        source: &str,
         counts: &Counts,
         journal: &mut Journal,
         size: usize,

@@ -26,6 +26,8 @@ pub(crate) struct Arrived {
     pub(crate) path: PathBuf,
     pub(crate) digests: Digests,
     pub(crate) origin: String,
+    /// The server's `ETag` of it.
+    pub(crate) etag: Option<String>,
     /// True if it was downloaded by this program, so that it may be removed.
     pub(crate) is_ours: bool,
 }
@@ -86,7 +88,8 @@ pub(crate) fn download(
         let Some(digests) = measure(&path, observe)? else { return Err(part::foreign(&path)) };
         match wrong(file, &digests) {
             None => {
-                return Ok(Arrived { path, digests, origin: "an earlier download".into(), is_ours });
+                let etag = part::etag_of(&path)?;
+                return Ok(Arrived { path, digests, origin: "an earlier download".into(), etag, is_ours });
             }
             Some(_) if is_ours => part::forget(&path)?,
             Some(_) => return Err(part::foreign(&path)),
@@ -97,9 +100,9 @@ pub(crate) fn download(
     for address in addresses(file, options) {
         match from(&address, file, &mut part, options, observe)? {
             Ok(digests) => {
-                let origin = address.to_string();
+                let (origin, etag) = (address.to_string(), part.origin().etag.clone());
                 part.finish(&path)?;
-                return Ok(Arrived { path, digests, origin, is_ours: true });
+                return Ok(Arrived { path, digests, origin, etag, is_ours: true });
             }
             Err(why) => tries.push(format!("{address}: {why}")),
         }
@@ -115,7 +118,7 @@ fn from(
     options: &Options,
     observe: &mut Observe<'_>,
 ) -> Result<std::result::Result<Digests, String>> {
-    let agent = agent(options, matches!(address, Address::Url(url) if url.starts_with("https://")));
+    let agent = agent(options, matches!(address, Address::Url(url) if options.s3.is_https(url)));
     let (mut n_vain, mut n_wrong) = (0, 0);
     loop {
         let before = part.n_bytes();

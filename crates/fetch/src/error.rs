@@ -31,6 +31,33 @@ pub enum FetchError {
         found: String,
     },
 
+    /// An address of shards that leads nowhere, or to something else.
+    #[error("{address}: expected {expected}, found {found}")]
+    Listing {
+        /// The address.
+        address: String,
+        /// What it should lead to.
+        expected: String,
+        /// What it leads to.
+        found: String,
+    },
+
+    /// A shard at an address is no longer what was fetched from there.
+    #[error(
+        "{url}: expected what was fetched before ({before}), found {now}: the shard has changed; delete {} to take the new one",
+        kept.display()
+    )]
+    Changed {
+        /// The shard.
+        url: String,
+        /// What it was.
+        before: String,
+        /// What it is.
+        now: String,
+        /// The folder that holds what was fetched before.
+        kept: PathBuf,
+    },
+
     /// An archive that cannot be unpacked, or not safely.
     #[error("{}: entry {entry}: expected {expected}, found {found}", path.display())]
     Archive {

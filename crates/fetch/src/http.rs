@@ -2,12 +2,13 @@
 
 use std::io::Read;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use ureq::Agent;
 use ureq::http::{HeaderMap, Response, header};
 
 use crate::range::ContentRange;
+use crate::s3::S3;
 use crate::{Options, Result};
 
 const CHUNK: usize = 256 << 10;
@@ -24,6 +25,10 @@ pub(crate) struct Request {
     pub(crate) start: u64,
     /// The `ETag` or date that the file must still have for the rest to be sent.
     pub(crate) if_range: Option<String>,
+    /// Only the first byte, to hear what the server says of the file.
+    pub(crate) only_head: bool,
+    /// For addresses `s3://…`.
+    pub(crate) s3: S3,
 }
 
 /// What the server says before the bytes.
@@ -84,8 +89,14 @@ fn receive(
     request: &Request,
     sender: &SyncSender<Message>,
 ) -> std::result::Result<(), String> {
-    let mut call = agent.get(&request.url).header(header::ACCEPT_ENCODING, "identity");
-    if request.start > 0 {
+    let (url, signature) = request.s3.request(&request.url, SystemTime::now());
+    let mut call = agent.get(&url).header(header::ACCEPT_ENCODING, "identity");
+    for (name, value) in signature {
+        call = call.header(name, value);
+    }
+    if request.only_head {
+        call = call.header(header::RANGE, "bytes=0-0");
+    } else if request.start > 0 {
         call = call.header(header::RANGE, format!("bytes={}-", request.start));
         if let Some(if_range) = &request.if_range {
             call = call.header(header::IF_RANGE, if_range);
@@ -94,7 +105,7 @@ fn receive(
     let response = call.call().map_err(|e| e.to_string())?;
     let head = head(&response);
     let is_file = matches!(head.status, 200 | 206);
-    if sender.send(Message::Head(head)).is_err() || !is_file {
+    if sender.send(Message::Head(head)).is_err() || !is_file || request.only_head {
         return Ok(());
     }
     let mut body = response.into_body().into_reader();
@@ -125,4 +136,10 @@ fn head<B>(response: &Response<B>) -> Head {
 
 fn text(headers: &HeaderMap, name: header::HeaderName) -> Option<String> {
     headers.get(name)?.to_str().ok().map(str::to_owned)
+}
+
+/// A status in words.
+pub(crate) fn status(status: u16) -> String {
+    let words = ureq::http::StatusCode::from_u16(status).ok().and_then(|code| code.canonical_reason());
+    format!("the server answers {status} {}", words.unwrap_or_default()).trim_end().to_owned()
 }

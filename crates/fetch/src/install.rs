@@ -14,7 +14,7 @@ use crate::{
 };
 
 /// The folder, within a data folder, of what has not arrived yet.
-const DOWNLOADS: &str = ".downloads";
+pub(crate) const DOWNLOADS: &str = ".downloads";
 
 /// What the archives of the public sets may come to: the largest holds 60 GB, and pictures hardly shrink.
 const LIMITS: Limits = Limits { entries: 10_000, bytes: 1 << 37, ratio: 100 };
@@ -241,7 +241,7 @@ fn download_and_install(
     let arrived = download(file, &downloads, options, observe)?;
     summary.n_downloaded += 1;
     summary.bytes_downloaded += arrived.digests.n_bytes;
-    if file.checksum.is_none() {
+    if file.checksum.is_none() && options.tell_unpublished {
         note(
             observe,
             format!("{}: no checksum is published; recorded {}", file.name, arrived.digests.sha256),
@@ -249,8 +249,8 @@ fn download_and_install(
     }
     match &file.install {
         Install::File { path } => {
-            let Arrived { path: source, digests, origin, is_ours } = arrived;
-            let entry = Entry { bytes: digests.n_bytes, sha256: digests.sha256, origin, archive: None };
+            let Arrived { path: source, digests, origin, etag, is_ours } = arrived;
+            let entry = Entry { bytes: digests.n_bytes, sha256: digests.sha256, origin, etag, archive: None };
             let piece = Piece { source: source.clone(), path: path.clone(), entry };
             put(vec![piece], path, data, ledger, observe)?;
             if is_ours {
@@ -350,7 +350,7 @@ fn pieces(
         let source = unpacked.join(&relative);
         let digests = digest(&source, &label(&relative), observe)?;
         let (origin, archive) = (arrived.origin.clone(), Some(archive.clone()));
-        let entry = Entry { bytes: digests.n_bytes, sha256: digests.sha256, origin, archive };
+        let entry = Entry { bytes: digests.n_bytes, sha256: digests.sha256, origin, etag: None, archive };
         pieces.push(Piece { source, path: folder.join(relative), entry });
     }
     for (path, n_bytes) in expected_files(&file.install) {

@@ -21,6 +21,9 @@ pub(crate) struct Entry {
     pub(crate) sha256: Checksum,
     /// Where it, or the archive that it was in, came from.
     pub(crate) origin: String,
+    /// The server's `ETag` of the file, where it is not out of an archive.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) etag: Option<String>,
     /// The archive that it was in.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) archive: Option<Archive>,
@@ -32,7 +35,13 @@ const FOUND: &str = "found in the folder";
 impl Entry {
     /// What is said of a file that was there and is right.
     pub(crate) fn found(digests: Digests) -> Self {
-        Self { bytes: digests.n_bytes, sha256: digests.sha256, origin: FOUND.to_owned(), archive: None }
+        Self {
+            bytes: digests.n_bytes,
+            sha256: digests.sha256,
+            origin: FOUND.to_owned(),
+            etag: None,
+            archive: None,
+        }
     }
 
     /// True if the file was there already: it is the user's.

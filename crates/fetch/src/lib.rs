@@ -13,6 +13,7 @@
 //! | `http`, `part`, `transfer`, `watch`, `download` | one response, what is kept of a file, one attempt and its limits, and all attempts at all mirrors |
 //! | [`unpack_tar_gz`], [`unpack_zip`] | archives that may not leave their folder, nor fill the disk |
 //! | `ledger`, `install` | what is known of the files that are there, and what becomes of those that are wanted |
+//! | [`fetch_shards`], `listing`, [`S3`] | shards of a set at addresses, into a cache that every reader of them shares |
 //! | `place`, `work` | how a file gets to its place and loses nothing that is there |
 //!
 //! ```
@@ -51,11 +52,14 @@ mod http;
 mod install;
 mod ledger;
 mod links;
+mod listing;
 mod options;
 mod part;
 mod place;
 mod range;
+mod s3;
 mod sets;
+mod shards;
 mod space;
 mod sparse;
 mod transfer;
@@ -70,5 +74,7 @@ pub use install::{Summary, fetch};
 pub use ledger::{LEDGER, check_ledger, known_files};
 pub use options::Options;
 pub use range::ContentRange;
+pub use s3::{Credentials, S3};
 pub use sets::{Install, RemoteFile, Set};
+pub use shards::{Shards, fetch_shards};
 pub use unpack::{Limits, unpack_tar_gz, unpack_zip};

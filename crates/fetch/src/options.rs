@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use crate::s3::S3;
 use crate::{Checksum, FetchError, Result};
 
 /// How files are fetched.
@@ -31,6 +32,10 @@ pub struct Options {
     pub keep_archives: bool,
     /// Whether `HTTP_PROXY`, `HTTPS_PROXY`, `ALL_PROXY` and `NO_PROXY` are heeded.
     pub proxy_from_environment: bool,
+    /// Whether to say which files have no published checksum.
+    pub tell_unpublished: bool,
+    /// For addresses `s3://bucket/key`.
+    pub s3: S3,
 }
 
 impl Options {
@@ -89,6 +94,8 @@ impl Default for Options {
             keep_free: 256 << 20,
             keep_archives: false,
             proxy_from_environment: true,
+            tell_unpublished: true,
+            s3: S3::default(),
         }
     }
 }

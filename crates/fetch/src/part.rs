@@ -151,6 +151,14 @@ fn origin_of(path: &Path) -> Result<Option<Beside>> {
     Ok(is_torn.then_some(Beside::Torn))
 }
 
+/// The `ETag` of a file that came from here.
+pub(crate) fn etag_of(path: &Path) -> Result<Option<String>> {
+    Ok(match origin_of(path)? {
+        Some(Beside::Origin(origin)) => origin.etag,
+        _ => None,
+    })
+}
+
 /// True if the file came from here: its origin stands beside it.
 pub(crate) fn is_ours(path: &Path) -> Result<bool> {
     let is_file = fs_err::symlink_metadata(path).is_ok_and(|metadata| metadata.is_file());

@@ -53,7 +53,10 @@ pub(crate) fn attempt(
         return Ok(Attempt::Complete);
     }
     let if_range = (part.origin().url == url).then(|| part.origin().validator().map(str::to_owned)).flatten();
-    let messages = http::send(agent, Request { url: url.to_owned(), start, if_range })?;
+    let messages = http::send(
+        agent,
+        Request { url: url.to_owned(), start, if_range, only_head: false, s3: options.s3.clone() },
+    )?;
     let mut stall = Stall::new(options.stall);
     match next(&messages, file, part, &mut stall, observe)? {
         Some(Message::Head(head)) => {
@@ -103,9 +106,9 @@ fn begin(
             return Ok(Some(failed(format!("the server has no byte {start}; beginning anew"))));
         }
         408 | 425 | 429 | 500..=599 => {
-            return Ok(Some(Attempt::Failed { why: status(head.status), wait: head.retry_after }));
+            return Ok(Some(Attempt::Failed { why: http::status(head.status), wait: head.retry_after }));
         }
-        _ => return Ok(Some(hopeless(status(head.status)))),
+        _ => return Ok(Some(hopeless(http::status(head.status)))),
     }
     let total = match head.status {
         200 => head.n_bytes,
@@ -126,11 +129,6 @@ fn begin(
         space::check(folder, &file.name, total.saturating_sub(part.n_bytes()))?;
     }
     Ok(None)
-}
-
-fn status(status: u16) -> String {
-    let words = ureq::http::StatusCode::from_u16(status).ok().and_then(|code| code.canonical_reason());
-    format!("the server answers {status} {}", words.unwrap_or_default()).trim_end().to_owned()
 }
 
 /// What is wrong with a partial answer, if something is.

@@ -131,7 +131,7 @@ fn imagenet_tar(data: &[u8]) {
 
 fn tar_shards(data: &[u8]) {
     with_files(&[("shards/a.tar", &with_checksums(data))], |folder| {
-        read_all(&Source::Tar { path: folder.join("shards") });
+        read_all(&Source::Tar { path: folder.join("shards"), label: None });
     });
 }
 

@@ -14,7 +14,7 @@ use crate::store::{StoreDescription, StoreWriter};
 use crate::walk::Stop;
 use crate::{
     Damaged, DecodeConfig, Filter, ImagesError, Payload, Picture, Record, Resize, Result, Shard, Source,
-    in_words, threads,
+    Survey, in_words, threads,
 };
 
 /// How a data set is brought into a store.
@@ -128,19 +128,19 @@ pub fn import(
     observe: &mut dyn FnMut(u64, u64) -> ControlFlow<()>,
 ) -> Result<ImportSummary> {
     config.validate()?;
-    let n_images = source.n_images_observed(observe)?;
+    let mut set = source.survey(observe)?;
     let stop = Stop::default();
-    let (records, n_images) = source.records_of(config.shard, n_images, &stop)?;
-    import_records(source, records, &stop, n_images, config, out, observe)
+    let (records, n_images) = set.records_of(config.shard, &stop)?;
+    import_records(&set, records, &stop, n_images, config, out, observe)
 }
 
-/// [`import`] of some of a source's records: `records`, which end soon after `stop` is set and of which there are `n_images`, where
+/// [`import`] of some of a set's records: `records`, which end soon after `stop` is set and of which there are `n_images`, where
 /// that is known.
 ///
 /// # Errors
 /// As [`import`].
 pub fn import_records(
-    source: &Source,
+    set: &Survey<'_>,
     records: Records,
     stop: &Stop,
     n_images: Option<u64>,
@@ -150,7 +150,7 @@ pub fn import_records(
 ) -> Result<ImportSummary> {
     config.validate()?;
     let n_total = n_images.map_or(0, |n| config.limit.map_or(n, |limit| n.min(limit as u64)));
-    let class_names = source.class_names()?;
+    let (source, class_names) = (set.source(), set.class_names()?);
     let mut importer = Importer::new(config, source.path(), StoreWriter::create(out)?, n_total, observe);
     std::thread::scope(|scope| {
         // Reading overlaps decoding; without room in the channel the next chunk waits in the reader's hands.
@@ -162,8 +162,11 @@ pub fn import_records(
     })?;
     let Importer { writer, n_images, n_bad, first_bad, labels, .. } = importer;
     let path = source.path().to_path_buf();
+    let side = config.resize.side().unwrap_or(0);
     let shape = match (writer.image_shape(), first_bad) {
         (Some(shape), _) => shape,
+        // The other parts may have some.
+        (None, _) if config.shard.is_some() => [config.channels, side, side],
         (None, Some((key, reason))) => return Err(ImagesError::AllBad { path, n_bad, key, reason }),
         (None, None) => {
             let passed_over = source.passed_over()?;
@@ -182,13 +185,17 @@ pub fn import_records(
         _ => Vec::new(),
     };
     let is_scaled = matches!(config.resize, Resize::MinResizeCentreCrop(_));
-    writer.finish(StoreDescription {
+    let description = StoreDescription {
         source: source.to_string(),
         resize: config.resize.to_string(),
         filter: is_scaled.then_some(config.filter),
         class_names,
-    })?;
-    let bad_share = n_bad as f64 / (n_images + n_bad) as f64;
+    };
+    match config.shard {
+        Some(_) => writer.finish_part(description, shape)?,
+        None => writer.finish(description)?,
+    };
+    let bad_share = n_bad as f64 / (n_images + n_bad).max(1) as f64;
     Ok(ImportSummary { n_images, n_bad, bad_share, image_shape: shape, empty_classes })
 }
 

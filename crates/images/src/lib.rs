@@ -55,6 +55,7 @@ mod shared_sets;
 mod sheet;
 mod source;
 mod store;
+mod survey;
 mod webp;
 
 use dcgan_files::{key, regular, threads, walk};
@@ -75,5 +76,6 @@ pub use resize::{Filter, Resize, Window};
 pub use shard::Shard;
 pub use shared_sets::{SharedForm, SharedSet};
 pub use sheet::{Sheet, Sign};
-pub use source::{Source, Split};
+pub use source::{Source, Split, TarLabel};
 pub use store::{ImageStore, StoreDescription, StoreMeta, StoreWriter, merge_stores};
+pub use survey::Survey;

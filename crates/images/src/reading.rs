@@ -11,7 +11,7 @@ use crate::readers::{
 };
 use crate::source::Source;
 use crate::walk::{LeftOut, Stop};
-use crate::{BadWriter, ImageStore, ImagesError, PassedOver, Record, Result, Shard, threads};
+use crate::{BadWriter, ImageStore, ImagesError, PassedOver, Record, Result, threads};
 
 /// Records that are read before they are asked for, at most.
 const N_AHEAD: usize = 64;
@@ -48,68 +48,12 @@ impl Source {
                 folder::records_of_classes(path, &imagenet::folder_classes(path)?, stop)
             }
             Self::Lsun { path } => lsun::records(path),
-            Self::Tar { path } => tar_shards::records(path),
+            Self::Tar { path, label } => tar_shards::records(path, *label),
             Self::Parquet { path, split, image, label } => {
-                parquet::records(Table { path, split, image, label: label.as_deref() })
+                parquet::records(parquet::open(Table { path, split, image, label: label.as_deref() })?)
             }
             Self::Store { path } => store::records(path),
         }
-    }
-
-    /// The records of a part of the set, and how many they are where that is known: of tars whole archives, else a run of pictures.
-    /// `n_images` is [`Source::n_images`].
-    ///
-    /// # Errors
-    /// As [`Source::records`]; [`ImagesError::Layout`] where there are fewer archives, or pictures, than parts.
-    pub fn records_of(
-        &self,
-        shard: Option<Shard>,
-        n_images: Option<u64>,
-        stop: &Stop,
-    ) -> Result<(Records, Option<u64>)> {
-        let Some(shard) = shard else { return Ok((self.records_until(stop)?, n_images)) };
-        packed::refuse(self)?;
-        let too_few = |what: &str, found: u64| {
-            let expected = format!("at least {} {what}, of which each part has some", shard.count());
-            ImagesError::layout(self.path(), expected, found.to_string())
-        };
-        if let Self::Tar { path } = self {
-            let archives = tar_shards::shards(path)?;
-            let n = archives.len() as u64;
-            if n < shard.count() {
-                return Err(too_few("tar archives", n));
-            }
-            let range = shard.range(n);
-            return Ok((
-                tar_shards::records_of(archives[range.start as usize..range.end as usize].to_vec())?,
-                None,
-            ));
-        }
-        let Some(n) = n_images else {
-            let expected = "a set that can be divided: tars in a folder, or one whose pictures are counted";
-            return Err(ImagesError::layout(self.path(), expected, self.to_string()));
-        };
-        if n < shard.count() {
-            return Err(too_few("pictures", n));
-        }
-        let range = shard.range(n);
-        let records = match self {
-            Self::Lsun { path } => lsun::records_from(path, range.start)?,
-            _ => {
-                let mut n_skipped = 0;
-                // What is wrong with the set is wrong with every part behind it.
-                let is_in = move |record: &Result<Record>| {
-                    let is_before = record.is_ok() && n_skipped < range.start;
-                    n_skipped += u64::from(is_before);
-                    !is_before
-                };
-                Box::new(self.records_until(stop)?.filter(is_in))
-            }
-        };
-        let n = range.end - range.start;
-        // The last part goes on to the end, where some formats tell whether it is the end.
-        let records = if shard.is_last() { records } else { Box::new(records.take(n as usize)) };
-        Ok((records, Some(n)))
     }
 
     /// The number of images, where it is known without reading them: not for tars.
@@ -118,33 +62,6 @@ impl Source {
     /// As [`Source::records`].
     pub fn n_images(&self) -> Result<Option<u64>> {
         self.n_images_until(&Stop::default())
-    }
-
-    /// [`Source::n_images`], with `observe` asked all the while whether to go on.
-    ///
-    /// # Errors
-    /// As [`Source::records`]; [`ImagesError::Interrupted`] where `observe` breaks.
-    pub fn n_images_observed(
-        &self,
-        observe: &mut dyn FnMut(u64, u64) -> ControlFlow<()>,
-    ) -> Result<Option<u64>> {
-        let stop = &Stop::default();
-        std::thread::scope(|scope| {
-            let (sender, receiver) = sync_channel(1);
-            let count = move || {
-                // Whoever does not wait for it any more was interrupted.
-                let _ = sender.send(self.n_images_until(stop));
-            };
-            threads::spawn(scope, "count", count)?;
-            loop {
-                match receiver.recv_timeout(POLL) {
-                    Ok(n_images) => return n_images,
-                    Err(RecvTimeoutError::Timeout) if observe(0, 0).is_break() => stop.set(),
-                    Err(RecvTimeoutError::Timeout) => {}
-                    Err(RecvTimeoutError::Disconnected) => return Err(ImagesError::Interrupted),
-                }
-            }
-        })
     }
 
     /// Gives each record to `take`, which breaks where it has enough; `observe` receives how many were given and is asked all the while
@@ -247,7 +164,7 @@ impl Source {
             Self::Folder { path, classes: true } => Some(folder::names(folder::classes(path)?)),
             Self::Folder { classes: false, .. } | Self::Lsun { .. } | Self::Tar { .. } => None,
             Self::Parquet { path, split, image, label } => {
-                parquet::class_names(Table { path, split, image, label: label.as_deref() })?
+                parquet::open(Table { path, split, image, label: label.as_deref() })?.class_names
             }
             Self::Store { path } => ImageStore::open(path)?.meta().class_names.clone(),
             Self::ImageNetTar { path } => Some(imagenet::tar_classes(path)?),

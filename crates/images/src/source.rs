@@ -67,13 +67,18 @@ pub enum Source {
     },
     /// JPEG, PNG, WebP, GIF, BMP and TIFF files (by their endings) in tar archives, as WebDataset writes them; other files are passed over.
     Tar {
-        /// A tar of pictures, or a folder of such (WebDataset), which are read in the order of their names.
+        /// A tar of pictures, or a folder of such (WebDataset), read in the order of their names; or where they lie: https://…,
+        /// s3://…, {000..099} for several, or a .txt with an address a line.
         #[schemars(extend("format" = "file or folder"))]
         path: PathBuf,
+        /// Which members are labels; where it is left out, those that the first archive has.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        label: Option<TarLabel>,
     },
     /// Parquet files with encoded pictures in a column, as the Hugging Face hub stores data sets.
     Parquet {
-        /// A Parquet file, or a folder of such (of the Hugging Face hub), which are read in the order of their names.
+        /// A Parquet file, or a folder of such (of the Hugging Face hub), read in the order of their names; or where they lie:
+        /// https://…, s3://…, {000..099} for several, or a .txt with an address a line.
         #[schemars(extend("format" = "file or folder"))]
         path: PathBuf,
         /// Of a folder of several splits, which one: "train" for train-00000-of-00005.parquet and its like.
@@ -108,6 +113,18 @@ pub enum Split {
     Test,
 }
 
+/// Members of a WebDataset's tar that are labels, of the picture that has the same name up to its first full stop.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum TarLabel {
+    /// `17.cls`: an integer.
+    Cls,
+    /// `17.json`: the integer `label` in it.
+    Json,
+    /// None.
+    None,
+}
+
 impl Source {
     /// The files and folders it is made of.
     pub fn paths(&self) -> Vec<&Path> {
@@ -118,7 +135,7 @@ impl Source {
             | Self::ImageNetTar { path }
             | Self::ImageNetFolder { path }
             | Self::Lsun { path }
-            | Self::Tar { path }
+            | Self::Tar { path, .. }
             | Self::Parquet { path, .. }
             | Self::Store { path } => vec![path],
             Self::Mnist { images, labels } => {

@@ -29,7 +29,12 @@ pub const CLASSIFIER: Artifact = Artifact::new("a classifier", &["classifier.saf
 /// `codes.parquet`, `pictures.npy` and the `autoencoder.safetensors` they come from.
 pub const CODES: Artifact = Artifact::new("codes", &["codes.parquet"]);
 /// What `merge` puts together.
-pub const PARTS: Artifact = Artifact::any_of("images or codes", &[IMAGES, CODES]);
+pub const PARTS: Artifact = Artifact::any_of(
+    "images, codes, features or a part of the faces",
+    &[IMAGES, CODES, FEATURES, FACES_PART],
+);
+/// What `crop_faces` makes of a part of the photos.
+pub const FACES_PART: Artifact = Artifact::new("a part of the faces", &[dcgan_faces::files::PART]);
 /// `groups.parquet`.
 pub const GROUPS: Artifact = Artifact::new("groups of near-duplicates", &["groups.parquet"]);
 /// `features.npy`, and `labels.npy` where the pictures had labels.

@@ -1,13 +1,17 @@
 //! `crop_faces`: the faces of photos, as a training set.
 
+use std::ops::ControlFlow;
+
 use dcgan_engine::context::Context;
 use dcgan_engine::external::{Advice, External, Form};
 use dcgan_engine::kind::{ConfigType, Kind, Traits};
 use dcgan_engine::paper::{Comparison, Stated, no_bearing, says, unstated};
 use dcgan_engine::stage::{Artifact, ConfigProblem, Facts, FactsOf, Input, InputRef, Outcome, Stage};
-use dcgan_faces::{CollectConfig, CropConfig, DetectorConfig, Files, crop_faces, files};
+use dcgan_faces::{
+    CollectConfig, CollectSummary, CropConfig, DetectorConfig, FacesPart, Files, crop_faces, files, merge,
+};
 use dcgan_files::words::counted;
-use dcgan_images::{Damaged, Source};
+use dcgan_images::{Damaged, Shard, Source};
 use dcgan_report::figure::Figure;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -15,7 +19,7 @@ use serde::{Deserialize, Serialize};
 use crate::known::Known;
 use crate::lineage::FACES;
 use crate::published::{N_FACES, N_PHOTOS};
-use crate::{artifact, data_source};
+use crate::{artifact, data_source, published};
 
 /// Which photos, what counts as a face, and what is cut out.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
@@ -38,6 +42,10 @@ pub(crate) struct CropFaces {
     /// Only so many photos, the first ones.
     #[serde(default)]
     limit: Option<usize>,
+    /// Only one of several parts of the photos, for a machine of several: "3/64". Tars are divided by archives (ImageNet's not
+    /// at all), other sets by photos; the stage `merge` makes the store of all. Not with `limit`.
+    #[serde(default)]
+    shard: Option<Shard>,
     /// Pictures that claim more pixels are passed over before they are decoded.
     #[serde(default = "max_pixels")]
     max_pixels: u64,
@@ -53,7 +61,7 @@ fn max_pixels() -> u64 {
 /// The kind.
 pub(crate) static KIND: Kind = Kind {
     name: "crop_faces",
-    version: 3,
+    version: 4,
     summary: "find the faces of photos and cut them out: an image store to train on",
     details: "Writes an image store of the faces, boxes.parquet (a row a face and one for each photo without: key, outcome, \
               box in pixels of the upright photo, score, photo_width, photo_height, reason), contact_sheet.html (photos with \
@@ -62,7 +70,8 @@ pub(crate) static KIND: Kind = Kind {
               needs a program built with `--features opencv`. JPEGs that are not turned by EXIF are decoded no larger \
               than the smallest face asks for, on all cores; memory does not grow with their number. Files that are not named as JPEG, PNG, WebP, \
               GIF, BMP or TIFF (.heic, .avif and others) are passed over. Interrupted or killed, it goes on where it stopped and ends \
-              with the bits of an uninterrupted run.",
+              with the bits of an uninterrupted run. With `shard` it writes what `merge` makes all this from: part.json, photos.jsonl, crops.bin \
+              and bad.csv.",
     example: &["source.folder.path=photos", "detector.smallest=64", "crop.margin=0.1"],
     paper: &PAPER,
     traits: Traits {
@@ -75,7 +84,7 @@ pub(crate) static KIND: Kind = Kind {
 };
 
 /// What the paper says of the keys.
-const PAPER: [Stated; 18] = [
+const PAPER: [Stated; 19] = [
     no_bearing("from"),
     no_bearing("source.*"),
     says("detector.engine", "\"opencv\"", "section 4.2"),
@@ -92,6 +101,7 @@ const PAPER: [Stated; 18] = [
     unstated("crop.filter"),
     no_bearing("files"),
     says("limit", "null", "all photos of the set"),
+    no_bearing("shard"),
     no_bearing("max_pixels"),
     no_bearing("damaged"),
 ];
@@ -105,6 +115,7 @@ impl CropFaces {
             max_pixels: self.max_pixels,
             damaged: self.damaged,
             limit: self.limit,
+            shard: self.shard,
         }
     }
 }
@@ -115,7 +126,10 @@ impl Stage for CropFaces {
     }
 
     fn yields(&self) -> Vec<Artifact> {
-        vec![artifact::IMAGES, artifact::FIGURES]
+        match self.shard {
+            None => vec![artifact::IMAGES, artifact::FIGURES],
+            Some(_) => vec![artifact::FACES_PART],
+        }
     }
 
     fn external_paths(&self) -> Vec<External> {
@@ -155,7 +169,7 @@ impl Stage for CropFaces {
     }
 
     fn run(&self, ctx: &Context<'_>) -> anyhow::Result<Outcome> {
-        let source = data_source::resolve(self.from.as_ref(), &self.source, ctx);
+        let source = data_source::resolve(self.from.as_ref(), &self.source, ctx)?;
         let mut task = ctx.task("looking for faces", "photos");
         let summary =
             crop_faces(&source, &self.config(), ctx.out, &mut |done, total| task.observe(done, total))?;
@@ -166,29 +180,56 @@ impl Stage for CropFaces {
                 counted(summary.n_bad, "photo")
             ));
         }
-        let caption = format!(
-            "{} in {} of {}, spread evenly over the set. Too small faces only: {}, none: {}; {} could \
-             not be read.",
-            counted(summary.n_faces, "face"),
-            summary.n_with_face,
-            counted(summary.n_photos, "photo"),
-            summary.n_too_small,
-            summary.n_no_face,
-            summary.n_bad
-        );
-        let figure = Figure {
-            file: files::GRID.to_owned(),
-            title: "Faces that were found".to_owned(),
-            caption,
-            alt: "A grid of faces cut out of photos".to_owned(),
+        let differences = match self.shard {
+            None => finished(&summary, ctx)?,
+            Some(shard) => published::part(shard, summary.n_photos),
         };
-        ctx.write_json(Figure::FILE, &[figure])?;
-        let mut differences = Comparison::of_settings();
-        differences.count("photos", summary.n_photos as usize, N_PHOTOS);
-        differences.count("faces", summary.n_faces as usize, N_FACES);
         let mut metrics = serde_json::to_value(&summary)?;
-        data_source::list_passed_over(&source, ctx, &mut metrics)?;
-        data_source::note_left_out(&source, ctx, &mut metrics)?;
+        // What is not read at all is told once, by the last part.
+        if self.shard.is_none_or(Shard::is_last) {
+            data_source::list_passed_over(&source, ctx, &mut metrics)?;
+            data_source::note_left_out(&source, ctx, &mut metrics)?;
+        }
         Ok(Outcome { metrics, differences })
+    }
+}
+
+/// Writes what the report shows of the faces of all photos, and compares their numbers with the paper's.
+fn finished(summary: &CollectSummary, ctx: &Context<'_>) -> anyhow::Result<Comparison> {
+    let caption = format!(
+        "{} in {} of {}, spread evenly over the set. Too small faces only: {}, none: {}; {} could \
+         not be read.",
+        counted(summary.n_faces, "face"),
+        summary.n_with_face,
+        counted(summary.n_photos, "photo"),
+        summary.n_too_small,
+        summary.n_no_face,
+        summary.n_bad
+    );
+    let figure = Figure {
+        file: files::GRID.to_owned(),
+        title: "Faces that were found".to_owned(),
+        caption,
+        alt: "A grid of faces cut out of photos".to_owned(),
+    };
+    ctx.write_json(Figure::FILE, &[figure])?;
+    let mut differences = Comparison::of_settings();
+    differences.count("photos", summary.n_photos as usize, N_PHOTOS);
+    differences.count("faces", summary.n_faces as usize, N_FACES);
+    Ok(differences)
+}
+
+impl CropFaces {
+    /// Makes the store of all photos from the parts, with the settings of these.
+    pub(crate) fn merge(
+        &self,
+        parts: &[FacesPart],
+        ctx: &Context<'_>,
+        observe: &mut dyn FnMut(u64) -> ControlFlow<()>,
+    ) -> anyhow::Result<(CollectSummary, Comparison)> {
+        let config = CollectConfig { shard: None, ..self.config() };
+        let summary = merge(parts, &config, ctx.out, observe)?;
+        let differences = finished(&summary, ctx)?;
+        Ok((summary, differences))
     }
 }

@@ -10,6 +10,7 @@ use dcgan_images::{HIDDEN, Source, in_words};
 use crate::artifact;
 use crate::known::{Known, known};
 use crate::lineage::{FOLDER, IMAGENET, LSUN, SVHN};
+use crate::remote;
 
 /// The stage that made the data set, as an input.
 pub(crate) fn inputs<'a>(from: Option<&'a Input>, source: &Source) -> Vec<InputRef<'a>> {
@@ -25,11 +26,12 @@ const SOURCE: &str = "source";
 
 /// The data set's files, where no stage made it.
 pub(crate) fn externals(from: Option<&Input>, source: &Source) -> Vec<External> {
-    if from.is_some() {
+    if from.is_some() || source.paths().into_iter().any(remote::is_address) {
         return Vec::new();
     }
     let is = match source {
         Source::Svhn { .. } | Source::Mnist { .. } | Source::ImageNetTar { .. } => Form::File,
+        Source::Tar { .. } | Source::Parquet { .. } if remote::is_remote(source) => Form::File,
         Source::Tar { .. } | Source::Parquet { .. } => Form::FileOrFolder,
         Source::Cifar10 { .. }
         | Source::Folder { .. }
@@ -136,16 +138,26 @@ pub(crate) fn problems(from: Option<&Input>, source: &Source) -> Option<ConfigPr
     // What lies outside the stage's folder would be neither checked nor fingerprinted.
     let is_inside =
         |path: &Path| path.components().all(|part| matches!(part, Component::Normal(_) | Component::CurDir));
-    let is_wrong = from.is_some() && !source.paths().into_iter().all(is_inside);
+    let is_wrong =
+        from.is_some() && (remote::is_remote(source) || !source.paths().into_iter().all(is_inside));
     let message = "with `from`, expected a path within that stage's folder, without `..`".to_owned();
-    is_wrong.then(|| ConfigProblem { key: "source".to_owned(), message })
+    let message = if is_wrong { Some(message) } else { remote::misplaced(source) };
+    message.map(|message| ConfigProblem { key: "source".to_owned(), message })
 }
 
-/// The source with its paths put under the folder of the stage that made it.
-pub(crate) fn resolve(from: Option<&Input>, source: &Source, ctx: &Context<'_>) -> Source {
+/// The source with its paths put under the folder of the stage that made it, or with its shards fetched from where they lie.
+pub(crate) fn resolve(from: Option<&Input>, source: &Source, ctx: &Context<'_>) -> anyhow::Result<Source> {
     match from {
-        Some(from) => within(source, &ctx.input(from)),
-        None => source.clone(),
+        Some(from) => Ok(within(source, &ctx.input(from))),
+        None => remote::fetched(source, ctx),
+    }
+}
+
+/// The same, where nothing is to be fetched for it.
+pub(crate) fn resolve_here(from: Option<&Input>, source: &Source, ctx: &Context<'_>) -> Option<Source> {
+    match from {
+        Some(from) => Some(within(source, &ctx.input(from))),
+        None => (!remote::is_remote(source)).then(|| source.clone()),
     }
 }
 
@@ -215,7 +227,7 @@ fn within(source: &Source, folder: &Path) -> Source {
         Source::ImageNetTar { path } => Source::ImageNetTar { path: join(path) },
         Source::ImageNetFolder { path } => Source::ImageNetFolder { path: join(path) },
         Source::Lsun { path } => Source::Lsun { path: join(path) },
-        Source::Tar { path } => Source::Tar { path: join(path) },
+        Source::Tar { path, label } => Source::Tar { path: join(path), label: *label },
         Source::Parquet { path, split, image, label } => Source::Parquet {
             path: join(path),
             split: split.clone(),

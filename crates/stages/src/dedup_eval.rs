@@ -120,7 +120,7 @@ impl Stage for DedupEval {
     }
 
     fn run(&self, ctx: &Context<'_>) -> anyhow::Result<Outcome> {
-        let source = data_source::resolve(self.from.as_ref(), &self.source, ctx);
+        let source = data_source::resolve(self.from.as_ref(), &self.source, ctx)?;
         let hashed = ctx.input(&self.codes);
         let model = Autoencoder::load(&hashed.join(AUTOENCODER))?;
         let grouping = GroupConfig { rule: Rule::Near, ..self.grouping.clone() };

@@ -46,7 +46,7 @@ pub(crate) static KIND: Kind = Kind {
     details: "Pictures are PNG, which loses nothing. Parquet: train-00000-of-00003.parquet and so on, with columns image (bytes and path, \
               which is the picture's key) and label, whose classes are named as the hub's library does, and README.md, by which the hub \
               knows the split. WebDataset: train-00000.tar and so on, with 00000017.png, .cls (the label) and .json (the key) for each \
-              picture. The first is read again by source.parquet, the pictures of the second, without labels, by source.tar.",
+              picture. The first is read again by source.parquet, the second by source.tar.",
     example: &["images=runs/quickstart/train-images"],
     paper: &[no_bearing("*")],
     traits: Traits::NONE,

@@ -1,14 +1,16 @@
 //! `extract_features`: pictures into rows of numbers.
 
+use std::ops::Range;
+
 use candle_core::Device;
 use dcgan_engine::context::Context;
 use dcgan_engine::kind::{ConfigType, Kind, Traits};
 use dcgan_engine::paper::{Comparison, Stated, by_stage, no_bearing, says};
 use dcgan_engine::stage::{Artifact, ConfigProblem, Facts, FactsOf, Input, InputRef, Outcome, Stage};
-use dcgan_eval::{extract_features, pixel_features, validation_rows};
+use dcgan_eval::{Batches, extract_features, pixel_features, validation_rows};
 use dcgan_gan::train::files::DISCRIMINATOR;
 use dcgan_gan::{Discriminator, FeatureExtractor};
-use dcgan_images::ImageStore;
+use dcgan_images::{ImageStore, Shard};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -39,6 +41,10 @@ pub(crate) struct ExtractFeatures {
     #[serde(default = "batch_size")]
     #[schemars(range(min = 1))]
     batch_size: usize,
+    /// Only one of several parts of the pictures, for a machine of several: "3/64". The stage `merge` puts the parts together. With K-means,
+    /// `statistics` then names features.
+    #[serde(default)]
+    shard: Option<Shard>,
     /// Use a discriminator of the same sizes with random weights: the baseline that training has to beat.
     #[serde(default)]
     untrained: bool,
@@ -92,13 +98,14 @@ pub(crate) static KIND: Kind = Kind {
 };
 
 /// What the paper says of the keys.
-const PAPER: [Stated; 7] = [
+const PAPER: [Stated; 8] = [
     no_bearing("images"),
     by_stage("model"),
     by_stage("statistics"),
     // svhn_protocol compares it with what it holds out.
     by_stage("held_out*"),
     no_bearing("batch_size"),
+    no_bearing("shard"),
     says("untrained", "false", "section 5"),
     no_bearing("seed"),
 ];
@@ -177,7 +184,7 @@ impl Stage for ExtractFeatures {
             }
             None => store.channels() * store.height() * store.width(),
         };
-        Ok(Some((store.len() * n_features * size_of::<f32>()) as u64))
+        Ok(Some((self.rows(&store)?.len() * n_features * size_of::<f32>()) as u64))
     }
 
     fn run(&self, ctx: &Context<'_>) -> anyhow::Result<Outcome> {
@@ -187,15 +194,31 @@ impl Stage for ExtractFeatures {
                 self.with_kmeans(ctx, &store, model, statistics)?
             }
             (Some(model), Some(statistics)) => self.with_discriminator(ctx, &store, model, statistics)?,
-            _ => raw_pixels(ctx, &store)?,
+            _ => raw_pixels(ctx, &store, self.rows(&store)?)?,
         };
         ctx.write_json(DESCRIPTION, &description)?;
-        let metrics = json!({"n_rows": store.len(), "n_features": description.n_features});
+        let metrics = json!({"n_rows": self.rows(&store)?.len(), "n_features": description.n_features});
         Ok(Outcome { metrics, differences: Comparison::found(Vec::new()) })
     }
 }
 
 impl ExtractFeatures {
+    fn batches(&self, store: &ImageStore) -> anyhow::Result<Batches> {
+        Ok(Batches { rows: self.rows(store)?, size: self.batch_size })
+    }
+
+    /// Which pictures.
+    fn rows(&self, store: &ImageStore) -> anyhow::Result<Range<usize>> {
+        let n = store.len() as u64;
+        let Some(shard) = self.shard else { return Ok(0..store.len()) };
+        anyhow::ensure!(
+            shard.count() <= n,
+            "`shard`: expected no more parts than the {n} pictures, of which each part has some, found {shard}"
+        );
+        let range = shard.range(n);
+        Ok(range.start as usize..range.end as usize)
+    }
+
     /// The rows of the training set that statistics are inferred over.
     fn statistics_rows(&self, training: &ImageStore) -> anyhow::Result<Vec<u32>> {
         let n_rows = training.len();
@@ -223,13 +246,16 @@ impl ExtractFeatures {
                 Scale::OfFeatures(ctx.input(statistics))
             }
             false => {
+                let whole =
+                    "`shard`: expected features as `statistics`, whose scale all parts share, found pictures";
+                anyhow::ensure!(self.shard.is_none(), whole);
                 let training = ImageStore::open(&ctx.input(statistics))?;
                 let mut is_counted = vec![false; training.len()];
                 self.statistics_rows(&training)?.iter().for_each(|row| is_counted[*row as usize] = true);
                 Scale::Over { is_own: *statistics == self.images, training, is_counted }
             }
         };
-        kmeans_features::extract(ctx, store, &ctx.input(model), self.batch_size, statistics)
+        kmeans_features::extract(ctx, store, &ctx.input(model), self.batches(store)?, statistics)
     }
 
     fn with_discriminator(
@@ -262,7 +288,8 @@ impl ExtractFeatures {
         let n_features = extractor.n_features();
         let mut extract =
             |pixels: &[u8], n: usize| extractor.extract(pixels, n).map_err(|error| Box::new(error).into());
-        extract_features(store, self.batch_size, n_features, &mut extract, ctx.out, &mut |done, total| {
+        let batches = self.batches(store)?;
+        extract_features(store, batches, n_features, &mut extract, ctx.out, &mut |done, total| {
             task.observe(done, total)
         })?;
         let name = if self.untrained { "untrained discriminator" } else { "DCGAN discriminator" };
@@ -276,9 +303,9 @@ impl ExtractFeatures {
     }
 }
 
-fn raw_pixels(ctx: &Context<'_>, store: &ImageStore) -> anyhow::Result<Description> {
+fn raw_pixels(ctx: &Context<'_>, store: &ImageStore, rows: Range<usize>) -> anyhow::Result<Description> {
     let mut task = ctx.task("extracting", "pictures");
-    let extracted = pixel_features(store, ctx.out, &mut |done, total| task.observe(done, total))?;
+    let extracted = pixel_features(store, rows, ctx.out, &mut |done, total| task.observe(done, total))?;
     Ok(Description {
         name: "raw pixels".to_owned(),
         n_features: extracted.n_columns,

@@ -166,7 +166,7 @@ impl Stage for Fetch {
         {
             bail!("{} was made by a stage of kind {}; give another folder", ctx.out.display(), record.kind);
         }
-        let mut bar = Bar { ctx, shown: None };
+        let mut bar = Bar::new(ctx);
         let summary = fetch(&self.files(), &self.options()?, ctx.out, &mut |event| bar.show(event))?;
         drop(bar);
         let changed =
@@ -190,13 +190,17 @@ impl Stage for Fetch {
 }
 
 /// Shows what is done with one file after the other.
-struct Bar<'a, 'c> {
+pub(crate) struct Bar<'a, 'c> {
     ctx: &'a Context<'c>,
     shown: Option<(Action, String, Task)>,
 }
 
-impl Bar<'_, '_> {
-    fn show(&mut self, event: Event<'_>) -> ControlFlow<()> {
+impl<'a, 'c> Bar<'a, 'c> {
+    pub(crate) fn new(ctx: &'a Context<'c>) -> Self {
+        Self { ctx, shown: None }
+    }
+
+    pub(crate) fn show(&mut self, event: Event<'_>) -> ControlFlow<()> {
         let progress = self.ctx.progress();
         match event {
             Event::Note(text) => {

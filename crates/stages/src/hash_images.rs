@@ -31,7 +31,7 @@ pub(crate) struct HashImages {
     #[serde(default)]
     limit: Option<usize>,
     /// Only one of several parts of the set, for a machine of several: "3/64". Tars are divided by archives (ImageNet's not
-    /// at all), other sets by pictures; the stage `merge` puts the parts together. Each must have a picture that can be read. Not with `limit`.
+    /// at all), other sets by pictures; the stage `merge` puts the parts together. Not with `limit`.
     #[serde(default)]
     shard: Option<Shard>,
     /// Pictures that claim more pixels are passed over before they are decoded.
@@ -49,7 +49,7 @@ fn max_pixels() -> u64 {
 /// The kind.
 pub(crate) static KIND: Kind = Kind {
     name: "hash_images",
-    version: 5,
+    version: 6,
     summary: "hash every picture of a set to 128 bits, from an LMDB, a folder, tars or an image store",
     details: "Writes codes.parquet (key, word0, word1, width, height, blake3: the first 64 bits of the file's BLAKE3 hash, n_bytes: its size), pictures.npy (the 32×32 pictures that were hashed), \
               bad.csv (what could not be hashed, with the reason) and a copy of the autoencoder. Pictures are streamed and \
@@ -122,7 +122,9 @@ impl Stage for HashImages {
     }
 
     fn bytes_needed(&self, ctx: &Context<'_>) -> anyhow::Result<Option<u64>> {
-        let source = data_source::resolve(self.from.as_ref(), &self.source, ctx);
+        let Some(source) = data_source::resolve_here(self.from.as_ref(), &self.source, ctx) else {
+            return Ok(None);
+        };
         // A code of 128 bits, and the picture it is of.
         let picture_bytes = 16 + 3 * 32 * 32;
         let n_read = data_source::n_read(&source, self.limit, ctx)?;
@@ -130,7 +132,7 @@ impl Stage for HashImages {
     }
 
     fn run(&self, ctx: &Context<'_>) -> anyhow::Result<Outcome> {
-        let source = data_source::resolve(self.from.as_ref(), &self.source, ctx);
+        let source = data_source::resolve(self.from.as_ref(), &self.source, ctx)?;
         let model =
             Autoencoder::load(&ctx.input(&self.autoencoder).join(AUTOENCODER))?.on(&device::open(ctx)?)?;
         let mut task = ctx.task("hashing", "pictures");
@@ -144,7 +146,7 @@ impl Stage for HashImages {
             ));
         }
         // A code of which hardly any bit tells pictures apart finds thousands that are not alike.
-        if summary.least_set < 0.02 || summary.most_set > 0.98 {
+        if summary.n_images > 0 && (summary.least_set < 0.02 || summary.most_set > 0.98) {
             ctx.progress().warn(format_args!(
                 "the bits are not balanced: one is set for {:.1} % of the pictures, another for {:.1} %",
                 100.0 * summary.least_set,

@@ -39,7 +39,7 @@ pub(crate) struct ImportImages {
     #[serde(default)]
     limit: Option<usize>,
     /// Only one of several parts of the set, for a machine of several: "3/64". Tars are divided by archives (ImageNet's not
-    /// at all), other sets by pictures; the stage `merge` puts the parts together. Each must have a picture that can be read. Not with `limit`.
+    /// at all), other sets by pictures; the stage `merge` puts the parts together. Not with `limit`.
     #[serde(default)]
     shard: Option<Shard>,
     /// Pictures that claim more pixels are passed over before they are decoded.
@@ -65,7 +65,7 @@ fn max_pixels() -> u64 {
 /// The kind.
 pub(crate) static KIND: Kind = Kind {
     name: "import_images",
-    version: 3,
+    version: 4,
     summary: "read a data set into an image store (CIFAR-10, SVHN, MNIST, LSUN, ImageNet, Parquet, a folder of pictures)",
     details: "Writes images.npy (uint8, N×C×H×W), index.parquet (key, label, source), meta.json, and bad.csv: the \
               pictures that could not be read, each with the reason (a field that begins with = + - @ or ' has a ' before \
@@ -145,7 +145,9 @@ impl Stage for ImportImages {
     }
 
     fn bytes_needed(&self, ctx: &Context<'_>) -> anyhow::Result<Option<u64>> {
-        let source = data_source::resolve(self.from.as_ref(), &self.source, ctx);
+        let Some(source) = data_source::resolve_here(self.from.as_ref(), &self.source, ctx) else {
+            return Ok(None);
+        };
         let side = match (self.resize, &source) {
             (Resize::CentreCrop(side) | Resize::MinResizeCentreCrop(side), _) => side,
             (Resize::Keep, Source::Cifar10 { .. } | Source::Svhn { .. }) => 32,
@@ -175,8 +177,8 @@ impl Stage for ImportImages {
     }
 
     fn run(&self, ctx: &Context<'_>) -> anyhow::Result<Outcome> {
+        let source = data_source::resolve(self.from.as_ref(), &self.source, ctx)?;
         let mut task = ctx.task("reading", "pictures");
-        let source = data_source::resolve(self.from.as_ref(), &self.source, ctx);
         let summary = import(&source, &self.config(), ctx.out, &mut |done, total| task.observe(done, total))?;
         drop(task);
         if summary.n_bad > 0 {

@@ -102,7 +102,8 @@ impl Stage for ImportWeights {
 
     fn facts(&self, _of: &FactsOf<'_>) -> Facts {
         if self.set == Set::Pytorch {
-            return Known { draws: self.generator.is_some().then_some(true), ..Known::default() }.into();
+            let draws = self.generator.is_some().then_some(true);
+            return Known { draws, ..self.maps().unwrap_or_default() }.into();
         }
         // Both of the released networks.
         Known { side: Some(32), depth: Some(3), classes: Some(0), draws: Some(true), ..Known::default() }
@@ -167,6 +168,21 @@ impl Stage for ImportWeights {
 }
 
 impl ImportWeights {
+    /// What PyTorch's networks are, where their files are there; what is wrong with them is said when they are imported.
+    fn maps(&self) -> Option<Known> {
+        let d = self.discriminator.as_ref().map(|path| {
+            let d = import_discriminator(path, self.discriminator_entry.as_deref()).ok()?;
+            Some(Known { classes: Some(0), ..Known::of_maps(d.config().picture(), d.config().kernel) })
+        });
+        let g = || {
+            let path = self.generator.as_ref()?;
+            let z = self.z.unwrap_or(ZDistribution::Normal);
+            let g = import_generator(path, self.generator_entry.as_deref(), z).ok()?;
+            Some(Known { classes: Some(0), ..Known::of_maps(g.config().picture(), g.config().kernel) })
+        };
+        d.flatten().or_else(g)
+    }
+
     fn import_from_pytorch(&self, ctx: &Context<'_>) -> anyhow::Result<Outcome> {
         let mut metrics = json!({"architecture": "networks from PyTorch"});
         let z = self.z.unwrap_or(ZDistribution::Normal);

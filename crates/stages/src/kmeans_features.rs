@@ -5,10 +5,10 @@ use std::path::{Path, PathBuf};
 use dcgan_baselines::kmeans::{Encoder, KMeans};
 use dcgan_engine::context::Context;
 use dcgan_engine::record::Record;
-use dcgan_eval::{FEATURES_FILE, Scaling, Standard, extract_scaled, infer_standard};
+use dcgan_eval::{Batches, FEATURES_FILE, Scaling, Standard, extract_scaled, infer_standard};
 use dcgan_images::ImageStore;
 
-use crate::lineage::Description;
+use crate::lineage::{Description, made_by};
 
 /// Added to the variance of each feature (Coates, Lee and Ng, 2011).
 pub(crate) const EPSILON: f64 = 0.01;
@@ -43,12 +43,12 @@ pub(crate) fn n_features(folder: &Path) -> anyhow::Result<usize> {
     Ok(KMeans::load(&folder.join(KMeans::FILE))?.config().n_features())
 }
 
-/// Turns the pictures of `store` into features by the centroids in the folder `model`.
+/// Turns `batches` of the pictures of `store` into features by the centroids in the folder `model`.
 pub(crate) fn extract(
     ctx: &Context<'_>,
     store: &ImageStore,
     model: &Path,
-    batch_size: usize,
+    batches: Batches,
     scale: Scale,
 ) -> anyhow::Result<Description> {
     let kmeans = KMeans::load(&model.join(KMeans::FILE))?;
@@ -71,7 +71,7 @@ pub(crate) fn extract(
             let mut observe = |done, total| task.observe(done, total);
             let standard = infer_standard(
                 training,
-                batch_size,
+                batches.size,
                 n_features,
                 &mut encode,
                 (EPSILON, is_counted),
@@ -82,7 +82,7 @@ pub(crate) fn extract(
     };
     let mut task = ctx.task("extracting", "pictures");
     let mut observe = |done, total| task.observe(done, total);
-    extract_scaled(store, batch_size, n_features, &mut encode, scaling, ctx.out, &mut observe)?;
+    extract_scaled(store, batches, n_features, &mut encode, scaling, ctx.out, &mut observe)?;
     let config = kmeans.config();
     let of = match Record::read(model)? {
         Some(record) => record.metrics.get("trained_on").and_then(|name| name.as_str()).map(str::to_owned),
@@ -106,7 +106,7 @@ pub(crate) fn extract(
 
 /// Refuses features of other centroids.
 fn check_model(features: &Path, model: &Path) -> anyhow::Result<()> {
-    let (Some(record), Some(ours)) = (Record::read(features)?, Record::read(model)?) else { return Ok(()) };
+    let (Some((_, record)), Some(ours)) = (made_by(features)?, Record::read(model)?) else { return Ok(()) };
     let theirs = record.inputs.iter().find(|input| input.key == "model");
     anyhow::ensure!(
         theirs.is_some_and(|theirs| theirs.fingerprint == ours.fingerprint()),

@@ -6,12 +6,13 @@
 
 use std::path::Path;
 
+use crate::remote::is_remote;
 use dcgan_engine::record::Record;
 use dcgan_engine::stage::{ConfigProblem, Facts, FactsOf, Input};
 use dcgan_eval::{FEATURES_FILE, LABELS_FILE};
 use dcgan_gan::train::files::GENERATOR;
-use dcgan_gan::{Architecture, ArchitectureName};
-use dcgan_images::{ImageStore, Source, Split, StoreMeta};
+use dcgan_gan::{Architecture, ArchitectureName, DiscriminatorConfig, GeneratorConfig};
+use dcgan_images::{ImageStore, Source, Split, StoreMeta, TarLabel};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -37,6 +38,8 @@ pub(crate) struct Known {
     pub(crate) labelled: Option<bool>,
     /// True where a generator draws its pictures; false where it holds pictures, or features, that are there.
     pub(crate) draws: Option<bool>,
+    /// Side of its networks' kernels.
+    pub(crate) kernel: Option<usize>,
     /// Classes that its network is conditional on; 0 for none.
     pub(crate) classes: Option<usize>,
     /// Both its networks, where a training of ours made them.
@@ -78,6 +81,7 @@ impl Known {
             let labelled = Some(folder.join(LABELS_FILE).exists());
             return Self { labelled, draws: Some(false), ..Self::default() };
         }
+        let imported = record.as_ref().and_then(|record| Self::of_imported(&record.metrics));
         let networks = record.and_then(|record| {
             let training = record.config.pointer("/train_gan/training")?;
             let name =
@@ -87,14 +91,26 @@ impl Known {
             Some(Self { network, ..Self::of_network(name) })
         });
         let draws = folder.join(GENERATOR).exists().then_some(true);
-        Self { draws, ..networks.unwrap_or_default() }
+        Self { draws, ..networks.or(imported).unwrap_or_default() }
     }
 
     /// The networks of an architecture.
     pub(crate) fn of_network(name: ArchitectureName) -> Self {
         let d = Architecture::paper(name).discriminator();
-        let (side, depth, classes) = (Some(d.image_size), Some(d.channels), Some(d.classes));
-        Self { side, depth, classes, ..Self::default() }
+        Self { classes: Some(d.classes), ..Self::of_maps(d.picture(), d.kernel) }
+    }
+
+    /// A network of pictures of so many channels, rows and columns, with kernels of that side.
+    pub(crate) fn of_maps([channels, side, _]: [usize; 3], kernel: usize) -> Self {
+        Self { side: Some(side), depth: Some(channels), kernel: Some(kernel), ..Self::default() }
+    }
+
+    /// The networks that `import_weights` made, by what it noted of them.
+    fn of_imported(metrics: &Value) -> Option<Self> {
+        let d = metrics.get("discriminator").and_then(|config| serde_json::from_value(config.clone()).ok());
+        let g = metrics.get("generator").and_then(|config| serde_json::from_value(config.clone()).ok());
+        let of_d = d.map(|d: DiscriminatorConfig| Self::of_maps(d.picture(), d.kernel));
+        of_d.or_else(|| g.map(|g: GeneratorConfig| Self::of_maps(g.picture(), g.kernel)))
     }
 
     /// A data set: `made` is what is known of the stage that made it, if one did.
@@ -113,7 +129,8 @@ impl Known {
         let labelled = match source {
             Source::Folder { classes, .. } => Some(*classes),
             Source::Mnist { labels, .. } => Some(labels.is_some()),
-            Source::Lsun { .. } | Source::Tar { .. } => Some(false),
+            Source::Lsun { .. } | Source::Tar { label: Some(TarLabel::None), .. } => Some(false),
+            Source::Tar { label, .. } => label.map(|_| true),
             Source::Cifar10 { .. }
             | Source::Svhn { .. }
             | Source::ImageNetTar { .. }
@@ -160,6 +177,7 @@ fn part(source: &Source) -> Option<usize> {
 /// stage that reads it to say.
 pub(crate) fn count(source: &Source) -> Option<u64> {
     match source {
+        source if is_remote(source) => None,
         Source::Folder { .. } | Source::ImageNetFolder { .. } => {
             let n = source.records().ok()?.take(COUNTED + 1).filter(Result::is_ok).count();
             (n <= COUNTED).then_some(n as u64)

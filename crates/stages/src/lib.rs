@@ -61,6 +61,7 @@ mod nearest_neighbours;
 mod own_pictures;
 pub mod pages;
 mod published;
+mod remote;
 mod remove_duplicates;
 mod report;
 mod sample;

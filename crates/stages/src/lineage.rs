@@ -58,18 +58,32 @@ pub(crate) fn of_features(folder: PathBuf) -> anyhow::Result<Lineage> {
     Ok(lineage)
 }
 
+/// The kind of stage that puts parts together.
+pub(crate) const MERGE: &str = "merge";
+
+/// The record of the stage that made features, and its folder; of those that were put together, of the first part where it is still
+/// there, as all parts are made alike.
+pub(crate) fn made_by(features: &Path) -> anyhow::Result<Option<(PathBuf, Record)>> {
+    let Some(record) = Record::read(features)? else { return Ok(None) };
+    if record.kind != MERGE {
+        return Ok(Some((features.to_owned(), record)));
+    }
+    let Some(part) = record.inputs.first().map(|part| features.join(&part.path)) else { return Ok(None) };
+    Ok(Record::read(&part)?.map(|record| (part, record)))
+}
+
 /// Refuses features of a training and a test set that were not made alike: by another discriminator, trained or not, or with
 /// batch-norm statistics of other pictures. Features that no stage of ours made are taken as they are.
 pub(crate) fn check_same_making(train: &Path, test: &Path) -> anyhow::Result<()> {
     crate::check_other_set(train, test)?;
-    let (Some(ours), Some(theirs)) = (Record::read(train)?, Record::read(test)?) else { return Ok(()) };
+    let (Some((_, ours)), Some((of_test, theirs))) = (made_by(train)?, made_by(test)?) else { return Ok(()) };
     let input = |record: &Record, key: &str| {
         let found = record.inputs.iter().find(|input| input.key == key);
         found.map(|input| (input.name.clone(), input.fingerprint.clone()))
     };
     // The test set may name the training set's features, by whose statistics it is then normalised.
     let by_features = theirs.inputs.iter().any(|input| {
-        let named = fs_err::canonicalize(test.join(&input.path));
+        let named = fs_err::canonicalize(of_test.join(&input.path));
         input.key == "statistics"
             && named.ok().zip(fs_err::canonicalize(train).ok()).is_some_and(|(a, b)| a == b)
     });
@@ -134,10 +148,11 @@ pub(crate) fn of_generator(folder: PathBuf) -> anyhow::Result<Lineage> {
 
 /// The data set whose pictures features are of, as [`data_name`] gives it.
 pub(crate) fn data_of(features: &Path) -> anyhow::Result<Option<String>> {
-    let record = Record::read(features)?;
-    let images = record.iter().flat_map(|record| &record.inputs).find(|input| input.key == "images");
-    match images {
-        Some(images) => data_name(&features.join(&images.path)),
+    let made_by = made_by(features)?;
+    let images =
+        made_by.iter().flat_map(|(folder, record)| record.inputs.iter().map(move |input| (folder, input)));
+    match images.into_iter().find(|(_, input)| input.key == "images") {
+        Some((folder, images)) => data_name(&folder.join(&images.path)),
         None => Ok(None),
     }
 }

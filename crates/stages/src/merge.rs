@@ -7,32 +7,36 @@ use anyhow::{Context as _, bail, ensure};
 use dcgan_dedup::hash::{HashedPart, merge};
 use dcgan_engine::context::Context;
 use dcgan_engine::kind::{ConfigType, Kind, Traits};
-use dcgan_engine::paper::no_bearing;
+use dcgan_engine::paper::{Comparison, no_bearing};
 use dcgan_engine::record::Record;
-use dcgan_engine::stage::{Artifact, Input, InputRef, Outcome, Stage};
+use dcgan_engine::stage::{Artifact, Facts, FactsOf, Input, InputRef, Outcome, Stage};
+use dcgan_eval::{Standard, merge_features};
+use dcgan_faces::FacesPart;
 use dcgan_files::words::counted;
 use dcgan_images::{ImageStore, Shard, Source, merge_stores, without_image};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+use crate::crop_faces::CropFaces;
 use crate::import_images::note_empty_classes;
+use crate::lineage::{DESCRIPTION, MERGE};
 use crate::{artifact, published};
 
 /// Which parts.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Merge {
-    /// The stages that made the parts, import_images or hash_images with `shard`, in any order.
+    /// The stages that made the parts (import_images, crop_faces, hash_images or extract_features with `shard`), in any order.
     #[schemars(length(min = 1))]
     parts: Vec<Input>,
 }
 
 /// The kind.
 pub(crate) static KIND: Kind = Kind {
-    name: "merge",
-    version: 1,
-    summary: "put the parts of a set that import_images or hash_images made with `shard` together",
+    name: MERGE,
+    version: 2,
+    summary: "put the parts of a set that import_images, crop_faces, hash_images or extract_features made with `shard` together",
     details: "Writes the bytes of a run without shards. Each of the parts 1/n to n/n must be there once, all made by one version of the \
               stage with the same settings from the same data, as their records say: a part that is missing, there twice or made otherwise is \
               named, and nothing is written. What gives each machine its part (a Slurm array, xargs -P) is no concern of this program: \
@@ -42,6 +46,9 @@ pub(crate) static KIND: Kind = Kind {
     traits: Traits::NONE,
     config: ConfigType::of::<Merge>(),
 };
+
+/// The kinds that make parts.
+const KINDS_WITH_PARTS: [&str; 4] = ["import_images", "crop_faces", "hash_images", "extract_features"];
 
 /// A part, as its record has it.
 struct Part {
@@ -57,9 +64,10 @@ impl Part {
             record.with_context(|| format!("{}: expected a part, found no stage.json", folder.display()))?;
         let kind = record.kind.as_str();
         ensure!(
-            matches!(kind, "import_images" | "hash_images"),
-            "{}: expected a part that import_images or hash_images made, found one of {kind}",
-            folder.display()
+            KINDS_WITH_PARTS.contains(&kind),
+            "{}: expected a part that {} made, found one of {kind}",
+            folder.display(),
+            KINDS_WITH_PARTS.join(", ")
         );
         let shard = record.config.pointer(&format!("/{kind}/shard")).and_then(Value::as_str);
         let shard = shard.with_context(|| {
@@ -172,7 +180,21 @@ impl Stage for Merge {
 
     fn yields(&self) -> Vec<Artifact> {
         // Which of them, the parts tell.
-        vec![artifact::IMAGES, artifact::CODES]
+        vec![artifact::IMAGES, artifact::CODES, artifact::FEATURES, artifact::FIGURES]
+    }
+
+    fn yields_of(&self, of: &dyn Fn(&Input) -> Vec<Artifact>) -> Vec<Artifact> {
+        match self.parts.iter().map(of).find(|yields| !yields.is_empty()) {
+            None => self.yields(),
+            Some(yields) if yields.contains(&artifact::FACES_PART) => {
+                vec![artifact::IMAGES, artifact::FIGURES]
+            }
+            Some(yields) => yields,
+        }
+    }
+
+    fn facts(&self, of: &FactsOf<'_>) -> Facts {
+        self.parts.first().map_or(Facts::Null, of)
     }
 
     fn bytes_needed(&self, ctx: &Context<'_>) -> anyhow::Result<Option<u64>> {
@@ -191,22 +213,34 @@ impl Stage for Merge {
         let count = |name: &str| {
             parts.iter().map(|part| part.record.metrics[name].as_u64().unwrap_or(0)).sum::<u64>()
         };
-        let (n_total, n_bad) = (count("n_images"), count("n_bad"));
-        let mut task = ctx.task("merging", "pictures");
-        let mut observe = |done: u64| task.observe(done, n_total);
-        let mut metrics = match parts[0].record.kind.as_str() {
+        let n_bad = |part: &Part| part.record.metrics["n_bad"].as_u64().unwrap_or(0);
+        let folders: Vec<PathBuf> = parts.iter().map(|part| part.folder.clone()).collect();
+        let kind = parts[0].record.kind.as_str();
+        let unit = ["n_images", "n_rows"].into_iter().map(count).max().unwrap_or(0);
+        let mut task = ctx.task("merging", if kind == "crop_faces" { "parts" } else { "pictures" });
+        let mut observe = |done: u64| task.observe(done, unit);
+        let mut faces = None;
+        let mut metrics = match kind {
             "hash_images" => {
-                let part = |part: &Part| HashedPart {
-                    dir: part.folder.clone(),
-                    n_bad: part.record.metrics["n_bad"].as_u64().unwrap_or(0),
-                };
+                let part = |part: &Part| HashedPart { dir: part.folder.clone(), n_bad: n_bad(part) };
                 let hashed: Vec<HashedPart> = parts.iter().map(part).collect();
                 serde_json::to_value(merge(&hashed, ctx.out, &mut observe)?)?
             }
-            _ => {
-                let folders: Vec<PathBuf> = parts.iter().map(|part| part.folder.clone()).collect();
-                json!({"n_images": merge_stores(&folders, ctx.out, &mut observe)?, "n_bad": n_bad})
+            "crop_faces" => {
+                let part = |part: &Part| FacesPart { dir: part.folder.clone(), n_bad: n_bad(part) };
+                let cropped: Vec<FacesPart> = parts.iter().map(part).collect();
+                let settings: CropFaces = serde_json::from_value(parts[0].record.config[kind].clone())?;
+                let (summary, differences) = settings.merge(&cropped, ctx, &mut observe)?;
+                faces = Some(differences);
+                serde_json::to_value(summary)?
             }
+            "extract_features" => {
+                let mut observe = |done, total| task.observe(done, total);
+                let merged = merge_features(&folders, ctx.out, &mut observe)?;
+                copy_beside(&folders, ctx.out)?;
+                json!({"n_rows": merged.n_rows, "n_features": merged.n_columns})
+            }
+            _ => json!({"n_images": merge_stores(&folders, ctx.out, &mut observe)?, "n_bad": count("n_bad")}),
         };
         metrics["n_parts"] = parts.len().into();
         // What was not read at all the last part has told.
@@ -216,18 +250,54 @@ impl Stage for Merge {
                 metrics[name] = told.clone();
             }
         }
-        let settings = parts[0].record.config[&parts[0].record.kind].clone();
-        let source: Source = serde_json::from_value(settings["source"].clone())?;
-        let mut differences = published::compare(&source, n_total, !settings["from"].is_null());
-        if parts[0].record.kind == "import_images" {
-            if n_bad > 0 {
-                let text = format!("left out: {} that could not be read", counted(n_bad, "picture"));
-                differences.differences.push(text);
-            }
-            if matches!(source, Source::Folder { classes: true, .. } | Source::ImageNetFolder { .. }) {
-                note_empty_classes(&empty_classes(ctx.out)?, ctx, &mut metrics);
-            }
-        }
+        let differences = match (kind, faces) {
+            (_, Some(faces)) => faces,
+            ("extract_features", _) => Comparison::found(Vec::new()),
+            _ => compared(&parts[0].record, count("n_images"), count("n_bad"), ctx, &mut metrics)?,
+        };
         Ok(Outcome { metrics, differences })
     }
+}
+
+/// Copies what stands beside features and is the same in every part.
+fn copy_beside(parts: &[PathBuf], out: &Path) -> anyhow::Result<()> {
+    for name in [DESCRIPTION, Standard::FILE] {
+        let Some((first, others)) = parts.split_first().filter(|(first, _)| first.join(name).exists()) else {
+            continue;
+        };
+        let bytes = fs_err::read(first.join(name))?;
+        for other in others.iter().map(|part| part.join(name)) {
+            ensure!(
+                fs_err::read(&other)? == bytes,
+                "{}: expected the bytes of {}, found others",
+                other.display(),
+                first.join(name).display()
+            );
+        }
+        fs_err::write(out.join(name), bytes)?;
+    }
+    Ok(())
+}
+
+/// Compares a whole set with the paper's, as the stage that made the parts would.
+fn compared(
+    part: &Record,
+    n_images: u64,
+    n_bad: u64,
+    ctx: &Context<'_>,
+    metrics: &mut Value,
+) -> anyhow::Result<Comparison> {
+    let settings = part.config[&part.kind].clone();
+    let source: Source = serde_json::from_value(settings["source"].clone())?;
+    let mut differences = published::compare(&source, n_images, !settings["from"].is_null());
+    if part.kind == "import_images" {
+        if n_bad > 0 {
+            let text = format!("left out: {} that could not be read", counted(n_bad, "picture"));
+            differences.differences.push(text);
+        }
+        if matches!(source, Source::Folder { classes: true, .. } | Source::ImageNetFolder { .. }) {
+            note_empty_classes(&empty_classes(ctx.out)?, ctx, metrics);
+        }
+    }
+    Ok(differences)
 }

@@ -69,7 +69,7 @@ pub(crate) enum TargetKind {
 /// The kind.
 pub(crate) static KIND: Kind = Kind {
     name: "remove_duplicates",
-    version: 5,
+    version: 6,
     summary: "write a set again without its near-duplicates: an LMDB, a folder, an image store, or lists of keys",
     details: "Writes keep.txt and remove.txt, a key a line, bad.csv (what cannot be read, with the reason: it is in neither) and, \
               by `target`, lmdb/ (an LSUN LMDB), pictures/ (the files) or an image store of what is in keep.txt. Of each group one \
@@ -175,7 +175,9 @@ impl Stage for RemoveDuplicates {
     }
 
     fn bytes_needed(&self, ctx: &Context<'_>) -> anyhow::Result<Option<u64>> {
-        let source = data_source::resolve(self.from.as_ref(), &self.source, ctx);
+        let Some(source) = data_source::resolve_here(self.from.as_ref(), &self.source, ctx) else {
+            return Ok(None);
+        };
         let picture_bytes = match (self.target, self.resize, &source) {
             (TargetKind::Store, Resize::CentreCrop(side) | Resize::MinResizeCentreCrop(side), _) => {
                 3 * side * side
@@ -202,7 +204,7 @@ impl Stage for RemoveDuplicates {
     }
 
     fn run(&self, ctx: &Context<'_>) -> anyhow::Result<Outcome> {
-        let source = data_source::resolve(self.from.as_ref(), &self.source, ctx);
+        let source = data_source::resolve(self.from.as_ref(), &self.source, ctx)?;
         let groups = read_groups(&ctx.input(&self.groups).join(GROUPS))?;
         let (groups, n_overruled) = match &self.judged {
             Some(path) => overrule(path, groups)?,

@@ -8,6 +8,7 @@ use dcgan_images::ImageStore;
 use serde_json::Value;
 
 use crate::kmeans_features;
+use crate::lineage::made_by;
 
 /// What is known of a set of pictures.
 #[derive(Debug)]
@@ -82,7 +83,7 @@ enum Stores {
 }
 
 fn stores(features: &Path) -> anyhow::Result<Stores> {
-    let Some(record) = Record::read(features)? else { return Ok(Stores::Unknown) };
+    let Some((features, record)) = made_by(features)? else { return Ok(Stores::Unknown) };
     let is_untrained = record.config.pointer("/extract_features/untrained").and_then(Value::as_bool);
     let (Some(model), Some(measured)) = (input(&record, "model"), input(&record, "images")) else {
         return Ok(Stores::None);

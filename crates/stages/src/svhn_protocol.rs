@@ -5,7 +5,6 @@ use std::path::Path;
 use dcgan_engine::context::Context;
 use dcgan_engine::kind::{ConfigType, Kind, Traits};
 use dcgan_engine::paper::{Stated, grouped, no_bearing, says};
-use dcgan_engine::record::Record;
 use dcgan_engine::stage::{Artifact, ConfigProblem, FactsOf, Input, InputRef, Outcome, Stage};
 use dcgan_eval::statistics::INTERVAL_DEVIATIONS;
 use dcgan_eval::{SearchPoint, SvhnProtocol, SvhnResult, svhn_protocol};
@@ -16,7 +15,7 @@ use serde_json::{Value, json};
 
 use crate::artifact;
 use crate::known::{known, too_few_left};
-use crate::lineage::{SVHN, check_same_making, data_of_features, of_features};
+use crate::lineage::{SVHN, check_same_making, data_of_features, made_by, of_features};
 use crate::seen::Seen;
 
 /// Digits in SVHN's training and test sets.
@@ -142,7 +141,7 @@ impl Stage for SvhnStage {
 impl SvhnStage {
     /// Says so where the features' batch-norm statistics are those of the validation pictures too.
     fn statistics_of_validation(&self, train: &Path) -> anyhow::Result<Option<String>> {
-        let Some(record) = Record::read(train)? else { return Ok(None) };
+        let Some((_, record)) = made_by(train)? else { return Ok(None) };
         let fingerprint = |key: &str| {
             record.inputs.iter().find(|input| input.key == key).map(|input| input.fingerprint.as_str())
         };

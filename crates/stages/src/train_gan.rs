@@ -296,6 +296,14 @@ fn other_network(from: Known, ours: Known, with_generator: bool) -> Option<Confi
     if expected != found {
         return problem(format!("expected {expected}, as `training.architecture` says, found {found}"));
     }
+    if let (Some(ours), Some(theirs)) = (ours.kernel, from.kernel)
+        && ours != theirs
+    {
+        return problem(format!(
+            "expected networks with kernels of {ours}×{ours}, as `training.architecture` says, found kernels of {theirs}×{theirs}; \
+             imported networks of other kernels draw samples, give features and are exported, but are not trained on"
+        ));
+    }
     let unlike = ours.network?.unlike(&from.network?, with_generator)?;
     problem(format!(
         "expected the networks that `training.architecture` and `training.width` say, found others: {unlike}"

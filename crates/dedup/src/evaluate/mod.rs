@@ -90,7 +90,7 @@ pub fn evaluate(
         copies: sample.iter().map(|_| None).collect(),
         originals: sample.iter().map(|&i| i as usize).collect(),
     };
-    let n_total = evaluated.source.n_images_observed(observe)?.unwrap_or(0);
+    let n_total = evaluated.source.survey(observe)?.n_images().unwrap_or(0);
     let (mut n_done, mut chunk) = (0, Vec::new());
     let mut take = |chunk: Vec<Record>| {
         n_done += chunk.len() as u64;

@@ -169,7 +169,7 @@ impl Journal {
         }
         parquet.finish()?;
         fs_err::remove_file(self.dir.join(files::JOURNAL))?;
-        let shares = set.map(|n| n as f64 / self.n_good as f64);
+        let shares = set.map(|n| n as f64 / self.n_good.max(1) as f64);
         Ok(HashSummary {
             n_images: self.n_good,
             n_bad: self.n_rows - self.n_good,

@@ -34,7 +34,7 @@ pub struct HashedPart {
 /// done.
 ///
 /// # Errors
-/// Where a part cannot be read; [`DedupError::Interrupted`] where `observe` breaks.
+/// Where a part cannot be read; [`DedupError::File`] where none has a code; [`DedupError::Interrupted`] where `observe` breaks.
 pub fn merge(
     parts: &[HashedPart],
     dir: &Path,
@@ -69,6 +69,10 @@ pub fn merge(
         fs_err::copy(part.dir.join(files::AUTOENCODER), dir.join(files::AUTOENCODER))?;
     }
     let summary = journal.finish()?;
+    if summary.n_images == 0 {
+        let found = format!("{} that cannot, the first in {}", summary.n_bad, files::BAD);
+        return Err(DedupError::file(dir, "at least one image in the parts that can be hashed", found));
+    }
     let mut writer = BadWriter::append_to(&dir.join(files::BAD))?;
     passed_over.iter().try_for_each(|(key, reason)| writer.append(key, reason))?;
     writer.finish()?;

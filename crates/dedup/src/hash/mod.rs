@@ -96,11 +96,11 @@ pub fn hash(
 ) -> Result<HashSummary> {
     config.validate()?;
     let limit = config.limit.unwrap_or(usize::MAX);
-    let n_images = source.n_images_observed(observe)?;
+    let mut set = source.survey(observe)?;
     let mut journal = Journal::resume(dir, CHUNK)?;
     let n_resumed = journal.n_rows();
     let stop = Stop::default();
-    let (records, n_images) = source.records_of(config.shard, n_images, &stop)?;
+    let (records, n_images) = set.records_of(config.shard, &stop)?;
     let n_total = n_images.map_or(0, |n| n.min(limit as u64));
     let records: Records = Box::new(records.take(limit).skip(n_resumed as usize));
     let decode = DecodeConfig { max_pixels: config.max_pixels, damaged: config.damaged };
@@ -116,7 +116,8 @@ pub fn hash(
     })?;
     model.save(&dir.join(files::AUTOENCODER))?;
     let summary = journal.finish()?;
-    if summary.n_images == 0 {
+    // The other parts may have some.
+    if summary.n_images == 0 && config.shard.is_none() {
         let found = format!("{} that cannot (bad.csv says why)", summary.n_bad);
         return Err(DedupError::file(
             dir,

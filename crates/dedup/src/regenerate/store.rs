@@ -102,10 +102,11 @@ fn write_once(
     observe: &mut dyn FnMut(u64, u64) -> ControlFlow<()>,
 ) -> Result<Written> {
     let StoreJob { source, config, dir, .. } = job;
-    let n_left = job.n_images.map(|n| n.saturating_sub(lists.n_to_remove()));
+    let mut set = source.survey(observe)?;
+    let n_left = set.n_images().map(|n| n.saturating_sub(lists.n_to_remove()));
     let (lists, stop) = (Arc::new(Mutex::new(lists)), Stop::default());
-    let left = Left { records: source.records_until(&stop)?, lists: lists.clone() };
-    let imported = import_records(source, Box::new(left), &stop, n_left, config, dir, observe);
+    let left = Left { records: set.records(&stop)?, lists: lists.clone() };
+    let imported = import_records(&set, Box::new(left), &stop, n_left, config, dir, observe);
     if let Some(failed) = lists.lock().unwrap_or_else(PoisonError::into_inner).failed.take() {
         return Err(failed);
     }

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::definition::{Manifest, StageDef};
 use super::problem::Problem;
-use crate::input::{Artifact, in_words};
+use crate::input::{Artifact, Input, in_words};
 use crate::suggest::{nearest, quoted};
 
 /// Looks at ids, inputs, ranges, goals and cycles. `ids` are those of all stages, also of the ones whose
@@ -78,7 +78,7 @@ fn check_inputs(
             continue;
         }
         if !ids.contains(name) {
-            let able = manifest.stages.iter().filter(|other| yields(other, input.needs));
+            let able = manifest.stages.iter().filter(|other| input.needs.is_among(&yields(other, by_id, 0)));
             let mut able: Vec<&str> = able.map(|other| other.written.as_str()).collect();
             able.dedup();
             let mut message = format!("there is no stage `{name}`");
@@ -87,21 +87,27 @@ fn check_inputs(
             }
             problems.push(problem(message).with_help(nearest(name, able)));
         } else if let Some(other) = by_id.get(name)
-            && !yields(other, input.needs)
+            && let yields = yields(other, by_id, 0)
+            && !input.needs.is_among(&yields)
         {
             let message = format!(
                 "expected a stage that yields {}, but `{name}` ({}) yields {}",
                 input.needs,
                 other.config.kind().name,
-                in_words(&other.config.stage().yields())
+                in_words(&yields)
             );
             problems.push(problem(message));
         }
     }
 }
 
-fn yields(stage: &StageDef, artifact: Artifact) -> bool {
-    artifact.is_among(&stage.config.stage().yields())
+/// What a stage yields, by the stages that it reads; `depth` of which lie behind it, which ends a cycle.
+fn yields(stage: &StageDef, by_id: &BTreeMap<&str, &StageDef>, depth: usize) -> Vec<Artifact> {
+    let of = |input: &Input| match by_id.get(input.as_str()) {
+        Some(other) if !input.is_path() && depth < by_id.len() => yields(other, by_id, depth + 1),
+        _ => Vec::new(),
+    };
+    stage.config.stage().yields_of(&of)
 }
 
 fn check_goals(manifest: &Manifest, ids: &[String], problems: &mut Vec<Problem>) {

@@ -15,6 +15,8 @@ pub(crate) struct Asked {
     /// First byte of the range asked for.
     pub(crate) start: Option<u64>,
     pub(crate) if_range: Option<String>,
+    /// Only the first byte is asked for.
+    pub(crate) is_probe: bool,
 }
 
 /// What the server does.
@@ -110,12 +112,13 @@ fn serve(
     let mut line = String::new();
     reader.read_line(&mut line)?;
     let path = line.split(' ').nth(1).unwrap_or_default().to_owned();
-    let (mut start, mut if_range) = (None, None);
+    let (mut start, mut if_range, mut is_probe) = (None, None, false);
     loop {
         line.clear();
         reader.read_line(&mut line)?;
         let Some((name, value)) = line.trim().split_once(": ") else { break };
         match name.to_ascii_lowercase().as_str() {
+            "range" if value == "bytes=0-0" => is_probe = true,
             "range" => {
                 start =
                     value.strip_prefix("bytes=").and_then(|range| range.trim_end_matches('-').parse().ok())
@@ -126,7 +129,7 @@ fn serve(
     }
     let asked = {
         let mut log = log.lock().unwrap();
-        let asked = Asked { number: log.len(), path, start, if_range };
+        let asked = Asked { number: log.len(), path, start, if_range, is_probe };
         log.push(asked.clone());
         asked
     };

@@ -15,6 +15,7 @@ pub(crate) mod passed_over;
 pub(crate) mod shards;
 pub(crate) mod store;
 pub(crate) mod svhn;
+pub(crate) mod tar_labels;
 pub(crate) mod tar_members;
 pub(crate) mod tar_shards;
 

@@ -99,7 +99,7 @@ mod tests {
              what comes out"
         );
         assert_eq!(
-            complaint(&Source::Tar { path }),
+            complaint(&Source::Tar { path, label: None }),
             "a plain tar, found a compressed one; unpack it (gunzip cifar-10-python.tar.gz) and name what comes out"
         );
         let path = put("bedroom_val_lmdb.zip", b"PK\x03\x04\0");
@@ -117,6 +117,6 @@ mod tests {
             message.contains("unpack it (tar -xf photos.tar)") && message.ends_with("with source.tar.path"),
             "{message}"
         );
-        assert!(Source::Tar { path }.records().is_ok());
+        assert!(Source::Tar { path, label: None }.records().is_ok());
     }
 }

@@ -44,12 +44,24 @@ fn split_of(path: &Path) -> String {
     name.split(['-', '.']).next().unwrap_or_default().to_owned()
 }
 
-/// What all files have in common: the columns to read, and the classes.
+/// Files that stay open until they are read, at most.
+const N_KEPT_OPEN: usize = 256;
+
+/// Files whose footers have been read.
+pub(crate) struct Opened {
+    files: Vec<(PathBuf, Option<Reader>)>,
+    columns: Columns,
+    /// Rows of all of them.
+    pub(crate) n_rows: u64,
+    /// The names of the classes, where the files' metadata has them.
+    pub(crate) class_names: Option<Vec<String>>,
+}
+
+/// What all files have in common: the columns to read.
+#[derive(Default)]
 struct Columns {
-    files: Vec<PathBuf>,
     bytes: String,
     label: Option<String>,
-    class_names: Option<Vec<String>>,
 }
 
 impl Columns {
@@ -89,35 +101,40 @@ impl Table<'_> {
         Ok(files)
     }
 
-    /// What is to be read, which must be the same in all files.
-    fn columns(&self) -> Result<Columns> {
-        let mut common: Option<Columns> = None;
-        let files = self.files()?;
-        for path in &files {
-            let file = Reader::open(path)?;
-            let (bytes, label) = (self.bytes_of(&file), self.label_of(&file));
-            let class_names = class_names_of(&file, label.as_deref());
-            let Some(first) = &common else {
-                let own = Columns { files: Vec::new(), bytes, label, class_names };
-                file.check(&own.wanted())?;
-                common = Some(own);
-                continue;
-            };
-            let other = |what: &str, ours: String, theirs: String| {
-                let expected = format!("{what} as in {}: {ours}", name_of(&files[0]));
-                Err(ImagesError::layout(path, expected, theirs))
-            };
-            let column = |label: &Option<String>| label.clone().unwrap_or_else(|| "none".to_owned());
-            if label != first.label {
-                return other("a column of labels", column(&first.label), column(&label));
+    /// Opens all files, in which what is to be read must be the same.
+    fn open(&self) -> Result<Opened> {
+        let (mut common, mut files, mut n_rows): (Option<(Columns, _)>, Vec<(PathBuf, _)>, u64) =
+            (None, Vec::new(), 0);
+        for path in self.files()? {
+            let file = Reader::open(&path)?;
+            n_rows += file.n_rows()?;
+            let own = Columns { bytes: self.bytes_of(&file), label: self.label_of(&file) };
+            let class_names = class_names_of(&file, own.label.as_deref());
+            match (&common, files.first()) {
+                (Some((first, names)), Some((first_path, _))) => {
+                    let other = |what: &str, ours: String, theirs: String| {
+                        let expected = format!("{what} as in {}: {ours}", name_of(first_path));
+                        Err(ImagesError::layout(&path, expected, theirs))
+                    };
+                    let column = |label: &Option<String>| label.clone().unwrap_or_else(|| "none".to_owned());
+                    if own.label != first.label {
+                        return other("a column of labels", column(&first.label), column(&own.label));
+                    }
+                    if class_names != *names {
+                        return other("the classes", format!("{names:?}"), format!("{class_names:?}"));
+                    }
+                    file.check(&first.wanted())?;
+                }
+                _ => {
+                    file.check(&own.wanted())?;
+                    common = Some((own, class_names));
+                }
             }
-            if class_names != first.class_names {
-                return other("the classes", format!("{:?}", first.class_names), format!("{class_names:?}"));
-            }
-            file.check(&first.wanted())?;
+            let is_kept = files.len() < N_KEPT_OPEN;
+            files.push((path, is_kept.then_some(file)));
         }
-        let empty = Columns { files: Vec::new(), bytes: String::new(), label: None, class_names: None };
-        Ok(Columns { files, ..common.unwrap_or(empty) })
+        let (columns, class_names) = common.unwrap_or_default();
+        Ok(Opened { files, columns, n_rows, class_names })
     }
 
     /// The column of labels in a file.
@@ -147,20 +164,20 @@ pub(crate) fn n_images(table: Table<'_>) -> Result<u64> {
     table.files()?.iter().map(|file| Ok(Reader::open(file)?.n_rows()?)).sum()
 }
 
-/// The names of the classes, where the files' metadata has them.
-pub(crate) fn class_names(table: Table<'_>) -> Result<Option<Vec<String>>> {
-    Ok(table.columns()?.class_names)
+/// Opens the files; what is wrong with their columns is said before anything is read.
+pub(crate) fn open(table: Table<'_>) -> Result<Opened> {
+    table.open()
 }
 
 /// All rows, file by file in the order of their names, read on a thread of its own. The key is `train-00000-of-00002.parquet/17`, the file
 /// and the row in it.
-pub(crate) fn records(table: Table<'_>) -> Result<Records> {
-    // What is wrong with the columns is said before anything is read.
-    let columns = table.columns()?;
+pub(crate) fn records(opened: Opened) -> Result<Records> {
     let (sender, receiver) = sync_channel(N_AHEAD);
     std::thread::Builder::new().name("parquet-shards".into()).spawn(move || {
-        for path in &columns.files {
-            match send_all(path, &columns, &sender) {
+        let Opened { files, columns, class_names, .. } = opened;
+        let n_classes = class_names.map_or(u32::MAX, |names| names.len() as u32);
+        for (path, file) in files {
+            match send_all(&path, file, &columns, n_classes, &sender) {
                 Ok(true) => {}
                 Ok(false) => return,
                 Err(e) => {
@@ -175,9 +192,15 @@ pub(crate) fn records(table: Table<'_>) -> Result<Records> {
 }
 
 /// Sends every row of a file; false if nobody listens any more.
-fn send_all(path: &Path, columns: &Columns, sender: &SyncSender<Vec<Result<Record>>>) -> Result<bool> {
-    let (source, file) = (name_of(path), Reader::open(path)?);
-    let n_classes = columns.class_names.as_ref().map_or(u32::MAX, |names| names.len() as u32);
+fn send_all(
+    path: &Path,
+    file: Option<Reader>,
+    columns: &Columns,
+    n_classes: u32,
+    sender: &SyncSender<Vec<Result<Record>>>,
+) -> Result<bool> {
+    let source = name_of(path);
+    let file = file.map_or_else(|| Reader::open(path), Ok)?;
     let (mut row, mut is_heard, mut beyond) = (0, true, None);
     file.read_in_parts(&columns.wanted(), ROWS_AT_ONCE, |columns| {
         let mut columns = columns.into_iter();

@@ -6,10 +6,11 @@ use std::ops::ControlFlow;
 use std::path::Path;
 
 use super::folder::has_image_ending;
-use super::tar_members::{self, Kind};
-use super::tar_shards::{is_hidden, is_systems, shards};
+use super::tar_labels;
+use super::tar_members::{self, Kind, is_hidden, is_systems};
+use super::tar_shards::shards;
 use crate::Result;
-use crate::source::Source;
+use crate::source::{Source, TarLabel};
 use crate::walk::{Found, Stop, Walk};
 
 /// How many files of each ending (in lower case, with its full stop; empty for none) are not read, and how many pictures that are
@@ -46,9 +47,11 @@ pub(crate) fn visit(source: &Source, each: &mut dyn FnMut(&str, &str) -> Result<
         Source::Folder { path, .. } | Source::ImageNetFolder { path } => {
             n_hidden += in_folder(path, &mut note)?
         }
-        Source::Tar { path } => {
-            for shard in shards(path)? {
-                n_hidden += in_tar(&shard, &mut note)?;
+        Source::Tar { path, label } => {
+            let shards = shards(path)?;
+            let label = tar_labels::of_set(&shards, *label);
+            for shard in shards {
+                n_hidden += in_tar(&shard, label, &mut note)?;
             }
         }
         _ => {}
@@ -85,11 +88,12 @@ fn in_folder(folder: &Path, note: &mut dyn FnMut(&Path, String) -> Result<()>) -
 }
 
 /// Files of a tar, by its headers alone; returns how many pictures are hidden.
-fn in_tar(shard: &Path, note: &mut dyn FnMut(&Path, String) -> Result<()>) -> Result<u64> {
+fn in_tar(shard: &Path, label: TarLabel, note: &mut dyn FnMut(&Path, String) -> Result<()>) -> Result<u64> {
     let (name, mut n_hidden) = (super::name_of(shard), 0);
     // Whether it is whole is for those who read its pictures.
     tar_members::visit_headers(shard, false, &mut |member| {
         match member.kind == Kind::File {
+            true if tar_labels::is_label(member.path(), label) => {}
             true if !is_hidden(member.path()) => note(member.path(), format!("{name}/{}", member.key))?,
             true if !is_systems(member.path()) && has_image_ending(member.path()) => n_hidden += 1,
             _ => {}
@@ -149,7 +153,7 @@ mod tests {
         let mut archive = tar::Builder::new(std::fs::File::create(&tar).unwrap());
         archive.append_dir_all("photos", &root).unwrap();
         archive.finish().unwrap();
-        let counts = Source::Tar { path: tar }.passed_over().unwrap();
+        let counts = Source::Tar { path: tar, label: None }.passed_over().unwrap();
         assert_eq!(in_words(&counts), "1 without an ending, 2 .heic, 1 .txt, 2 hidden");
     }
 }

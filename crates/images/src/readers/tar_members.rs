@@ -4,14 +4,14 @@
 use std::cell::Cell;
 use std::io::{BufReader, Read, Seek, SeekFrom};
 use std::ops::ControlFlow;
-use std::path::Path;
+use std::path::{Component, Path};
 use std::rc::Rc;
 
 use tar::EntryType;
 
 use super::read_up_to;
 use crate::record::MAX_FILE_BYTES;
-use crate::{ImagesError, Payload, Result, key, regular};
+use crate::{ImagesError, Payload, Result, key, regular, walk};
 
 const BLOCK: u64 = 512;
 /// The longest names and PAX headers of a member, together, that are read.
@@ -127,6 +127,18 @@ pub(crate) fn visit_headers(path: &Path, is_whole: bool, each: Each<'_>) -> Resu
         return Err(place.broken(n_bytes, found));
     }
     check_end(place, &mut BufReader::new(archive.into_inner()), &watch, &end)
+}
+
+/// Whether a member would be passed over in a folder: macOS adds `._photo.jpg` to every `photo.jpg`.
+pub(crate) fn is_hidden(member: &Path) -> bool {
+    let mut parts = member.components().rev();
+    let is_hidden = |part: Component<'_>, is_folder| matches!(part, Component::Normal(name) if walk::is_hidden(name.as_encoded_bytes(), is_folder));
+    parts.next().is_some_and(|name| is_hidden(name, false)) || parts.any(|folder| is_hidden(folder, true))
+}
+
+/// Whether a member lies in a folder that a system makes for itself.
+pub(crate) fn is_systems(member: &Path) -> bool {
+    member.iter().any(|part| walk::is_of_systems(part.as_encoded_bytes()))
 }
 
 /// Opens an archive for [`visit`].

@@ -30,7 +30,7 @@ fn records_of(shards: &[&[u8]]) -> Vec<Result<Record>> {
     for (i, bytes) in shards.iter().enumerate() {
         fs_err::write(folder.path().join(format!("{i}.tar")), bytes).unwrap();
     }
-    tar_shards::records(folder.path()).unwrap().collect()
+    tar_shards::records(folder.path(), None).unwrap().collect()
 }
 
 fn complaint(shards: &[&[u8]]) -> String {

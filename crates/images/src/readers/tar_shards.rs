@@ -2,30 +2,38 @@
 //!
 //! Format: <https://github.com/webdataset/webdataset>.
 
-use std::ops::ControlFlow;
-use std::path::{Component, Path, PathBuf};
+use std::ops::{ControlFlow, Range};
+use std::path::{Path, PathBuf};
 use std::sync::mpsc::{SyncSender, sync_channel};
 
 use super::members::Members;
-use super::tar_members::{self, Kind, Place};
-use super::{Records, folder, name_of, shards};
-use crate::{Record, Result, walk};
+use super::tar_members::{self, Kind, Place, is_hidden};
+use super::{Records, folder, name_of, shards, tar_labels};
+use crate::{Record, Result, TarLabel};
 
 /// Records that the reading thread is ahead, at most.
 const N_AHEAD: usize = 64;
 
 /// All images, archive by archive in the order of their names, each read once from front to back on a thread of its own.
 /// The key is `shard.tar/path/in/it.jpg`. A member that is there twice is an error.
-pub(crate) fn records(path: &Path) -> Result<Records> {
-    records_of(shards(path)?)
+pub(crate) fn records(path: &Path, label: Option<TarLabel>) -> Result<Records> {
+    let shards = shards(path)?;
+    let all = 0..shards.len();
+    records_of(shards, all, label)
 }
 
-/// The same of some archives.
-pub(crate) fn records_of(shards: Vec<PathBuf>) -> Result<Records> {
+/// The same of some of a set's archives.
+pub(crate) fn records_of(
+    mut shards: Vec<PathBuf>,
+    range: Range<usize>,
+    label: Option<TarLabel>,
+) -> Result<Records> {
+    let label = tar_labels::of_set(&shards, label);
+    let shards: Vec<PathBuf> = shards.drain(range).collect();
     let (sender, receiver) = sync_channel(N_AHEAD);
     std::thread::Builder::new().name("tar-shards".into()).spawn(move || {
         for shard in shards {
-            match send_all(&shard, &sender) {
+            match send_all(&shard, label, &sender) {
                 Ok(true) => {}
                 Ok(false) => return,
                 Err(e) => {
@@ -43,22 +51,11 @@ pub(crate) fn shards(path: &Path) -> Result<Vec<PathBuf>> {
     shards::shards(path, "tar")
 }
 
-/// Whether a member would be passed over in a folder: macOS adds `._photo.jpg` to every `photo.jpg`.
-pub(crate) fn is_hidden(member: &Path) -> bool {
-    let mut parts = member.components().rev();
-    let is_hidden = |part: Component<'_>, is_folder| matches!(part, Component::Normal(name) if walk::is_hidden(name.as_encoded_bytes(), is_folder));
-    parts.next().is_some_and(|name| is_hidden(name, false)) || parts.any(|folder| is_hidden(folder, true))
-}
-
-/// Whether a member lies in a folder that a system makes for itself.
-pub(crate) fn is_systems(member: &Path) -> bool {
-    member.iter().any(|part| walk::is_of_systems(part.as_encoded_bytes()))
-}
-
 /// Sends every image of an archive; false if nobody listens any more.
-fn send_all(path: &Path, sender: &SyncSender<Result<Record>>) -> Result<bool> {
+fn send_all(path: &Path, label: TarLabel, sender: &SyncSender<Result<Record>>) -> Result<bool> {
     let source = name_of(path);
     let mut members = Members::default();
+    let labels = tar_labels::of(path, label)?;
     let done = tar_members::visit(Place::file(path), &mut tar_members::open(path)?, &mut |mut member| {
         let is_image = folder::has_image_ending(member.path()) && !is_hidden(member.path());
         if member.kind == Kind::Folder || !is_image {
@@ -67,7 +64,8 @@ fn send_all(path: &Path, sender: &SyncSender<Result<Record>>) -> Result<bool> {
         members.note(path, &member.name, member.offset)?;
         let key = format!("{source}/{}", member.key);
         let payload = member.payload(path, &key)?;
-        let record = Record { key, label: None, source: source.clone(), payload };
+        let label = labels.get(tar_labels::sample(&member.key)).copied();
+        let record = Record { key, label, source: source.clone(), payload };
         Ok(match sender.send(Ok(record)) {
             Ok(()) => ControlFlow::Continue(()),
             Err(_) => ControlFlow::Break(()),
@@ -102,11 +100,11 @@ mod tests {
         );
         fs_err::write(folder.path().join("readme.txt"), "").unwrap();
         let found: Vec<(String, Payload)> =
-            records(folder.path()).unwrap().map(|r| r.unwrap()).map(|r| (r.key, r.payload)).collect();
+            records(folder.path(), None).unwrap().map(|r| r.unwrap()).map(|r| (r.key, r.payload)).collect();
         let keys: Vec<&str> = found.iter().map(|(key, _)| key.as_str()).collect();
         assert_eq!(keys, ["a.tar/1.jpg", "a.tar/x/2.PNG", "b.tar/3.webp"]);
         assert_eq!(found[1].1, Payload::Encoded(b"x/2.PNG".to_vec()));
-        assert_eq!(records(&folder.path().join("b.tar")).unwrap().count(), 1);
+        assert_eq!(records(&folder.path().join("b.tar"), None).unwrap().count(), 1);
     }
 
     #[test]
@@ -123,7 +121,7 @@ mod tests {
             archive.append(&header, name.as_bytes()).unwrap();
         }
         archive.finish().unwrap();
-        let found: Vec<Result<Record>> = records(&path).unwrap().collect();
+        let found: Vec<Result<Record>> = records(&path, None).unwrap().collect();
         assert_eq!(found.len(), 3);
         let message = found[2].as_ref().unwrap_err().to_string();
         let expected = "a.tar: expected each member once, found ./b//1.jpg at byte 1024 and at byte 4096";
@@ -143,7 +141,7 @@ mod tests {
             archive.append(&header, &[][..]).unwrap();
         }
         archive.finish().unwrap();
-        let keys: Vec<String> = records(&path).unwrap().map(|record| record.unwrap().key).collect();
+        let keys: Vec<String> = records(&path, None).unwrap().map(|record| record.unwrap().key).collect();
         assert_eq!(keys, [r"a.tar/caf\xe8.jpg", r"a.tar/caf\xe9.jpg", r"a.tar/caf\x0a.jpg"]);
     }
 
@@ -154,9 +152,9 @@ mod tests {
         shard(&path, &["1.jpg", "2.jpg"]);
         let bytes = fs_err::read(&path).unwrap();
         fs_err::write(&path, &bytes[..1100]).unwrap();
-        let last = records(&path).unwrap().last().unwrap();
+        let last = records(&path, None).unwrap().last().unwrap();
         assert!(last.unwrap_err().to_string().contains("a.tar"));
         let empty = tempfile::tempdir().unwrap();
-        assert!(records(empty.path()).is_err());
+        assert!(records(empty.path(), None).is_err());
     }
 }

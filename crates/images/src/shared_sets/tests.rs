@@ -3,7 +3,7 @@ use std::collections::BTreeMap;
 use dcgan_files::columns::{Column, Writer};
 
 use super::*;
-use crate::{DecodeConfig, Payload, Record, Resize, Source, StoreDescription, StoreWriter};
+use crate::{DecodeConfig, Payload, Record, Resize, Source, StoreDescription, StoreWriter, TarLabel};
 
 /// Five pictures of 3×2×2, of which the third has no label.
 fn store(folder: &Path) -> ImageStore {
@@ -89,10 +89,28 @@ fn tars_hold_picture_label_and_key_of_each() {
     assert_eq!(members["00000004.cls"], b"0");
     assert!(!members.contains_key("00000002.cls"));
     assert_eq!(members["00000003.json"], br#"{"key":"a/3.jpg"}"#);
-    let source = Source::Tar { path: folder.path().join("out") };
-    for (i, record) in source.records().unwrap().enumerate() {
-        assert_eq!(pixels(record.unwrap()), store.image(i));
+    let path = folder.path().join("out");
+    let source = |label| Source::Tar { path: path.clone(), label };
+    for (i, record) in source(Some(TarLabel::None)).records().unwrap().enumerate() {
+        let record = record.unwrap();
+        assert_eq!(record.label, None);
+        assert_eq!(pixels(record), store.image(i));
     }
+    // Without one label it is not the labelled set that it seems to be.
+    let error = source(None).records().unwrap().next().unwrap().unwrap_err().to_string();
+    assert!(error.ends_with("found none for 1 of 4, the first train-00000.tar/00000002"), "{error}");
+    let names: Vec<String> = members.keys().filter(|name| !name.contains("00000002")).cloned().collect();
+    let mut archive = tar::Builder::new(fs_err::File::create(path.join("all.tar")).unwrap());
+    names.iter().for_each(|name| {
+        let mut header = tar::Header::new_ustar();
+        header.set_size(members[name].len() as u64);
+        archive.append_data(&mut header, name, &members[name][..]).unwrap();
+    });
+    archive.finish().unwrap();
+    let all = Source::Tar { path: path.join("all.tar"), label: None };
+    let labels: Vec<Option<u32>> = all.records().unwrap().map(|record| record.unwrap().label).collect();
+    assert_eq!(labels, [Some(0), Some(1), Some(1), Some(0)]);
+    assert_eq!(all.passed_over().unwrap(), [(".json".to_owned(), 4)].into());
 }
 
 #[test]

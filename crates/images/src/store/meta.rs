@@ -32,9 +32,7 @@ pub struct StoreMeta {
 
 impl StoreMeta {
     pub(crate) fn read(path: &Path) -> Result<Self> {
-        let text = regular::read_to_string(path)?;
-        let meta: Self = serde_json::from_str(&text)
-            .map_err(|source| ImagesError::Json { path: path.to_path_buf(), source })?;
+        let meta = Self::read_of_part(path)?;
         let n_values = [meta.channels, meta.height, meta.width]
             .iter()
             .try_fold(meta.n_images as usize, |product, &side| product.checked_mul(side));
@@ -46,6 +44,12 @@ impl StoreMeta {
             ));
         }
         Ok(meta)
+    }
+
+    /// The same of a part of a set, which may be without an image.
+    pub(crate) fn read_of_part(path: &Path) -> Result<Self> {
+        let text = regular::read_to_string(path)?;
+        serde_json::from_str(&text).map_err(|source| ImagesError::Json { path: path.to_path_buf(), source })
     }
 
     pub(crate) fn write(&self, path: &Path) -> Result<()> {

@@ -98,6 +98,18 @@ impl StoreWriter {
         self.bad.append(key, reason)
     }
 
+    /// Completes a store that may be without an image, as a part of a set is whose pictures are all bad: `shape` is then its images'.
+    ///
+    /// # Errors
+    /// Those of writing.
+    pub fn finish_part(mut self, description: StoreDescription, shape: [usize; 3]) -> Result<StoreMeta> {
+        if self.images.is_none() {
+            self.images = Some(NpyWriter::create(&self.partial.path.join(IMAGES), shape)?);
+            self.shape = Some(shape);
+        }
+        self.finish(description)
+    }
+
     /// Completes the store and puts it in its place.
     ///
     /// # Errors

@@ -1,0 +1,225 @@
+//! Shards of a data set that lie at addresses, kept in a cache.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use sha2::{Digest as _, Sha256};
+
+use crate::event::{Action, Observe, note, progress};
+use crate::http::{self, Head, Message, Request};
+use crate::install::{DOWNLOADS, fetch};
+use crate::ledger::{Entry, Ledger};
+use crate::listing::{Listed, Lister, is_list, path_of};
+use crate::{FetchError, Install, Options, RemoteFile, Result};
+
+/// Beside a set's folder: the address that it was fetched from.
+const ADDRESS: &str = "address.txt";
+/// Beside a set's folder: held by whoever works in it.
+const LOCK: &str = "lock";
+const TICK: Duration = Duration::from_millis(100);
+
+/// Shards that are here.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Shards {
+    /// The file, where the address is one file's, else the folder of all.
+    pub path: PathBuf,
+    /// How many there are.
+    pub n_shards: u64,
+    /// Bytes of them.
+    pub bytes: u64,
+    /// How many of them were downloaded, now.
+    pub n_downloaded: u64,
+}
+
+/// Brings the shards that `address` stands for into the folder `cache`, which is made where it is missing, and says where they are: whole,
+/// and verified by size and SHA-256 where they were there before. Files end in `ending`, as `tar`. An address is a file's
+/// (`https://host/a.tar`), has a range of numbers (`{00000..00099}`), or leads to a list (`*.txt`, an address a line) or a folder of an
+/// object store (`s3://bucket/folder/`).
+///
+/// The server is asked whether what is here is still what it has; where it cannot be asked, what is here serves.
+///
+/// # Errors
+/// [`FetchError::Listing`] where the address leads to no shards; [`FetchError::Changed`] where a shard is another one now; those of
+/// [`fetch`]. [`FetchError::Interrupted`] on a break, after which the same call goes on.
+pub fn fetch_shards(
+    address: &str,
+    ending: &str,
+    options: &Options,
+    cache: &Path,
+    observe: &mut Observe<'_>,
+) -> Result<Shards> {
+    options.validate()?;
+    let home = cache.join(&hex(address)[..16]);
+    let folder = home.join(set_name(address));
+    let downloads = folder.join(DOWNLOADS);
+    fs_err::create_dir_all(&downloads)?;
+    fs_err::write(home.join(ADDRESS), address)?;
+    let lock = fs_err::OpenOptions::new().create(true).append(true).open(home.join(LOCK))?;
+    while let Err(std::fs::TryLockError::WouldBlock) = lock.file().try_lock() {
+        progress(observe, Action::Downloading, "what another run is fetching", 0, None)?;
+        std::thread::sleep(TICK);
+    }
+    let listed = Lister { ending, options, downloads: &downloads, observe }.list(address)?;
+    refuse_others(&folder, address, ending, &listed)?;
+    refuse_changed(&folder, &listed, options, observe)?;
+    let files: Vec<RemoteFile> = listed.iter().map(remote_file).collect();
+    let summary =
+        fetch(&files, &Options { mirrors: Vec::new(), official: true, ..options.clone() }, &folder, observe)?;
+    let ledger = Ledger::open(&folder)?;
+    let bytes = listed.iter().filter_map(|file| Some(ledger.get(Path::new(&file.name))?.bytes)).sum();
+    let is_one = listed.len() == 1 && path_of(&listed[0].url) == path_of(address);
+    Ok(Shards {
+        path: if is_one { folder.join(&listed[0].name) } else { folder },
+        n_shards: listed.len() as u64,
+        bytes,
+        n_downloaded: summary.n_downloaded,
+    })
+}
+
+fn remote_file(file: &Listed) -> RemoteFile {
+    RemoteFile {
+        name: file.name.clone(),
+        urls: vec![file.url.clone()],
+        bytes: file.bytes,
+        likely_bytes: None,
+        checksum: None,
+        install: Install::File { path: file.name.clone().into() },
+        estimate: 0,
+    }
+}
+
+fn hex(text: &str) -> String {
+    Sha256::digest(text).iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// What the set is called: a list by its name, others by the folder that the files are in.
+fn set_name(address: &str) -> String {
+    let mut parts = path_of(address).rsplit('/');
+    let last = parts.next().unwrap_or_default();
+    let name = if is_list(address) {
+        last.rsplit_once('.').map_or(last, |(stem, _)| stem)
+    } else {
+        parts.next().unwrap_or_default()
+    };
+    let is_fit = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+    let name: String = name.chars().filter(|c| is_fit(*c)).collect();
+    if name.trim_matches('.').is_empty() { "shards".to_owned() } else { name }
+}
+
+/// Refuses shards in the folder that the address does not stand for any more: they would be read too.
+fn refuse_others(folder: &Path, address: &str, ending: &str, listed: &[Listed]) -> Result<()> {
+    for entry in fs_err::read_dir(folder)? {
+        let path = entry?.path();
+        let is_shard = path.extension().is_some_and(|found| found.eq_ignore_ascii_case(ending));
+        let name = path.file_name().unwrap_or_default();
+        if is_shard && !listed.iter().any(|file| name == file.name.as_str()) {
+            let expected = format!("shards that {address} names, and no others");
+            let found = "one that it does not name (any more); move it elsewhere";
+            return Err(FetchError::content(&path, expected, found));
+        }
+    }
+    Ok(())
+}
+
+/// Refuses shards that the server has in another version than is here.
+fn refuse_changed(
+    folder: &Path,
+    listed: &[Listed],
+    options: &Options,
+    observe: &mut Observe<'_>,
+) -> Result<()> {
+    let ledger = Ledger::open(folder)?;
+    for (i, file) in listed.iter().enumerate() {
+        let Some(entry) = ledger.get(Path::new(&file.name)).filter(|_| folder.join(&file.name).exists())
+        else {
+            continue;
+        };
+        progress(
+            observe,
+            Action::Verifying,
+            "whether shards have changed",
+            i as u64,
+            Some(listed.len() as u64),
+        )?;
+        let now = match (file.bytes, &file.etag) {
+            (None, None) => match ask(&file.url, options, observe)? {
+                Ok(now) => now,
+                Err(why) => {
+                    note(observe, format!("{}: {why}; what was fetched before is taken", file.url));
+                    return Ok(());
+                }
+            },
+            (bytes, etag) => (bytes, etag.clone()),
+        };
+        if has_changed(entry, &now) {
+            let kept = folder.parent().unwrap_or(folder).to_path_buf();
+            let before = version(Some(entry.bytes), entry.etag.as_deref());
+            return Err(FetchError::Changed {
+                url: file.url.clone(),
+                before,
+                now: version(now.0, now.1.as_deref()),
+                kept,
+            });
+        }
+    }
+    Ok(())
+}
+
+/// Size and `ETag`, as far as a server tells.
+type Version = (Option<u64>, Option<String>);
+
+fn has_changed(entry: &Entry, (bytes, etag): &Version) -> bool {
+    let is_other_tag = entry.etag.is_some() && etag.is_some() && entry.etag != *etag;
+    is_other_tag || bytes.is_some_and(|bytes| bytes != entry.bytes)
+}
+
+fn version(bytes: Option<u64>, etag: Option<&str>) -> String {
+    let bytes = bytes.map_or("an unknown number of bytes".to_owned(), |bytes| format!("{bytes} bytes"));
+    format!("{bytes}, ETag {}", etag.unwrap_or("none"))
+}
+
+/// What a server says of a file, or why it says nothing.
+fn ask(
+    url: &str,
+    options: &Options,
+    observe: &mut Observe<'_>,
+) -> Result<std::result::Result<Version, String>> {
+    let agent = http::agent(options, options.s3.is_https(url));
+    let request =
+        Request { url: url.to_owned(), start: 0, if_range: None, only_head: true, s3: options.s3.clone() };
+    let messages = http::send(&agent, request)?;
+    loop {
+        match messages.recv_timeout(TICK) {
+            Ok(Message::Head(Head { status: 206, range, etag, .. })) => {
+                return Ok(Ok((range.and_then(|range| range.total), etag)));
+            }
+            Ok(Message::Head(Head { status: 200, n_bytes, etag, .. })) => return Ok(Ok((n_bytes, etag))),
+            Ok(Message::Head(head)) => return Ok(Err(http::status(head.status))),
+            Ok(Message::Failed(why)) => return Ok(Err(why)),
+            Ok(Message::Bytes(_) | Message::End) => return Ok(Err("an answer without a head".to_owned())),
+            Err(std::sync::mpsc::RecvTimeoutError::Disconnected) => return Ok(Err("no answer".to_owned())),
+            Err(std::sync::mpsc::RecvTimeoutError::Timeout) => {
+                progress(observe, Action::Verifying, "whether shards have changed", 0, None)?;
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_set_is_called_as_its_folder_or_list() {
+        for (address, name) in [
+            ("https://h/sets/bedrooms.txt", "bedrooms"),
+            ("https://h/sets/bedrooms/{00..09}.tar", "bedrooms"),
+            ("s3://bucket/sets/bedrooms/", "bedrooms"),
+            ("s3://bucket/", "bucket"),
+            ("https://h/a%20b/x.tar?key=/c/", "a20b"),
+            ("https://h/../x.tar", "shards"),
+        ] {
+            assert_eq!(set_name(address), name, "{address}");
+        }
+    }
+}

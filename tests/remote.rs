@@ -1,0 +1,213 @@
+//! Shards that lie at addresses: read as those of a folder, from real servers on the loopback interface.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod common;
+#[path = "../crates/fetch/tests/server/mod.rs"]
+mod server;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use assert_cmd::Command;
+use common::Place;
+use server::{Asked, Reply, Server, honest};
+
+/// Labelled pictures in a store `shapes`, written as tars in `set/tars` and as Parquet in `set/parquet`.
+fn shared() -> Place {
+    let place = Place::new("");
+    place.stdout(&["stage", "synthesize", "--out", "data", "shapes.n_train=50", "shapes.n_test=10"]);
+    let source = ["from=data", "source.cifar10.path=cifar-10-batches-bin", "source.cifar10.split=train"];
+    place.stdout(&[&["stage", "import_images", "--out", "shapes"][..], &source].concat());
+    for (form, out) in [("webdataset", "tars"), ("parquet", "parquet")] {
+        let (out, form) = (format!("set/{out}"), format!("form={form}"));
+        place.stdout(&["stage", "export_images", "--out", &out, "images=shapes", &form, "per_file=20"]);
+    }
+    place
+}
+
+/// `dcgan stage import_images` of a source into a folder, with the cache in the place.
+fn import(place: &Place, out: &str, source: &str) -> Command {
+    let mut command = place.dcgan(&["stage", "import_images", "--out", out, source]);
+    command.env("DCGAN_CACHE", place.path("cache")).env("NO_PROXY", "127.0.0.1");
+    for name in ["AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"] {
+        command.env_remove(name);
+    }
+    command
+}
+
+fn said(command: &mut Command, code: i32) -> String {
+    String::from_utf8(command.assert().code(code).get_output().stderr.clone()).unwrap()
+}
+
+fn same(place: &Place, one: &str, other: &str) {
+    for name in ["images.npy", "index.parquet", "meta.json", "bad.csv"] {
+        let read = |folder: &str| std::fs::read(place.path(folder).join(name)).unwrap();
+        assert!(read(one) == read(other), "{name} of {one} and {other}");
+    }
+}
+
+/// Serves a folder's files as they are, each with an `ETag` of its length.
+fn serve(folder: PathBuf) -> Server {
+    Server::start(move |asked| file(&folder, &asked.path, asked))
+}
+
+fn file(folder: &std::path::Path, path: &str, asked: &Asked) -> Reply {
+    match std::fs::read(folder.join(path.trim_start_matches('/'))) {
+        Ok(bytes) => honest(&bytes, &format!("\"{}\"", bytes.len()), asked),
+        Err(_) => Reply::new(404, b""),
+    }
+}
+
+#[test]
+fn shards_at_addresses_give_the_bytes_of_those_in_a_folder() {
+    let place = shared();
+    let server = serve(place.path("set"));
+    let at = &server.address;
+    said(&mut import(&place, "local", "source.tar.path=set/tars"), 0);
+    // Labels are read, too.
+    let index = std::fs::read(place.path("local/index.parquet")).unwrap();
+    let known = std::fs::read(place.path("shapes/index.parquet")).unwrap();
+    assert!(index != known);
+    said(&mut import(&place, "pattern", &format!("source.tar.path={at}/tars/train-{{00000..00002}}.tar")), 0);
+    same(&place, "local", "pattern");
+    let n_asked = server.asked().len();
+    assert_eq!(n_asked, 3);
+    // What is here is not fetched again: the server says that it is the same.
+    said(&mut import(&place, "again", &format!("source.tar.path={at}/tars/train-{{00000..00002}}.tar")), 0);
+    let probes = server.asked().split_off(n_asked);
+    assert!(probes.len() == 3 && probes.iter().all(|asked| asked.is_probe), "{probes:?}");
+    same(&place, "local", "again");
+    let parquet = format!("source.parquet.path={at}/parquet/train-{{00000..00002}}-of-00003.parquet");
+    said(&mut import(&place, "local-parquet", "source.parquet.path=set/parquet"), 0);
+    said(&mut import(&place, "parquet", &parquet), 0);
+    same(&place, "local-parquet", "parquet");
+    // A list there, whose lines are relative to it, and one here.
+    std::fs::write(
+        place.path("set/tars.txt"),
+        "# the shards\ntars/train-00001.tar\n\ntars/train-{00000..00000}.tar\ntars/train-00002.tar\n",
+    )
+    .unwrap();
+    said(&mut import(&place, "list", &format!("source.tar.path={at}/tars.txt")), 0);
+    same(&place, "local", "list");
+    std::fs::write(place.path("tars.txt"), format!("{at}/tars/train-{{00000..00002}}.tar\n")).unwrap();
+    said(&mut import(&place, "here", "source.tar.path=tars.txt"), 0);
+    same(&place, "local", "here");
+    // One file.
+    said(&mut import(&place, "local-one", "source.tar.path=set/tars/train-00001.tar"), 0);
+    said(&mut import(&place, "one", &format!("source.tar.path={at}/tars/train-00001.tar")), 0);
+    same(&place, "local-one", "one");
+}
+
+/// An object store as far as it is asked: its list in two pages, its objects by path. It does not check signatures; that they are
+/// Amazon's, a test beside the code holds.
+fn object_store(folder: PathBuf) -> Server {
+    Server::start(move |asked| {
+        let Some(query) = asked.path.strip_prefix("/bucket/?") else {
+            return match asked.path.strip_prefix("/bucket/") {
+                Some(path) => file(&folder, &path.replace("my%20sets", "."), asked),
+                None => Reply::new(404, b""),
+            };
+        };
+        assert!(
+            query.contains("delimiter=%2F&encoding-type=url&list-type=2&prefix=my%20sets%2Ftars%2F"),
+            "{query}"
+        );
+        let is_second = query.contains("continuation-token=a%2Bb");
+        let names: &[&str] = if is_second {
+            &["train-00002.tar"]
+        } else {
+            &["train-00000.tar", "train-00001.tar", "stage.json"]
+        };
+        let contents: String = names
+            .iter()
+            .map(|name| {
+                let n = std::fs::metadata(folder.join("tars").join(name)).unwrap().len();
+                format!("<Contents><Key>my+sets/tars/{name}</Key><ETag>&quot;{n}&quot;</ETag><Size>{n}</Size></Contents>")
+            })
+            .collect();
+        let end = match is_second {
+            true => "<IsTruncated>false</IsTruncated>",
+            false => "<IsTruncated>true</IsTruncated><NextContinuationToken>a+b</NextContinuationToken>",
+        };
+        let xml = format!(
+            "<?xml version=\"1.0\"?><ListBucketResult><Name>bucket</Name>{contents}{end}</ListBucketResult>"
+        );
+        Reply::new(200, xml.as_bytes())
+    })
+}
+
+#[test]
+fn a_folder_of_an_object_store_is_listed_and_read() {
+    let place = shared();
+    let server = object_store(place.path("set"));
+    said(&mut import(&place, "local", "source.tar.path=set/tars"), 0);
+    let from_store = |out: &str, path: &str| {
+        let mut command = import(&place, out, &format!("source.tar.path={path}"));
+        command
+            .env("AWS_ENDPOINT_URL", &server.address)
+            .env("AWS_ACCESS_KEY_ID", "a")
+            .env("AWS_SECRET_ACCESS_KEY", "s");
+        command
+    };
+    said(&mut from_store("folder", "s3://bucket/my sets/tars/"), 0);
+    same(&place, "local", "folder");
+    said(&mut from_store("pattern", "s3://bucket/my sets/tars/train-{00000..00002}.tar"), 0);
+    same(&place, "local", "pattern");
+    let told = said(&mut from_store("none", "s3://other/tars/a.tar"), 1);
+    assert!(told.contains("s3://other/tars/a.tar: the server answers 404 Not Found"), "{told}");
+}
+
+#[test]
+fn a_shard_that_has_changed_or_is_gone_is_named() {
+    let place = shared();
+    let has_changed = Arc::new(AtomicBool::new(false));
+    let (folder, changed) = (place.path("set"), has_changed.clone());
+    let server = Server::start(move |asked| {
+        let is_other = changed.load(Ordering::SeqCst) && asked.path.contains("00001");
+        let mut reply = file(&folder, &asked.path, asked);
+        if is_other {
+            reply.headers.retain(|(name, _)| *name != "ETag");
+            reply = reply.header("ETag", "\"other\"");
+        }
+        reply
+    });
+    let at = &server.address;
+    let source = format!("source.tar.path={at}/tars/train-{{00000..00002}}.tar");
+    let told = said(
+        &mut import(&place, "gone", &format!("source.tar.path={at}/tars/train-{{00000..00003}}.tar")),
+        1,
+    );
+    assert!(told.contains(&format!("{at}/tars/train-00003.tar: the server answers 404 Not Found")), "{told}");
+    assert!(!place.path("gone").exists());
+    said(&mut import(&place, "first", &source), 0);
+    has_changed.store(true, Ordering::SeqCst);
+    let told = said(&mut import(&place, "second", &source), 1);
+    assert!(
+        told.contains(&format!("{at}/tars/train-00001.tar: expected what was fetched before (")),
+        "{told}"
+    );
+    assert!(
+        told.contains("ETag \"other\": the shard has changed; delete ") && told.contains("cache/shards"),
+        "{told}"
+    );
+    assert!(!place.path("second").exists());
+}
+
+#[test]
+fn addresses_are_refused_by_name_where_they_serve_nothing() {
+    let place = Place::new("");
+    for (source, expected) in [
+        (
+            "source.folder.path=https://host/photos",
+            "shards alone are read from addresses, by source.tar and source.parquet",
+        ),
+        ("source.tar.path=https://host/photos/", "expected the address of a file *.tar"),
+        ("source.tar.path=https://host/a.zip", "expected the address of a file *.tar"),
+        ("source.tar.path=https://host/{1..x}.tar", "expected {first..last}, such as {00000..00099}"),
+    ] {
+        let output = import(&place, "out", source).assert().failure().get_output().clone();
+        let told = String::from_utf8(output.stderr).unwrap();
+        assert!(told.contains(expected) && told.contains("https://host/"), "{told}");
+    }
+}
