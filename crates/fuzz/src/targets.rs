@@ -267,8 +267,8 @@ fn checkpoint(data: &[u8]) {
         drop(Discriminator::load(&path, &Device::Cpu));
         drop(Generator::load(&path, &Device::Cpu));
         drop(Autoencoder::load(&path));
-        drop(Classifier::load(&path, &Device::Cpu));
-        drop(Supervised::load(&path, &Device::Cpu));
+        drop(Classifier::load(&path, &dcgan_nn::device::Device::CPU));
+        drop(Supervised::load(&path, &dcgan_nn::device::Device::CPU));
         drop(KMeans::load(&path));
     });
 }

@@ -3,7 +3,8 @@
 
 use std::{error::Error, ops::ControlFlow, path::PathBuf};
 
-use candle_core::{Device, Module, Tensor};
+use candle_core::{Module, Tensor};
+use dcgan_nn::device::Device;
 use dcgan_gan::{
     FeatureExtractor,
     released::{ReleasedSet, import},
@@ -15,7 +16,7 @@ use ndarray_npy::read_npy;
 fn main() -> Result<(), Box<dyn Error>> {
     let folder = PathBuf::from(std::env::args().nth(1).ok_or("expected the folder that the script wrote")?);
     let expected = |name: &str| read_npy::<_, ArrayD<f32>>(folder.join(name));
-    let imported = import(ReleasedSet::Imagenet, &folder.join("weights"), &Device::Cpu)?;
+    let imported = import(ReleasedSet::Imagenet, &folder.join("weights"), &Device::CPU)?;
     let generator = imported.generator.ok_or_else(|| format!("missing: {:?}", imported.missing))?;
 
     let pictures: ArrayD<u8> = read_npy(folder.join("pictures.npy"))?;
@@ -33,7 +34,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     writer.finish(StoreDescription::default())?;
     let store = ImageStore::open(store.path())?;
     let mut go_on = |_, _| ControlFlow::Continue(());
-    let extractor = FeatureExtractor::infer(&imported.discriminator, &store, &Device::Cpu, &mut go_on)?;
+    let extractor = FeatureExtractor::infer(&imported.discriminator, &store, &Device::CPU, &mut go_on)?;
     let mut features = Vec::new();
     for i in 0..256 {
         features.extend(extractor.extract(store.image(i), 1)?);
@@ -41,7 +42,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     compare("features", &features, &expected("features.npy")?);
 
     let z = expected("z.npy")?;
-    let z = Tensor::from_vec(z.iter().copied().collect(), z.shape(), &Device::Cpu)?;
+    let z = Tensor::from_vec(z.iter().copied().collect(), z.shape(), &Device::CPU)?;
     let samples = generator.forward(&z)?;
     let logits = imported.discriminator.forward(&samples)?.flatten_all()?.to_vec1()?;
     let planes = samples.permute((0, 3, 1, 2))?.flatten_all()?.to_vec1()?;

@@ -5,8 +5,9 @@
 
 use std::{ops::ControlFlow, path::Path};
 
-use candle_core::{Device, Tensor};
+use candle_core::Tensor;
 use dcgan_images::ImageStore;
+use dcgan_nn::device::Device;
 use dcgan_nn::adam::AdamConfig;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};

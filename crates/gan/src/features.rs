@@ -2,8 +2,9 @@
 
 use std::{ops::ControlFlow, path::Path};
 
-use candle_core::{Device, Tensor};
+use candle_core::Tensor;
 use dcgan_images::ImageStore;
+use dcgan_nn::device::Device;
 use dcgan_nn::{batch_norm::Statistics, checkpoint::Checkpoint, pixels::to_activations_of, pool::max_pool};
 
 use crate::{Discriminator, DiscriminatorConfig, GanError, Result};
@@ -195,7 +196,7 @@ pub(crate) fn store_statistics(statistics: &[Option<Statistics>], checkpoint: &m
     for (i, statistics) in statistics.iter().enumerate() {
         let Some(Statistics { mean, variance }) = statistics else { continue };
         for (name, values) in [("mean", mean), ("variance", variance)] {
-            let tensor = Tensor::new(values.as_slice(), &Device::Cpu)?;
+            let tensor = Tensor::new(values.as_slice(), &Device::CPU)?;
             checkpoint.insert(format!("conv{i}.{name}"), &tensor);
         }
     }

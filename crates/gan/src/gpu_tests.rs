@@ -3,10 +3,10 @@
 
 use std::ops::ControlFlow;
 
-use candle_core::{Device, Tensor};
+use candle_core::Tensor;
 use dcgan_images::{ImageStore, Picture, StoreDescription, StoreWriter};
 use dcgan_nn::{
-    device::{DeviceChoice, Math},
+    device::{Device, DeviceChoice, Math},
     pixels::to_activations,
 };
 
@@ -100,8 +100,8 @@ fn fifty_steps_stay_near_the_cpus() {
         let Some(gpu) = gpu(math) else { return };
         for schedule in [Schedule::Alternate, Schedule::Both] {
             let settings = settings(schedule);
-            let begun = Trainer::new(&settings, &Device::Cpu).unwrap();
-            let mut here = Trainer::new(&settings, &Device::Cpu).unwrap();
+            let begun = Trainer::new(&settings, &Device::CPU).unwrap();
+            let mut here = Trainer::new(&settings, &Device::CPU).unwrap();
             let mut there = Trainer::new(&settings, &gpu).unwrap();
             assert_eq!(parameters(&there), parameters(&begun), "both begin with the same weights");
             for (n, most) in [(5, after_five), (45, after_fifty)] {
@@ -124,9 +124,9 @@ fn checkpoints_go_on_elsewhere() {
     let store = store(&dir.path().join("store"), 3 * BATCH);
     let settings = settings(Schedule::Alternate);
     let Some(gpu) = gpu(Math::F32) else { return };
-    for (from, to) in [(&gpu, &Device::Cpu), (&Device::Cpu, &gpu)] {
+    for (from, to) in [(&gpu, &Device::CPU), (&Device::CPU, &gpu)] {
         let path = dir.path().join("checkpoint.safetensors");
-        let begun = Trainer::new(&settings, &Device::Cpu).unwrap();
+        let begun = Trainer::new(&settings, &Device::CPU).unwrap();
         let mut first = Trainer::new(&settings, from).unwrap();
         steps(&mut first, &store, 6);
         first.save(&path, &[]).unwrap();
@@ -162,7 +162,7 @@ fn features_and_samples_agree() {
                 assert_eq!(tensor.flatten_all().unwrap().to_vec1::<f32>().unwrap(), features);
                 (features, sample::generate(trainer.generator(), 4, 1).unwrap())
             };
-        let ((features, pictures), (ours, ours_pictures)) = (run(&Device::Cpu), run(&gpu));
+        let ((features, pictures), (ours, ours_pictures)) = (run(&Device::CPU), run(&gpu));
         let norm =
             |values: &mut dyn Iterator<Item = f32>| values.map(|v| f64::from(v).powi(2)).sum::<f64>().sqrt();
         let apart =

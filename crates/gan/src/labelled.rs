@@ -2,8 +2,9 @@
 
 use std::ops::ControlFlow;
 
-use candle_core::{Device, Tensor, Var};
+use candle_core::{Tensor, Var};
 use dcgan_images::{ImageStore, batches};
+use dcgan_nn::device::Device;
 use dcgan_nn::{
     adam::{Adam, AdamConfig},
     device,

@@ -112,4 +112,6 @@ pub fn to_pytorch(kernel: &Tensor) -> Result<Tensor> {
 }
 
 #[cfg(test)]
+mod bf16_tests;
+#[cfg(test)]
 mod tests;

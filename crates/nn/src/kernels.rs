@@ -5,7 +5,7 @@ use candle_core::{DType, Result, Tensor};
 
 use crate::{activation::Activation, batch_norm::Statistics, geometry::Geometry};
 
-/// How precisely networks compute on a GPU. Weights, statistics, gradients of weights and Adam are f32 always.
+/// How precisely networks compute. Weights, statistics, gradients of weights and Adam are f32 always.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub enum Math {
     /// f32 throughout.
@@ -55,8 +55,8 @@ pub(crate) struct AdamStep {
 
 /// All tensors are contiguous, on one device and without a graph; nothing here waits for a GPU but what says so.
 pub(crate) trait Kernels {
-    /// The type of a network's maps.
-    fn dtype(&self) -> DType;
+    /// A network's input in training: on a GPU of the type that it was opened for, on the CPU as it is.
+    fn network_input(&self, x: &Tensor) -> Result<Tensor>;
 
     /// f32 values as a tensor.
     fn tensor(&self, values: Vec<f32>, shape: &[usize]) -> Result<Tensor>;
@@ -69,6 +69,9 @@ pub(crate) trait Kernels {
 
     /// `x` (n, …, c) and labels (n, k) → (n, …, c + k): the labels of a row behind every one of its c channels.
     fn join(&self, x: &Tensor, labels: &Tensor) -> Result<Tensor>;
+
+    /// a·b, of the type of both.
+    fn matmul(&self, a: &Tensor, b: &Tensor) -> Result<Tensor>;
 
     /// A convolution's kernel as [`Self::convolve`] takes it best, of the same shape.
     fn prepared(&self, kernel: &Tensor) -> Result<Tensor>;
@@ -108,6 +111,9 @@ pub(crate) trait Kernels {
 
     /// Writes or adds a tensor of as many values.
     fn accumulate(&self, to: Sum<'_>, term: &Tensor) -> Result<()>;
+
+    /// Writes or adds a·b.
+    fn accumulate_product(&self, to: Sum<'_>, a: &Tensor, b: &Tensor) -> Result<()>;
 
     /// The mean binary cross-entropy of logits against one target, a scalar, and its gradient.
     fn bce(&self, logits: &Tensor, target: f32) -> Result<(Tensor, Tensor)>;

@@ -109,7 +109,7 @@ impl Layer {
     pub fn prepared(&self) -> Result<Self> {
         let (kernels, kernel) = (device::kernels(self.kernel.device())?, self.kernel.detach());
         let kernel = match self.map {
-            Map::Linear => kernels.cast(&kernel, kernels.dtype())?,
+            Map::Linear => kernels.network_input(&kernel)?,
             Map::Convolution(_) => kernels.prepared(&kernel)?,
         };
         Ok(Self { kernel, ..self.clone() })
@@ -150,15 +150,21 @@ impl Layer {
 
     /// [`Self::trace`] of an input with labels (n, k) joined to it, where there are.
     pub fn trace_joined(&self, x: &Tensor, labels: Option<&Tensor>) -> Result<Trace> {
-        let trace = self.pass(device::network_input(&self.raster(x, labels)?)?, None, false)?;
+        let trace = self.pass(self.network_input(x, labels)?, None, false)?;
         Ok(Trace { n_joined: n_joined(labels), ..trace })
+    }
+
+    /// The input as it is in training.
+    fn network_input(&self, x: &Tensor, labels: Option<&Tensor>) -> Result<Tensor> {
+        let x = self.raster(x, labels)?;
+        Ok(device::kernels(x.device())?.network_input(&x)?)
     }
 
     /// In place, what batch norm was given is overwritten by the output.
     fn pass(&self, input: Tensor, given: Option<&Statistics>, in_place: bool) -> Result<Trace> {
         let (kernels, kernel) = (device::kernels(input.device())?, &self.kernel.detach());
         let y = match self.map {
-            Map::Linear => input.matmul(&kernels.cast(kernel, input.dtype())?)?,
+            Map::Linear => kernels.matmul(&input, &kernels.cast(kernel, input.dtype())?)?,
             Map::Convolution(convolution) => convolution.forward(&input, kernel)?,
         };
         let Some((gain, bias)) = &self.norm else {
@@ -195,7 +201,7 @@ impl Layer {
         if let Some(gradients) = gradients {
             let to = Sum { tensor: &gradients.kernel, adds: gradients.is_set };
             match self.map {
-                Map::Linear => kernels.accumulate(to, &trace.input.t()?.matmul(&dy)?)?,
+                Map::Linear => kernels.accumulate_product(to, &trace.input.t()?, &dy)?,
                 Map::Convolution(convolution) => {
                     convolution.kernel_gradient(&trace.input, &dy, to.tensor, to.adds)?;
                 }
@@ -205,7 +211,7 @@ impl Layer {
         let input_gradient = || {
             let (kernel, input) = (self.kernel_of_input(trace.n_joined)?, trace.input.dims());
             match self.map {
-                Map::Linear => Ok(dy.matmul(&kernels.cast(&kernel, dy.dtype())?.t()?)?),
+                Map::Linear => Ok(kernels.matmul(&dy, &kernels.cast(&kernel, dy.dtype())?.t()?)?),
                 Map::Convolution(convolution) => {
                     let (own, c) = (&input[..input.len() - 1], input[input.len() - 1]);
                     convolution.input_gradient(&[own, &[c - trace.n_joined]].concat(), &kernel, &dy)

@@ -24,6 +24,7 @@
 //! | [`rng`], [`init`] | seeded draws: candle's own CPU generator cannot be seeded |
 //! | [`device`] | the CPU or a GPU by name (a GPU with the feature `cuda`) |
 //! | [`pixels`], [`pool`] | uint8 NCHW pictures to activations and back; max-pooling to a grid |
+//! | [`vectors`] | which vector instructions the CPU's kernels use |
 //! | [`checkpoint`] | named tensors and their configuration in one `.safetensors` file |
 //!
 //! A step of training a discriminator of two layers on pictures that are real, as `dcgan-gan` does it:
@@ -92,11 +93,12 @@ pub mod state_dict;
 mod storage;
 #[cfg(test)]
 mod testing;
+pub mod vectors;
 
 pub use error::{NnError, Result};
 
 /// Runs `f`, compiled for the widest vectors this machine has.
 #[inline(always)]
 pub(crate) fn vectorised<T>(f: impl FnOnce() -> T) -> T {
-    pulp::Arch::new().dispatch(f)
+    vectors::arch().dispatch(f)
 }

@@ -9,7 +9,7 @@ use dcgan_engine::memory::high_water_mark;
 use dcgan_engine::progress::Progress;
 use dcgan_engine::record::Environment;
 use dcgan_images::ImageStore;
-use dcgan_nn::candle::Device;
+use dcgan_nn::device::Device;
 use serde::Serialize;
 
 use crate::bench::{gemm_gflops, measure, median, noise, write_noise};
@@ -78,7 +78,7 @@ pub fn bench_baseline(
         Baseline::Knn { rows, columns } => knn(rows, columns, n_steps, progress)?,
     };
     result.peak_memory_mib = high_water_mark().map(|bytes| bytes as f64 / f64::from(1 << 20));
-    result.gemm_gflops = gemm_gflops(&Device::Cpu, progress)?;
+    result.gemm_gflops = gemm_gflops(&Device::CPU, progress)?;
     result.share_of_gemm = result.gflops / result.gemm_gflops;
     Ok(result)
 }

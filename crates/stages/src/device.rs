@@ -1,11 +1,10 @@
 //! `--device cpu` or `cuda:N`.
 
-use candle_core::Device;
 use dcgan_engine::context::Context;
 use dcgan_engine::suggest::nearest;
 
 pub use dcgan_nn::NnError;
-pub use dcgan_nn::device::DeviceChoice;
+pub use dcgan_nn::device::{Device, DeviceChoice};
 
 /// The device of a name.
 ///

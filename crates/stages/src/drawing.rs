@@ -59,7 +59,8 @@ pub(crate) fn load_generator(
     if let Some(needs) = needs.as_ref().filter(|_| !folder.join(file).exists()) {
         anyhow::bail!("{needs}, in {file}; {} holds {}", folder.display(), generators_in(&folder));
     }
-    let generator = Generator::load(&folder.join(file), &device::open(ctx)?);
+    let device = device::open(ctx)?;
+    let generator = Generator::load(&folder.join(file), &device);
     match needs {
         None => Ok(generator?),
         Some(needs) => generator.context(needs),

@@ -89,12 +89,12 @@ impl Maker {
         if kmeans_features::is_model(&folder) {
             return Self::kmeans(ctx, &folder, &statistics()?, size);
         }
+        let device = &device::open(ctx)?;
         if folder.join(AUTOENCODER).exists() {
-            let model = Autoencoder::load(&folder.join(AUTOENCODER))?.on(&device::open(ctx)?)?;
+            let model = Autoencoder::load(&folder.join(AUTOENCODER))?.on(device)?;
             let name = "codes of the semantic hash, before their thresholds".to_owned();
             return Ok(Self { what: What::Codes(model), size, n_features: CODE_BITS, name });
         }
-        let device = &device::open(ctx)?;
         let discriminator = Discriminator::load(&folder.join(DISCRIMINATOR), device)?;
         check_size("the discriminator's pictures", discriminator.config().picture(), size)?;
         let store = statistics()?;

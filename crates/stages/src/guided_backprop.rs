@@ -1,7 +1,7 @@
 //! `guided_backprop`: what the features of the discriminator's last conv layer see (section 6.2).
 
+use dcgan_nn::device::Device;
 use anyhow::Context as _;
-use candle_core::Device;
 use dcgan_engine::context::Context;
 use dcgan_engine::kind::{ConfigType, Kind, Traits};
 use dcgan_engine::paper::{Stated, by_stage, no_bearing, says, unstated};
@@ -109,7 +109,7 @@ impl Stage for GuidedBackprop {
         let store = ImageStore::open(&ctx.input(&self.images))?;
         let statistics = ImageStore::open(&ctx.input(self.statistics.as_ref().unwrap_or(&self.images)))?;
         // The guided ReLU has a kernel for the CPU alone, and there is little to compute.
-        let device = &Device::Cpu;
+        let device = &Device::CPU;
         let trained = Discriminator::load(&ctx.input(&self.model).join(DISCRIMINATOR), device)?;
         let random = Discriminator::random(trained.config().clone(), self.seed, device)?;
         let (mut figures, mut all) = (Vec::new(), serde_json::Map::new());

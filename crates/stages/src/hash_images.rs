@@ -133,8 +133,8 @@ impl Stage for HashImages {
 
     fn run(&self, ctx: &Context<'_>) -> anyhow::Result<Outcome> {
         let source = data_source::resolve(self.from.as_ref(), &self.source, ctx)?;
-        let model =
-            Autoencoder::load(&ctx.input(&self.autoencoder).join(AUTOENCODER))?.on(&device::open(ctx)?)?;
+        let device = device::open(ctx)?;
+        let model = Autoencoder::load(&ctx.input(&self.autoencoder).join(AUTOENCODER))?.on(&device)?;
         let mut task = ctx.task("hashing", "pictures");
         let summary =
             hash(&source, &model, &self.config(), ctx.out, &mut |done, total| task.observe(done, total))?;

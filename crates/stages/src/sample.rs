@@ -173,8 +173,8 @@ impl Stage for Sample {
         let mut task = ctx.task("drawing", "pictures");
         let mut pixels = Vec::new();
         if let Some(stage) = &self.sorted_by {
-            let discriminator =
-                Discriminator::load(&ctx.input(stage).join(DISCRIMINATOR), &device::open(ctx)?)?;
+            let device = device::open(ctx)?;
+            let discriminator = Discriminator::load(&ctx.input(stage).join(DISCRIMINATOR), &device)?;
             let (drawn, scores) =
                 sampler.draw_scored(&z, &discriminator, &mut |done, total| task.observe(done, total))?;
             let mut order: Vec<usize> = (0..n).collect();

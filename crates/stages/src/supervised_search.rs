@@ -271,7 +271,7 @@ impl SupervisedSearch {
         &self,
         ctx: &Context<'_>,
         examples: &Examples<'_>,
-        device: &candle_core::Device,
+        device: &dcgan_nn::device::Device,
     ) -> anyhow::Result<Found> {
         let mut task = ctx.task("searching", "trials");
         let mut n_seen = 0;

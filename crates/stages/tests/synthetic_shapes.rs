@@ -6,7 +6,8 @@ use std::ops::ControlFlow;
 use dcgan_images::{ImageStore, ImportConfig, Source, Split, batches, import};
 use dcgan_nn::activation::Activation;
 use dcgan_nn::adam::{Adam, AdamConfig};
-use dcgan_nn::candle::{Device, Module, Result, Tensor, Var};
+use dcgan_nn::candle::{Module, Result, Tensor, Var};
+use dcgan_nn::device::Device;
 use dcgan_nn::conv::Convolution;
 use dcgan_nn::init;
 use dcgan_nn::layer::{Gradients, Layer, Map, gradients_of, stack_backward, stack_trace};
@@ -70,7 +71,7 @@ fn conv_net() -> (Vec<Layer>, Vec<(String, Var)>) {
     let mut rng = stream(0, Purpose::Weights, 0);
     let mut parameters = Vec::new();
     let mut var = |shape: &[usize], mean: f32, std: f32| {
-        let values = init::normal(shape, mean, std, &mut rng, &Device::Cpu).unwrap();
+        let values = init::normal(shape, mean, std, &mut rng, &Device::CPU).unwrap();
         let var = Var::from_tensor(&values).unwrap();
         parameters.push((parameters.len().to_string(), var.clone()));
         var.into_inner()
@@ -90,9 +91,9 @@ fn conv_net() -> (Vec<Layer>, Vec<(String, Var)>) {
 fn batch(store: &ImageStore, indices: &[u32], labels: &[u32]) -> Result<(Tensor, Tensor)> {
     let mut pixels = Vec::new();
     store.gather(indices, &mut pixels);
-    let images = to_activations(&pixels, [indices.len(), 3, 32, 32], &Device::Cpu).unwrap();
+    let images = to_activations(&pixels, [indices.len(), 3, 32, 32], &Device::CPU).unwrap();
     let labels: Vec<u32> = indices.iter().map(|&i| labels[i as usize]).collect();
-    Ok((images, Tensor::new(labels, &Device::Cpu)?))
+    Ok((images, Tensor::new(labels, &Device::CPU)?))
 }
 
 #[test]

@@ -7,7 +7,7 @@ use super::*;
 // torch.nn.functional.binary_cross_entropy_with_logits(x, t).backward(); print(x.grad)
 #[test]
 fn the_gradient_agrees_with_pytorch() {
-    let logits = Tensor::new(&[[-2f32], [0.5], [3.0], [0.0]], &Device::Cpu).unwrap();
+    let logits = Tensor::new(&[[-2f32], [0.5], [3.0], [0.0]], &Device::CPU).unwrap();
     let targets = [true, true, false, true, false, true];
     let logits_of = |values, rows, step| Logits { rows, values, step };
     let gradient = logit_gradient(&logits_of(&logits, &[4, 1, 3, 2], 0), &targets).unwrap();
@@ -16,7 +16,7 @@ fn the_gradient_agrees_with_pytorch() {
     for (ours, expected) in gradient.iter().zip([0.0298007, -0.0943852, -0.0118565, 0.125]) {
         assert!((ours - expected).abs() < 1e-6, "{gradient:?}");
     }
-    let large = Tensor::new(&[[f32::NAN]], &Device::Cpu).unwrap();
+    let large = Tensor::new(&[[f32::NAN]], &Device::CPU).unwrap();
     assert!(matches!(
         logit_gradient(&logits_of(&large, &[0], 7), &targets),
         Err(GanError::Diverged { step: 7, .. })
@@ -61,7 +61,7 @@ fn observe(_: u64, _: u64) -> ControlFlow<()> {
 fn it_learns_what_the_labels_say_and_comes_back_from_its_file() {
     let dir = tempfile::tempdir().unwrap();
     let (seen, new) = (squares(&dir.path().join("a"), 1024, 0), squares(&dir.path().join("b"), 100, 5));
-    let classifier = train(&seen, &config(), &Device::Cpu, &mut observe).unwrap();
+    let classifier = train(&seen, &config(), &Device::CPU, &mut observe).unwrap();
     let targets = config().targets(&new).unwrap();
     let errors = classifier.errors(&new, &targets).unwrap();
     assert_eq!((errors.n_images, errors.n_positive), (100, 50));
@@ -73,12 +73,12 @@ fn it_learns_what_the_labels_say_and_comes_back_from_its_file() {
 
     let path = dir.path().join(FILE);
     classifier.save(&path).unwrap();
-    let loaded = Classifier::load(&path, &Device::Cpu).unwrap();
+    let loaded = Classifier::load(&path, &Device::CPU).unwrap();
     let logits = classifier.logits(new.pixels()).unwrap();
     assert_eq!(loaded.logits(new.pixels()).unwrap(), logits);
     let alone = classifier.logits(new.image(7)).unwrap();
     assert!((alone[0] - logits[7]).abs() < 1e-4, "{} {}", alone[0], logits[7]);
-    assert!(Discriminator::load(&path, &Device::Cpu).is_err());
+    assert!(Discriminator::load(&path, &Device::CPU).is_err());
 }
 
 #[test]
@@ -86,7 +86,7 @@ fn what_cannot_be_learned_is_refused() {
     let dir = tempfile::tempdir().unwrap();
     let store = squares(&dir.path().join("a"), 8, 0);
     let told = |config: ClassifierConfig| {
-        train(&store, &config, &Device::Cpu, &mut observe).unwrap_err().to_string()
+        train(&store, &config, &Device::CPU, &mut observe).unwrap_err().to_string()
     };
     assert_eq!(
         told(ClassifierConfig { positive: vec![7], ..config() }),

@@ -15,7 +15,7 @@ fn store_of(source: &Source, dir: &std::path::Path) -> ImageStore {
 fn features_of_real_digits_agree_with_pytorch() {
     let Some(data) = dcgan_testing::real_data() else { return };
     let released = data.join("authors/svhn_unsup_all_conv_dcgan_100z_gaussian_lr_0.0005_64mb");
-    let released = import_released(ReleasedSet::Svhn, &released, &Device::Cpu).unwrap();
+    let released = import_released(ReleasedSet::Svhn, &released, &Device::CPU).unwrap();
     let dir = tempfile::tempdir().unwrap();
     let open = |split: &str| {
         store_of(
@@ -24,7 +24,7 @@ fn features_of_real_digits_agree_with_pytorch() {
         )
     };
     let (train, test) = (open("train"), open("test"));
-    let extractor = FeatureExtractor::infer(&released.discriminator, &train, &Device::Cpu, &mut |_, _| {
+    let extractor = FeatureExtractor::infer(&released.discriminator, &train, &Device::CPU, &mut |_, _| {
         ControlFlow::Continue(())
     })
     .unwrap();

@@ -1,6 +1,6 @@
 use std::ops::ControlFlow;
 
-use candle_core::Device;
+use dcgan_nn::device::Device;
 use dcgan_images::{Picture, StoreDescription, StoreWriter};
 use dcgan_nn::conv::from_pytorch;
 
@@ -44,10 +44,10 @@ fn responses_and_gradients_agree_with_pytorch() {
     let dir = tempfile::tempdir().unwrap();
     let store = store(dir.path(), 4);
     let config = Architecture { name: ArchitectureName::Svhn32, width: 1.0 / 32.0 }.discriminator();
-    let discriminator = Discriminator::random(config, 0, &Device::Cpu).unwrap();
+    let discriminator = Discriminator::random(config, 0, &Device::CPU).unwrap();
     fill(discriminator.parameters());
     let mut observe = |_, _| ControlFlow::Continue(());
-    let extractor = FeatureExtractor::infer(&discriminator, &store, &Device::Cpu, &mut observe).unwrap();
+    let extractor = FeatureExtractor::infer(&discriminator, &store, &Device::CPU, &mut observe).unwrap();
     let strongest = strongest_responses(&extractor, &store, 2, 3, &mut observe).unwrap();
     for (feature, expected) in EXPECTED.iter().enumerate() {
         assert_eq!(strongest[feature].len(), 3);
@@ -96,9 +96,9 @@ const EXPECTED: [Expected; 2] = [
 #[test]
 fn guided_gradients_known_by_hand() {
     let convolution = Convolution { stride: 1, padding: 0, transposed: None };
-    let kernel = Tensor::ones((1, 1, 1, 1), candle_core::DType::F32, &Device::Cpu).unwrap();
+    let kernel = Tensor::ones((1, 1, 1, 1), candle_core::DType::F32, &Device::CPU).unwrap();
     let layer = Guided { convolution, kernel: &kernel, norm: None };
-    let row = |values: [f32; 5]| Tensor::from_slice(&values, (1, 1, 5, 1), &Device::Cpu).unwrap();
+    let row = |values: [f32; 5]| Tensor::from_slice(&values, (1, 1, 5, 1), &Device::CPU).unwrap();
     let flat = |tensor: &Tensor| tensor.flatten_all().unwrap().to_vec1::<f32>().unwrap();
     let x = row([3.0, 3.0, -3.0, -3.0, 0.0]);
     let y = layer.forward(&x).unwrap();
@@ -116,7 +116,7 @@ fn guided_gradients_known_by_hand() {
 #[test]
 fn guided_gradients_agree_with_pytorch() {
     let planes = |shape: [usize; 4], k: usize| {
-        Tensor::from_vec(values(shape.iter().product(), k), &shape, &Device::Cpu).unwrap()
+        Tensor::from_vec(values(shape.iter().product(), k), &shape, &Device::CPU).unwrap()
     };
     let convolution = Convolution { stride: 2, padding: 2, transposed: None };
     let kernels = [planes([3, 2, 5, 5], 1), planes([4, 3, 5, 5], 2)].map(|k| from_pytorch(&k).unwrap());

@@ -8,7 +8,7 @@ fn learner(dropout: f64) -> Learner {
 
 #[test]
 fn a_mask_drops_its_share_and_scales_the_rest() {
-    let maps = Tensor::zeros((50, 4, 4, 25), DType::F32, &Device::Cpu).unwrap();
+    let maps = Tensor::zeros((50, 4, 4, 25), DType::F32, &Device::CPU).unwrap();
     let mask = |seed, step| {
         let mask = learner(0.2).mask(&maps, seed, step).unwrap().unwrap();
         assert_eq!(mask.dims(), maps.dims());

@@ -1,7 +1,8 @@
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
-use candle_core::{Device, Tensor};
+use candle_core::Tensor;
+use dcgan_nn::device::Device;
 use dcgan_nn::checkpoint::Checkpoint;
 
 use super::*;
@@ -35,7 +36,7 @@ fn networks_of_pytorchs_example_give_what_they_give_there() {
     );
     assert_eq!((g.config().picture(), d.config().picture()), ([1, 16, 16], [1, 16, 16]));
     let z: Vec<f32> = (0..12).map(|i| (i as f32).sin()).collect();
-    let x = g.draw(&Tensor::from_vec(z, (4, 3), &Device::Cpu).unwrap(), None).unwrap();
+    let x = g.draw(&Tensor::from_vec(z, (4, 3), &Device::CPU).unwrap(), None).unwrap();
     let row =
         x.narrow(0, 1, 1).unwrap().narrow(1, 5, 1).unwrap().flatten_all().unwrap().to_vec1::<f32>().unwrap();
     let expected = [0.42286, 0.85023, 0.46374, 0.78155, 0.45162, 0.84949];
@@ -61,7 +62,7 @@ fn exported(g: &Generator, d: &Discriminator) -> (Exported, Exported) {
         Sampler::new(g, BatchStatistics::Inferred, 0, &mut |_, _| ControlFlow::Continue(())).unwrap();
     let pixels: Vec<u8> =
         (0..8 * d.config().picture().iter().product::<usize>()).map(|i| (i * i % 251) as u8).collect();
-    let features = FeatureExtractor::infer_on(d, &pixels, &Device::Cpu).unwrap();
+    let features = FeatureExtractor::infer_on(d, &pixels, &Device::CPU).unwrap();
     (export_generator(g, sampler).unwrap(), export_discriminator(&features).unwrap())
 }
 
@@ -73,8 +74,8 @@ fn what_is_written_comes_back_to_the_bit() {
     let mut networks: Vec<(Generator, Discriminator)> = names
         .map(|name| {
             let architecture = Architecture { name, width: 1.0 / 32.0 };
-            let g = Generator::random(architecture.generator(), 1, &Device::Cpu).unwrap();
-            (g, Discriminator::random(architecture.discriminator(), 1, &Device::Cpu).unwrap())
+            let g = Generator::random(architecture.generator(), 1, &Device::CPU).unwrap();
+            (g, Discriminator::random(architecture.discriminator(), 1, &Device::CPU).unwrap())
         })
         .into();
     let theirs = (
@@ -110,7 +111,7 @@ fn what_is_written_comes_back_to_the_bit() {
 fn what_does_not_fit_is_refused_by_name() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("net.safetensors");
-    let tensor = |dims: &[usize], value: f32| Tensor::full(value, dims, &Device::Cpu).unwrap();
+    let tensor = |dims: &[usize], value: f32| Tensor::full(value, dims, &Device::CPU).unwrap();
     let message = |tensors: &[(&str, Tensor)]| {
         let mut checkpoint = Checkpoint::default();
         tensors.iter().for_each(|(name, tensor)| checkpoint.insert(*name, tensor));
@@ -199,7 +200,7 @@ fn what_does_not_fit_is_refused_by_name() {
     );
 
     let mnist = Architecture::paper(ArchitectureName::Mnist28).generator();
-    let conditional = Generator::random(mnist, 0, &Device::Cpu).unwrap();
+    let conditional = Generator::random(mnist, 0, &Device::CPU).unwrap();
     let sampler =
         Sampler::new(&conditional, BatchStatistics::Batch, 0, &mut |_, _| ControlFlow::Continue(())).unwrap();
     let error = export_generator(&conditional, sampler).unwrap_err().to_string();

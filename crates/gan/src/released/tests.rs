@@ -1,6 +1,7 @@
 use std::path::Path;
 
 use candle_core::Module;
+use dcgan_nn::device::Device;
 use ndarray::ArrayD;
 use ndarray_npy::WriteNpyExt;
 
@@ -81,18 +82,18 @@ fn the_whole_imagenet_networks_give_what_pytorch_gives() {
     let folder = tempfile::tempdir().unwrap();
     write_imagenet(folder.path());
     let Imported { discriminator, generator, n_layers_full, missing } =
-        import(ReleasedSet::Imagenet, folder.path(), &Device::Cpu).unwrap();
+        import(ReleasedSet::Imagenet, folder.path(), &Device::CPU).unwrap();
     assert_eq!((n_layers_full, missing.len()), (6, 0));
 
     // Statistics over 300 pictures: the last batch has 44 of them, and counts as the others do.
     let pictures: Vec<u8> = hashed(300 * 3 * 32 * 32, 1000).map(|h| (h >> 24) as u8).collect();
-    let extractor = FeatureExtractor::infer_on(&discriminator, &pictures, &Device::Cpu).unwrap();
+    let extractor = FeatureExtractor::infer_on(&discriminator, &pictures, &Device::CPU).unwrap();
     let features = extractor.extract_all(&pictures[..256 * 3 * 32 * 32]).unwrap();
     assert_eq!(features.len(), 256 * 28_672);
     let expected = [0.0863327, 1.7056823, 1.2065854, -0.0091652, 0.5889063, -0.0706615, 1.0056326, 0.8026315];
     check(&features, expected, -352.02307930147157, 7084670.572031232);
 
-    let z = Tensor::from_vec(uniform(64 * 256, 2000).collect(), (64, 256), &Device::Cpu).unwrap();
+    let z = Tensor::from_vec(uniform(64 * 256, 2000).collect(), (64, 256), &Device::CPU).unwrap();
     let samples = generator.unwrap().forward(&z).unwrap();
     let logits = discriminator.forward(&samples).unwrap().flatten_all().unwrap().to_vec1().unwrap();
     let planes = samples.permute((0, 3, 1, 2)).unwrap().flatten_all().unwrap().to_vec1().unwrap();
@@ -108,7 +109,7 @@ fn what_is_there_of_the_imagenet_networks_is_imported_and_the_rest_named() {
     let folder = tempfile::tempdir().unwrap();
     write_imagenet(folder.path());
     let remove = |name: &str| fs_err::remove_file(folder.path().join(name)).unwrap();
-    let read = || import(ReleasedSet::Imagenet, folder.path(), &Device::Cpu);
+    let read = || import(ReleasedSet::Imagenet, folder.path(), &Device::CPU);
     remove("30_discrim_params.jl_17.npy");
     let found = read().unwrap();
     assert!(!found.discriminator.config().head && found.generator.is_some());

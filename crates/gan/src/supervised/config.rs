@@ -2,7 +2,7 @@
 
 use std::ops::ControlFlow;
 
-use candle_core::Device;
+use dcgan_nn::device::Device;
 use dcgan_nn::rng::{self, Purpose};
 use rand::Rng;
 use schemars::JsonSchema;

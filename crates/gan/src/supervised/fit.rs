@@ -2,8 +2,9 @@
 
 use std::ops::ControlFlow;
 
-use candle_core::{Device, Tensor};
+use candle_core::Tensor;
 use dcgan_images::ImageStore;
+use dcgan_nn::device::Device;
 use dcgan_nn::{adam::AdamConfig, device};
 use serde::{Deserialize, Serialize};
 

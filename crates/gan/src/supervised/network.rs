@@ -2,8 +2,9 @@
 
 use std::path::Path;
 
-use candle_core::{Device, Tensor, Var};
+use candle_core::{Tensor, Var};
 use dcgan_images::ImageStore;
+use dcgan_nn::device::Device;
 use dcgan_nn::{
     activation::Activation,
     batch_norm::Statistics,

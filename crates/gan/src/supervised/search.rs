@@ -1,5 +1,6 @@
 //! Random search: many trainings, each of parameters drawn at random.
 
+use dcgan_nn::device::Device;
 use std::{
     ops::ControlFlow,
     path::Path,
@@ -11,7 +12,6 @@ use std::{
     time::{Duration, Instant},
 };
 
-use candle_core::Device;
 use dcgan_files::threads;
 use rayon::{ThreadPool, ThreadPoolBuilder};
 

@@ -1,8 +1,8 @@
 //! The folder of checkpoints.
 
+use dcgan_nn::device::Device;
 use std::path::{Path, PathBuf};
 
-use candle_core::Device;
 
 use super::config::TrainSettings;
 use super::start::Start;

@@ -41,7 +41,7 @@ fn store(folder: &Path, labels: &[Option<u32>]) -> ImageStore {
 
 fn trained(store: &ImageStore, config: &TrainConfig, folder: &Path, stop: u64) -> Result<TrainSummary> {
     fs_err::create_dir_all(folder).unwrap();
-    train(store, config, folder, &Device::Cpu, &mut |event| match event {
+    train(store, config, folder, &Device::CPU, &mut |event| match event {
         Event::Minibatch { done, .. } if done >= stop => ControlFlow::Break(()),
         _ => ControlFlow::Continue(()),
     })
@@ -150,7 +150,7 @@ fn minibatches_bring_labels_also_where_only_g_is_updated() {
         labels: Some(&labels),
         settings: &settings,
         steps_per_epoch: 2,
-        device: &Device::Cpu,
+        device: &Device::CPU,
         steps: 0..4,
     };
     let received: Vec<_> =

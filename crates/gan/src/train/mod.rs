@@ -23,9 +23,9 @@ mod state;
 mod trainer;
 mod updates;
 
+use dcgan_nn::device::Device;
 use std::{ops::ControlFlow, path::Path};
 
-use candle_core::Device;
 use dcgan_images::ImageStore;
 
 pub use checkpoints::newest_step;

@@ -3,9 +3,10 @@
 use std::collections::VecDeque;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
-use candle_core::{Device, Tensor};
+use candle_core::Tensor;
 use dcgan_files::threads;
 use dcgan_images::{ImageStore, batches};
+use dcgan_nn::device::Device;
 use dcgan_nn::labels::one_hot;
 use dcgan_nn::pixels::to_activations_of;
 

@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 use std::sync::mpsc::Receiver;
 use std::time::{Duration, Instant};
 
-use candle_core::Device;
 use dcgan_images::{ImageStore, grid::write_grid};
+use dcgan_nn::device::Device;
 use dcgan_nn::checkpoint::Checkpoint;
 
 use super::checkpoints::{Checkpoints, steps_in};

@@ -9,7 +9,8 @@
 //! estimate is unbiased, so that about 0 is the best and a little below is possible; it is the same whenever it is taken
 //! of the same weights. It compares checkpoints of one training, not trainings on other pictures or of other widths.
 
-use candle_core::{Device, Tensor};
+use dcgan_nn::device::Device;
+use candle_core::Tensor;
 use dcgan_images::{ImageStore, batches};
 
 use super::config::TrainSettings;
@@ -69,7 +70,7 @@ impl Scorer {
 fn features(extractor: &FeatureExtractor, pixels: &[u8]) -> Result<Tensor> {
     let (values, d) = (extractor.extract_all(pixels)?, extractor.n_features());
     let n = values.len() / d;
-    Ok(Tensor::from_vec(values, (n, d), &Device::Cpu)?)
+    Ok(Tensor::from_vec(values, (n, d), &Device::CPU)?)
 }
 
 /// The mean of (x·y/d + 1)³ over the rows of both, or over pairs of two different rows where both are the same.
@@ -99,7 +100,7 @@ mod tests {
     fn the_discrepancy_is_numpys() {
         let rows = |f: fn(f64) -> f64, n: usize| {
             let values: Vec<f32> = (0..3 * n).map(|i| f(i as f64) as f32).collect();
-            Tensor::from_vec(values, (n, 3), &Device::Cpu).unwrap()
+            Tensor::from_vec(values, (n, 3), &Device::CPU).unwrap()
         };
         let (x, y) = (rows(f64::sin, 4), rows(f64::cos, 3));
         let within = mean_kernel(&x, &x, true).unwrap() + mean_kernel(&y, &y, true).unwrap();

@@ -1,8 +1,9 @@
 //! Where a training's first weights come from.
 
+use dcgan_nn::device::Device;
 use std::path::{Path, PathBuf};
 
-use candle_core::{Device, Var};
+use candle_core::Var;
 use serde::Serialize;
 
 use super::config::TrainSettings;

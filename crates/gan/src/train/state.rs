@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use candle_core::Device;
+use dcgan_nn::device::Device;
 use dcgan_nn::checkpoint::Checkpoint;
 use serde_json::Value;
 

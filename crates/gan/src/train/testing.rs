@@ -61,7 +61,7 @@ impl Fixture {
             }
             ControlFlow::Continue(())
         };
-        let trained = train(&self.store, config, &self.folder(name), &Device::Cpu, &mut observe);
+        let trained = train(&self.store, config, &self.folder(name), &Device::CPU, &mut observe);
         (trained, warnings)
     }
 

@@ -86,7 +86,7 @@ fn histograms_are_written_on_request_and_change_no_weight() {
 fn the_alternating_schedule_updates_one_network_a_minibatch_and_g_first() {
     let fixture = Fixture::new();
     let settings = small(1).resolve().unwrap();
-    let mut trainer = Trainer::new(&settings, &Device::Cpu).unwrap();
+    let mut trainer = Trainer::new(&settings, &Device::CPU).unwrap();
     let first = |parameters: &[(String, candle_core::Var)]| {
         parameters[0].1.flatten_all().unwrap().to_vec1::<f32>().unwrap()[0]
     };
@@ -96,7 +96,7 @@ fn the_alternating_schedule_updates_one_network_a_minibatch_and_g_first() {
     let mut batch = || {
         n_asked += 1;
         let pixels = &fixture.store.pixels()[..8 * 3072];
-        let pictures = Some(to_activations(pixels, [8, 3, 32, 32], &Device::Cpu)?);
+        let pictures = Some(to_activations(pixels, [8, 3, 32, 32], &Device::CPU)?);
         Ok(Minibatch { pictures, labels: None })
     };
     trainer.minibatch(&mut batch).unwrap();
@@ -238,7 +238,7 @@ fn numbers(parameters: &[(String, candle_core::Var)]) -> Vec<f64> {
 #[test]
 fn the_average_is_that_of_the_generators_after_its_updates() {
     let config = TrainConfig { ema_decay: Some(0.8), ..small(1) };
-    let mut trainer = Trainer::new(&config.resolve().unwrap(), &Device::Cpu).unwrap();
+    let mut trainer = Trainer::new(&config.resolve().unwrap(), &Device::CPU).unwrap();
     let mut generators = vec![numbers(trainer.generator().parameters())];
     for _ in 0..4 {
         trainer.update_generator(None, true).unwrap();
@@ -261,7 +261,7 @@ fn a_training_that_diverges_stops_and_leaves_its_checkpoints() {
     assert!(matches!(fixture.train("run", &config, 5), Err(GanError::Interrupted)));
     let path = fixture.folder("run").join("checkpoints/step_0000005.safetensors");
     let settings = config.resolve().unwrap();
-    let trainer = Trainer::resume(&settings, &path, &Device::Cpu).unwrap();
+    let trainer = Trainer::resume(&settings, &path, &Device::CPU).unwrap();
     let kernel = &trainer.discriminator().parameters()[0].1;
     // Finite weights whose products are not.
     kernel.set(&kernel.ones_like().unwrap().affine(3e38, 0.0).unwrap()).unwrap();
@@ -289,7 +289,7 @@ fn pictures_are_prepared_in_the_order_of_the_epochs() {
         labels: None,
         settings: &settings,
         steps_per_epoch: 6,
-        device: &Device::Cpu,
+        device: &Device::CPU,
         steps: 4..10,
     };
     let received: Vec<_> =
@@ -310,10 +310,10 @@ fn a_training_begins_with_the_weights_of_another() {
     fixture.train("first", &small(1), u64::MAX).unwrap();
     let file = |name: &str| Some(fixture.folder("first").join(name));
     let settings = TrainConfig { seed: 1, ..small(1) }.resolve().unwrap();
-    let begun = |start: &Start| start.trainer(&settings, &Device::Cpu).unwrap();
-    let fresh = Trainer::new(&settings, &Device::Cpu).unwrap();
-    let g = crate::Generator::load(&file(files::GENERATOR).unwrap(), &Device::Cpu).unwrap();
-    let d = crate::Discriminator::load(&file(files::DISCRIMINATOR).unwrap(), &Device::Cpu).unwrap();
+    let begun = |start: &Start| start.trainer(&settings, &Device::CPU).unwrap();
+    let fresh = Trainer::new(&settings, &Device::CPU).unwrap();
+    let g = crate::Generator::load(&file(files::GENERATOR).unwrap(), &Device::CPU).unwrap();
+    let d = crate::Discriminator::load(&file(files::DISCRIMINATOR).unwrap(), &Device::CPU).unwrap();
     let both = Start { generator: file(files::GENERATOR), discriminator: file(files::DISCRIMINATOR) };
     let alone = Start { generator: None, ..both.clone() };
     let weights =
@@ -325,7 +325,7 @@ fn a_training_begins_with_the_weights_of_another() {
     // It goes on from its own checkpoint then, to the bit.
     let config = TrainConfig { seed: 1, ..small(1) };
     let run = |name: &str, stop: u64| {
-        train_from(&both, &fixture.store, &config, &fixture.folder(name), &Device::Cpu, &mut |event| {
+        train_from(&both, &fixture.store, &config, &fixture.folder(name), &Device::CPU, &mut |event| {
             match event {
                 Event::Minibatch { done, .. } if done >= stop => ControlFlow::Break(()),
                 _ => ControlFlow::Continue(()),
@@ -339,18 +339,18 @@ fn a_training_begins_with_the_weights_of_another() {
 
     // Tensor by tensor.
     let wide = TrainConfig { width: 1.0 / 8.0, ..small(1) }.resolve().unwrap();
-    let message = alone.trainer(&wide, &Device::Cpu).unwrap_err().to_string();
+    let message = alone.trainer(&wide, &Device::CPU).unwrap_err().to_string();
     assert!(message.contains("discriminator.safetensors: not the network of this training"), "{message}");
     assert!(
         message.contains("`conv0.kernel`: expected [5, 5, 3, 8], found [5, 5, 3, 4]; `conv1.kernel`"),
         "{message}"
     );
     let other = TrainConfig { architecture: ArchitectureName::Imagenet32, ..small(1) }.resolve().unwrap();
-    let message = both.trainer(&other, &Device::Cpu).unwrap_err().to_string();
+    let message = both.trainer(&other, &Device::CPU).unwrap_err().to_string();
     assert!(message.contains("generator.safetensors"), "{message}");
     assert!(message.contains("`deconv3.kernel`: expected [3, 3, 8, 16], found none"), "{message}");
     let swapped = Start { generator: file(files::DISCRIMINATOR), ..both };
-    let message = swapped.trainer(&settings, &Device::Cpu).unwrap_err().to_string();
+    let message = swapped.trainer(&settings, &Device::CPU).unwrap_err().to_string();
     assert!(message.contains("expected a generator"), "{message}");
 }
 
@@ -380,7 +380,7 @@ fn another_judge_ranks_the_checkpoints_and_kept_ones_are_read() {
     let folder = fixture.folder("judged");
     let (judge, start) = (Likes(Default::default()), Start::default());
     let mut observe = |_: Event<'_>| ControlFlow::Continue(());
-    let device = Device::Cpu;
+    let device = Device::CPU;
     let summary =
         train_judged(&start, Some(&judge), &fixture.store, &config, &folder, &device, &mut observe).unwrap();
     assert_eq!(summary.best, Some((4, 1.0)));

@@ -1,9 +1,9 @@
 //! Both networks with their optimisers, one minibatch at a time.
 
-use candle_core::{Device, Tensor};
+use candle_core::Tensor;
+use dcgan_nn::device::Device;
 use dcgan_nn::{
     adam::{Adam, AdamConfig},
-    device::network_input,
     layer::{Gradients, Trace, prepare, stack_backward, stack_trace_joined},
     loss::{bce_gradient, bce_with_gradient},
     norm::norm,
@@ -141,7 +141,7 @@ impl Trainer {
             }
             let (loss, dlogits) = bce_with_gradient(&logits, target)?;
             stack_backward(layers, traces, &dlogits, Some(gradients), false)?;
-            let logits = logits.to_device(&Device::Cpu)?.to_dtype(candle_core::DType::F32)?;
+            let logits = logits.to_device(&Device::CPU)?.to_dtype(candle_core::DType::F32)?;
             Ok(Some((loss, mean_sigmoid(&logits)?, share_positive(&logits)?)))
         };
         let passes = (pass(real, 1.0)?, pass(&fake, 0.0)?);
@@ -199,7 +199,7 @@ impl Trainer {
 
     fn draw_z(&self, purpose: Purpose, n: usize) -> Result<Tensor> {
         let z = draw_z(self.generator.config(), n, (self.settings.seed, purpose, self.step), &self.device)?;
-        Ok(network_input(&z)?)
+        Ok(self.device.network_input(&z)?)
     }
 
     fn finite(&self, value: f64, network: &'static str, what: &'static str) -> Result<f64> {

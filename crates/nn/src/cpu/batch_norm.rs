@@ -5,6 +5,7 @@ use std::ops::Range;
 use candle_core::{Result, bail};
 use rayon::prelude::*;
 
+use super::element::Element;
 use crate::{
     batch_norm::{EPS, Statistics},
     vectorised,
@@ -57,17 +58,17 @@ fn sums(n: usize, c: usize, terms: &impl Terms) -> (Vec<f64>, Vec<f64>) {
 }
 
 /// Σ (x − shift) and Σ (x − shift)².
-struct Moments<'a> {
-    x: &'a [f32],
+struct Moments<'a, E> {
+    x: &'a [E],
     shift: &'a [f32],
 }
 
-impl Terms for Moments<'_> {
+impl<E: Element> Terms for Moments<'_, E> {
     #[inline(always)]
     fn add(&self, row: Range<usize>, first: &mut [f64], second: &mut [f64]) {
         let channels = self.x[row].iter().zip(self.shift).zip(first.iter_mut().zip(second));
         for ((&x, &shift), (first, second)) in channels {
-            let d = f64::from(x) - f64::from(shift);
+            let d = f64::from(x.wide()) - f64::from(shift);
             *first += d;
             *second += d * d;
         }
@@ -75,23 +76,23 @@ impl Terms for Moments<'_> {
 }
 
 /// Σ du and Σ du·(x − mean), with du = dy·a′(u).
-struct GradientSums<'a> {
-    x: &'a [f32],
-    y: &'a [f32],
-    dy: &'a [f32],
+struct GradientSums<'a, E> {
+    x: &'a [E],
+    y: &'a [E],
+    dy: &'a [E],
     mean: &'a [f32],
     slope: f32,
 }
 
-impl Terms for GradientSums<'_> {
+impl<E: Element> Terms for GradientSums<'_, E> {
     #[inline(always)]
     fn add(&self, row: Range<usize>, first: &mut [f64], second: &mut [f64]) {
         let values = self.x[row.clone()].iter().zip(&self.y[row.clone()]).zip(&self.dy[row]);
         let channels = self.mean.iter().zip(first.iter_mut().zip(second));
         for (((&x, &y), &dy), (&mean, (first, second))) in values.zip(channels) {
-            let du = before_activation(y, dy, self.slope);
+            let du = before_activation(y.wide(), dy.wide(), self.slope);
             *first += f64::from(du);
-            *second += f64::from(du * (x - mean));
+            *second += f64::from(du * (x.wide() - mean));
         }
     }
 }
@@ -102,12 +103,12 @@ fn before_activation(y: f32, dy: f32, slope: f32) -> f32 {
     if y > 0.0 { dy } else { slope * dy }
 }
 
-pub(super) fn measure(x: &[f32], c: usize) -> Statistics {
+pub(super) fn measure<E: Element>(x: &[E], c: usize) -> Statistics {
     let rows = (x.len() / c) as f64;
     // Shifted by the first row, so that a mean far from 0 costs the variance no digits.
-    let shift = &x[..c];
+    let shift: &[f32] = &x[..c].iter().map(|x| x.wide()).collect::<Vec<f32>>();
     let (shifted, squares) = sums(x.len(), c, &Moments { x, shift });
-    let mean = shifted.iter().zip(x).map(|(s, &first)| s / rows + f64::from(first)).collect();
+    let mean = shifted.iter().zip(shift).map(|(s, &first)| s / rows + f64::from(first)).collect();
     let variance =
         shifted.iter().zip(&squares).map(|(s, q)| (q / rows - (s / rows).powi(2)).max(0.0)).collect();
     Statistics { mean, variance }
@@ -136,7 +137,7 @@ impl Scaling {
         })
     }
 
-    pub(super) fn apply(&self, x: &[f32]) -> Vec<f32> {
+    pub(super) fn apply<E: Element>(&self, x: &[E]) -> Vec<E> {
         let (c, chunk) = (self.mean.len(), chunk_len(self.mean.len()));
         let mut y = Vec::with_capacity(x.len());
         let room = &mut y.spare_capacity_mut()[..x.len()];
@@ -145,7 +146,7 @@ impl Scaling {
                 for (y, x) in y.chunks_exact_mut(c).zip(x.chunks_exact(c)) {
                     let channels = self.mean.iter().zip(&self.scale).zip(&self.bias);
                     for ((y, &x), channel) in y.iter_mut().zip(x).zip(channels) {
-                        y.write(self.value(x, channel));
+                        y.write(E::narrow(self.value(x.wide(), channel)));
                     }
                 }
             });
@@ -158,14 +159,14 @@ impl Scaling {
         y
     }
 
-    pub(super) fn apply_in_place(&self, values: &mut [f32]) {
+    pub(super) fn apply_in_place<E: Element>(&self, values: &mut [E]) {
         let (c, chunk) = (self.mean.len(), chunk_len(self.mean.len()));
         values.par_chunks_mut(chunk).for_each(|values| {
             vectorised(|| {
                 for row in values.chunks_exact_mut(c) {
                     let channels = self.mean.iter().zip(&self.scale).zip(&self.bias);
                     for (value, channel) in row.iter_mut().zip(channels) {
-                        *value = self.value(*value, channel);
+                        *value = E::narrow(self.value(value.wide(), channel));
                     }
                 }
             });
@@ -181,12 +182,12 @@ impl Scaling {
 
 /// Turns dy into dx in place and returns dgain and dbias. With u the value before the activation, x̂ the normalised value
 /// and du = dy·a′(u), over m rows: dbias = Σ du, dgain = Σ du·x̂, dx = gain/σ · (du − dbias/m − x̂·dgain/m).
-pub(super) fn backward(
+pub(super) fn backward<E: Element>(
     slope: f32,
     statistics: &Statistics,
     gain: &[f32],
-    [x, y]: [&[f32]; 2],
-    gradient: &mut [f32],
+    [x, y]: [&[E]; 2],
+    gradient: &mut [E],
 ) -> (Vec<f64>, Vec<f64>) {
     let c = gain.len();
     let inverse: Vec<f32> = statistics.variance.iter().map(|v| (1.0 / (v + EPS).sqrt()) as f32).collect();
@@ -210,7 +211,8 @@ pub(super) fn backward(
                 let channels = mean.iter().zip(&scale).zip(shift.iter().zip(&slant));
                 let values = gradient.iter_mut().zip(x).zip(y);
                 for (((gradient, &x), &y), ((mean, scale), (shift, slant))) in values.zip(channels) {
-                    *gradient = scale * before_activation(y, *gradient, slope) + (slant * (x - mean) + shift);
+                    let du = before_activation(y.wide(), gradient.wide(), slope);
+                    *gradient = E::narrow(scale * du + (slant * (x.wide() - mean) + shift));
                 }
             }
         });

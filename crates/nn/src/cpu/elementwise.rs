@@ -2,6 +2,7 @@
 
 use rayon::prelude::*;
 
+use super::element::Element;
 use crate::{activation::Activation, kernels::AdamStep, vectorised};
 
 /// Values a task handles.
@@ -9,26 +10,30 @@ const CHUNK: usize = 1 << 14;
 /// Sums that run side by side.
 const LANES: usize = 16;
 
-pub(super) fn activate(x: &mut [f32], activation: Activation) {
+pub(super) fn activate<E: Element>(x: &mut [E], activation: Activation) {
     x.par_chunks_mut(CHUNK).for_each(|x| match activation {
         Activation::Leaky(1.0) => {}
         Activation::Leaky(slope) => vectorised(|| {
-            x.iter_mut().for_each(|x| *x = if *x > 0.0 { *x } else { slope * *x });
+            x.iter_mut().for_each(|x| {
+                let value = x.wide();
+                *x = if value > 0.0 { *x } else { E::narrow(slope * value) };
+            });
         }),
-        Activation::Tanh => x.iter_mut().for_each(|x| *x = x.tanh()),
+        Activation::Tanh => x.iter_mut().for_each(|x| *x = E::narrow(x.wide().tanh())),
         // (1 + tanh(x/2))/2 is the same and stable at both ends.
-        Activation::Sigmoid => x.iter_mut().for_each(|x| *x = 0.5 + 0.5 * (0.5 * *x).tanh()),
+        Activation::Sigmoid => x.iter_mut().for_each(|x| *x = E::narrow(0.5 + 0.5 * (0.5 * x.wide()).tanh())),
     });
 }
 
-pub(super) fn activate_backward(y: &[f32], dy: &mut [f32], activation: Activation) {
+pub(super) fn activate_backward<E: Element>(y: &[E], dy: &mut [E], activation: Activation) {
     dy.par_chunks_mut(CHUNK).zip(y.par_chunks(CHUNK)).for_each(|(dy, y)| {
+        let values = dy.iter_mut().zip(y.iter().map(|y| y.wide()));
         vectorised(|| match activation {
-            Activation::Leaky(slope) => dy.iter_mut().zip(y).for_each(|(g, &y)| {
-                *g = if y > 0.0 { *g } else { slope * *g };
+            Activation::Leaky(slope) => values.for_each(|(g, y)| {
+                *g = if y > 0.0 { *g } else { E::narrow(slope * g.wide()) };
             }),
-            Activation::Tanh => dy.iter_mut().zip(y).for_each(|(g, &y)| *g *= 1.0 - y * y),
-            Activation::Sigmoid => dy.iter_mut().zip(y).for_each(|(g, &y)| *g *= y * (1.0 - y)),
+            Activation::Tanh => values.for_each(|(g, y)| *g = E::narrow(g.wide() * (1.0 - y * y))),
+            Activation::Sigmoid => values.for_each(|(g, y)| *g = E::narrow(g.wide() * (y * (1.0 - y)))),
         });
     });
 }
@@ -41,9 +46,9 @@ pub(super) fn accumulate(sum: &mut [f32], term: &[f32], adds: bool) {
 }
 
 /// Rows of any number of `c` values, each followed by the `k` labels of its row.
-pub(super) fn join(x: &[f32], labels: &[f32], [n, c, k]: [usize; 3]) -> Vec<f32> {
+pub(super) fn join<E: Element>(x: &[E], labels: &[E], [n, c, k]: [usize; 3]) -> Vec<E> {
     let positions = x.len() / (n * c);
-    let mut joined = vec![0.0; x.len() + n * positions * k];
+    let mut joined = vec![E::default(); x.len() + n * positions * k];
     let rows = x.par_chunks_exact(positions * c).zip(labels.par_chunks_exact(k));
     joined.par_chunks_exact_mut(positions * (c + k)).zip(rows).for_each(|(joined, (x, labels))| {
         for (joined, x) in joined.chunks_exact_mut(c + k).zip(x.chunks_exact(c)) {

@@ -3,6 +3,7 @@
 use candle_core::{Device, Result, Tensor, bail};
 use rayon::prelude::*;
 
+use super::element::Element;
 use crate::storage::read;
 
 /// uint8 pixels of `c` planes a picture → values in [-1, 1], channels last.
@@ -18,8 +19,8 @@ pub(super) fn activations(pixels: &[u8], c: usize, plane: usize) -> Vec<f32> {
     values
 }
 
-/// Each cell of a layer's grid is the maximum of a (h/grid)×(w/grid) window.
-pub(super) fn max_pool(maps: &[Tensor], grid: usize) -> Result<Tensor> {
+/// f32 rows: each cell of a layer's grid is the maximum of a (h/grid)×(w/grid) window.
+pub(super) fn max_pool<E: Element>(maps: &[Tensor], grid: usize) -> Result<Tensor> {
     let sizes: Vec<(usize, usize, usize, usize)> = maps.iter().map(Tensor::dims4).collect::<Result<_>>()?;
     if let Some((_, h, w, _)) =
         sizes.iter().find(|(_, h, w, _)| grid == 0 || h % grid != 0 || w % grid != 0 || h * w == 0)
@@ -33,7 +34,7 @@ pub(super) fn max_pool(maps: &[Tensor], grid: usize) -> Result<Tensor> {
     for (maps, &(_, h, w, c)) in maps.iter().zip(&sizes) {
         let cells = first..first + c * grid * grid;
         first = cells.end;
-        read([&maps.contiguous()?], |[maps]| {
+        read([&maps.contiguous()?], |[maps]: [&[E]; 1]| {
             let images = maps.par_chunks_exact(h * w * c).zip(rows.par_chunks_exact_mut(row_len));
             images.for_each(|(image, row)| pool_image(image, [h, w, c], grid, &mut row[cells.clone()]));
         })?;
@@ -41,13 +42,13 @@ pub(super) fn max_pool(maps: &[Tensor], grid: usize) -> Result<Tensor> {
     Tensor::from_vec(rows, (n, row_len), &Device::Cpu)
 }
 
-fn pool_image(image: &[f32], [h, w, c]: [usize; 3], grid: usize, out: &mut [f32]) {
+fn pool_image<E: Element>(image: &[E], [h, w, c]: [usize; 3], grid: usize, out: &mut [f32]) {
     for (position, values) in image.chunks_exact(c).enumerate() {
         let (y, x) = (position / w, position % w);
         let cell = y / (h / grid) * grid + x / (w / grid);
-        for (channel, &value) in values.iter().enumerate() {
+        for (channel, value) in values.iter().enumerate() {
             let max = &mut out[channel * grid * grid + cell];
-            *max = max.max(value);
+            *max = max.max(value.wide());
         }
     }
 }

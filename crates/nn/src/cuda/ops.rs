@@ -89,9 +89,24 @@ fn activation(activation: Activation) -> [Argument; 2] {
     }
 }
 
-impl Kernels for Context {
+impl Context {
+    /// The type of a network's maps.
     fn dtype(&self) -> DType {
         if self.math == Math::Bf16 { DType::BF16 } else { DType::F32 }
+    }
+}
+
+impl Kernels for Context {
+    fn network_input(&self, x: &Tensor) -> Result<Tensor> {
+        self.cast(&x.contiguous()?, self.dtype())
+    }
+
+    fn matmul(&self, a: &Tensor, b: &Tensor) -> Result<Tensor> {
+        a.matmul(b)
+    }
+
+    fn accumulate_product(&self, to: Sum<'_>, a: &Tensor, b: &Tensor) -> Result<()> {
+        self.accumulate(to, &a.matmul(b)?)
     }
 
     fn join(&self, x: &Tensor, labels: &Tensor) -> Result<Tensor> {

@@ -14,7 +14,7 @@ fn parameters() -> Parameters {
 const STOPPING: Stopping = Stopping { epochs: 20, patience: 6, check_every: 2 };
 
 fn train(examples: &Examples<'_>, parameters: &Parameters, stopping: Stopping) -> Result<Fitted> {
-    fit(examples, &narrow(), parameters, stopping, &Device::Cpu, &mut || ControlFlow::Continue(()))
+    fit(examples, &narrow(), parameters, stopping, &Device::CPU, &mut || ControlFlow::Continue(()))
 }
 
 // import torch
@@ -25,7 +25,7 @@ fn train(examples: &Examples<'_>, parameters: &Parameters, stopping: Stopping) -
 #[test]
 fn loss_and_gradient_agree_with_pytorch_also_where_logits_are_large() {
     let of = |second: [f32; 3]| {
-        let logits = Tensor::new(&[[2f32, -1.0, 0.5], second, [0.1, 0.2, 0.3]], &Device::Cpu).unwrap();
+        let logits = Tensor::new(&[[2f32, -1.0, 0.5], second, [0.1, 0.2, 0.3]], &Device::CPU).unwrap();
         let (loss, gradient) = cross_entropy(&logits, &[0, 1, 2]).unwrap();
         (loss, gradient.to_vec2::<f32>().unwrap())
     };
@@ -55,7 +55,7 @@ fn first_minibatch(network: &Network, corners: &Corners) -> (f64, Vec<Tensor>) {
         Ok(found.1)
     };
     let mut observe = |_| ControlFlow::Continue(());
-    learner.epoch(&pictures, 0, &Device::Cpu, &mut gradient, &mut observe).unwrap();
+    learner.epoch(&pictures, 0, &Device::CPU, &mut gradient, &mut observe).unwrap();
     let gradients = learner.gradients().iter().flat_map(Gradients::tensors);
     let gradients = gradients.map(|gradient| gradient.copy().unwrap()).collect();
     (loss, gradients)
@@ -64,7 +64,7 @@ fn first_minibatch(network: &Network, corners: &Corners) -> (f64, Vec<Tensor>) {
 #[test]
 fn the_gradient_is_that_of_finite_differences() {
     let corners = Corners::new(16);
-    let network = Network::random(narrow(), 4, 3, &Device::Cpu).unwrap();
+    let network = Network::random(narrow(), 4, 3, &Device::CPU).unwrap();
     let (_, gradients) = first_minibatch(&network, &corners);
     assert_eq!(gradients.len(), network.parameters().len());
     for ((name, var), gradient) in network.parameters().iter().zip(&gradients) {
@@ -102,9 +102,9 @@ fn it_learns_and_comes_back_from_its_file() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join(crate::supervised::FILE);
     fitted.network.save(&path).unwrap();
-    let loaded = Supervised::load(&path, &Device::Cpu).unwrap();
+    let loaded = Supervised::load(&path, &Device::CPU).unwrap();
     assert_eq!((loaded.n_classes(), loaded.predict(&corners.store).unwrap()), (4, predicted));
-    assert!(crate::classifier::Classifier::load(&path, &Device::Cpu).is_err());
+    assert!(crate::classifier::Classifier::load(&path, &Device::CPU).is_err());
 }
 
 #[test]
@@ -131,7 +131,7 @@ fn what_cannot_be_learned_is_refused() {
     let faces = Architecture { name: ArchitectureName::Faces64, width: 0.05 }.discriminator();
     let mut observe = || ControlFlow::Continue(());
     let error =
-        fit(&corners.examples(), &faces, &parameters(), STOPPING, &Device::Cpu, &mut observe).unwrap_err();
+        fit(&corners.examples(), &faces, &parameters(), STOPPING, &Device::CPU, &mut observe).unwrap_err();
     assert!(matches!(error, GanError::ImageSize { .. }), "{error}");
     let rate = Parameters { learning_rate: 1e37, ..parameters() };
     let error = train(&corners.examples(), &rate, STOPPING).unwrap_err();

@@ -26,7 +26,7 @@ fn config() -> SearchConfig {
 
 fn on(n_threads: usize, corners: &Corners, config: &SearchConfig, folder: &Path) -> Result<Found> {
     let mut observe = |_: &[Trial], _| ControlFlow::Continue(());
-    let search = || search(&corners.examples(), config, folder, &Device::Cpu, &mut observe);
+    let search = || search(&corners.examples(), config, folder, &Device::CPU, &mut observe);
     pool(n_threads).unwrap().install(search)
 }
 
@@ -50,7 +50,7 @@ fn threads_interruptions_and_damage_change_nothing() {
         if trials.len() < 2 { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
     };
     let stopped =
-        pool(1).unwrap().install(|| search(&corners.examples(), &config(), &again, &Device::Cpu, &mut stop));
+        pool(1).unwrap().install(|| search(&corners.examples(), &config(), &again, &Device::CPU, &mut stop));
     assert!(matches!(stopped, Err(GanError::Interrupted)), "{stopped:?}");
     let n_done = n_kept(again.parent().unwrap(), 5);
     assert!((2..5).contains(&n_done), "{n_done}");
@@ -67,7 +67,7 @@ fn threads_interruptions_and_damage_change_nothing() {
     assert_eq!(more.trials.len(), 7);
     // What is trained again is what was found.
     let mut observe = || ControlFlow::Continue(());
-    let network = config().train_again(&corners.examples(), found.best, &Device::Cpu, &mut observe).unwrap();
+    let network = config().train_again(&corners.examples(), found.best, &Device::CPU, &mut observe).unwrap();
     assert_eq!(network.validation, best);
 }
 

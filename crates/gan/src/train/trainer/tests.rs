@@ -68,10 +68,10 @@ fn gradient_norms_are_those_of_candles_own_operations_and_automatic_differentiat
         ..TrainConfig::paper(ArchitectureName::Svhn32)
     };
     let settings = config.resolve().unwrap();
-    let mut trainer = Trainer::new(&settings, &Device::Cpu).unwrap();
+    let mut trainer = Trainer::new(&settings, &Device::CPU).unwrap();
     let mut rng = dcgan_nn::rng::stream(7, Purpose::SampleZ, 0);
-    let real = dcgan_nn::init::uniform(&[8, 32, 32, 3], &mut rng, &Device::Cpu).unwrap();
-    let z = |purpose| draw_z(trainer.generator().config(), 8, (0, purpose, 0), &Device::Cpu).unwrap();
+    let real = dcgan_nn::init::uniform(&[8, 32, 32, 3], &mut rng, &Device::CPU).unwrap();
+    let z = |purpose| draw_z(trainer.generator().config(), 8, (0, purpose, 0), &Device::CPU).unwrap();
     let (g, d) = (trainer.generator().parameters(), trainer.discriminator().parameters());
     let fake = pictures(g, &z(Purpose::DiscriminatorZ)).detach();
     let loss = (cross_entropy(&logits_of(d, &real), 1.0) + cross_entropy(&logits_of(d, &fake), 0.0)).unwrap();
@@ -82,7 +82,7 @@ fn gradient_norms_are_those_of_candles_own_operations_and_automatic_differentiat
     // G first: an update of D would change its gradient.
     let generator = trainer.update_generator(None, true).unwrap().unwrap();
     assert!((generator.gradient_norm / g_norm - 1.0).abs() < 1e-4, "{generator:?} {g_norm}");
-    let mut trainer = Trainer::new(&settings, &Device::Cpu).unwrap();
+    let mut trainer = Trainer::new(&settings, &Device::CPU).unwrap();
     let discriminator = trainer.update_discriminator(&real, None, true).unwrap().unwrap();
     assert!((discriminator.gradient_norm / d_norm - 1.0).abs() < 1e-4, "{discriminator:?} {d_norm}");
 }
@@ -101,7 +101,7 @@ fn joined(x: &Tensor, labels: &Tensor) -> Tensor {
 /// Batch norm without gain and bias.
 fn normalised(x: &Tensor) -> Tensor {
     let c = *x.dims().last().unwrap();
-    let constant = |value: f32| Var::from_tensor(&Tensor::full(value, c, &Device::Cpu).unwrap()).unwrap();
+    let constant = |value: f32| Var::from_tensor(&Tensor::full(value, c, &Device::CPU).unwrap()).unwrap();
     batch_norm(x, &constant(1.0), &constant(0.0))
 }
 
@@ -132,11 +132,11 @@ fn conditional_gradients_are_those_of_candles_own_operations_too() {
         ..TrainConfig::paper(ArchitectureName::Mnist28)
     };
     let settings = config.resolve().unwrap();
-    let mut trainer = Trainer::new(&settings, &Device::Cpu).unwrap();
+    let mut trainer = Trainer::new(&settings, &Device::CPU).unwrap();
     let mut rng = dcgan_nn::rng::stream(7, Purpose::SampleZ, 0);
-    let real = dcgan_nn::init::uniform(&[8, 28, 28, 1], &mut rng, &Device::Cpu).unwrap();
-    let labels = dcgan_nn::labels::one_hot(&[3, 1, 4, 1, 5, 9, 2, 6], 10, &Device::Cpu).unwrap();
-    let z = |purpose| draw_z(trainer.generator().config(), 8, (0, purpose, 0), &Device::Cpu).unwrap();
+    let real = dcgan_nn::init::uniform(&[8, 28, 28, 1], &mut rng, &Device::CPU).unwrap();
+    let labels = dcgan_nn::labels::one_hot(&[3, 1, 4, 1, 5, 9, 2, 6], 10, &Device::CPU).unwrap();
+    let z = |purpose| draw_z(trainer.generator().config(), 8, (0, purpose, 0), &Device::CPU).unwrap();
     let (g, d) = (trainer.generator().parameters(), trainer.discriminator().parameters());
     assert_eq!((g.len(), d.len()), (4, 4), "no gains and biases");
     let logits = |x: &Tensor| logits_of_digits(d, x, &labels);
@@ -148,7 +148,7 @@ fn conditional_gradients_are_those_of_candles_own_operations_too() {
 
     let generator = trainer.update_generator(Some(&labels), true).unwrap().unwrap();
     assert!((generator.gradient_norm / g_norm - 1.0).abs() < 1e-4, "{generator:?} {g_norm}");
-    let mut trainer = Trainer::new(&settings, &Device::Cpu).unwrap();
+    let mut trainer = Trainer::new(&settings, &Device::CPU).unwrap();
     let discriminator = trainer.update_discriminator(&real, Some(&labels), true).unwrap().unwrap();
     assert!((discriminator.gradient_norm / d_norm - 1.0).abs() < 1e-4, "{discriminator:?} {d_norm}");
     assert!(trainer.update_generator(None, true).is_err());

@@ -5,7 +5,7 @@
 
 use std::ops::Range;
 
-use crate::geometry::Geometry;
+use crate::{cpu::element::Element, geometry::Geometry};
 
 /// Channels below which a patch is copied into one row before it is multiplied.
 pub(super) const FEW_CHANNELS: usize = 8;
@@ -43,12 +43,12 @@ impl Patch {
 }
 
 /// Copies the patches of the map positions `first..` of one image into the rows of `columns`; outside the image is 0.
-pub(super) fn gather(g: &Geometry, image: &[f32], first: usize, columns: &mut [f32]) {
+pub(super) fn gather<E: Element>(g: &Geometry, image: &[E], first: usize, columns: &mut [E]) {
     for (i, row) in columns.chunks_exact_mut(g.patch()).enumerate() {
         let patch = Patch::at(g, first + i);
         let whole = patch.rows.len() == g.kh && patch.columns.len() == g.kw;
         if !whole {
-            row.fill(0.0);
+            row.fill(E::narrow(0.0));
         }
         for ky in patch.rows.clone() {
             let (from, to) = patch.run(g, ky);

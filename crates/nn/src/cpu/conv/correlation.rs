@@ -5,6 +5,7 @@ use rayon::prelude::*;
 
 use super::columns::FEW_CHANNELS;
 use super::micro::{Correlate, LANES, NOTHING, Run, Shared, panel};
+use crate::cpu::element::{Element, narrow_to};
 
 /// Target positions that are worked on together: their part of the source stays in L2.
 const POSITIONS: usize = 192;
@@ -39,8 +40,8 @@ pub(super) struct Correlation {
 
 impl Correlation {
     /// Writes every target position to `out`, which has room for all of the target.
-    /// `kernel`: rows (tap, source channel) of the target's channels, made whole vectors.
-    pub(super) fn run(&self, source: &[f32], kernel: &[f32], out: Shared) {
+    /// `kernel`: rows (tap, source channel) of the target's channels, packed.
+    pub(super) fn run<E: Element>(&self, source: &[E], kernel: &[E::Value], out: Shared<E>) {
         let n_positions = self.n * self.positions[0] * self.positions[1];
         let channels = self.target[2];
         if n_positions == 0 {
@@ -53,27 +54,32 @@ impl Correlation {
         let tiles = n_positions.div_ceil(tile);
         let panel = panel();
         let panels = channels.div_ceil(panel);
-        let gathers = self.source[2] < FEW_CHANNELS && self.taps.len() > 1;
-        let steps = if gathers { vec![self.gathered()] } else { self.steps() };
+        let gathers = self.gathers::<E>();
+        let steps = if gathers { vec![self.gathered::<E>()] } else { self.steps::<E>() };
         let longest = steps.iter().flatten().map(|part| part.run.len).max().unwrap_or(0);
-        let zeros = vec![0.0; longest];
-        (0..tiles * panels).into_par_iter().for_each_init(Tile::default, |scratch, piece| {
+        let zeros = vec![E::Value::default(); longest];
+        (0..tiles * panels).into_par_iter().for_each_init(Tile::<E>::default, |scratch, piece| {
             let (t, first_column) = (piece / panels, piece % panels * panel);
             let columns = panel.min(channels - first_column);
-            scratch.place(self, t * tile, tile.min(n_positions - t * tile));
+            scratch.place(self, t * tile, tile.min(n_positions - t * tile), first_column);
+            let mut sums = std::mem::take(&mut scratch.sums);
+            let (to, out_offsets) = match E::as_sums(out) {
+                Some(out) => (out, scratch.targets.clone()),
+                None => {
+                    let rows = scratch.targets.len();
+                    sums.resize(rows * columns, 0.0);
+                    (Shared::new(&mut sums), (0..rows).map(|row| (row * columns) as u32).collect())
+                }
+            };
             let mut add = false;
             for step in &steps {
-                let left = if gathers {
+                if gathers {
                     scratch.gather(self, source);
-                    scratch.columns.as_slice()
                 } else {
                     scratch.locate(self, step);
-                    source
-                };
-                let out_offsets: Vec<u32> =
-                    scratch.targets.iter().map(|&t| t + first_column as u32).collect();
+                }
                 let block = Correlate {
-                    left,
+                    left: E::values(if gathers { &scratch.columns } else { source }),
                     offsets: &scratch.offsets,
                     runs: &scratch.runs,
                     zeros: &zeros,
@@ -81,7 +87,7 @@ impl Correlation {
                     step: channels.next_multiple_of(LANES),
                     first_column,
                     columns,
-                    out,
+                    out: to,
                     out_offsets: &out_offsets,
                     add,
                     bias: None,
@@ -93,23 +99,36 @@ impl Correlation {
                 }
                 add = true;
             }
+            for (sums, &target) in sums.chunks_exact(columns).zip(&scratch.targets) {
+                // SAFETY: as above.
+                #[allow(unsafe_code)]
+                narrow_to(sums, unsafe { out.slice(target as usize, columns) });
+            }
+            scratch.sums = sums;
         });
     }
 
-    /// The kernel's rows in groups of at most [`DEPTH`]; one empty group where there are no taps.
-    fn steps(&self) -> Vec<Vec<Part>> {
+    /// Whether a position's values under all taps are copied into a row: where a run is short, or ends within a value.
+    fn gathers<E: Element>(&self) -> bool {
+        self.taps.len() > 1 && self.source[2] < FEW_CHANNELS || !self.source[2].is_multiple_of(E::PER)
+    }
+
+    /// The kernel's rows in groups of at most [`DEPTH`] values; one empty group where there are no taps.
+    fn steps<E: Element>(&self) -> Vec<Vec<Part>> {
         let channels = self.source[2];
+        let most = DEPTH * E::PER;
         let mut steps = vec![Vec::new()];
         let mut depth = 0;
         for &tap in &self.taps {
-            for channel in (0..channels).step_by(DEPTH) {
-                let len = DEPTH.min(channels - channel);
-                if depth + len > DEPTH && depth > 0 {
+            for channel in (0..channels).step_by(most) {
+                let len = most.min(channels - channel);
+                if depth + len > most && depth > 0 {
                     steps.push(Vec::new());
                     depth = 0;
                 }
                 depth += len;
-                let run = Run { len, right_row: tap.kernel * channels + channel };
+                let first = tap.kernel * channels + channel;
+                let run = Run { len: len / E::PER, right_row: first / E::PER };
                 if let Some(step) = steps.last_mut() {
                     step.push(Part { tap, channel, run });
                 }
@@ -120,9 +139,10 @@ impl Correlation {
 
     /// All taps as one run of a gathered row, for few channels; taps follow each other in the kernel only where all
     /// of them are there, so rows are gathered for all up to the last.
-    fn gathered(&self) -> Vec<Part> {
+    fn gathered<E: Element>(&self) -> Vec<Part> {
+        let Some(&tap) = self.taps.first() else { return Vec::new() };
         let len = self.source[2] * self.taps.iter().map(|tap| tap.kernel + 1).max().unwrap_or(0);
-        vec![Part { tap: self.taps[0], channel: 0, run: Run { len, right_row: 0 } }]
+        vec![Part { tap, channel: 0, run: Run { len: len.div_ceil(E::PER), right_row: 0 } }]
     }
 }
 
@@ -136,18 +156,20 @@ struct Part {
 
 /// What one thread fills again for every tile.
 #[derive(Default)]
-struct Tile {
+struct Tile<E> {
     /// Picture, row and column of each position.
     positions: Vec<[usize; 3]>,
     /// Where each position's target begins.
     targets: Vec<u32>,
     offsets: Vec<u32>,
     runs: Vec<Run>,
-    columns: Vec<f32>,
+    columns: Vec<E>,
+    /// Where the target is not f32 itself.
+    sums: Vec<f32>,
 }
 
-impl Tile {
-    fn place(&mut self, c: &Correlation, first: usize, len: usize) {
+impl<E: Element> Tile<E> {
+    fn place(&mut self, c: &Correlation, first: usize, len: usize, first_channel: usize) {
         let [rows, columns] = c.positions;
         let at = |p: usize| [p / (rows * columns), p / columns % rows, p % columns];
         self.positions.clear();
@@ -156,7 +178,7 @@ impl Tile {
         let target = |&[n, row, column]: &[usize; 3]| {
             let (y, x) =
                 (c.target_first[0] + row * c.target_step, c.target_first[1] + column * c.target_step);
-            (((n * h + y) * w + x) * channels) as u32
+            (((n * h + y) * w + x) * channels + first_channel) as u32
         };
         self.targets.clear();
         self.targets.extend(self.positions.iter().map(target));
@@ -170,7 +192,8 @@ impl Tile {
             self.runs.push(part.run);
             let offset = |&[n, row, column]: &[usize; 3]| match c.inside(row, column, part.tap) {
                 Some((y, x)) => {
-                    (((n * c.source[0] + y) * c.source[1] + x) * c.source[2] + part.channel) as u32
+                    let first = ((n * c.source[0] + y) * c.source[1] + x) * c.source[2] + part.channel;
+                    (first / E::PER) as u32
                 }
                 None => NOTHING,
             };
@@ -179,14 +202,16 @@ impl Tile {
     }
 
     /// Copies every position's values under all taps into a row.
-    fn gather(&mut self, c: &Correlation, source: &[f32]) {
+    fn gather(&mut self, c: &Correlation, source: &[E]) {
         let [h, w, channels] = c.source;
-        let part = c.gathered()[0];
-        let len = part.run.len;
+        self.runs.clear();
+        self.runs.extend(c.gathered::<E>().iter().map(|part| part.run));
+        let values = self.runs.first().map_or(0, |run| run.len);
+        let len = values * E::PER;
         self.columns.clear();
-        self.columns.resize(len * self.positions.len(), 0.0);
+        self.columns.resize(len * self.positions.len(), E::narrow(0.0));
         let rows = c.tap_rows();
-        for (&[n, row, column], out) in self.positions.iter().zip(self.columns.chunks_exact_mut(len)) {
+        for (&[n, row, column], out) in self.positions.iter().zip(self.columns.chunks_exact_mut(len.max(1))) {
             for &(first, n_taps) in &rows {
                 let Some(y) = (row * c.step).checked_add_signed(first.dy).filter(|&y| y < h) else {
                     continue;
@@ -203,10 +228,9 @@ impl Tile {
                 out[to..to + len].copy_from_slice(&source[from..from + len]);
             }
         }
-        self.runs.clear();
-        self.runs.push(part.run);
         self.offsets.clear();
-        self.offsets.extend((0..self.positions.len()).map(|i| (i * len) as u32));
+        let rows = 0..self.positions.len() * self.runs.len();
+        self.offsets.extend(rows.map(|row| (row * values) as u32));
     }
 }
 

@@ -1,26 +1,37 @@
 //! The innermost loops: a small block of sums held in registers while one long dot product after another runs through it.
 //!
 //! Both read their left side in place, one broadcast value at a time, so that no matrix of patches is ever written; the right
-//! side is a row of neighbouring outputs. `pulp` compiles each for AVX-512, AVX2 and NEON and picks one as the program runs.
+//! side is a row of neighbouring outputs. Both are compiled for every row of [`vectors`], and for f32 and [pairs](super::lanes) of bf16.
 
-use pulp::{Arch, Simd, WithSimd};
+use std::mem::MaybeUninit;
+
+use pulp::{Simd, WithSimd};
+
+use super::lanes::{Lanes, Value, Work};
+use crate::{cpu::element::Element, vectors};
 
 /// Right-hand rows are whole vectors of the widest kind.
-pub(super) const LANES: usize = 16;
+pub(crate) const LANES: usize = 16;
 
 /// Values that many threads write, each its own part: where they begin, and how many there are.
-#[derive(Clone, Copy)]
-pub(super) struct Shared(*mut f32, usize);
+pub(crate) struct Shared<T = f32>(*mut T, usize);
+
+impl<T> Clone for Shared<T> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+impl<T> Copy for Shared<T> {}
 
 #[allow(unsafe_code)]
 // SAFETY: a raw pointer is only dereferenced in this module's loops, whose callers promise that no two write the same place.
-unsafe impl Send for Shared {}
+unsafe impl<T> Send for Shared<T> {}
 #[allow(unsafe_code)]
 // SAFETY: as above.
-unsafe impl Sync for Shared {}
+unsafe impl<T> Sync for Shared<T> {}
 
-impl Shared {
-    pub(super) fn new(values: &mut [f32]) -> Self {
+impl<T> Shared<T> {
+    pub(super) fn new(values: &mut [T]) -> Self {
         Self(values.as_mut_ptr(), values.len())
     }
 
@@ -29,11 +40,14 @@ impl Shared {
     /// # Safety
     /// `write` writes all of them.
     #[allow(unsafe_code)]
-    pub(super) unsafe fn fill(len: usize, write: impl FnOnce(Self)) -> Vec<f32> {
+    pub(super) unsafe fn fill(len: usize, write: impl FnOnce(Self)) -> Vec<T>
+    where
+        T: Element,
+    {
         let mut values = Vec::with_capacity(len);
         if cfg!(debug_assertions) {
             // What is not written is seen in the results.
-            values.resize(len, f32::NAN);
+            values.resize(len, T::narrow(f32::NAN));
         }
         write(Self(values.as_mut_ptr(), len));
         // SAFETY: the caller's promise; the capacity is at least `len`.
@@ -42,9 +56,19 @@ impl Shared {
     }
 
     /// The place of `len` values from `offset` on, which are there.
-    pub(super) fn at(self, offset: usize, len: usize) -> *mut f32 {
+    pub(super) fn at(self, offset: usize, len: usize) -> *mut T {
         assert!(self.holds(offset, len), "values {offset} to {offset} + {len} of {}", self.1);
         self.0.wrapping_add(offset)
+    }
+
+    /// `len` values from `offset` on.
+    ///
+    /// # Safety
+    /// Nothing else touches them for as long as the slice is there.
+    #[allow(unsafe_code)]
+    pub(super) unsafe fn slice<'a>(self, offset: usize, len: usize) -> &'a mut [MaybeUninit<T>] {
+        // SAFETY: `at` saw that they are there; the rest is the caller's promise.
+        unsafe { std::slice::from_raw_parts_mut(self.at(offset, len).cast(), len) }
     }
 
     /// True if `len` values are there from `offset` on.
@@ -63,7 +87,7 @@ pub(super) fn panel() -> usize {
             S::F32_LANES * vectors::<S>()
         }
     }
-    Arch::new().dispatch(Width)
+    vectors::arch().dispatch(Width)
 }
 
 /// Vectors in a row of the block: with a register for each sum, the right side and the broadcast value.
@@ -73,42 +97,56 @@ const fn vectors<S: Simd>() -> usize {
 }
 
 /// Products whose sums are held M rows by N vectors at a time.
-trait Block {
+trait Block<V> {
     /// The sums of rows `row..row + M`, and their writing.
-    fn block<S: Simd, const M: usize, const N: usize>(&self, simd: S, row: usize);
+    fn block<L: Lanes<Value = V>, const M: usize, const N: usize>(&self, lanes: L, row: usize);
+}
+
+/// The rows and columns of a product's output, or as much of them as is wanted.
+struct Blocks<B> {
+    products: B,
+    rows: usize,
+    columns: usize,
+}
+
+impl<V, B: Block<V>> Work<V> for Blocks<B> {
+    #[inline(always)]
+    fn run<L: Lanes<Value = V>>(self, lanes: L) {
+        all_rows(lanes, &self.products, self.rows, self.columns);
+    }
 }
 
 /// All rows, by the blocks whose sums, one row of vectors and one value fill the registers without spilling.
 #[inline(always)]
-fn all_rows<S: Simd>(simd: S, products: &impl Block, rows: usize, columns: usize) {
-    match (columns.div_ceil(S::F32_LANES), S::REGISTER_COUNT >= 32) {
-        (1, true) => blocks::<S, 12, 1>(simd, products, rows),
-        (2, true) => blocks::<S, 8, 2>(simd, products, rows),
-        (3, true) => blocks::<S, 8, 3>(simd, products, rows),
-        (4, true) => blocks::<S, 6, 4>(simd, products, rows),
-        (1, false) => blocks::<S, 6, 1>(simd, products, rows),
-        (2, false) => blocks::<S, 6, 2>(simd, products, rows),
+fn all_rows<L: Lanes>(lanes: L, products: &impl Block<L::Value>, rows: usize, columns: usize) {
+    match (columns.div_ceil(L::Simd::F32_LANES), L::Simd::REGISTER_COUNT >= 32) {
+        (1, true) => blocks::<L, 12, 1>(lanes, products, rows),
+        (2, true) => blocks::<L, 8, 2>(lanes, products, rows),
+        (3, true) => blocks::<L, 8, 3>(lanes, products, rows),
+        (4, true) => blocks::<L, 6, 4>(lanes, products, rows),
+        (1, false) => blocks::<L, 6, 1>(lanes, products, rows),
+        (2, false) => blocks::<L, 6, 2>(lanes, products, rows),
         (n, _) => unreachable!("a block of {n} vectors"),
     }
 }
 
 #[inline(always)]
-fn blocks<S: Simd, const M: usize, const N: usize>(simd: S, products: &impl Block, rows: usize) {
+fn blocks<L: Lanes, const M: usize, const N: usize>(lanes: L, products: &impl Block<L::Value>, rows: usize) {
     let mut row = 0;
     while row + M <= rows {
-        products.block::<S, M, N>(simd, row);
+        products.block::<L, M, N>(lanes, row);
         row += M;
     }
     if row + 4 <= rows {
-        products.block::<S, 4, N>(simd, row);
+        products.block::<L, 4, N>(lanes, row);
         row += 4;
     }
     if row + 2 <= rows {
-        products.block::<S, 2, N>(simd, row);
+        products.block::<L, 2, N>(lanes, row);
         row += 2;
     }
     while row < rows {
-        products.block::<S, 1, N>(simd, row);
+        products.block::<L, 1, N>(lanes, row);
         row += 1;
     }
 }
@@ -121,16 +159,16 @@ pub(super) struct Run {
 }
 
 /// out\[row\]\[column\] (+)= Σ over runs, over k: left\[run\]\[row\]\[k\] · right\[`right_row` + k\]\[column\].
-pub(super) struct Correlate<'a> {
+pub(super) struct Correlate<'a, V> {
     /// Left-hand values.
-    pub(super) left: &'a [f32],
+    pub(super) left: &'a [V],
     /// Where each row's values of each run begin: `rows` offsets a run; [`NOTHING`] is a run of zeros.
     pub(super) offsets: &'a [u32],
     pub(super) runs: &'a [Run],
     /// Zeros, as many as the longest run.
-    pub(super) zeros: &'a [f32],
+    pub(super) zeros: &'a [V],
     /// Right-hand rows of `step` values, whole vectors of [`LANES`] from the first column on.
-    pub(super) right: &'a [f32],
+    pub(super) right: &'a [V],
     pub(super) step: usize,
     /// The block's first column, and how many.
     pub(super) first_column: usize,
@@ -147,7 +185,7 @@ pub(super) struct Correlate<'a> {
 /// The offset of a run that lies outside the image.
 pub(super) const NOTHING: u32 = u32::MAX;
 
-impl Correlate<'_> {
+impl<V: Value> Correlate<'_, V> {
     /// # Safety
     /// Nothing else may touch the output's rows meanwhile.
     #[allow(unsafe_code)]
@@ -164,34 +202,35 @@ impl Correlate<'_> {
             let last_row = run.right_row + run.len - 1;
             assert!(last_row * self.step + self.first_column + padded <= self.right.len());
         }
-        Arch::new().dispatch(self);
+        let columns = self.columns;
+        V::run(Blocks { products: self, rows, columns });
     }
 }
 
 #[allow(clippy::needless_range_loop, reason = "constant ranges unroll, iterators may not")]
-impl Block for Correlate<'_> {
+impl<V: Copy> Block<V> for Correlate<'_, V> {
     #[inline(always)]
     #[allow(unsafe_code)]
-    fn block<S: Simd, const M: usize, const N: usize>(&self, simd: S, row: usize) {
+    fn block<L: Lanes<Value = V>, const M: usize, const N: usize>(&self, lanes: L, row: usize) {
+        let simd = lanes.simd();
         let rows = self.out_offsets.len();
         let mut sums = [[simd.splat_f32s(0.0); N]; M];
         // SAFETY: `run` checked that every run lies inside `left` (or `zeros`), every right-hand row, in whole vectors,
         // inside `right`, and every row of the output inside `out`; `row + M` is at most the number of rows.
         unsafe {
             for (r, run) in self.runs.iter().enumerate() {
-                let left: [*const f32; M] =
+                let left: [*const V; M] =
                     std::array::from_fn(|m| match *self.offsets.get_unchecked(r * rows + row + m) {
                         NOTHING => self.zeros.as_ptr(),
                         offset => self.left.as_ptr().add(offset as usize),
                     });
                 let mut right = self.right.as_ptr().add(run.right_row * self.step + self.first_column);
                 for k in 0..run.len {
-                    let vectors: [S::f32s; N] =
-                        std::array::from_fn(|n| load::<S>(right.add(n * S::F32_LANES)));
+                    let vectors = row_of_vectors::<L, N>(right);
                     for m in 0..M {
-                        let value = simd.splat_f32s(*left[m].add(k));
+                        let value = lanes.splat(*left[m].add(k));
                         for n in 0..N {
-                            sums[m][n] = simd.mul_add_e_f32s(value, vectors[n], sums[m][n]);
+                            sums[m][n] = lanes.multiply_add(value, vectors[n], sums[m][n]);
                         }
                     }
                     right = right.add(self.step);
@@ -205,21 +244,12 @@ impl Block for Correlate<'_> {
     }
 }
 
-impl WithSimd for Correlate<'_> {
-    type Output = ();
-
-    #[inline(always)]
-    fn with_simd<S: Simd>(self, simd: S) {
-        all_rows(simd, &self, self.out_offsets.len(), self.columns);
-    }
-}
-
 /// out\[m\]\[column\] (+)= Σ over pairs (a, b): left\[a + m\] · right\[b + column\].
-pub(super) struct OuterProducts<'a> {
-    pub(super) left: &'a [f32],
+pub(super) struct OuterProducts<'a, V> {
+    pub(super) left: &'a [V],
     /// Rows of the output: neighbouring values on the left.
     pub(super) rows: usize,
-    pub(super) right: &'a [f32],
+    pub(super) right: &'a [V],
     pub(super) columns: usize,
     pub(super) pairs: &'a [(u32, u32)],
     pub(super) out: Shared,
@@ -229,7 +259,7 @@ pub(super) struct OuterProducts<'a> {
     pub(super) add: bool,
 }
 
-impl OuterProducts<'_> {
+impl<V: Value> OuterProducts<'_, V> {
     /// # Safety
     /// Nothing else may touch the output's rows meanwhile.
     #[allow(unsafe_code)]
@@ -240,15 +270,17 @@ impl OuterProducts<'_> {
         assert!(self.pairs.iter().all(|&(a, b)| {
             a as usize + self.rows <= self.left.len() && b as usize + padded <= self.right.len()
         }));
-        Arch::new().dispatch(self);
+        let (rows, columns) = (self.rows, self.columns);
+        V::run(Blocks { products: self, rows, columns });
     }
 }
 
 #[allow(clippy::needless_range_loop, reason = "constant ranges unroll, iterators may not")]
-impl Block for OuterProducts<'_> {
+impl<V: Copy> Block<V> for OuterProducts<'_, V> {
     #[inline(always)]
     #[allow(unsafe_code)]
-    fn block<S: Simd, const M: usize, const N: usize>(&self, simd: S, row: usize) {
+    fn block<L: Lanes<Value = V>, const M: usize, const N: usize>(&self, lanes: L, row: usize) {
+        let simd = lanes.simd();
         let mut sums = [[simd.splat_f32s(0.0); N]; M];
         // SAFETY: `run` checked that `rows` values at every left and whole vectors at every right offset lie inside, and
         // that the output's last row does.
@@ -256,11 +288,11 @@ impl Block for OuterProducts<'_> {
             for &(a, b) in self.pairs {
                 let left = self.left.as_ptr().add(a as usize + row);
                 let right = self.right.as_ptr().add(b as usize);
-                let vectors: [S::f32s; N] = std::array::from_fn(|n| load::<S>(right.add(n * S::F32_LANES)));
+                let vectors = row_of_vectors::<L, N>(right);
                 for m in 0..M {
-                    let value = simd.splat_f32s(*left.add(m));
+                    let value = lanes.splat(*left.add(m));
                     for n in 0..N {
-                        sums[m][n] = simd.mul_add_e_f32s(value, vectors[n], sums[m][n]);
+                        sums[m][n] = lanes.multiply_add(value, vectors[n], sums[m][n]);
                     }
                 }
             }
@@ -272,13 +304,16 @@ impl Block for OuterProducts<'_> {
     }
 }
 
-impl WithSimd for OuterProducts<'_> {
-    type Output = ();
-
-    #[inline(always)]
-    fn with_simd<S: Simd>(self, simd: S) {
-        all_rows(simd, &self, self.rows, self.columns);
-    }
+/// N vectors of right-hand values, bit by bit.
+///
+/// # Safety
+/// They must lie at `from`, values of 32 bits each.
+#[inline(always)]
+#[allow(unsafe_code)]
+unsafe fn row_of_vectors<L: Lanes, const N: usize>(from: *const L::Value) -> [<L::Simd as Simd>::f32s; N] {
+    const { assert!(size_of::<L::Value>() == size_of::<f32>()) };
+    // SAFETY: the caller's promise.
+    std::array::from_fn(|n| unsafe { load::<L::Simd>(from.cast::<f32>().add(n * L::Simd::F32_LANES)) })
 }
 
 /// # Safety
@@ -423,7 +458,7 @@ mod tests {
     fn a_value_that_is_not_written_is_seen_in_a_debug_build() {
         // SAFETY: debug builds fill the values first.
         #[allow(unsafe_code)]
-        let values = unsafe { Shared::fill(3, |_| {}) };
+        let values = unsafe { Shared::<f32>::fill(3, |_| {}) };
         assert!(values.iter().all(|value| value.is_nan()), "{values:?}");
     }
 }

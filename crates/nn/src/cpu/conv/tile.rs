@@ -1,108 +1,158 @@
-//! Winograd's transforms of one tile, for many neighbouring channels at a time.
+//! Winograd's transforms of one tile, for many neighbouring channels at a time, by the points 0, ±a, ±2a and ∞, where a is
+//! [`Element::POINT`].
 
 use std::marker::PhantomData;
 
-use pulp::{Arch, Simd, WithSimd};
+use pulp::{Simd, WithSimd};
 
 use super::micro::LANES;
+use crate::{cpu::element::Element, vectors};
 
 /// One of the matrices, C columns and R rows, times a column of vectors.
 pub(super) trait Matrix<const C: usize, const R: usize> {
     fn apply<S: Simd>(simd: S, x: [S::f32s; C]) -> [S::f32s; R];
 }
 
-pub(super) struct Bt;
-impl Matrix<6, 6> for Bt {
+/// w·x + y.
+#[inline(always)]
+fn times<S: Simd>(simd: S, w: f32, x: S::f32s, y: S::f32s) -> S::f32s {
+    simd.mul_add_f32s(simd.splat_f32s(w), x, y)
+}
+
+/// w·x, which is x where w is 1.
+#[inline(always)]
+fn scaled<S: Simd>(simd: S, w: f32, x: S::f32s) -> S::f32s {
+    if w == 1.0 { x } else { simd.mul_f32s(simd.splat_f32s(w), x) }
+}
+
+/// a to a power, where a is a point and the power at least −4.
+const fn power<E: Element>(n: i32) -> f32 {
+    let (mut value, mut i) = (1.0, 0);
+    while i < n.abs() {
+        value *= E::POINT;
+        i += 1;
+    }
+    if n < 0 { 1.0 / value } else { value }
+}
+
+pub(super) struct Bt<E>(PhantomData<E>);
+impl<E: Element> Matrix<6, 6> for Bt<E> {
     #[inline(always)]
     fn apply<S: Simd>(simd: S, [x0, x1, x2, x3, x4, x5]: [S::f32s; 6]) -> [S::f32s; 6] {
-        let times = |w: f32, x, y| simd.mul_add_f32s(simd.splat_f32s(w), x, y);
-        let (even, odd) = (times(-4.0, x2, x4), times(-4.0, x1, x3));
-        let (even2, odd2) = (simd.sub_f32s(x4, x2), simd.sub_f32s(x3, x1));
+        let (a, a2, a4) = (power::<E>(1), power::<E>(2), power::<E>(4));
+        let (even, odd) = (times(simd, -4.0 * a2, x2, x4), times(simd, -4.0 * a2, x1, x3));
+        let (even2, odd2) = (scaled_difference::<E, S>(simd, x4, x2), scaled_difference::<E, S>(simd, x3, x1));
+        let odd = scaled(simd, a, odd);
         [
-            times(4.0, x0, times(-5.0, x2, x4)),
+            times(simd, 4.0 * a4, x0, times(simd, -5.0 * a2, x2, x4)),
             simd.add_f32s(even, odd),
             simd.sub_f32s(even, odd),
-            times(2.0, odd2, even2),
-            times(-2.0, odd2, even2),
-            times(4.0, x1, times(-5.0, x3, x5)),
+            times(simd, 2.0 * a, odd2, even2),
+            times(simd, -2.0 * a, odd2, even2),
+            times(simd, 4.0 * a4, x1, times(simd, -5.0 * a2, x3, x5)),
         ]
     }
 }
 
-pub(super) struct G;
-impl Matrix<3, 6> for G {
+/// x − a²·y.
+#[inline(always)]
+fn scaled_difference<E: Element, S: Simd>(simd: S, x: S::f32s, y: S::f32s) -> S::f32s {
+    if E::POINT == 1.0 { simd.sub_f32s(x, y) } else { times(simd, -power::<E>(2), y, x) }
+}
+
+/// x + a²·y.
+#[inline(always)]
+fn scaled_sum<E: Element, S: Simd>(simd: S, x: S::f32s, y: S::f32s) -> S::f32s {
+    if E::POINT == 1.0 { simd.add_f32s(x, y) } else { times(simd, power::<E>(2), y, x) }
+}
+
+pub(super) struct G<E>(PhantomData<E>);
+impl<E: Element> Matrix<3, 6> for G<E> {
     #[inline(always)]
     fn apply<S: Simd>(simd: S, [x0, x1, x2]: [S::f32s; 3]) -> [S::f32s; 6] {
-        let scaled = |w: f32, x| simd.mul_f32s(simd.splat_f32s(w), x);
-        let (even, odd) = (scaled(-1.0 / 6.0, simd.add_f32s(x0, x2)), scaled(-1.0 / 6.0, x1));
-        let even2 = simd.add_f32s(scaled(1.0 / 24.0, x0), scaled(1.0 / 6.0, x2));
-        let odd2 = scaled(1.0 / 12.0, x1);
+        // Where a is 1 the first and the last need no scale; what is a power of a here is taken back by Bt and At.
+        let (a2, a3, a4) = (power::<E>(-2), power::<E>(-3), power::<E>(-4));
+        let sum = if E::POINT == 1.0 {
+            scaled(simd, -1.0 / 6.0, simd.add_f32s(x0, x2))
+        } else {
+            times(simd, -a4 / 6.0, x0, scaled(simd, -a2 / 6.0, x2))
+        };
+        let (even, odd) = (sum, scaled(simd, -a3 / 6.0, x1));
+        let even2 =
+            simd.add_f32s(scaled(simd, a4 * (1.0 / 24.0), x0), scaled(simd, a2 * (1.0 / 6.0), x2));
+        let odd2 = scaled(simd, a3 * (1.0 / 12.0), x1);
         [
-            scaled(0.25, x0),
+            scaled(simd, a4 * 0.25, x0),
             simd.add_f32s(even, odd),
             simd.sub_f32s(even, odd),
             simd.add_f32s(even2, odd2),
             simd.sub_f32s(even2, odd2),
-            x2,
+            scaled(simd, a3, x2),
         ]
     }
 }
 
-pub(super) struct Gt;
-impl Matrix<6, 3> for Gt {
+pub(super) struct Gt<E>(PhantomData<E>);
+impl<E: Element> Matrix<6, 3> for Gt<E> {
     #[inline(always)]
     fn apply<S: Simd>(simd: S, [x0, x1, x2, x3, x4, x5]: [S::f32s; 6]) -> [S::f32s; 3] {
-        let times = |w: f32, x, y| simd.mul_add_f32s(simd.splat_f32s(w), x, y);
-        let scaled = |w: f32, x| simd.mul_f32s(simd.splat_f32s(w), x);
+        let (a2, a3, a4) = (power::<E>(-2), power::<E>(-3), power::<E>(-4));
         let (sum1, sum2) = (simd.add_f32s(x1, x2), simd.add_f32s(x3, x4));
-        let first = times(-1.0 / 6.0, sum1, times(0.25, x0, scaled(1.0 / 24.0, sum2)));
-        let second = times(1.0 / 12.0, simd.sub_f32s(x3, x4), scaled(1.0 / 6.0, simd.sub_f32s(x2, x1)));
-        let third = times(1.0 / 6.0, simd.sub_f32s(sum2, sum1), x5);
-        [first, second, third]
+        let first = times(simd, -1.0 / 6.0, sum1, times(simd, 0.25, x0, scaled(simd, 1.0 / 24.0, sum2)));
+        let second = times(
+            simd,
+            1.0 / 12.0,
+            simd.sub_f32s(x3, x4),
+            scaled(simd, 1.0 / 6.0, simd.sub_f32s(x2, x1)),
+        );
+        let x5 = scaled(simd, a3, x5);
+        let third = times(simd, a2 * (1.0 / 6.0), simd.sub_f32s(sum2, sum1), x5);
+        [scaled(simd, a4, first), scaled(simd, a3, second), third]
     }
 }
 
-pub(super) struct At;
-impl Matrix<6, 4> for At {
+pub(super) struct At<E>(PhantomData<E>);
+impl<E: Element> Matrix<6, 4> for At<E> {
     #[inline(always)]
     fn apply<S: Simd>(simd: S, [x0, x1, x2, x3, x4, x5]: [S::f32s; 6]) -> [S::f32s; 4] {
-        let times = |w: f32, x, y| simd.mul_add_f32s(simd.splat_f32s(w), x, y);
+        let (a, a2, a3) = (power::<E>(1), power::<E>(2), power::<E>(3));
         let (sum1, sum2) = (simd.add_f32s(x1, x2), simd.add_f32s(x3, x4));
         let (difference1, difference2) = (simd.sub_f32s(x1, x2), simd.sub_f32s(x3, x4));
         [
             simd.add_f32s(x0, simd.add_f32s(sum1, sum2)),
-            times(2.0, difference2, difference1),
-            times(4.0, sum2, sum1),
-            simd.add_f32s(times(8.0, difference2, difference1), x5),
+            scaled(simd, a, times(simd, 2.0, difference2, difference1)),
+            scaled(simd, a2, times(simd, 4.0, sum2, sum1)),
+            scaled(simd, a3, simd.add_f32s(times(simd, 8.0, difference2, difference1), x5)),
         ]
     }
 }
 
-pub(super) struct A;
-impl Matrix<4, 6> for A {
+pub(super) struct A<E>(PhantomData<E>);
+impl<E: Element> Matrix<4, 6> for A<E> {
     #[inline(always)]
     fn apply<S: Simd>(simd: S, [x0, x1, x2, x3]: [S::f32s; 4]) -> [S::f32s; 6] {
-        let times = |w: f32, x, y| simd.mul_add_f32s(simd.splat_f32s(w), x, y);
-        let (even, odd) = (simd.add_f32s(x0, x2), simd.add_f32s(x1, x3));
-        let even2 = times(4.0, x2, x0);
-        let odd2 = times(4.0, x3, x1);
+        let (a, a2, a3) = (power::<E>(1), power::<E>(2), power::<E>(3));
+        let (even, odd) = (scaled_sum::<E, S>(simd, x0, x2), scaled_sum::<E, S>(simd, x1, x3));
+        let even2 = times(simd, 4.0 * a2, x2, x0);
+        let odd2 = times(simd, 4.0 * a2, x3, x1);
+        let odd = scaled(simd, a, odd);
         [
             x0,
             simd.add_f32s(even, odd),
             simd.sub_f32s(even, odd),
-            times(2.0, odd2, even2),
-            times(-2.0, odd2, even2),
-            x3,
+            times(simd, 2.0 * a, odd2, even2),
+            times(simd, -2.0 * a, odd2, even2),
+            scaled(simd, a3, x3),
         ]
     }
 }
 
 /// M·x·Mᵀ for `channels` neighbouring values at each of C×C places, written to (or added at) R×R places.
-pub(super) struct Sandwich<'a, M, const C: usize, const R: usize> {
+pub(super) struct Sandwich<'a, M, F, T, const C: usize, const R: usize> {
     /// Null is zeros.
-    from: [[*const f32; C]; C],
+    from: [[*const F; C]; C],
     /// Null is nowhere.
-    to: [[*mut f32; R]; R],
+    to: [[*mut T; R]; R],
     channels: usize,
     adds: bool,
     /// A value for each channel that is added at last, after which nothing is below 0.
@@ -110,16 +160,11 @@ pub(super) struct Sandwich<'a, M, const C: usize, const R: usize> {
     matrix: PhantomData<M>,
 }
 
-impl<M: Matrix<C, R>, const C: usize, const R: usize> Sandwich<'_, M, C, R> {
+impl<M: Matrix<C, R>, F: Element, T: Element, const C: usize, const R: usize> Sandwich<'_, M, F, T, C, R> {
     /// # Safety
     /// `channels`, a multiple of [`LANES`], values lie at each place that is not null, and nobody else touches those of `to`.
     #[allow(unsafe_code)]
-    pub(super) unsafe fn run(
-        from: [[*const f32; C]; C],
-        to: [[*mut f32; R]; R],
-        channels: usize,
-        adds: bool,
-    ) {
+    pub(super) unsafe fn run(from: [[*const F; C]; C], to: [[*mut T; R]; R], channels: usize, adds: bool) {
         // SAFETY: the caller's promise.
         unsafe { Self::run_with(from, to, channels, adds, None) }
     }
@@ -130,18 +175,21 @@ impl<M: Matrix<C, R>, const C: usize, const R: usize> Sandwich<'_, M, C, R> {
     /// As [`Self::run`].
     #[allow(unsafe_code)]
     pub(super) unsafe fn run_with(
-        from: [[*const f32; C]; C],
-        to: [[*mut f32; R]; R],
+        from: [[*const F; C]; C],
+        to: [[*mut T; R]; R],
         channels: usize,
         adds: bool,
         bias: Option<&[f32]>,
     ) {
         assert!(channels.is_multiple_of(LANES) && bias.is_none_or(|bias| bias.len() == channels));
-        Arch::new().dispatch(Sandwich { from, to, channels, adds, bias, matrix: PhantomData::<M> });
+        let sandwich = Sandwich { from, to, channels, adds, bias, matrix: PhantomData::<M> };
+        vectors::arch().dispatch(sandwich);
     }
 }
 
-impl<M: Matrix<C, R>, const C: usize, const R: usize> WithSimd for Sandwich<'_, M, C, R> {
+impl<M: Matrix<C, R>, F: Element, T: Element, const C: usize, const R: usize> WithSimd
+    for Sandwich<'_, M, F, T, C, R>
+{
     type Output = ();
 
     #[inline(always)]
@@ -156,7 +204,7 @@ impl<M: Matrix<C, R>, const C: usize, const R: usize> WithSimd for Sandwich<'_, 
                     let place = self.from[i][j];
                     if !place.is_null() {
                         // SAFETY: `run`'s promise.
-                        column[i] = unsafe { place.add(channel).cast::<S::f32s>().read_unaligned() };
+                        column[i] = unsafe { load::<S, F>(place.add(channel)) };
                     }
                 }
                 let column = M::apply(simd, column);
@@ -165,9 +213,7 @@ impl<M: Matrix<C, R>, const C: usize, const R: usize> WithSimd for Sandwich<'_, 
                 }
             }
             // SAFETY: as many values as channels.
-            let bias = self
-                .bias
-                .map(|bias| unsafe { bias.as_ptr().add(channel).cast::<S::f32s>().read_unaligned() });
+            let bias = self.bias.map(|bias| unsafe { load::<S, f32>(bias.as_ptr().add(channel)) });
             for i in 0..R {
                 let mut row = M::apply(simd, half[i]);
                 if let Some(bias) = bias {
@@ -180,14 +226,46 @@ impl<M: Matrix<C, R>, const C: usize, const R: usize> WithSimd for Sandwich<'_, 
                     }
                     // SAFETY: `run`'s promise.
                     unsafe {
-                        let place = self.to[i][j].add(channel).cast::<S::f32s>();
+                        let place = self.to[i][j].add(channel);
                         let sum =
-                            if self.adds { simd.add_f32s(place.read_unaligned(), row[j]) } else { row[j] };
-                        place.write_unaligned(sum);
+                            if self.adds { simd.add_f32s(load::<S, T>(place), row[j]) } else { row[j] };
+                        store::<S, T>(sum, place);
                     }
                 }
             }
         }
+    }
+}
+
+/// A vector of elements as f32.
+///
+/// # Safety
+/// They lie at `from`.
+#[inline(always)]
+#[allow(unsafe_code)]
+unsafe fn load<S: Simd, E: Element>(from: *const E) -> S::f32s {
+    let mut values = [0.0_f32; LANES];
+    for (i, value) in values[..S::F32_LANES].iter_mut().enumerate() {
+        // SAFETY: the caller's promise.
+        *value = unsafe { from.add(i).read() }.wide();
+    }
+    // SAFETY: a vector of any kind is at most that long, and any bits are f32s.
+    unsafe { values.as_ptr().cast::<S::f32s>().read_unaligned() }
+}
+
+/// A vector as elements.
+///
+/// # Safety
+/// There is room for them at `to`.
+#[inline(always)]
+#[allow(unsafe_code)]
+unsafe fn store<S: Simd, E: Element>(vector: S::f32s, to: *mut E) {
+    let mut values = [0.0_f32; LANES];
+    // SAFETY: a vector of any kind is at most that long.
+    unsafe { values.as_mut_ptr().cast::<S::f32s>().write_unaligned(vector) };
+    for (i, &value) in values[..S::F32_LANES].iter().enumerate() {
+        // SAFETY: the caller's promise.
+        unsafe { to.add(i).write(E::narrow(value)) };
     }
 }
 

@@ -10,7 +10,9 @@ use std::ptr;
 use rayon::prelude::*;
 
 use super::micro::{Correlate, LANES, OuterProducts, Run, Shared, panel};
+use super::lanes::Pair;
 use super::tile::{A, At, Bt, G, Gt, Sandwich, grid};
+use crate::cpu::element::Element;
 
 const POINTS: usize = 36;
 /// Tiles transformed together: a multiple of the rows that the products hold in registers.
@@ -74,26 +76,27 @@ impl Winograd {
     }
 
     /// Kernel (3, 3, source channels, target channels) → target.
-    pub(super) fn correlate(&self, source: &[f32], kernel: &[f32], out: Shared) {
-        let kernel = transform_kernel(kernel, self.source.size[2] * self.target.size[2], self.turned);
+    pub(super) fn correlate<E: Element>(&self, source: &[E], kernel: &[f32], out: Shared<E>) {
+        let kernel = E::transform_kernel(kernel, [self.source.size[2], self.target.size[2]], self.turned);
         self.correlate_transformed(source, &kernel, None, out);
     }
 
     /// The same with a kernel from [`transform_kernel`]; where there is a bias it is added, and nothing is below 0 then.
-    pub(super) fn correlate_transformed(
+    pub(super) fn correlate_transformed<E: Element>(
         &self,
-        source: &[f32],
-        kernel: &[f32],
+        source: &[E],
+        kernel: &[E::Value],
         bias: Option<&[f32]>,
-        out: Shared,
+        out: Shared<E>,
     ) {
+        let values_of = |elements: usize| elements / E::PER;
         let [c, o] = [self.source.size[2], self.target.size[2]];
         let n_tiles = self.n_tiles();
         let panel = panel();
-        let runs = [Run { len: c, right_row: 0 }];
-        let zeros = vec![0.0; c];
+        let runs = [Run { len: values_of(c), right_row: 0 }];
+        let zeros = vec![E::Value::default(); values_of(c)];
         (0..n_tiles.div_ceil(BLOCK)).into_par_iter().for_each_init(
-            || (vec![0.0; POINTS * BLOCK * c], vec![0.0; POINTS * BLOCK * panel]),
+            || (vec![E::default(); POINTS * BLOCK * c], vec![0.0; POINTS * BLOCK * panel]),
             |(values, products), task| {
                 let tiles = task * BLOCK..((task + 1) * BLOCK).min(n_tiles);
                 let rows = tiles.len();
@@ -101,18 +104,18 @@ impl Winograd {
                 for (row, t) in tiles.clone().enumerate() {
                     self.transform_source(source, t, place, row * c, rows * c);
                 }
-                let offsets: Vec<u32> = (0..rows).map(|row| (row * c) as u32).collect();
+                let offsets: Vec<u32> = (0..rows).map(|row| values_of(row * c) as u32).collect();
                 for first_column in (0..o).step_by(panel) {
                     let columns = panel.min(o - first_column);
                     let out_offsets: Vec<u32> = (0..rows).map(|row| (row * columns) as u32).collect();
                     let products = &mut products[..POINTS * rows * columns];
                     for (point, products) in products.chunks_exact_mut(rows * columns).enumerate() {
                         let block = Correlate {
-                            left: &values[point * rows * c..][..rows * c],
+                            left: E::values(&values[point * rows * c..][..rows * c]),
                             offsets: &offsets,
                             runs: &runs,
                             zeros: &zeros,
-                            right: &kernel[point * c * o..][..c * o],
+                            right: &kernel[point * values_of(c * o)..][..values_of(c * o)],
                             step: o,
                             first_column,
                             columns,
@@ -138,21 +141,33 @@ impl Winograd {
     }
 
     /// Source and target's gradient → kernel's gradient (3, 3, source channels, target channels), written or added.
-    pub(super) fn kernel_gradient(&self, source: &[f32], dy: &[f32], gradient: &mut [f32], adds: bool) {
+    pub(super) fn kernel_gradient<E: Element>(
+        &self,
+        source: &[E],
+        dy: &[E],
+        gradient: &mut [f32],
+        adds: bool,
+    ) {
         let [c, o] = [self.source.size[2], self.target.size[2]];
         let n_tiles = self.n_tiles();
         let panel = panel();
         let panels = o.div_ceil(panel);
-        let rows = GRADIENT_BLOCK.min(n_tiles);
-        let mut values = vec![0.0; POINTS * rows * c];
-        let mut slopes = vec![0.0; POINTS * rows * o];
+        // Tiles, or pairs of them.
+        let n_rows = n_tiles.div_ceil(E::PER);
+        let rows = GRADIENT_BLOCK.min(n_rows);
+        let mut values = vec![E::Value::default(); POINTS * rows * c];
+        let mut slopes = vec![E::Value::default(); POINTS * rows * o];
         let mut sums = vec![0.0; POINTS * c * o];
-        for first in (0..n_tiles).step_by(rows) {
-            let len = rows.min(n_tiles - first);
+        for first in (0..n_rows).step_by(rows) {
+            let len = rows.min(n_rows - first);
             let (all_values, all_slopes) = (Shared::new(&mut values), Shared::new(&mut slopes));
-            (0..len).into_par_iter().for_each(|row| {
-                self.transform_source(source, first + row, all_values, row * c, rows * c);
-                self.transform_slopes(dy, first + row, all_slopes, row * o, rows * o);
+            (0..len).into_par_iter().for_each_init(Vec::new, |scratch: &mut Vec<E>, row| {
+                self.transform_row(first + row, (all_values, row, rows), c, scratch, |t, out, first, step| {
+                    self.transform_source(source, t, out, first, step);
+                });
+                self.transform_row(first + row, (all_slopes, row, rows), o, scratch, |t, out, first, step| {
+                    self.transform_slopes(dy, t, out, first, step);
+                });
             });
             let out = Shared::new(&mut sums);
             (0..POINTS * panels).into_par_iter().for_each(|piece| {
@@ -185,13 +200,48 @@ impl Winograd {
             // SAFETY: o sums of each point; the target channels of one source channel, which are this task's.
             #[allow(unsafe_code)]
             unsafe {
-                Sandwich::<Gt, 6, 3>::run(from, to, o, adds);
+                Sandwich::<Gt<E>, f32, f32, 6, 3>::run(from, to, o, adds);
             }
         });
     }
 
+    /// Row `row` of `rows` of every point's matrix of values: what `transform` makes of one tile, or of two neighbouring ones, joined.
+    fn transform_row<E: Element>(
+        &self,
+        tile: usize,
+        (out, row, rows): (Shared<E::Value>, usize, usize),
+        channels: usize,
+        scratch: &mut Vec<E>,
+        transform: impl Fn(usize, Shared<E>, usize, usize),
+    ) {
+        if let Some(out) = E::as_elements(out) {
+            return transform(tile, out, row * channels, rows * channels);
+        }
+        let len = POINTS * channels;
+        scratch.resize(E::PER * len, E::default());
+        let tiles = tile * E::PER..((tile + 1) * E::PER).min(self.n_tiles());
+        for (i, t) in tiles.clone().enumerate() {
+            transform(t, Shared::new(scratch), i * len, channels);
+        }
+        let (first, second) = scratch.split_at(len);
+        for point in 0..POINTS {
+            let second = (tiles.len() > 1).then(|| &second[point * channels..][..channels]);
+            // SAFETY: a row of each point's matrix is one task's, and all of it was set when it was made.
+            #[allow(unsafe_code)]
+            let to = unsafe { out.slice((point * rows + row) * channels, channels).assume_init_mut() };
+            E::join(&first[point * channels..][..channels], second, to);
+        }
+    }
+
     /// Bᵀ·d·B of a tile: point p of the channels at `out[first + p·step..]`.
-    fn transform_source(&self, source: &[f32], t: usize, out: Shared, first: usize, step: usize) {
+    fn transform_source<E: Element>(
+        &self,
+        source: &[E],
+        t: usize,
+        out: Shared<E>,
+        first: usize,
+        step: usize,
+    ) {
         let [h, w, c] = self.source.size;
         let [n, y0, x0] = self.tile(t);
         let from = grid(|i, j| {
@@ -206,12 +256,19 @@ impl Winograd {
         // SAFETY: c values each; a tile's row of each point's matrix is one task's.
         #[allow(unsafe_code)]
         unsafe {
-            Sandwich::<Bt, 6, 6>::run(from, to, c, false);
+            Sandwich::<Bt<E>, E, E, 6, 6>::run(from, to, c, false);
         }
     }
 
     /// A·dy·Aᵀ of a tile, as [`Self::transform_source`].
-    fn transform_slopes(&self, dy: &[f32], t: usize, out: Shared, first: usize, step: usize) {
+    fn transform_slopes<E: Element>(
+        &self,
+        dy: &[E],
+        t: usize,
+        out: Shared<E>,
+        first: usize,
+        step: usize,
+    ) {
         let [h, w, o] = self.target.size;
         let [n, y0, x0] = self.tile(t);
         let from = grid(|i, j| match y0 + i < h && x0 + j < w {
@@ -222,19 +279,19 @@ impl Winograd {
         // SAFETY: as for the source.
         #[allow(unsafe_code)]
         unsafe {
-            Sandwich::<A, 4, 6>::run(from, to, o, false);
+            Sandwich::<A<E>, E, E, 4, 6>::run(from, to, o, false);
         }
     }
 
     /// Aᵀ·m·A of a tile's products, point p of which is at `products[p·step..]`.
-    fn write_target(
+    fn write_target<E: Element>(
         &self,
         products: &[f32],
         [step, columns]: [usize; 2],
         t: usize,
         first_column: usize,
         bias: Option<&[f32]>,
-        out: Shared,
+        out: Shared<E>,
     ) {
         let [h, w, _] = self.target.size;
         let [n, y0, x0] = self.tile(t);
@@ -246,13 +303,13 @@ impl Winograd {
         // SAFETY: `columns` products each; places inside the target, and no other task has this tile.
         #[allow(unsafe_code)]
         unsafe {
-            Sandwich::<At, 6, 4>::run_with(from, to, columns, false, bias);
+            Sandwich::<At<E>, f32, E, 6, 4>::run_with(from, to, columns, false, bias);
         }
     }
 }
 
-/// G·g·Gᵀ for each of `channels` pairs: (3, 3, channels) → (36, channels), of the kernel or of it turned by 180 degrees.
-pub(super) fn transform_kernel(kernel: &[f32], channels: usize, turned: bool) -> Vec<f32> {
+/// G·g·Gᵀ for each of `channels` pairs of channels: (3, 3, channels) → (36, channels), of the kernel or of it turned by 180 degrees.
+pub(in crate::cpu) fn transform_kernel(kernel: &[f32], channels: usize, turned: bool) -> Vec<f32> {
     const CHUNK: usize = 1 << 12;
     let write = |out: Shared| {
         (0..channels.div_ceil(CHUNK)).into_par_iter().for_each(|chunk| {
@@ -265,7 +322,7 @@ pub(super) fn transform_kernel(kernel: &[f32], channels: usize, turned: bool) ->
             // SAFETY: `len` pairs of each point, which are this task's.
             #[allow(unsafe_code)]
             unsafe {
-                Sandwich::<G, 3, 6>::run(from, to, len, false);
+                Sandwich::<G<f32>, f32, f32, 3, 6>::run(from, to, len, false);
             }
         });
     };
@@ -274,4 +331,40 @@ pub(super) fn transform_kernel(kernel: &[f32], channels: usize, turned: bool) ->
     unsafe {
         Shared::fill(POINTS * channels, write)
     }
+}
+
+/// [`transform_kernel`] of (3, 3, c, o), two source channels joined at a time: (36, c/2, o).
+pub(in crate::cpu) fn transform_kernel_in_pairs<E: Element<Value = Pair>>(
+    kernel: &[f32],
+    [c, o]: [usize; 2],
+    turned: bool,
+) -> Vec<Pair> {
+    let mut joined = vec![Pair::default(); POINTS * c * o / 2];
+    let out = Shared::new(&mut joined);
+    (0..c / 2).into_par_iter().for_each_init(
+        || vec![E::default(); 2 * POINTS * o],
+        |scratch, pair| {
+            let place = Shared::new(scratch);
+            for i in 0..2 {
+                let from = grid(|y, x| {
+                    let position = if turned { 8 - (y * 3 + x) } else { y * 3 + x };
+                    kernel[(position * c + 2 * pair + i) * o..][..o].as_ptr()
+                });
+                let to = grid(|y, x| place.at((i * POINTS + y * 6 + x) * o, o));
+                // SAFETY: o numbers of a source channel; the scratch is this task's.
+                #[allow(unsafe_code)]
+                unsafe {
+                    Sandwich::<G<E>, f32, E, 3, 6>::run(from, to, o, false);
+                }
+            }
+            let (first, second) = scratch.split_at(POINTS * o);
+            for (point, (first, second)) in first.chunks_exact(o).zip(second.chunks_exact(o)).enumerate() {
+                // SAFETY: a pair of source channels is one task's, and all of it was set when it was made.
+                #[allow(unsafe_code)]
+                let to = unsafe { out.slice((point * c / 2 + pair) * o, o).assume_init_mut() };
+                E::join(first, Some(second), to);
+            }
+        },
+    );
+    joined
 }
