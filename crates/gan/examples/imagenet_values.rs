@@ -4,12 +4,12 @@
 use std::{error::Error, ops::ControlFlow, path::PathBuf};
 
 use candle_core::{Module, Tensor};
-use dcgan_nn::device::Device;
 use dcgan_gan::{
     FeatureExtractor,
     released::{ReleasedSet, import},
 };
 use dcgan_images::{ImageStore, Picture, StoreDescription, StoreWriter};
+use dcgan_nn::device::Device;
 use ndarray::{ArrayD, Axis};
 use ndarray_npy::read_npy;
 

@@ -7,8 +7,8 @@ use std::{ops::ControlFlow, path::Path};
 
 use candle_core::Tensor;
 use dcgan_images::ImageStore;
-use dcgan_nn::device::Device;
 use dcgan_nn::adam::AdamConfig;
+use dcgan_nn::device::Device;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 

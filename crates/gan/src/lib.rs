@@ -42,15 +42,14 @@
 
 mod architecture;
 pub mod classifier;
+#[cfg(test)]
+mod device_tests;
 mod discriminator;
 mod error;
 mod features;
 pub mod forget;
 mod generated;
 mod generator;
-#[cfg(feature = "cuda")]
-#[cfg(test)]
-mod gpu_tests;
 pub mod guided;
 mod labelled;
 pub mod latent;

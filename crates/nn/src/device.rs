@@ -106,8 +106,11 @@ impl FromStr for DeviceChoice {
     type Err = String;
 
     fn from_str(text: &str) -> std::result::Result<Self, Self::Err> {
-        let wrong =
-            || format!("expected `cpu`, `cpu/bf16`, `cuda` or `cuda:N` (the latter two also with `/f32`, `/tf32` or `/bf16`), found `{text}`");
+        let wrong = || {
+            format!(
+                "expected `cpu`, `cpu/bf16`, `cuda` or `cuda:N` (the latter two also with `/f32`, `/tf32` or `/bf16`), found `{text}`"
+            )
+        };
         let (place, math) = match text.split_once('/') {
             None => (text, Some(Math::default())),
             Some((place, name)) => (place, Math::ALL.iter().find(|(_, n)| *n == name).map(|(math, _)| *math)),

@@ -83,7 +83,10 @@ pub(crate) fn multiplies_bf16() -> Result<(), String> {
     {
         static IS_THERE: OnceLock<bool> = OnceLock::new();
         if Vectors::used() != Vectors::Avx512 {
-            return Err("bf16 on the CPU takes AVX-512, which this processor lacks or DCGAN_VECTORS leaves out".into());
+            return Err(
+                "bf16 on the CPU takes AVX-512, which this processor lacks or DCGAN_VECTORS leaves out"
+                    .into(),
+            );
         }
         match *IS_THERE.get_or_init(|| std::arch::is_x86_feature_detected!("avx512bf16")) {
             true => Ok(()),

@@ -1,6 +1,5 @@
 //! `guided_backprop`: what the features of the discriminator's last conv layer see (section 6.2).
 
-use dcgan_nn::device::Device;
 use anyhow::Context as _;
 use dcgan_engine::context::Context;
 use dcgan_engine::kind::{ConfigType, Kind, Traits};
@@ -10,6 +9,7 @@ use dcgan_gan::guided::{ReceptiveField, Response, guided_gradient, strongest_res
 use dcgan_gan::train::files::DISCRIMINATOR;
 use dcgan_gan::{Discriminator, FeatureExtractor, GanError};
 use dcgan_images::{ImageStore, Sheet};
+use dcgan_nn::device::Device;
 use dcgan_report::figure::Figure;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};

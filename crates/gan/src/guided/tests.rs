@@ -1,8 +1,8 @@
 use std::ops::ControlFlow;
 
-use dcgan_nn::device::Device;
 use dcgan_images::{Picture, StoreDescription, StoreWriter};
 use dcgan_nn::conv::from_pytorch;
+use dcgan_nn::device::Device;
 
 use super::*;
 use crate::{

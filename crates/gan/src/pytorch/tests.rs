@@ -2,8 +2,8 @@ use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
 use candle_core::Tensor;
-use dcgan_nn::device::Device;
 use dcgan_nn::checkpoint::Checkpoint;
+use dcgan_nn::device::Device;
 
 use super::*;
 use crate::{

@@ -3,7 +3,6 @@
 use dcgan_nn::device::Device;
 use std::path::{Path, PathBuf};
 
-
 use super::config::TrainSettings;
 use super::start::Start;
 use super::trainer::Trainer;

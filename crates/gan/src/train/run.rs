@@ -6,8 +6,8 @@ use std::sync::mpsc::Receiver;
 use std::time::{Duration, Instant};
 
 use dcgan_images::{ImageStore, grid::write_grid};
-use dcgan_nn::device::Device;
 use dcgan_nn::checkpoint::Checkpoint;
+use dcgan_nn::device::Device;
 
 use super::checkpoints::{Checkpoints, steps_in};
 use super::config::TrainSettings;

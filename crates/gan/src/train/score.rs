@@ -9,9 +9,9 @@
 //! estimate is unbiased, so that about 0 is the best and a little below is possible; it is the same whenever it is taken
 //! of the same weights. It compares checkpoints of one training, not trainings on other pictures or of other widths.
 
-use dcgan_nn::device::Device;
 use candle_core::Tensor;
 use dcgan_images::{ImageStore, batches};
+use dcgan_nn::device::Device;
 
 use super::config::TrainSettings;
 use crate::{Discriminator, FeatureExtractor, Generator, Result, features::STATISTICS_BATCH, sample};

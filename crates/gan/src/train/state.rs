@@ -2,8 +2,8 @@
 
 use std::path::Path;
 
-use dcgan_nn::device::Device;
 use dcgan_nn::checkpoint::Checkpoint;
+use dcgan_nn::device::Device;
 use serde_json::Value;
 
 use super::config::{FREE_SETTINGS, TrainSettings};

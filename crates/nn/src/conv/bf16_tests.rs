@@ -8,7 +8,15 @@ use crate::{device::DeviceChoice, testing::values};
 /// Numbers of a bf16 tensor, or as near as f32 ones come to bf16.
 fn rounded(t: &Tensor) -> Vec<f64> {
     let t = t.to_dtype(DType::BF16).unwrap().to_dtype(DType::F32).unwrap();
-    t.contiguous().unwrap().flatten_all().unwrap().to_vec1::<f32>().unwrap().into_iter().map(f64::from).collect()
+    t.contiguous()
+        .unwrap()
+        .flatten_all()
+        .unwrap()
+        .to_vec1::<f32>()
+        .unwrap()
+        .into_iter()
+        .map(f64::from)
+        .collect()
 }
 
 /// A sum in f64 for each output value, and the sum of its terms' sizes.

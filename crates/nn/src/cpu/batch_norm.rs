@@ -3,12 +3,13 @@
 use std::ops::Range;
 
 use candle_core::{Result, bail};
+use pulp::{Simd, WithSimd};
 use rayon::prelude::*;
 
 use super::element::Element;
 use crate::{
     batch_norm::{EPS, Statistics},
-    vectorised,
+    vectorised, vectors,
 };
 
 /// Values a task handles; fixed, so that sums do not depend on the number of threads.
@@ -33,6 +34,26 @@ trait Terms: Sync {
     fn add(&self, row: Range<usize>, first: &mut [f64], second: &mut [f64]);
 }
 
+/// The sums over some rows. (No closure, which might not be compiled for wide vectors where it is a long one.)
+struct Sums<'a, T> {
+    terms: &'a T,
+    rows: Range<usize>,
+    c: usize,
+    first: &'a mut [f64],
+    second: &'a mut [f64],
+}
+
+impl<T: Terms> WithSimd for Sums<'_, T> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _: S) {
+        for row in self.rows.step_by(self.c) {
+            self.terms.add(row..row + self.c, self.first, self.second);
+        }
+    }
+}
+
 /// Both sums in f64 over `n` values in rows of c.
 fn sums(n: usize, c: usize, terms: &impl Terms) -> (Vec<f64>, Vec<f64>) {
     let chunk = chunk_len(c);
@@ -41,11 +62,7 @@ fn sums(n: usize, c: usize, terms: &impl Terms) -> (Vec<f64>, Vec<f64>) {
         .map(|part| {
             let (mut first, mut second) = (vec![0.0; c], vec![0.0; c]);
             let rows = part * chunk..n.min((part + 1) * chunk);
-            vectorised(|| {
-                for row in rows.step_by(c) {
-                    terms.add(row..row + c, &mut first, &mut second);
-                }
-            });
+            vectors::arch().dispatch(Sums { terms, rows, c, first: &mut first, second: &mut second });
             (first, second)
         })
         .collect();
@@ -203,21 +220,46 @@ pub(super) fn backward<E: Element>(
         dgain.iter().zip(&scale).zip(&inverse).map(|((d, s), i)| -s * i * (d / rows) as f32).collect();
     let chunk = chunk_len(c);
     let chunks = gradient.par_chunks_mut(chunk).zip(x.par_chunks(chunk)).zip(y.par_chunks(chunk));
-    chunks.for_each(|((gradient, x), y)| {
-        vectorised(|| {
-            for ((gradient, x), y) in
-                gradient.chunks_exact_mut(c).zip(x.chunks_exact(c)).zip(y.chunks_exact(c))
-            {
-                let channels = mean.iter().zip(&scale).zip(shift.iter().zip(&slant));
-                let values = gradient.iter_mut().zip(x).zip(y);
-                for (((gradient, &x), &y), ((mean, scale), (shift, slant))) in values.zip(channels) {
-                    let du = before_activation(y.wide(), gradient.wide(), slope);
-                    *gradient = E::narrow(scale * du + (slant * (x.wide() - mean) + shift));
-                }
-            }
-        });
-    });
+    let factors = Factors { mean: &mean, scale: &scale, shift: &shift, slant: &slant, slope };
+    chunks.for_each(|((gradient, x), y)| vectors::arch().dispatch(Backward { factors, x, y, gradient }));
     (dgain, dbias)
+}
+
+/// What turns dy into dx, a number a channel.
+#[derive(Clone, Copy)]
+struct Factors<'a> {
+    mean: &'a [f32],
+    scale: &'a [f32],
+    shift: &'a [f32],
+    slant: &'a [f32],
+    slope: f32,
+}
+
+/// Some rows' dx.
+struct Backward<'a, E> {
+    factors: Factors<'a>,
+    x: &'a [E],
+    y: &'a [E],
+    gradient: &'a mut [E],
+}
+
+impl<E: Element> WithSimd for Backward<'_, E> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _: S) {
+        let Factors { mean, scale, shift, slant, slope } = self.factors;
+        let c = mean.len();
+        let rows = self.gradient.chunks_exact_mut(c).zip(self.x.chunks_exact(c)).zip(self.y.chunks_exact(c));
+        for ((gradient, x), y) in rows {
+            let channels = mean.iter().zip(scale).zip(shift.iter().zip(slant));
+            let values = gradient.iter_mut().zip(x).zip(y);
+            for (((gradient, &x), &y), ((mean, scale), (shift, slant))) in values.zip(channels) {
+                let du = before_activation(y.wide(), gradient.wide(), slope);
+                *gradient = E::narrow(scale * du + (slant * (x.wide() - mean) + shift));
+            }
+        }
+    }
 }
 
 #[cfg(test)]

@@ -4,12 +4,14 @@ use std::{borrow::Cow, mem::MaybeUninit};
 
 use candle_core::{CpuStorage, WithDType};
 use half::bf16;
+use pulp::{Simd, WithSimd};
 use rayon::prelude::*;
 
 use super::conv::{
-    LANES, Pair, Shared, Value, transform_kernel, transform_kernel_in_pairs, widen, widen_transposed,
+    LANES, Pair, Shared, Value, transform_kernel, transform_kernel_in_pairs, transposed_f32, widen,
+    widen_transposed,
 };
-use crate::vectorised;
+use crate::{vectorised, vectors};
 
 /// Rows of a matrix that a task packs.
 const ROWS: usize = 16;
@@ -88,7 +90,7 @@ impl Element for f32 {
     }
 
     fn pack_transposed(kernel: &[f32], sizes: [usize; 3]) -> Vec<f32> {
-        widen_transposed(sizes, |i| kernel[i])
+        transposed_f32(kernel, sizes)
     }
 
     fn transform_kernel(kernel: &[f32], [c, o]: [usize; 2], turned: bool) -> Vec<f32> {
@@ -156,22 +158,22 @@ impl Element for bf16 {
         let mut pairs = vec![Pair::default(); n_pairs * step];
         let rows = matrix.par_chunks(2 * ROWS * columns);
         pairs.par_chunks_mut(ROWS * step).zip(rows).for_each(|(pairs, rows)| {
-            vectorised(|| {
-                for (pairs, rows) in pairs.chunks_exact_mut(step).zip(rows.chunks(2 * columns)) {
-                    let (first, second) = rows.split_at(columns);
-                    pair_up(first, second, &mut pairs[..columns]);
-                }
-            });
+            for (pairs, rows) in pairs.chunks_exact_mut(step).zip(rows.chunks(2 * columns)) {
+                let (first, second) = rows.split_at(columns);
+                vectors::arch().dispatch(PairUp { first, second, to: &mut pairs[..columns] });
+            }
         });
         Cow::Owned(pairs)
     }
 
     fn pack_transposed(kernel: &[f32], [taps, c, o]: [usize; 3]) -> Vec<Pair> {
-        let bits = |value: f32| Self::narrow(value).to_bits();
         if o.is_multiple_of(2) {
-            return widen_transposed([taps, c, o / 2], |i| Pair([bits(kernel[2 * i]), bits(kernel[2 * i + 1])]));
+            return widen_transposed([taps, c, o / 2], |at, row: &mut [Pair]| {
+                let from = kernel[2 * at..][..2 * row.len()].as_chunks::<2>().0;
+                vectorised(|| row.iter_mut().zip(from).for_each(|(to, pair)| *to = rounded(*pair)));
+            });
         }
-        let turned = widen_transposed([taps, c, o], |i| kernel[i]);
+        let turned = transposed_f32(kernel, [taps, c, o]);
         Self::pack(&turned, c.next_multiple_of(LANES)).into_owned()
     }
 
@@ -208,16 +210,32 @@ impl Element for bf16 {
     }
 }
 
-/// Two rows of numbers, rounded; zeros for a second row that is not there.
+/// Two numbers that lie together, rounded.
 #[inline(always)]
-pub(super) fn pair_up(first: &[f32], second: &[f32], to: &mut [Pair]) {
-    let bits = |value: &f32| bf16::narrow(*value).to_bits();
-    if second.is_empty() {
-        return to.iter_mut().zip(first).for_each(|(to, first)| *to = Pair([bits(first), 0]));
+fn rounded(pair: [f32; 2]) -> Pair {
+    Pair(pair.map(|value| bf16::narrow(value).to_bits()))
+}
+
+/// Joins two rows of numbers, rounded; with zeros where there is no second. (No closure, which might not be compiled for wide vectors.)
+struct PairUp<'a> {
+    first: &'a [f32],
+    second: &'a [f32],
+    to: &'a mut [Pair],
+}
+
+impl WithSimd for PairUp<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _: S) {
+        let Self { first, second, to } = self;
+        if second.is_empty() {
+            to.iter_mut().zip(first).for_each(|(to, &first)| *to = rounded([first, 0.0]));
+        } else {
+            let rows = first.iter().zip(second);
+            to.iter_mut().zip(rows).for_each(|(to, (&first, &second))| *to = rounded([first, second]));
+        }
     }
-    to.iter_mut().zip(first).zip(second).for_each(|((to, first), second)| {
-        *to = Pair([bits(first), bits(second)]);
-    });
 }
 
 /// Rounds all, and writes as many.
@@ -237,7 +255,8 @@ mod tests {
     /// `half` rounds to the nearest even as well, by another computation.
     #[test]
     fn bf16_is_rounded_to_the_nearest_even() {
-        let odd = [0.0, -0.0, 1.0, f32::INFINITY, f32::NEG_INFINITY, f32::MAX, f32::MIN_POSITIVE, 1e-42, f32::NAN];
+        let odd =
+            [0.0, -0.0, 1.0, f32::INFINITY, f32::NEG_INFINITY, f32::MAX, f32::MIN_POSITIVE, 1e-42, f32::NAN];
         let ties = (0..400_u32).map(|i| f32::from_bits(0x3f80_0000 + i * 0x800));
         let spread = (0..4000_u32).map(|i| f32::from_bits(i.wrapping_mul(1_073_807)));
         for value in odd.into_iter().chain(ties).chain(spread) {

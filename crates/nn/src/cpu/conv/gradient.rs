@@ -31,8 +31,7 @@ pub(in crate::cpu) fn kernel_gradient<E: Element>(
         return winograd.kernel_gradient(images, maps, gradient, adds);
     }
     let gathers = g.c < FEW_CHANNELS;
-    let layout =
-        Layout { g, per: E::PER, lead: (E::PER - 1) * g.stride, row: g.ow.div_ceil(E::PER) };
+    let layout = Layout { g, per: E::PER, lead: (E::PER - 1) * g.stride, row: g.ow.div_ceil(E::PER) };
     let maps = joined_maps(g, maps);
     let joined = if gathers { Cow::Borrowed(&[][..]) } else { layout.joined_images(images) };
     // Offsets are 32 bits wide.

@@ -71,7 +71,7 @@ pub(super) fn input_gradient<E: Element>(g: &Geometry, maps: &[E], kernel: &[f32
     if winograd(g).is_some() {
         // The gradient is the correlation of the maps with the kernel turned by 180 degrees.
         let (source, target) = (Raster::whole([g.oh, g.ow, g.o]), Raster::whole([g.h, g.w, g.c]));
-        let kernel = widen_transposed([g.kh * g.kw, g.c, g.o], |i| kernel[i]);
+        let kernel = transposed_f32(kernel, [g.kh * g.kw, g.c, g.o]);
         let winograd = Winograd { n: g.n, source, padding: 2 - g.padding, target, turned: true };
         // SAFETY: the tiles cover the images.
         #[allow(unsafe_code)]
@@ -191,21 +191,35 @@ pub(super) fn widen(values: &[f32], columns: usize) -> Cow<'_, [f32]> {
     Cow::Owned(wide)
 }
 
-/// Matrices (c, o), one a tap, turned: rows of c made whole vectors. `at` gives the value at a place.
-pub(super) fn widen_transposed<V: Value>([taps, c, o]: [usize; 3], at: impl Fn(usize) -> V + Sync) -> Vec<V> {
-    /// Side of the square that is transposed at a time: its rows and columns both stay in L1.
+/// [`widen_transposed`] of the numbers themselves.
+pub(super) fn transposed_f32(kernel: &[f32], sizes: [usize; 3]) -> Vec<f32> {
+    widen_transposed(sizes, |at, row| row.copy_from_slice(&kernel[at..at + row.len()]))
+}
+
+/// Matrices (c, o), one a tap, turned: rows of c made whole vectors. `read` gives the values of a row from one of its places on.
+pub(super) fn widen_transposed<V: Value>(
+    [taps, c, o]: [usize; 3],
+    read: impl Fn(usize, &mut [V]) + Sync,
+) -> Vec<V> {
+    /// Side of the square that is transposed at a time: a cache line of values.
     const SIDE: usize = 16;
     let step = c.next_multiple_of(LANES);
     let mut out = vec![V::default(); taps * o * step];
-    out.par_chunks_mut(SIDE.min(o) * step).enumerate().for_each(|(chunk, out)| {
-        // SIDE divides the rows of a tap, or a chunk may span two: rows are found one by one.
-        let first = chunk * SIDE.min(o);
+    // A task has the next rows of one tap, the last of which may be fewer.
+    let tasks = out.par_chunks_mut((o * step).max(1)).enumerate();
+    let tasks =
+        tasks.flat_map(|(tap, out)| out.par_chunks_mut(SIDE * step).enumerate().map(move |t| (tap, t)));
+    tasks.for_each(|(tap, (block, out))| {
+        let mut square = [[V::default(); SIDE]; SIDE];
+        let (first, n_rows) = (block * SIDE, out.len() / step);
         for c0 in (0..c).step_by(SIDE) {
-            for (row, out) in out.chunks_exact_mut(step).enumerate() {
-                let (tap, o_idx) = ((first + row) / o, (first + row) % o);
-                let channels = c0..(c0 + SIDE).min(c);
-                for (value, c_idx) in out[channels.clone()].iter_mut().zip(channels) {
-                    *value = at((tap * c + c_idx) * o + o_idx);
+            let n_columns = SIDE.min(c - c0);
+            for (i, row) in square[..n_columns].iter_mut().enumerate() {
+                read((tap * c + c0 + i) * o + first, &mut row[..n_rows]);
+            }
+            for (j, out) in out.chunks_exact_mut(step).enumerate() {
+                for (to, row) in out[c0..c0 + n_columns].iter_mut().zip(&square) {
+                    *to = row[j];
                 }
             }
         }

@@ -41,7 +41,8 @@ impl<E: Element> Matrix<6, 6> for Bt<E> {
     fn apply<S: Simd>(simd: S, [x0, x1, x2, x3, x4, x5]: [S::f32s; 6]) -> [S::f32s; 6] {
         let (a, a2, a4) = (power::<E>(1), power::<E>(2), power::<E>(4));
         let (even, odd) = (times(simd, -4.0 * a2, x2, x4), times(simd, -4.0 * a2, x1, x3));
-        let (even2, odd2) = (scaled_difference::<E, S>(simd, x4, x2), scaled_difference::<E, S>(simd, x3, x1));
+        let (even2, odd2) =
+            (scaled_difference::<E, S>(simd, x4, x2), scaled_difference::<E, S>(simd, x3, x1));
         let odd = scaled(simd, a, odd);
         [
             times(simd, 4.0 * a4, x0, times(simd, -5.0 * a2, x2, x4)),
@@ -78,8 +79,7 @@ impl<E: Element> Matrix<3, 6> for G<E> {
             times(simd, -a4 / 6.0, x0, scaled(simd, -a2 / 6.0, x2))
         };
         let (even, odd) = (sum, scaled(simd, -a3 / 6.0, x1));
-        let even2 =
-            simd.add_f32s(scaled(simd, a4 * (1.0 / 24.0), x0), scaled(simd, a2 * (1.0 / 6.0), x2));
+        let even2 = simd.add_f32s(scaled(simd, a4 * (1.0 / 24.0), x0), scaled(simd, a2 * (1.0 / 6.0), x2));
         let odd2 = scaled(simd, a3 * (1.0 / 12.0), x1);
         [
             scaled(simd, a4 * 0.25, x0),
@@ -99,12 +99,8 @@ impl<E: Element> Matrix<6, 3> for Gt<E> {
         let (a2, a3, a4) = (power::<E>(-2), power::<E>(-3), power::<E>(-4));
         let (sum1, sum2) = (simd.add_f32s(x1, x2), simd.add_f32s(x3, x4));
         let first = times(simd, -1.0 / 6.0, sum1, times(simd, 0.25, x0, scaled(simd, 1.0 / 24.0, sum2)));
-        let second = times(
-            simd,
-            1.0 / 12.0,
-            simd.sub_f32s(x3, x4),
-            scaled(simd, 1.0 / 6.0, simd.sub_f32s(x2, x1)),
-        );
+        let second =
+            times(simd, 1.0 / 12.0, simd.sub_f32s(x3, x4), scaled(simd, 1.0 / 6.0, simd.sub_f32s(x2, x1)));
         let x5 = scaled(simd, a3, x5);
         let third = times(simd, a2 * (1.0 / 6.0), simd.sub_f32s(sum2, sum1), x5);
         [scaled(simd, a4, first), scaled(simd, a3, second), third]
@@ -227,8 +223,7 @@ impl<M: Matrix<C, R>, F: Element, T: Element, const C: usize, const R: usize> Wi
                     // SAFETY: `run`'s promise.
                     unsafe {
                         let place = self.to[i][j].add(channel);
-                        let sum =
-                            if self.adds { simd.add_f32s(load::<S, T>(place), row[j]) } else { row[j] };
+                        let sum = if self.adds { simd.add_f32s(load::<S, T>(place), row[j]) } else { row[j] };
                         store::<S, T>(sum, place);
                     }
                 }

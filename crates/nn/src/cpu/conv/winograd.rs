@@ -9,8 +9,8 @@ use std::ptr;
 
 use rayon::prelude::*;
 
-use super::micro::{Correlate, LANES, OuterProducts, Run, Shared, panel};
 use super::lanes::Pair;
+use super::micro::{Correlate, LANES, OuterProducts, Run, Shared, panel};
 use super::tile::{A, At, Bt, G, Gt, Sandwich, grid};
 use crate::cpu::element::Element;
 
@@ -162,12 +162,24 @@ impl Winograd {
             let len = rows.min(n_rows - first);
             let (all_values, all_slopes) = (Shared::new(&mut values), Shared::new(&mut slopes));
             (0..len).into_par_iter().for_each_init(Vec::new, |scratch: &mut Vec<E>, row| {
-                self.transform_row(first + row, (all_values, row, rows), c, scratch, |t, out, first, step| {
-                    self.transform_source(source, t, out, first, step);
-                });
-                self.transform_row(first + row, (all_slopes, row, rows), o, scratch, |t, out, first, step| {
-                    self.transform_slopes(dy, t, out, first, step);
-                });
+                self.transform_row(
+                    first + row,
+                    (all_values, row, rows),
+                    c,
+                    scratch,
+                    |t, out, first, step| {
+                        self.transform_source(source, t, out, first, step);
+                    },
+                );
+                self.transform_row(
+                    first + row,
+                    (all_slopes, row, rows),
+                    o,
+                    scratch,
+                    |t, out, first, step| {
+                        self.transform_slopes(dy, t, out, first, step);
+                    },
+                );
             });
             let out = Shared::new(&mut sums);
             (0..POINTS * panels).into_par_iter().for_each(|piece| {
@@ -261,14 +273,7 @@ impl Winograd {
     }
 
     /// A·dy·Aᵀ of a tile, as [`Self::transform_source`].
-    fn transform_slopes<E: Element>(
-        &self,
-        dy: &[E],
-        t: usize,
-        out: Shared<E>,
-        first: usize,
-        step: usize,
-    ) {
+    fn transform_slopes<E: Element>(&self, dy: &[E], t: usize, out: Shared<E>, first: usize, step: usize) {
         let [h, w, o] = self.target.size;
         let [n, y0, x0] = self.tile(t);
         let from = grid(|i, j| match y0 + i < h && x0 + j < w {

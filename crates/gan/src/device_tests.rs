@@ -1,5 +1,5 @@
-//! Training and features on a GPU and on the CPU. Without a GPU these tests say so and pass; where `DCGAN_REQUIRE_GPU` is set
-//! they fail.
+//! Training and features on a GPU, and in bf16 on the CPU, beside f32 on the CPU. Without a GPU, or a processor that multiplies bf16,
+//! these tests say so and pass; where `DCGAN_REQUIRE_GPU` is set they fail.
 
 use std::ops::ControlFlow;
 
@@ -12,16 +12,17 @@ use dcgan_nn::{
 
 use crate::{
     ArchitectureName, Discriminator, FeatureExtractor, sample,
-    train::{Schedule, TrainConfig, TrainSettings, Trainer},
+    train::{Minibatch, Schedule, TrainConfig, TrainSettings, Trainer},
 };
 
 const BATCH: usize = 16;
 
-fn gpu(math: Math) -> Option<Device> {
-    match DeviceChoice::Cuda(0, math).open() {
+fn open(choice: DeviceChoice) -> Option<Device> {
+    match choice.open() {
         Ok(device) => Some(device),
         Err(error) => {
-            assert!(std::env::var_os("DCGAN_REQUIRE_GPU").is_none(), "{error}");
+            let is_gpu = matches!(choice, DeviceChoice::Cuda(..));
+            assert!(!is_gpu || std::env::var_os("DCGAN_REQUIRE_GPU").is_none(), "{error}");
             eprintln!("skipped: {error}");
             None
         }
@@ -55,13 +56,12 @@ fn store(folder: &std::path::Path, n: usize) -> ImageStore {
     ImageStore::open(folder).unwrap()
 }
 
-fn steps(trainer: &mut Trainer, store: &ImageStore, n: u64) {
+fn steps(trainer: &mut Trainer, store: &ImageStore, device: &Device, n: u64) {
     for _ in 0..n {
         let first = trainer.step() as usize % 3 * BATCH * 3072;
         let pixels = &store.pixels()[first..first + BATCH * 3072];
-        let device = trainer.generator().device().clone();
         let mut next = || {
-            let pictures = Some(to_activations(pixels, [BATCH, 3, 32, 32], &device)?);
+            let pictures = Some(to_activations(pixels, [BATCH, 3, 32, 32], device)?);
             Ok(Minibatch { pictures, labels: None })
         };
         trainer.minibatch(&mut next).unwrap();
@@ -94,22 +94,25 @@ fn fifty_steps_stay_near_the_cpus() {
     // Training is chaotic. On the CPU alone, weights changed by 1e-7 of themselves at the start end 0.4 apart after 50 steps
     // (measured: it takes one sign that turns before a LeakyReLU), by 1e-6 up to 0.02 after 5, by 1e-3 0.3 after 5 and 0.6
     // after 50. Trainings that have nothing to do with each other are 1.4 apart.
-    for (math, after_five, after_fifty) in
-        [(Math::F32, 0.05, 0.7), (Math::Tf32, 0.5, 0.9), (Math::Bf16, 0.7, 1.1)]
-    {
-        let Some(gpu) = gpu(math) else { return };
+    for (choice, after_five, after_fifty) in [
+        (DeviceChoice::Cuda(0, Math::F32), 0.05, 0.7),
+        (DeviceChoice::Cuda(0, Math::Tf32), 0.5, 0.9),
+        (DeviceChoice::Cuda(0, Math::Bf16), 0.7, 1.1),
+        (DeviceChoice::CpuBf16, 0.7, 1.1),
+    ] {
+        let Some(other) = open(choice) else { continue };
         for schedule in [Schedule::Alternate, Schedule::Both] {
             let settings = settings(schedule);
             let begun = Trainer::new(&settings, &Device::CPU).unwrap();
             let mut here = Trainer::new(&settings, &Device::CPU).unwrap();
-            let mut there = Trainer::new(&settings, &gpu).unwrap();
+            let mut there = Trainer::new(&settings, &other).unwrap();
             assert_eq!(parameters(&there), parameters(&begun), "both begin with the same weights");
             for (n, most) in [(5, after_five), (45, after_fifty)] {
-                steps(&mut here, &store, n);
-                steps(&mut there, &store, n);
+                steps(&mut here, &store, &Device::CPU, n);
+                steps(&mut there, &store, &other, n);
                 let drift = drift(&there, &here, &begun);
-                eprintln!("{math:?}, {schedule:?}, step {}: drift {drift:.1e}", here.step());
-                assert!(drift <= most, "{math:?}, {schedule:?}, step {}: {drift}", here.step());
+                eprintln!("{choice}, {schedule:?}, step {}: drift {drift:.1e}", here.step());
+                assert!(drift <= most, "{choice}, {schedule:?}, step {}: {drift}", here.step());
             }
             let ((d, g), (ours_d, ours_g)) = (here.last_updates(), there.last_updates());
             assert!((d.loss - ours_d.loss).abs() <= after_fifty * d.loss.max(0.2), "{d:?} {ours_d:?}");
@@ -123,18 +126,18 @@ fn checkpoints_go_on_elsewhere() {
     let dir = tempfile::tempdir().unwrap();
     let store = store(&dir.path().join("store"), 3 * BATCH);
     let settings = settings(Schedule::Alternate);
-    let Some(gpu) = gpu(Math::F32) else { return };
+    let Some(gpu) = open(DeviceChoice::Cuda(0, Math::F32)) else { return };
     for (from, to) in [(&gpu, &Device::CPU), (&Device::CPU, &gpu)] {
         let path = dir.path().join("checkpoint.safetensors");
         let begun = Trainer::new(&settings, &Device::CPU).unwrap();
         let mut first = Trainer::new(&settings, from).unwrap();
-        steps(&mut first, &store, 6);
+        steps(&mut first, &store, from, 6);
         first.save(&path, &[]).unwrap();
         let mut second = Trainer::resume(&settings, &path, to).unwrap();
         assert_eq!(parameters(&second), parameters(&first));
         assert_eq!(second.last_updates(), first.last_updates());
-        steps(&mut first, &store, 6);
-        steps(&mut second, &store, 6);
+        steps(&mut first, &store, from, 6);
+        steps(&mut second, &store, to, 6);
         let drift = drift(&second, &first, &begun);
         assert!(drift <= 0.02, "{drift}");
     }
@@ -144,8 +147,13 @@ fn checkpoints_go_on_elsewhere() {
 fn features_and_samples_agree() {
     let dir = tempfile::tempdir().unwrap();
     let store = store(dir.path(), 40);
-    for (math, most) in [(Math::F32, 1e-3), (Math::Tf32, 1e-2), (Math::Bf16, 5e-2)] {
-        let Some(gpu) = gpu(math) else { return };
+    for (choice, most, most_off) in [
+        (DeviceChoice::Cuda(0, Math::F32), 1e-3, 2),
+        (DeviceChoice::Cuda(0, Math::Tf32), 1e-2, 2),
+        (DeviceChoice::Cuda(0, Math::Bf16), 5e-2, 8),
+        (DeviceChoice::CpuBf16, 5e-2, 0),
+    ] {
+        let Some(other) = open(choice) else { continue };
         let run =
             |device: &Device| {
                 let settings = settings(Schedule::Alternate);
@@ -162,13 +170,33 @@ fn features_and_samples_agree() {
                 assert_eq!(tensor.flatten_all().unwrap().to_vec1::<f32>().unwrap(), features);
                 (features, sample::generate(trainer.generator(), 4, 1).unwrap())
             };
-        let ((features, pictures), (ours, ours_pictures)) = (run(&Device::CPU), run(&gpu));
+        let ((features, pictures), (ours, ours_pictures)) = (run(&Device::CPU), run(&other));
         let norm =
             |values: &mut dyn Iterator<Item = f32>| values.map(|v| f64::from(v).powi(2)).sum::<f64>().sqrt();
         let apart =
             norm(&mut ours.iter().zip(&features).map(|(a, b)| a - b)) / norm(&mut features.iter().copied());
-        assert!(apart <= most, "{math:?}: features {apart}");
+        assert!(apart <= most, "{choice}: features {apart}");
         let off = ours_pictures.iter().zip(&pictures).map(|(a, b)| a.abs_diff(*b)).max().unwrap();
-        assert!(off <= if math == Math::Bf16 { 8 } else { 2 }, "{math:?}: pictures {off}");
+        assert!(off <= most_off, "{choice}: pictures {off}");
     }
+}
+
+/// Work is cut by sizes alone, in bf16 as well.
+#[test]
+fn bf16_gives_the_same_bits_with_any_number_of_threads() {
+    let Some(device) = open(DeviceChoice::CpuBf16) else { return };
+    let dir = tempfile::tempdir().unwrap();
+    let store = store(dir.path(), 3 * BATCH);
+    let trained = |n_threads: usize| {
+        let threads = rayon::ThreadPoolBuilder::new().num_threads(n_threads).build().unwrap();
+        threads.install(|| {
+            let mut trainer = Trainer::new(&settings(Schedule::Both), &device).unwrap();
+            steps(&mut trainer, &store, &device, 3);
+            let finite = parameters(&trainer).iter().all(|(_, values)| values.iter().all(|v| v.is_finite()));
+            assert!(finite);
+            parameters(&trainer)
+        })
+    };
+    let one = trained(1);
+    assert!(one == trained(3) && one == trained(1));
 }
