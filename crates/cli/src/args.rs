@@ -201,7 +201,8 @@ impl RunArgs {
 
 #[derive(Debug, Args)]
 pub(crate) struct DeviceArgs {
-    /// Where networks run: cpu, cuda or cuda:N, the latter two with /f32, /tf32 (default) or /bf16 behind [default: cpu]
+    /// Where networks run: cpu, cpu/bf16 (trains and gives features in bf16), cuda or cuda:N, the latter two with /f32, /tf32 (default) or
+    /// /bf16 behind [default: cpu]
     #[arg(long, value_parser = dcgan_stages::device::parse)]
     pub(crate) device: Option<DeviceChoice>,
 }

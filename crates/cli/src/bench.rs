@@ -61,7 +61,7 @@ fn text(result: &BenchResult) -> String {
     let memory =
         result.peak_memory_mib.map(|m| format!("most memory held: {m:.0} MiB\n")).unwrap_or_default();
     format!(
-        "{} (width {}, batches of {}), medians of {}, {}\n{}{}{}{}{:.0} GFLOP/s, {:.0} % of a matrix product's {:.0}\n{memory}",
+        "{} (width {}, batches of {}), medians of {}, {}\n{}{}{}{}{:.0} GFLOP/s, {:.0} % of a matrix product's {:.0}\nvectors: {}\n{memory}",
         result.arch,
         result.width,
         result.batch,
@@ -74,5 +74,6 @@ fn text(result: &BenchResult) -> String {
         result.gflops,
         100.0 * result.share_of_gemm,
         result.gemm_gflops,
+        result.vectors,
     )
 }

@@ -8,7 +8,7 @@ use dcgan_engine::memory::most;
 use dcgan_engine::record::Environment;
 use dcgan_engine::space::{bytes, free};
 use dcgan_engine::terminal::{print, print_json};
-use dcgan_stages::device::{DeviceChoice, NnError};
+use dcgan_stages::device::{DeviceChoice, NnError, vectors};
 use serde::Serialize;
 
 use crate::values::path;
@@ -36,8 +36,8 @@ struct Findings {
     processor: Option<String>,
     system: String,
     threads: usize,
-    /// The widest instructions that the kernels have a use for.
-    vectors: &'static str,
+    /// The instructions that the kernels use.
+    vectors: String,
     memory_bytes: Option<u64>,
     /// Where runs are written.
     runs: String,
@@ -74,19 +74,6 @@ fn look(runs: &Path) -> Findings {
     };
     found.advice = advice(&found);
     found
-}
-
-fn vectors() -> &'static str {
-    #[cfg(target_arch = "x86_64")]
-    {
-        if std::arch::is_x86_feature_detected!("avx512f") {
-            return "AVX-512";
-        }
-        if std::arch::is_x86_feature_detected!("avx2") && std::arch::is_x86_feature_detected!("fma") {
-            return "AVX2 and FMA";
-        }
-    }
-    if cfg!(target_arch = "aarch64") { "NEON" } else { "none beyond the system's least" }
 }
 
 /// The first GPU, or why there is none.
@@ -149,7 +136,7 @@ fn text(found: &Findings) -> String {
         ("system", found.system.clone()),
         ("processor", found.processor.clone().unwrap_or_else(unknown)),
         ("threads", found.threads.to_string()),
-        ("vectors", found.vectors.to_owned()),
+        ("vectors", found.vectors.clone()),
         ("memory", found.memory_bytes.map_or_else(unknown, bytes)),
         ("free disk", format!("{}, at {}", found.free_bytes.map_or_else(unknown, bytes), found.runs)),
         ("GPU", found.gpu.clone()),

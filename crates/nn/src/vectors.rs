@@ -74,6 +74,19 @@ pub(crate) fn arch() -> Arch {
     used().1
 }
 
+/// What the kernels use, in words.
+pub fn description() -> String {
+    let row = match Vectors::used() {
+        Vectors::Avx512 => "AVX-512",
+        Vectors::Avx2 => "AVX2 and FMA",
+        Vectors::Neon => "NEON",
+        Vectors::Scalar => "none beyond the system's least",
+    };
+    let bf16 = if multiplies_bf16().is_ok() { ", AVX512_BF16" } else { "" };
+    let less = if Vectors::used() == first(None).0 { "" } else { " (by DCGAN_VECTORS)" };
+    format!("{row}{bf16}{less}")
+}
+
 /// Why products of bf16 are not computed here, where they are not: they take AVX512_BF16.
 ///
 /// # Errors

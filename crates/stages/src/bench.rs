@@ -13,6 +13,7 @@ use dcgan_nn::candle::Tensor;
 use dcgan_nn::device::{Device, DeviceChoice};
 use dcgan_nn::labels::one_hot;
 use dcgan_nn::pixels::to_activations_of;
+use dcgan_nn::vectors;
 use serde::Serialize;
 
 /// Steps before those that are measured.
@@ -78,6 +79,8 @@ pub struct BenchResult {
     pub gemm_gflops: f64,
     /// The quotient of the two.
     pub share_of_gemm: f64,
+    /// The vector instructions that the CPU's kernels use.
+    pub vectors: String,
     /// Most memory that the process ever held, in MiB, where the system tells.
     pub peak_memory_mib: Option<f64>,
     /// The machine.
@@ -127,6 +130,7 @@ pub fn bench(options: &BenchOptions, progress: &Progress) -> anyhow::Result<Benc
         gflops: 0.0,
         gemm_gflops: 0.0,
         share_of_gemm: 0.0,
+        vectors: vectors::description(),
         peak_memory_mib: None,
         environment: Environment::here(&options.device.to_string()),
     };

@@ -5,6 +5,7 @@ use dcgan_engine::suggest::nearest;
 
 pub use dcgan_nn::NnError;
 pub use dcgan_nn::device::{Device, DeviceChoice};
+pub use dcgan_nn::vectors::description as vectors;
 
 /// The device of a name.
 ///
@@ -12,7 +13,8 @@ pub use dcgan_nn::device::{Device, DeviceChoice};
 /// What is expected, and the nearest name.
 pub fn parse(text: &str) -> Result<DeviceChoice, String> {
     text.parse().map_err(|expected: String| {
-        let help = nearest(text, ["cpu", "cuda"]).map(|help| format!("; {help}")).unwrap_or_default();
+        let help =
+            nearest(text, ["cpu", "cpu/bf16", "cuda"]).map(|help| format!("; {help}")).unwrap_or_default();
         format!("{expected}{help}")
     })
 }

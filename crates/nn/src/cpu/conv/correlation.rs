@@ -102,7 +102,7 @@ impl Correlation {
             for (sums, &target) in sums.chunks_exact(columns).zip(&scratch.targets) {
                 // SAFETY: as above.
                 #[allow(unsafe_code)]
-                narrow_to(sums, unsafe { out.slice(target as usize, columns) });
+                narrow_to(sums, unsafe { out.room(target as usize, columns) });
             }
             scratch.sums = sums;
         });

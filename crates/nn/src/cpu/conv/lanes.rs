@@ -93,7 +93,8 @@ impl Value for Pair {
 
 #[cfg(target_arch = "x86_64")]
 mod x86 {
-    use std::arch::x86_64::_mm512_dpbf16_ps;
+    use std::arch::x86_64::{__m512, __m512bh, _mm512_dpbf16_ps};
+    use std::mem::transmute;
 
     use pulp::{Simd, x86::V4};
 
@@ -148,14 +149,8 @@ mod x86 {
         fn multiply_add(self, left: Vector, right: Vector, sum: Vector) -> Vector {
             // SAFETY: the vectors are the same 64 bytes by other names; `new` saw the feature.
             unsafe {
-                let [sum, left, right] =
-                    [sum, left, right].map(|vector| std::mem::transmute::<Vector, [f32; 16]>(vector));
-                let sum = _mm512_dpbf16_ps(
-                    std::mem::transmute(sum),
-                    std::mem::transmute(left),
-                    std::mem::transmute(right),
-                );
-                std::mem::transmute(sum)
+                let [left, right] = [left, right].map(|vector| transmute::<Vector, __m512bh>(vector));
+                transmute::<__m512, Vector>(_mm512_dpbf16_ps(transmute::<Vector, __m512>(sum), left, right))
             }
         }
     }

@@ -64,9 +64,19 @@ impl<T> Shared<T> {
     /// `len` values from `offset` on.
     ///
     /// # Safety
-    /// Nothing else touches them for as long as the slice is there.
+    /// They are set, and nothing else touches them for as long as the slice is there.
     #[allow(unsafe_code)]
-    pub(super) unsafe fn slice<'a>(self, offset: usize, len: usize) -> &'a mut [MaybeUninit<T>] {
+    pub(super) unsafe fn slice<'a>(self, offset: usize, len: usize) -> &'a mut [T] {
+        // SAFETY: `at` saw that they are there; the rest is the caller's promise.
+        unsafe { std::slice::from_raw_parts_mut(self.at(offset, len), len) }
+    }
+
+    /// The room of `len` values from `offset` on.
+    ///
+    /// # Safety
+    /// Nothing else touches it for as long as the slice is there.
+    #[allow(unsafe_code)]
+    pub(super) unsafe fn room<'a>(self, offset: usize, len: usize) -> &'a mut [MaybeUninit<T>] {
         // SAFETY: `at` saw that they are there; the rest is the caller's promise.
         unsafe { std::slice::from_raw_parts_mut(self.at(offset, len).cast(), len) }
     }

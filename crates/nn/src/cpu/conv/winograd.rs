@@ -240,7 +240,7 @@ impl Winograd {
             let second = (tiles.len() > 1).then(|| &second[point * channels..][..channels]);
             // SAFETY: a row of each point's matrix is one task's, and all of it was set when it was made.
             #[allow(unsafe_code)]
-            let to = unsafe { out.slice((point * rows + row) * channels, channels).assume_init_mut() };
+            let to = unsafe { out.slice((point * rows + row) * channels, channels) };
             E::join(&first[point * channels..][..channels], second, to);
         }
     }
@@ -366,7 +366,7 @@ pub(in crate::cpu) fn transform_kernel_in_pairs<E: Element<Value = Pair>>(
             for (point, (first, second)) in first.chunks_exact(o).zip(second.chunks_exact(o)).enumerate() {
                 // SAFETY: a pair of source channels is one task's, and all of it was set when it was made.
                 #[allow(unsafe_code)]
-                let to = unsafe { out.slice((point * c / 2 + pair) * o, o).assume_init_mut() };
+                let to = unsafe { out.slice((point * c / 2 + pair) * o, o) };
                 E::join(first, Some(second), to);
             }
         },
