@@ -76,12 +76,14 @@ mod cpu;
 #[cfg(feature = "cuda")]
 mod cuda;
 pub mod device;
+mod element;
 mod error;
 mod geometry;
 pub mod inference;
 pub mod init;
 mod kernels;
 pub mod labels;
+mod lanes;
 pub mod layer;
 pub mod loss;
 pub mod matrix;

@@ -4,7 +4,7 @@ use std::{cell::Cell, marker::PhantomData};
 
 use candle_core::{CpuStorage, InplaceOp1, Layout, Result, Storage, Tensor, bail};
 
-use crate::cpu::Element;
+use crate::element::Element;
 
 /// Calls `f` with the values of contiguous tensors.
 pub(crate) fn read<E: Element, const N: usize, T>(

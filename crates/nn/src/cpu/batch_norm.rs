@@ -6,9 +6,9 @@ use candle_core::{Result, bail};
 use pulp::{Simd, WithSimd};
 use rayon::prelude::*;
 
-use super::element::Element;
 use crate::{
     batch_norm::{EPS, Statistics},
+    element::Element,
     vectorised, vectors,
 };
 

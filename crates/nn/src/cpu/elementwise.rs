@@ -2,8 +2,7 @@
 
 use rayon::prelude::*;
 
-use super::element::Element;
-use crate::{activation::Activation, kernels::AdamStep, vectorised};
+use crate::{activation::Activation, element::Element, kernels::AdamStep, vectorised};
 
 /// Values a task handles.
 const CHUNK: usize = 1 << 14;

@@ -3,13 +3,11 @@
 
 mod batch_norm;
 mod conv;
-mod element;
 mod elementwise;
 mod loss;
 mod pictures;
 
 pub(crate) use self::conv::{Fixed, Place};
-pub(crate) use self::element::Element;
 
 use candle_core::{DType, Device, Result, Shape, Tensor, bail};
 use half::bf16;
@@ -20,6 +18,7 @@ use self::batch_norm::{Scaling, channels};
 use crate::{
     activation::Activation,
     batch_norm::Statistics,
+    element::Element,
     geometry::Geometry,
     kernels::{AdamStep, Kernels, Norm, Product, Sum},
     storage::{read, write},
@@ -227,7 +226,12 @@ fn join<E: Element>(x: &Tensor, labels: &Tensor) -> Result<Tensor> {
     made::<E>(read([x, labels], |[x, labels]| elementwise::join(x, labels, [n, c, k]))?, shape)
 }
 
-fn convolve<E: Element>(product: Product, g: &Geometry, input: &Tensor, kernel: &Tensor) -> Result<Tensor> {
+fn convolve<E: conv::Multiplied>(
+    product: Product,
+    g: &Geometry,
+    input: &Tensor,
+    kernel: &Tensor,
+) -> Result<Tensor> {
     let run = |[input]: [&[E]; 1]| {
         read([kernel], |[kernel]| match product {
             Product::Forward => (conv::forward(g, input, kernel), (g.n, g.oh, g.ow, g.o)),

@@ -3,8 +3,7 @@
 use candle_core::{Device, Result, Tensor, bail};
 use rayon::prelude::*;
 
-use super::element::Element;
-use crate::storage::read;
+use crate::{element::Element, storage::read};
 
 /// uint8 pixels of `c` planes a picture → values in [-1, 1], channels last.
 pub(super) fn activations(pixels: &[u8], c: usize, plane: usize) -> Vec<f32> {

@@ -5,7 +5,7 @@
 
 use std::ops::Range;
 
-use crate::{cpu::element::Element, geometry::Geometry};
+use crate::{element::Element, geometry::Geometry};
 
 /// Channels below which a patch is copied into one row before it is multiplied.
 pub(super) const FEW_CHANNELS: usize = 8;

@@ -4,8 +4,11 @@
 use rayon::prelude::*;
 
 use super::columns::FEW_CHANNELS;
-use super::micro::{Correlate, LANES, NOTHING, Run, Shared, panel};
-use crate::cpu::element::{Element, narrow_to};
+use super::micro::{Correlate, NOTHING, Run, panel};
+use super::packing::Multiplied;
+use super::shared::Shared;
+use crate::element::narrow_to;
+use crate::lanes::LANES;
 
 /// Target positions that are worked on together: their part of the source stays in L2.
 const POSITIONS: usize = 192;
@@ -41,7 +44,7 @@ pub(super) struct Correlation {
 impl Correlation {
     /// Writes every target position to `out`, which has room for all of the target.
     /// `kernel`: rows (tap, source channel) of the target's channels, packed.
-    pub(super) fn run<E: Element>(&self, source: &[E], kernel: &[E::Value], out: Shared<E>) {
+    pub(super) fn run<E: Multiplied>(&self, source: &[E], kernel: &[E::Value], out: Shared<E>) {
         let n_positions = self.n * self.positions[0] * self.positions[1];
         let channels = self.target[2];
         if n_positions == 0 {
@@ -109,12 +112,12 @@ impl Correlation {
     }
 
     /// Whether a position's values under all taps are copied into a row: where a run is short, or ends within a value.
-    fn gathers<E: Element>(&self) -> bool {
+    fn gathers<E: Multiplied>(&self) -> bool {
         self.taps.len() > 1 && self.source[2] < FEW_CHANNELS || !self.source[2].is_multiple_of(E::PER)
     }
 
     /// The kernel's rows in groups of at most [`DEPTH`] values; one empty group where there are no taps.
-    fn steps<E: Element>(&self) -> Vec<Vec<Part>> {
+    fn steps<E: Multiplied>(&self) -> Vec<Vec<Part>> {
         let channels = self.source[2];
         let most = DEPTH * E::PER;
         let mut steps = vec![Vec::new()];
@@ -139,7 +142,7 @@ impl Correlation {
 
     /// All taps as one run of a gathered row, for few channels; taps follow each other in the kernel only where all
     /// of them are there, so rows are gathered for all up to the last.
-    fn gathered<E: Element>(&self) -> Vec<Part> {
+    fn gathered<E: Multiplied>(&self) -> Vec<Part> {
         let Some(&tap) = self.taps.first() else { return Vec::new() };
         let len = self.source[2] * self.taps.iter().map(|tap| tap.kernel + 1).max().unwrap_or(0);
         vec![Part { tap, channel: 0, run: Run { len: len.div_ceil(E::PER), right_row: 0 } }]
@@ -168,7 +171,7 @@ struct Tile<E> {
     sums: Vec<f32>,
 }
 
-impl<E: Element> Tile<E> {
+impl<E: Multiplied> Tile<E> {
     fn place(&mut self, c: &Correlation, first: usize, len: usize, first_channel: usize) {
         let [rows, columns] = c.positions;
         let at = |p: usize| [p / (rows * columns), p / columns % rows, p % columns];

@@ -3,8 +3,10 @@
 
 use rayon::prelude::*;
 
-use super::micro::{Correlate, LANES, NOTHING, Run, Shared, panel};
+use super::micro::{Correlate, NOTHING, Run, panel};
+use super::shared::Shared;
 use super::winograd::{Raster, Winograd, transform_kernel};
+use crate::lanes::LANES;
 
 /// Positions that are worked on together: a multiple of the rows that the products hold in registers.
 const POSITIONS: usize = 192;
@@ -65,7 +67,7 @@ impl Fixed {
         assert!(kernel.len() == kh * kw * c * o && !kernel.is_empty() && stride > 0);
         let tiles = padding[0] == padding[1] && Winograd::pays([kh, kw], stride, padding[0], [c, o]);
         let weights = match tiles {
-            true => Weights::Tiles(transform_kernel(kernel, c * o, false)),
+            true => Weights::Tiles(transform_kernel::<f32>(kernel, [c, o], false)),
             false => Weights::Panels(pack(kernel, o)),
         };
         let bias = bias.map(|bias| {

@@ -9,10 +9,12 @@ use rayon::prelude::*;
 
 use super::{
     columns::{self, FEW_CHANNELS},
-    micro::{LANES, OuterProducts, Shared, panel},
-    winograd,
+    micro::{OuterProducts, panel},
+    packing::Multiplied,
+    shared::Shared,
+    winograd::Winograd,
 };
-use crate::{cpu::element::Element, geometry::Geometry};
+use crate::{geometry::Geometry, lanes::LANES};
 
 /// Map positions, or pairs of them, whose outer products are summed before the sums go back to memory: a block of maps stays in L2.
 const POSITIONS: usize = 512;
@@ -20,14 +22,14 @@ const POSITIONS: usize = 512;
 const PIECES: usize = 16;
 
 /// Images (n, h, w, c) and maps' gradient (n, oh, ow, o) → kernel's gradient (kh, kw, c, o), written to `gradient` or added.
-pub(in crate::cpu) fn kernel_gradient<E: Element>(
+pub(crate) fn kernel_gradient<E: Multiplied>(
     g: &Geometry,
     images: &[E],
     maps: &[E],
     gradient: &mut [f32],
     adds: bool,
 ) {
-    if let Some(winograd) = winograd(g) {
+    if let Some(winograd) = Winograd::of(g) {
         return winograd.kernel_gradient(images, maps, gradient, adds);
     }
     let gathers = g.c < FEW_CHANNELS;
@@ -100,7 +102,7 @@ fn add_parts(gradient: &mut [f32], others: &[f32]) {
 }
 
 /// Maps' rows as values, each position (or pair of positions of a map row) whole vectors of channels.
-fn joined_maps<'a, E: Element>(g: &Geometry, maps: &'a [E]) -> Cow<'a, [E::Value]> {
+fn joined_maps<'a, E: Multiplied>(g: &Geometry, maps: &'a [E]) -> Cow<'a, [E::Value]> {
     let step = g.o.next_multiple_of(LANES);
     if E::PER == 1 && step == g.o {
         return Cow::Borrowed(E::values(maps));
@@ -129,7 +131,7 @@ struct Layout<'a> {
 
 impl Layout<'_> {
     /// Of every image row the positions from `lead` before it, each with the one that lies a stride to the right.
-    fn joined_images<'a, E: Element>(&self, images: &'a [E]) -> Cow<'a, [E::Value]> {
+    fn joined_images<'a, E: Multiplied>(&self, images: &'a [E]) -> Cow<'a, [E::Value]> {
         if E::PER == 1 {
             return Cow::Borrowed(E::values(images));
         }
@@ -171,19 +173,19 @@ impl Layout<'_> {
 }
 
 /// What one thread fills again and again.
-struct Scratch<E: Element> {
+struct Scratch<E: Multiplied> {
     columns: Vec<E::Value>,
     patches: [Vec<E>; 2],
     pairs: Vec<(u32, u32)>,
 }
 
-impl<E: Element> Default for Scratch<E> {
+impl<E: Multiplied> Default for Scratch<E> {
     fn default() -> Self {
         Self { columns: Vec::new(), patches: Default::default(), pairs: Vec::new() }
     }
 }
 
-impl<E: Element> Scratch<E> {
+impl<E: Multiplied> Scratch<E> {
     /// The patches at `positions`, a row each, and the number of each position.
     fn gather(&mut self, layout: &Layout<'_>, images: &[E], positions: Range<usize>) {
         let (g, row) = (layout.g, layout.row);

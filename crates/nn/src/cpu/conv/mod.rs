@@ -7,18 +7,15 @@ mod columns;
 mod correlation;
 mod fixed;
 mod gradient;
-mod lanes;
 mod micro;
+mod packing;
+mod shared;
 mod tile;
 mod winograd;
 
 pub(crate) use fixed::{Fixed, Place};
 pub(super) use gradient::kernel_gradient;
-pub(crate) use lanes::{Pair, Value};
-pub(crate) use micro::{LANES, Shared};
-pub(super) use winograd::{transform_kernel, transform_kernel_in_pairs};
-
-use std::borrow::Cow;
+pub(super) use packing::Multiplied;
 
 use rayon::prelude::*;
 
@@ -26,17 +23,17 @@ use self::{
     columns::FEW_CHANNELS,
     correlation::{Correlation, Tap},
     micro::{Correlate, Run, panel},
+    shared::Shared,
     winograd::{Raster, Winograd},
 };
-use super::element::Element;
-use crate::geometry::Geometry;
+use crate::{geometry::Geometry, lanes::LANES};
 
 /// Map positions whose patches are made before they are added to an image: they stay in L2.
 const PATCHES: usize = 240;
 
 /// Images (n, h, w, c) and kernel (kh, kw, c, o) → maps (n, oh, ow, o).
-pub(super) fn forward<E: Element>(g: &Geometry, images: &[E], kernel: &[f32]) -> Vec<E> {
-    if let Some(winograd) = winograd(g) {
+pub(super) fn forward<E: Multiplied>(g: &Geometry, images: &[E], kernel: &[f32]) -> Vec<E> {
+    if let Some(winograd) = Winograd::of(g) {
         // SAFETY: the tiles cover the maps.
         #[allow(unsafe_code)]
         return unsafe { Shared::fill(g.n * g.map_len(), |maps| winograd.correlate(images, kernel, maps)) };
@@ -67,11 +64,11 @@ pub(super) fn forward<E: Element>(g: &Geometry, images: &[E], kernel: &[f32]) ->
 ///
 /// Image positions of one remainder by the stride meet the same kernel positions: for each of the stride² remainders this is
 /// a plain correlation of the maps with those.
-pub(super) fn input_gradient<E: Element>(g: &Geometry, maps: &[E], kernel: &[f32]) -> Vec<E> {
-    if winograd(g).is_some() {
+pub(super) fn input_gradient<E: Multiplied>(g: &Geometry, maps: &[E], kernel: &[f32]) -> Vec<E> {
+    if Winograd::of(g).is_some() {
         // The gradient is the correlation of the maps with the kernel turned by 180 degrees.
         let (source, target) = (Raster::whole([g.oh, g.ow, g.o]), Raster::whole([g.h, g.w, g.c]));
-        let kernel = transposed_f32(kernel, [g.kh * g.kw, g.c, g.o]);
+        let kernel = packing::transposed(kernel, [g.kh * g.kw, g.c, g.o]);
         let winograd = Winograd { n: g.n, source, padding: 2 - g.padding, target, turned: true };
         // SAFETY: the tiles cover the images.
         #[allow(unsafe_code)]
@@ -116,7 +113,7 @@ pub(super) fn input_gradient<E: Element>(g: &Geometry, maps: &[E], kernel: &[f32
 
 /// [`input_gradient`] where images have so few channels that they would leave most of a vector empty: each map position's
 /// whole patch at once, added to the image.
-fn few_channels_gradient<E: Element>(g: &Geometry, maps: &[E], kernel: &[f32]) -> Vec<E> {
+fn few_channels_gradient<E: Multiplied>(g: &Geometry, maps: &[E], kernel: &[f32]) -> Vec<E> {
     let (patch, step) = (g.patch(), g.patch().next_multiple_of(LANES));
     // (kh, kw, c, o) → (o, (kh, kw, c)), rows made whole vectors.
     let mut turned = vec![0.0; g.o * step];
@@ -164,65 +161,4 @@ fn few_channels_gradient<E: Element>(g: &Geometry, maps: &[E], kernel: &[f32]) -
         },
     );
     E::all_narrow(images)
-}
-
-/// The forward pass as tiles, where they pay.
-fn winograd(g: &Geometry) -> Option<Winograd> {
-    let (source, target) = (Raster::whole([g.h, g.w, g.c]), Raster::whole([g.oh, g.ow, g.o]));
-    Winograd::pays([g.kh, g.kw], g.stride, g.padding, [g.c, g.o]).then_some(Winograd {
-        n: g.n,
-        source,
-        padding: g.padding,
-        target,
-        turned: false,
-    })
-}
-
-/// Rows of `columns` values, made whole vectors with zeros where they are not.
-pub(super) fn widen(values: &[f32], columns: usize) -> Cow<'_, [f32]> {
-    let step = columns.next_multiple_of(LANES);
-    if step == columns {
-        return Cow::Borrowed(values);
-    }
-    let mut wide = vec![0.0; values.len() / columns * step];
-    wide.par_chunks_exact_mut(step)
-        .zip(values.par_chunks_exact(columns))
-        .for_each(|(wide, row)| wide[..columns].copy_from_slice(row));
-    Cow::Owned(wide)
-}
-
-/// [`widen_transposed`] of the numbers themselves.
-pub(super) fn transposed_f32(kernel: &[f32], sizes: [usize; 3]) -> Vec<f32> {
-    widen_transposed(sizes, |at, row| row.copy_from_slice(&kernel[at..at + row.len()]))
-}
-
-/// Matrices (c, o), one a tap, turned: rows of c made whole vectors. `read` gives the values of a row from one of its places on.
-pub(super) fn widen_transposed<V: Value>(
-    [taps, c, o]: [usize; 3],
-    read: impl Fn(usize, &mut [V]) + Sync,
-) -> Vec<V> {
-    /// Side of the square that is transposed at a time: a cache line of values.
-    const SIDE: usize = 16;
-    let step = c.next_multiple_of(LANES);
-    let mut out = vec![V::default(); taps * o * step];
-    // A task has the next rows of one tap, the last of which may be fewer.
-    let tasks = out.par_chunks_mut((o * step).max(1)).enumerate();
-    let tasks =
-        tasks.flat_map(|(tap, out)| out.par_chunks_mut(SIDE * step).enumerate().map(move |t| (tap, t)));
-    tasks.for_each(|(tap, (block, out))| {
-        let mut square = [[V::default(); SIDE]; SIDE];
-        let (first, n_rows) = (block * SIDE, out.len() / step);
-        for c0 in (0..c).step_by(SIDE) {
-            let n_columns = SIDE.min(c - c0);
-            for (i, row) in square[..n_columns].iter_mut().enumerate() {
-                read((tap * c + c0 + i) * o + first, &mut row[..n_rows]);
-            }
-            for (j, out) in out.chunks_exact_mut(step).enumerate() {
-                for (to, row) in out[c0..c0 + n_columns].iter_mut().zip(&square) {
-                    *to = row[j];
-                }
-            }
-        }
-    });
-    out
 }

@@ -5,8 +5,7 @@ use std::marker::PhantomData;
 
 use pulp::{Simd, WithSimd};
 
-use super::micro::LANES;
-use crate::{cpu::element::Element, vectors};
+use crate::{element::Element, lanes::LANES, vectors};
 
 /// One of the matrices, C columns and R rows, times a column of vectors.
 pub(super) trait Matrix<const C: usize, const R: usize> {

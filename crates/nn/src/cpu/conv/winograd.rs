@@ -9,10 +9,12 @@ use std::ptr;
 
 use rayon::prelude::*;
 
-use super::lanes::Pair;
-use super::micro::{Correlate, LANES, OuterProducts, Run, Shared, panel};
+use super::micro::{Correlate, OuterProducts, Run, panel};
+use super::packing::Multiplied;
+use super::shared::Shared;
 use super::tile::{A, At, Bt, G, Gt, Sandwich, grid};
-use crate::cpu::element::Element;
+use crate::lanes::LANES;
+use crate::{element::Element, geometry::Geometry};
 
 const POINTS: usize = 36;
 /// Tiles transformed together: a multiple of the rows that the products hold in registers.
@@ -55,6 +57,13 @@ pub(super) struct Winograd {
 }
 
 impl Winograd {
+    /// A forward pass as tiles, where they pay.
+    pub(super) fn of(g: &Geometry) -> Option<Self> {
+        let (source, target) = (Raster::whole([g.h, g.w, g.c]), Raster::whole([g.oh, g.ow, g.o]));
+        let pays = Self::pays([g.kh, g.kw], g.stride, g.padding, [g.c, g.o]);
+        pays.then_some(Self { n: g.n, source, padding: g.padding, target, turned: false })
+    }
+
     /// Whether it pays: channels fill whole vectors, and there are enough to hide the transforms.
     pub(super) fn pays(kernel: [usize; 2], stride: usize, padding: usize, channels: [usize; 2]) -> bool {
         let fills = |c: usize| c.is_multiple_of(LANES) && c >= 2 * LANES;
@@ -76,13 +85,13 @@ impl Winograd {
     }
 
     /// Kernel (3, 3, source channels, target channels) → target.
-    pub(super) fn correlate<E: Element>(&self, source: &[E], kernel: &[f32], out: Shared<E>) {
-        let kernel = E::transform_kernel(kernel, [self.source.size[2], self.target.size[2]], self.turned);
+    pub(super) fn correlate<E: Multiplied>(&self, source: &[E], kernel: &[f32], out: Shared<E>) {
+        let kernel = transform_kernel::<E>(kernel, [self.source.size[2], self.target.size[2]], self.turned);
         self.correlate_transformed(source, &kernel, None, out);
     }
 
     /// The same with a kernel from [`transform_kernel`]; where there is a bias it is added, and nothing is below 0 then.
-    pub(super) fn correlate_transformed<E: Element>(
+    pub(super) fn correlate_transformed<E: Multiplied>(
         &self,
         source: &[E],
         kernel: &[E::Value],
@@ -141,7 +150,7 @@ impl Winograd {
     }
 
     /// Source and target's gradient → kernel's gradient (3, 3, source channels, target channels), written or added.
-    pub(super) fn kernel_gradient<E: Element>(
+    pub(super) fn kernel_gradient<E: Multiplied>(
         &self,
         source: &[E],
         dy: &[E],
@@ -218,7 +227,7 @@ impl Winograd {
     }
 
     /// Row `row` of `rows` of every point's matrix of values: what `transform` makes of one tile, or of two neighbouring ones, joined.
-    fn transform_row<E: Element>(
+    fn transform_row<E: Multiplied>(
         &self,
         tile: usize,
         (out, row, rows): (Shared<E::Value>, usize, usize),
@@ -246,7 +255,7 @@ impl Winograd {
     }
 
     /// Bᵀ·d·B of a tile: point p of the channels at `out[first + p·step..]`.
-    fn transform_source<E: Element>(
+    fn transform_source<E: Multiplied>(
         &self,
         source: &[E],
         t: usize,
@@ -273,7 +282,7 @@ impl Winograd {
     }
 
     /// A·dy·Aᵀ of a tile, as [`Self::transform_source`].
-    fn transform_slopes<E: Element>(&self, dy: &[E], t: usize, out: Shared<E>, first: usize, step: usize) {
+    fn transform_slopes<E: Multiplied>(&self, dy: &[E], t: usize, out: Shared<E>, first: usize, step: usize) {
         let [h, w, o] = self.target.size;
         let [n, y0, x0] = self.tile(t);
         let from = grid(|i, j| match y0 + i < h && x0 + j < w {
@@ -289,7 +298,7 @@ impl Winograd {
     }
 
     /// Aᵀ·m·A of a tile's products, point p of which is at `products[p·step..]`.
-    fn write_target<E: Element>(
+    fn write_target<E: Multiplied>(
         &self,
         products: &[f32],
         [step, columns]: [usize; 2],
@@ -313,39 +322,43 @@ impl Winograd {
     }
 }
 
-/// G·g·Gᵀ for each of `channels` pairs of channels: (3, 3, channels) → (36, channels), of the kernel or of it turned by 180 degrees.
-pub(in crate::cpu) fn transform_kernel(kernel: &[f32], channels: usize, turned: bool) -> Vec<f32> {
-    const CHUNK: usize = 1 << 12;
-    let write = |out: Shared| {
-        (0..channels.div_ceil(CHUNK)).into_par_iter().for_each(|chunk| {
-            let (first, len) = (chunk * CHUNK, CHUNK.min(channels - chunk * CHUNK));
-            let from = grid(|i, j| {
-                let position = if turned { 8 - (i * 3 + j) } else { i * 3 + j };
-                kernel[position * channels + first..][..len].as_ptr()
-            });
-            let to = grid(|i, j| out.at((i * 6 + j) * channels + first, len));
-            // SAFETY: `len` pairs of each point, which are this task's.
-            #[allow(unsafe_code)]
-            unsafe {
-                Sandwich::<G<f32>, f32, f32, 3, 6>::run(from, to, len, false);
-            }
-        });
-    };
-    // SAFETY: every pair of every point is written.
-    #[allow(unsafe_code)]
-    unsafe {
-        Shared::fill(POINTS * channels, write)
-    }
-}
-
-/// [`transform_kernel`] of (3, 3, c, o), two source channels joined at a time: (36, c/2, o).
-pub(in crate::cpu) fn transform_kernel_in_pairs<E: Element<Value = Pair>>(
+/// G·g·Gᵀ for each pair of channels, of the kernel (3, 3, c, o) or of it turned by 180 degrees, as the right side of products:
+/// (36, c, o), source channels joined where they are multiplied so.
+pub(super) fn transform_kernel<E: Multiplied>(
     kernel: &[f32],
     [c, o]: [usize; 2],
     turned: bool,
-) -> Vec<Pair> {
-    let mut joined = vec![Pair::default(); POINTS * c * o / 2];
-    let out = Shared::new(&mut joined);
+) -> Vec<E::Value> {
+    let len = POINTS * c / E::PER * o;
+    let mut values = vec![E::Value::default(); len];
+    let out = Shared::new(&mut values);
+    match E::as_elements(out) {
+        Some(out) => transform_all(kernel, c * o, turned, out),
+        None => transform_in_pairs::<E>(kernel, [c, o], turned, out),
+    }
+    values
+}
+
+/// Point p of all `channels` pairs at `out[p·channels..]`.
+fn transform_all<E: Element>(kernel: &[f32], channels: usize, turned: bool, out: Shared<E>) {
+    const CHUNK: usize = 1 << 12;
+    (0..channels.div_ceil(CHUNK)).into_par_iter().for_each(|chunk| {
+        let (first, len) = (chunk * CHUNK, CHUNK.min(channels - chunk * CHUNK));
+        let from = grid(|i, j| {
+            let position = if turned { 8 - (i * 3 + j) } else { i * 3 + j };
+            kernel[position * channels + first..][..len].as_ptr()
+        });
+        let to = grid(|i, j| out.at((i * 6 + j) * channels + first, len));
+        // SAFETY: `len` pairs of each point, which are this task's.
+        #[allow(unsafe_code)]
+        unsafe {
+            Sandwich::<G<E>, f32, E, 3, 6>::run(from, to, len, false);
+        }
+    });
+}
+
+/// Two source channels at a time.
+fn transform_in_pairs<E: Element>(kernel: &[f32], [c, o]: [usize; 2], turned: bool, out: Shared<E::Value>) {
     (0..c / 2).into_par_iter().for_each_init(
         || vec![E::default(); 2 * POINTS * o],
         |scratch, pair| {
@@ -371,5 +384,4 @@ pub(in crate::cpu) fn transform_kernel_in_pairs<E: Element<Value = Pair>>(
             }
         },
     );
-    joined
 }

@@ -4,6 +4,9 @@ use pulp::{Simd, WithSimd};
 
 use crate::vectors;
 
+/// Right-hand rows are whole vectors of the widest kind: f32s of it.
+pub(crate) const LANES: usize = 16;
+
 /// Two bf16 that lie together: neighbouring channels of maps in memory, or two rows of a matrix packed so.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[repr(transparent)]
