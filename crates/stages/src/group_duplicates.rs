@@ -139,6 +139,13 @@ impl Stage for GroupDuplicates {
                 counted(summary.search.n_skipped, "pair")
             ));
         }
+        if self.grouping.rule == Rule::Near && summary.n_crowded > 0 {
+            ctx.progress().warn(format_args!(
+                "{} of pictures with little to tell apart (strokes, digits and the like are half alike to many others) not taken for \
+                 near-duplicates, though within `grouping.pixel_distance`: a third of it counts among those; look at {GROUPS_PAGE}",
+                counted(summary.n_crowded, "pair")
+            ));
+        }
         self.write_page(ctx.out, &summary.groups, &Pictures::of_hashed(&hashed)?)?;
         ctx.write_json("groups.json", &summary)?;
         ctx.write_json(READABLE, &Readable::of_hashed(&hashed)?)?;

@@ -48,6 +48,8 @@ pub struct GroupSummary {
     pub n_candidates: u64,
     /// Of those, pairs that the second look found alike.
     pub n_alike: u64,
+    /// Pairs that are within the threshold, but not within the third of it that pictures have to be which are half alike to many others.
+    pub n_crowded: u64,
     /// What the search within the radius met; hot buckets among it.
     pub search: SearchReport,
     /// In how many bits the codes of alike, unlike and random pairs differ.
@@ -132,6 +134,7 @@ pub fn group_images(
         phash: phash.as_deref().map(counts),
         n_candidates: found.n_candidates,
         n_alike: found.n_alike,
+        n_crowded: found.n_crowded,
         search: found.search,
         distances: found.distances,
         groups: ordered,

@@ -27,6 +27,7 @@ pub use groups_file::{GROUPS, Member, read_groups, removed_keys};
 pub use images::{GroupSummary, RuleCounts, group_images};
 pub use map_file::{MAP_CSV, MAP_PARQUET};
 pub use near::{Pair, SearchReport, near_pairs};
+pub(crate) use near_groups::{is_half_alike, threshold};
 pub(crate) use planes::{channels, is_grey};
 pub(crate) use probes::{Probe, Seen};
 pub use readable::{READABLE, Readable};

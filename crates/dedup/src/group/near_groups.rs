@@ -26,11 +26,36 @@ const N_BORDERLINE: usize = 200;
 /// Pictures whose views are hashed together.
 const PICTURES_AT_ONCE: usize = 1 << 12;
 
+/// A picture is in a crowd with so many others whose codes are within the radius and that are half alike to it, beyond the threshold but
+/// within twice that; in large sets more are so by chance.
+fn crowd(n_images: usize) -> u32 {
+    3 + (n_images / 25_000) as u32
+}
+/// Share of the threshold within which pictures in a crowd are alike.
+const IN_A_CROWD: f64 = 1.0 / 3.0;
+
+/// How near two pictures must be, of which one has the larger number of others that are half alike to it.
+///
+/// Photos that are half alike are rare, copies or not. Strokes, digits and the like are half alike by the hundred, and so many of them
+/// are alike by chance.
+pub(crate) fn threshold(config: &GroupConfig, n_images: usize, n_half_alike: u32) -> f64 {
+    let share = if n_half_alike < crowd(n_images) { 1.0 } else { IN_A_CROWD };
+    share * config.pixel_distance
+}
+
+/// Whether a picture at this distance is half alike.
+pub(crate) fn is_half_alike(config: &GroupConfig, pixel_distance: f32) -> bool {
+    let distance = f64::from(pixel_distance);
+    distance > config.pixel_distance && distance <= 2.0 * config.pixel_distance
+}
+
 /// What the rule finds.
 pub(super) struct NearGroups {
     pub(super) groups: Vec<Vec<u32>>,
     pub(super) n_candidates: u64,
     pub(super) n_alike: u64,
+    /// Pairs within the threshold that are none for being in a crowd.
+    pub(super) n_crowded: u64,
     pub(super) search: SearchReport,
     pub(super) distances: DistanceCounts,
     pub(super) borderline: Vec<ComparedPair>,
@@ -66,6 +91,7 @@ pub(super) fn near_groups(
             groups: Vec::new(),
             n_candidates: 0,
             n_alike: 0,
+            n_crowded: 0,
             search: SearchReport::default(),
             distances: DistanceCounts::new(&set.codes, config.radius),
             borderline: Vec::new(),
@@ -73,7 +99,8 @@ pub(super) fn near_groups(
             across: BTreeMap::new(),
         },
         border,
-        mirrored: BTreeMap::new(),
+        alike: Vec::new(),
+        n_half_alike: vec![0; set.codes.len()],
         is_grey: Vec::new(),
         failed: None,
     };
@@ -104,9 +131,7 @@ pub(super) fn near_groups(
             return Err(error);
         }
     }
-    let Look { mut sets, found, mirrored, .. } = look;
-    let mirrored = mirrored.into_values().filter(|pair| sets.find(pair.first) != sets.find(pair.second));
-    Ok(NearGroups { mirrored: mirrored.collect(), groups: sets.groups(), ..found })
+    Ok(look.grouped())
 }
 
 /// The views of all pictures, a probe after the other (20 bytes a picture and probe), and which pictures are grey.
@@ -160,10 +185,14 @@ struct Look<'a> {
     set: &'a Codes,
     pictures: &'a Pictures,
     config: &'a GroupConfig,
+    /// By all pairs within the threshold.
     sets: UnionFind,
     found: NearGroups,
     border: Option<u32>,
-    mirrored: BTreeMap<[u32; 2], ComparedPair>,
+    /// Pairs within the threshold, and whether one is mirrored.
+    alike: Vec<(ComparedPair, bool)>,
+    /// Of each picture how many others are half alike to it, of those whose own codes are within the radius.
+    n_half_alike: Vec<u32>,
     is_grey: Vec<bool>,
     failed: Option<DedupError>,
 }
@@ -241,27 +270,52 @@ impl Look<'_> {
         for pair in &compared {
             let is_alike = f64::from(pair.pixel_distance) <= self.config.pixel_distance;
             self.found.distances.add(pair, is_alike);
+            if probe.is_none() && is_half_alike(self.config, pair.pixel_distance) {
+                [pair.first, pair.second].iter().for_each(|&image| self.n_half_alike[image as usize] += 1);
+            }
             if !is_alike {
                 continue;
             }
-            self.found.n_alike += 1;
-            if is_mirror {
-                self.mirrored.insert([pair.first, pair.second], *pair);
-            }
-            if is_mirror && self.config.mirrored != Mirrored::Group {
-                continue;
-            }
-            match self.border {
-                None => {
-                    self.sets.join(pair.first, pair.second);
-                }
-                Some(_) => self.note_across(*pair),
+            self.alike.push((*pair, is_mirror));
+            if self.border.is_none() && (!is_mirror || self.config.mirrored == Mirrored::Group) {
+                self.sets.join(pair.first, pair.second);
             }
         }
         if !is_mirror {
             self.found.borderline.extend(compared);
             keep_borderline(&mut self.found.borderline, self.config.pixel_distance);
         }
+    }
+
+    /// The groups by the pairs that are near enough, now that it is known which pictures are in a crowd.
+    fn grouped(mut self) -> NearGroups {
+        let n = self.set.codes.len();
+        let mut sets = UnionFind::new(n as u32);
+        let mut mirrored: BTreeMap<[u32; 2], ComparedPair> = BTreeMap::new();
+        for (pair, is_mirror) in std::mem::take(&mut self.alike) {
+            let of = |image: u32| self.n_half_alike[image as usize];
+            if f64::from(pair.pixel_distance) > threshold(self.config, n, of(pair.first).max(of(pair.second)))
+            {
+                self.found.n_crowded += 1;
+                continue;
+            }
+            self.found.n_alike += 1;
+            if is_mirror {
+                mirrored.insert([pair.first, pair.second], pair);
+            }
+            if is_mirror && self.config.mirrored != Mirrored::Group {
+                continue;
+            }
+            match self.border {
+                None => {
+                    sets.join(pair.first, pair.second);
+                }
+                Some(_) => self.note_across(pair),
+            }
+        }
+        let mirrored = mirrored.into_values().filter(|pair| sets.find(pair.first) != sets.find(pair.second));
+        let mirrored = mirrored.collect();
+        NearGroups { mirrored, groups: sets.groups(), ..self.found }
     }
 }
 

@@ -2,6 +2,8 @@ use std::path::Path;
 
 use dcgan_images::Source;
 use image::RgbImage;
+use rand::{Rng as _, SeedableRng as _};
+use rand_chacha::ChaCha8Rng;
 
 use super::*;
 use crate::Autoencoder;
@@ -107,4 +109,42 @@ fn codes_without_the_files_sizes_are_refused_where_those_decide() {
     writer.finish().unwrap();
     let message = group_images(dir.path(), &config, dir.path(), &mut go).unwrap_err().to_string();
     assert!(message.contains("codes with the files' sizes (n_bytes), for keep = bytes"), "{message}");
+}
+
+/// A white stroke on black, drawn as people write a 1: of its own slant, bend, hook, length, width and place.
+fn stroke(k: u32, side: u32) -> RgbImage {
+    let mut rng = ChaCha8Rng::seed_from_u64(k.into());
+    let mut part = |low: f32, high: f32| rng.random_range(low..high);
+    let (slant, bend, half, width) = (part(0.0, 0.8), part(-1.5, 1.5), part(0.2, 0.4), part(0.03, 0.08));
+    let (hook, at, left) = (part(0.0, 0.3), part(-0.3, 0.3), part(-0.05, 0.05));
+    RgbImage::from_fn(side, side, |x, y| {
+        let [x, y] = [x, y].map(|at| (at as f32 + 0.5) / side as f32 - 0.5);
+        let beside = x - left + slant * y + bend * y * y;
+        let stem = (width - beside.abs()).min(half - y.abs());
+        let hook = (0.5 * width - (y - at).abs()).min(0.5 * hook - (beside + 0.5 * hook).abs());
+        let inside = (stem.max(hook) * side as f32 + 0.5).clamp(0.0, 1.0);
+        image::Rgb([(255.0 * inside) as u8; 3])
+    })
+}
+
+#[test]
+fn strokes_are_alike_by_chance_and_only_copies_are_duplicates() {
+    let dir = tempfile::tempdir().unwrap();
+    let pictures = dir.path().join("pictures");
+    fs_err::create_dir(&pictures).unwrap();
+    (0..120).for_each(|k| stroke(k, 64).save(pictures.join(format!("{k:03}.png"))).unwrap());
+    stroke(7, 256).save(pictures.join("copy-of-007.png")).unwrap();
+    let source = Source::Folder { path: pictures, classes: false };
+    let model = Autoencoder::random(Preprocessing { standardise: true }, 1).unwrap();
+    hash(&source, &model, &HashConfig::default(), dir.path(), &mut go).unwrap();
+    let mut set = Codes::read(&dir.path().join(hash::files::CODES)).unwrap();
+    let pictures = Pictures::open(&dir.path().join(hash::files::PICTURES), 121).unwrap();
+    // Each is a candidate of each.
+    let first = set.codes[0];
+    set.codes.fill(first);
+    let config = GroupConfig { rule: Rule::Near, ..GroupConfig::default() };
+    let found = near_groups(&set, &pictures, &dir.path().join("none"), None, &config, &mut go).unwrap();
+    assert_eq!(found.n_candidates, 121 * 120 / 2);
+    assert_eq!(found.groups[0], [7, 120], "the copy is the last");
+    assert!(found.n_alike <= 3 && found.n_crowded >= 40, "{} {}", found.n_alike, found.n_crowded);
 }
