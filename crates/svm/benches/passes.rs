@@ -45,7 +45,11 @@ fn main() -> AnyResult<()> {
     let params = LinearSvc::params().relative_gap(relative_gap).max_gram_rows(1).check()?;
     let start = Instant::now();
     let mut starts = Vec::new();
-    let models = params.fit_path(features, &labels[..n_rows], &cs, &mut |_| {
+    let models = params.fit_path(features, &labels[..n_rows], &cs, &mut |progress| {
+        // Before the first pass there are questions during the preparation.
+        if progress.n_passes == 0 {
+            starts.clear();
+        }
         starts.push(start.elapsed().as_secs_f64());
         ControlFlow::Continue(())
     })?;

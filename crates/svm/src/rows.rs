@@ -1,5 +1,7 @@
 //! All classes together over the rows, for more rows than a Gram matrix should hold.
 
+use std::ops::ControlFlow;
+
 use ndarray::{Array1, Array2, ArrayView2, aview1};
 use rayon::prelude::*;
 
@@ -145,7 +147,7 @@ impl<T: Feature> Solver<'_, '_, T> {
             return Err(SvmError::Empty { n_rows, n_columns });
         }
         let mut passes = Passes { n_passes: 0, n_solutions: self.paths.len() * n_cs, observe };
-        let preconditioner = Preconditioner::new(self.features)?;
+        let preconditioner = Preconditioner::new(self.features, &mut || passes.ask())?;
         while self.paths.iter().any(|path| path.c().is_some()) {
             self.take_gradients(&mut passes)?;
             self.n_wanted = n_wanted(&self.paths);
@@ -227,6 +229,12 @@ struct Passes<'a> {
 const UNITS: f64 = 1000.0;
 
 impl Passes<'_> {
+    /// Whether to go on before the first pass.
+    fn ask(&mut self) -> ControlFlow<()> {
+        let n_total = self.n_solutions as u64 * UNITS as u64;
+        (self.observe)(&FitProgress { n_total, ..FitProgress::default() })
+    }
+
     fn next(&mut self, paths: &[Path<'_>]) -> Result<()> {
         let widest = paths
             .iter()
