@@ -26,8 +26,8 @@ pub(crate) struct Arrived {
     pub(crate) path: PathBuf,
     pub(crate) digests: Digests,
     pub(crate) origin: String,
-    /// The server's `ETag` of it.
-    pub(crate) etag: Option<String>,
+    /// The server's `ETag` of it, or its date.
+    pub(crate) version: Option<String>,
     /// True if it was downloaded by this program, so that it may be removed.
     pub(crate) is_ours: bool,
 }
@@ -88,8 +88,8 @@ pub(crate) fn download(
         let Some(digests) = measure(&path, observe)? else { return Err(part::foreign(&path)) };
         match wrong(file, &digests) {
             None => {
-                let etag = part::etag_of(&path)?;
-                return Ok(Arrived { path, digests, origin: "an earlier download".into(), etag, is_ours });
+                let version = part::version_of(&path)?;
+                return Ok(Arrived { path, digests, origin: "an earlier download".into(), version, is_ours });
             }
             Some(_) if is_ours => part::forget(&path)?,
             Some(_) => return Err(part::foreign(&path)),
@@ -100,9 +100,10 @@ pub(crate) fn download(
     for address in addresses(file, options) {
         match from(&address, file, &mut part, options, observe)? {
             Ok(digests) => {
-                let (origin, etag) = (address.to_string(), part.origin().etag.clone());
+                let origin = address.to_string();
+                let version = part.origin().validator().map(str::to_owned);
                 part.finish(&path)?;
-                return Ok(Arrived { path, digests, origin, etag, is_ours: true });
+                return Ok(Arrived { path, digests, origin, version, is_ours: true });
             }
             Err(why) => tries.push(format!("{address}: {why}")),
         }

@@ -249,8 +249,9 @@ fn download_and_install(
     }
     match &file.install {
         Install::File { path } => {
-            let Arrived { path: source, digests, origin, etag, is_ours } = arrived;
-            let entry = Entry { bytes: digests.n_bytes, sha256: digests.sha256, origin, etag, archive: None };
+            let Arrived { path: source, digests, origin, version, is_ours } = arrived;
+            let entry =
+                Entry { bytes: digests.n_bytes, sha256: digests.sha256, origin, version, archive: None };
             let piece = Piece { source: source.clone(), path: path.clone(), entry };
             put(vec![piece], path, data, ledger, observe)?;
             if is_ours {
@@ -350,7 +351,7 @@ fn pieces(
         let source = unpacked.join(&relative);
         let digests = digest(&source, &label(&relative), observe)?;
         let (origin, archive) = (arrived.origin.clone(), Some(archive.clone()));
-        let entry = Entry { bytes: digests.n_bytes, sha256: digests.sha256, origin, etag: None, archive };
+        let entry = Entry { bytes: digests.n_bytes, sha256: digests.sha256, origin, version: None, archive };
         pieces.push(Piece { source, path: folder.join(relative), entry });
     }
     for (path, n_bytes) in expected_files(&file.install) {

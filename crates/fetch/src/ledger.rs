@@ -21,9 +21,9 @@ pub(crate) struct Entry {
     pub(crate) sha256: Checksum,
     /// Where it, or the archive that it was in, came from.
     pub(crate) origin: String,
-    /// The server's `ETag` of the file, where it is not out of an archive.
+    /// The server's `ETag` of the file, or its date, where it is not out of an archive.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(crate) etag: Option<String>,
+    pub(crate) version: Option<String>,
     /// The archive that it was in.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) archive: Option<Archive>,
@@ -39,7 +39,7 @@ impl Entry {
             bytes: digests.n_bytes,
             sha256: digests.sha256,
             origin: FOUND.to_owned(),
-            etag: None,
+            version: None,
             archive: None,
         }
     }

@@ -151,10 +151,10 @@ fn origin_of(path: &Path) -> Result<Option<Beside>> {
     Ok(is_torn.then_some(Beside::Torn))
 }
 
-/// The `ETag` of a file that came from here.
-pub(crate) fn etag_of(path: &Path) -> Result<Option<String>> {
+/// The server's `ETag`, or its date, of a file that came from here.
+pub(crate) fn version_of(path: &Path) -> Result<Option<String>> {
     Ok(match origin_of(path)? {
-        Some(Beside::Origin(origin)) => origin.etag,
+        Some(Beside::Origin(origin)) => origin.validator().map(str::to_owned),
         _ => None,
     })
 }

@@ -10,6 +10,7 @@ use crate::http::{self, Head, Message, Request};
 use crate::install::{DOWNLOADS, fetch};
 use crate::ledger::{Entry, Ledger};
 use crate::listing::{Listed, Lister, is_list, path_of};
+use crate::s3::{SCHEME, decoded};
 use crate::{FetchError, Install, Options, RemoteFile, Result};
 
 /// Beside a set's folder: the address that it was fetched from.
@@ -101,7 +102,8 @@ fn set_name(address: &str) -> String {
     } else {
         parts.next().unwrap_or_default()
     };
-    let is_fit = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+    let is_fit = |c: char| !c.is_control() && !matches!(c, '/' | '\\' | '{' | '}');
+    let name = if address.starts_with(SCHEME) { name.to_owned() } else { decoded(name) };
     let name: String = name.chars().filter(|c| is_fit(*c)).collect();
     if name.trim_matches('.').is_empty() { "shards".to_owned() } else { name }
 }
@@ -129,18 +131,12 @@ fn refuse_changed(
     observe: &mut Observe<'_>,
 ) -> Result<()> {
     let ledger = Ledger::open(folder)?;
-    for (i, file) in listed.iter().enumerate() {
+    for file in listed {
         let Some(entry) = ledger.get(Path::new(&file.name)).filter(|_| folder.join(&file.name).exists())
         else {
             continue;
         };
-        progress(
-            observe,
-            Action::Verifying,
-            "whether shards have changed",
-            i as u64,
-            Some(listed.len() as u64),
-        )?;
+        progress(observe, Action::Verifying, "whether shards have changed", 0, None)?;
         let now = match (file.bytes, &file.etag) {
             (None, None) => match ask(&file.url, options, observe)? {
                 Ok(now) => now,
@@ -153,7 +149,7 @@ fn refuse_changed(
         };
         if has_changed(entry, &now) {
             let kept = folder.parent().unwrap_or(folder).to_path_buf();
-            let before = version(Some(entry.bytes), entry.etag.as_deref());
+            let before = version(Some(entry.bytes), entry.version.as_deref());
             return Err(FetchError::Changed {
                 url: file.url.clone(),
                 before,
@@ -165,17 +161,22 @@ fn refuse_changed(
     Ok(())
 }
 
-/// Size and `ETag`, as far as a server tells.
+/// Size and `ETag`, or date, as far as a server tells.
 type Version = (Option<u64>, Option<String>);
 
 fn has_changed(entry: &Entry, (bytes, etag): &Version) -> bool {
-    let is_other_tag = entry.etag.is_some() && etag.is_some() && entry.etag != *etag;
+    let is_other_tag = entry.version.is_some() && etag.is_some() && entry.version != *etag;
     is_other_tag || bytes.is_some_and(|bytes| bytes != entry.bytes)
 }
 
 fn version(bytes: Option<u64>, etag: Option<&str>) -> String {
     let bytes = bytes.map_or("an unknown number of bytes".to_owned(), |bytes| format!("{bytes} bytes"));
-    format!("{bytes}, ETag {}", etag.unwrap_or("none"))
+    let tag = match etag {
+        Some(tag) if tag.starts_with('"') => format!("ETag {tag}"),
+        Some(date) => format!("of {date}"),
+        None => "without ETag or date".to_owned(),
+    };
+    format!("{bytes}, {tag}")
 }
 
 /// What a server says of a file, or why it says nothing.
@@ -190,10 +191,12 @@ fn ask(
     let messages = http::send(&agent, request)?;
     loop {
         match messages.recv_timeout(TICK) {
-            Ok(Message::Head(Head { status: 206, range, etag, .. })) => {
-                return Ok(Ok((range.and_then(|range| range.total), etag)));
+            Ok(Message::Head(Head { status: 206, range, etag, modified, .. })) => {
+                return Ok(Ok((range.and_then(|range| range.total), etag.or(modified))));
             }
-            Ok(Message::Head(Head { status: 200, n_bytes, etag, .. })) => return Ok(Ok((n_bytes, etag))),
+            Ok(Message::Head(Head { status: 200, n_bytes, etag, modified, .. })) => {
+                return Ok(Ok((n_bytes, etag.or(modified))));
+            }
             Ok(Message::Head(head)) => return Ok(Err(http::status(head.status))),
             Ok(Message::Failed(why)) => return Ok(Err(why)),
             Ok(Message::Bytes(_) | Message::End) => return Ok(Err("an answer without a head".to_owned())),
@@ -216,10 +219,24 @@ mod tests {
             ("https://h/sets/bedrooms/{00..09}.tar", "bedrooms"),
             ("s3://bucket/sets/bedrooms/", "bedrooms"),
             ("s3://bucket/", "bucket"),
-            ("https://h/a%20b/x.tar?key=/c/", "a20b"),
+            ("https://h/a%20b/x.tar?key=/c/", "a b"),
             ("https://h/../x.tar", "shards"),
         ] {
             assert_eq!(set_name(address), name, "{address}");
         }
+    }
+
+    #[test]
+    fn another_size_tag_or_date_is_another_version() {
+        let text = r#"{"bytes": 3, "origin": "https://h/a.tar", "version": "Tue, 01 Jul 2025 10:00:00 GMT",
+            "sha256": "sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"}"#;
+        let entry: Entry = serde_json::from_str(text).unwrap();
+        let now = |bytes, tag: Option<&str>| (bytes, tag.map(str::to_owned));
+        assert!(!has_changed(&entry, &now(Some(3), entry.version.as_deref())));
+        assert!(!has_changed(&entry, &now(None, None)));
+        assert!(has_changed(&entry, &now(Some(4), None)));
+        assert!(has_changed(&entry, &now(Some(3), Some("Wed, 02 Jul 2025 10:00:00 GMT"))));
+        assert_eq!(version(Some(3), Some("\"a\"")), "3 bytes, ETag \"a\"");
+        assert_eq!(version(None, None), "an unknown number of bytes, without ETag or date");
     }
 }
