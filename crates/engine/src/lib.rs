@@ -21,7 +21,7 @@
 //! | [`space`], [`gc`], [`compare`] | room on the disk, what could be deleted, two runs side by side |
 //! | [`context`], [`progress`], [`interrupt`] | what a running stage talks to |
 //! | [`terminal`], [`figures`], [`clock`] | the one way to stdout and stderr; measured numbers and times for people |
-//! | [`memory`] | how much memory a stage takes |
+//! | [`memory`], [`usage`] | how much memory and processor time a stage takes |
 
 pub mod alone;
 mod bar;
@@ -68,4 +68,5 @@ pub mod suggest;
 pub mod terminal;
 #[cfg(test)]
 mod toy;
+pub mod usage;
 pub mod version;

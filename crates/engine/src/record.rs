@@ -48,7 +48,10 @@ pub struct Record {
     pub started: String,
     /// Wall time; of a resumed stage, since it was resumed.
     pub seconds: f64,
-    /// Most memory the process held while it ran, in bytes; see [`PeakMemory`](crate::memory::PeakMemory).
+    /// Time of all processors together, where no other stage ran beside it and the stage was not resumed.
+    #[serde(default)]
+    pub cpu_seconds: Option<f64>,
+    /// Most memory the process held while it ran, in bytes; see [`Usage`](crate::usage::Usage).
     #[serde(default)]
     pub peak_memory_bytes: Option<u64>,
     /// Figures that the stage reports.

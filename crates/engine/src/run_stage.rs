@@ -17,7 +17,6 @@ use crate::inputs::{Location, gather};
 use crate::interrupt::Interrupted;
 use crate::kept;
 use crate::kind::{Registry, StageConfig};
-use crate::memory::PeakMemory;
 use crate::paper::{Comparison, of_keys};
 use crate::progress::Progress;
 use crate::record::{Environment, InputRecord, OutputRecord, Record, outputs, outputs_at};
@@ -25,6 +24,7 @@ use crate::space;
 use crate::stage::Outcome;
 use crate::staleness::damage;
 use crate::version::{Version, extends};
+use crate::usage::Usage;
 
 /// The device of stages that use none.
 pub const CPU: &str = "cpu";
@@ -281,12 +281,16 @@ fn run(
 ) -> anyhow::Result<Record> {
     let context = Context::new(folder, job.location.run_folder(), progress, job.device);
     has_room(job, &context)?;
-    let (started, clock, memory) = (SystemTime::now(), Instant::now(), PeakMemory::start());
+    let (started, clock, usage) = (SystemTime::now(), Instant::now(), Usage::start());
     let outcome = job.config.stage().run(&context)?;
-    let (seconds, peak_memory_bytes) = (clock.elapsed().as_secs_f64(), memory.bytes());
-    drop(memory);
+    let seconds = clock.elapsed().as_secs_f64();
+    let (cpu_seconds, peak_memory_bytes) = (usage.cpu_seconds(), usage.peak_memory_bytes());
+    drop(usage);
     let outputs = outputs().context("cannot fingerprint what the stage wrote")?;
-    Ok(Record { peak_memory_bytes, ..record(job, outcome, outputs, started, seconds)? })
+    let record = record(job, outcome, outputs, started, seconds)?;
+    // Of a stage that went on where it had been interrupted only the last part is known.
+    let cpu_seconds = cpu_seconds.filter(|_| record.seconds == seconds);
+    Ok(Record { cpu_seconds, peak_memory_bytes, ..record })
 }
 
 /// Cleans up after a stage that did not end well.
@@ -340,6 +344,7 @@ fn record(
         started: rfc3339(started),
         // A stage that went on where it had been interrupted tells its time in all.
         seconds: outcome.metrics["training_seconds"].as_f64().map_or(seconds, |in_all| in_all.max(seconds)),
+        cpu_seconds: None,
         peak_memory_bytes: None,
         metrics: outcome.metrics,
         differences,

@@ -140,6 +140,10 @@ pub struct StageData {
     pub device: String,
     /// Ids of the stages that it read.
     pub reads: Vec<String>,
+    /// Processors that were at work, on the average, and how many there were; none where it is not known.
+    pub cores: Option<[f64; 2]>,
+    /// Bytes that it wrote.
+    pub written_bytes: u64,
     /// Most memory the process held while it ran, in bytes.
     pub peak_memory_bytes: Option<u64>,
     /// In what it departed from the paper.

@@ -13,7 +13,7 @@ use serde::Serialize;
 use super::charts;
 use super::data::ReportData;
 use super::drawn::{Drawn, drawn};
-use super::markdown::memory;
+use super::markdown::{cores, memory, rate};
 use super::picture::Picture;
 use super::plot::Plot;
 use crate::diagram::{self, Node};
@@ -66,6 +66,10 @@ pub fn html(report: &ReportData) -> anyhow::Result<String> {
     jinja.set_syntax(SyntaxConfig::builder().trim_blocks(true).lstrip_blocks(true).build()?);
     jinja.add_filter("duration", duration);
     jinja.add_filter("memory", memory);
+    jinja.add_filter("cores", |used: Option<Vec<f64>>| {
+        cores(used.and_then(|used| <[f64; 2]>::try_from(used).ok()))
+    });
+    jinja.add_filter("rate", rate);
     // "2026-11-23T14:34:18Z" to the minute.
     jinja.add_filter("minute", |time: &str| time.replace('T', " ").chars().take(16).collect::<String>());
     jinja.add_filter("percent", |share: f64| format!("{:.2}", 100.0 * share));

@@ -131,17 +131,19 @@ fn method(row: &Row) -> String {
 }
 
 fn stages_section(report: &ReportData, text: &mut String) {
-    text.push_str("\n## Stages\n\n| stage | kind | reads | time | memory | seed | device | started |\n");
-    text.push_str("| --- | --- | --- | ---: | ---: | ---: | --- | --- |\n");
+    text.push_str("\n## Stages\n\n| stage | kind | reads | time | cores | writes | memory | seed | device | started |\n");
+    text.push_str("| --- | --- | --- | ---: | ---: | ---: | ---: | ---: | --- | --- |\n");
     for stage in &report.stages {
         let seed = stage.seed.map_or("–".to_owned(), |seed| seed.to_string());
         let time = duration(stage.seconds);
         let _ = writeln!(
             text,
-            "| {} | {} | {} | {time} | {} | {seed} | {} | {} |",
+            "| {} | {} | {} | {time} | {} | {} | {} | {seed} | {} | {} |",
             escaped(&stage.id),
             stage.kind,
             escaped(&stage.reads.join(", ")),
+            cores(stage.cores),
+            rate(stage.written_bytes, stage.seconds),
             memory(stage.peak_memory_bytes),
             stage.device,
             stage.started
@@ -151,6 +153,22 @@ fn stages_section(report: &ReportData, text: &mut String) {
     for environment in &report.environments {
         let _ = writeln!(text, "- {}", escaped(environment));
     }
+}
+
+/// Processors at work on the average, of how many; a dash where it is not known.
+pub(super) fn cores(cores: Option<[f64; 2]>) -> String {
+    cores.map_or("–".to_owned(), |[used, of]| format!("{used:.1} of {of}"))
+}
+
+/// Bytes a second; a dash where the time is too short to tell.
+pub(super) fn rate(n_bytes: u64, seconds: f64) -> String {
+    if seconds < 0.1 {
+        return "–".to_owned();
+    }
+    let units = [("GB/s", 1e9), ("MB/s", 1e6), ("kB/s", 1e3)];
+    let rate = n_bytes as f64 / seconds;
+    let (unit, size) = units.into_iter().find(|(_, size)| rate >= *size).unwrap_or(("B/s", 1.0));
+    format!("{:.1} {unit}", rate / size)
 }
 
 /// Memory in MiB; a dash where it is not known.

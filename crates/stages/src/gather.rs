@@ -212,7 +212,15 @@ fn stage_data(folder: &Path, record: &Record, all: &[(PathBuf, Record)]) -> Stag
         seed: record.seed,
         device: record.environment.device.clone(),
         reads,
+        cores: cores(record),
+        written_bytes: record.outputs.values().map(|output| output.bytes).sum(),
         peak_memory_bytes: record.peak_memory_bytes,
         differences: record.differences.clone(),
     }
+}
+
+/// Processors at work on the average, of how many there were.
+fn cores(record: &Record) -> Option<[f64; 2]> {
+    let used = record.cpu_seconds? / record.seconds.max(1e-9);
+    (record.seconds >= 0.1).then_some([used, record.environment.threads as f64])
 }

@@ -24,6 +24,7 @@ fn record(seed: u64) -> Record {
         environment: Environment::here("cpu"),
         started: "2026-01-01T00:00:00Z".to_owned(),
         seconds: 1.0,
+        cpu_seconds: None,
         peak_memory_bytes: None,
         metrics: json!({}),
         differences: Vec::new(),
