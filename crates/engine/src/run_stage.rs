@@ -23,8 +23,8 @@ use crate::record::{Environment, InputRecord, OutputRecord, Record, outputs, out
 use crate::space;
 use crate::stage::Outcome;
 use crate::staleness::damage;
-use crate::version::{Version, extends};
 use crate::usage::Usage;
+use crate::version::{Version, extends};
 
 /// The device of stages that use none.
 pub const CPU: &str = "cpu";

@@ -63,7 +63,8 @@ fn cpu_seconds() -> Option<f64> {
     let stat = fs_err::read_to_string("/proc/self/stat").ok()?;
     // man 5 proc_pid_stat: the name, in brackets, may hold anything; utime and stime are fields 14 and 15.
     let (_, fields) = stat.rsplit_once(')')?;
-    let ticks: Vec<u64> = fields.split_whitespace().skip(11).take(2).filter_map(|field| field.parse().ok()).collect();
+    let ticks: Vec<u64> =
+        fields.split_whitespace().skip(11).take(2).filter_map(|field| field.parse().ok()).collect();
     match ticks[..] {
         [user, system] => Some(TICK * (user + system) as f64),
         _ => None,

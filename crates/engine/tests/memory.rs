@@ -27,6 +27,10 @@ fn the_peak_is_of_the_stage_alone() {
     let idle = second.cpu_seconds().unwrap();
     assert!(busy > 0.05 && idle < busy, "{busy} {idle}");
     let beside = Usage::start();
-    assert_eq!((second.peak_memory_bytes(), beside.peak_memory_bytes()), (None, None), "two at once cannot be told apart");
+    assert_eq!(
+        (second.peak_memory_bytes(), beside.peak_memory_bytes()),
+        (None, None),
+        "two at once cannot be told apart"
+    );
     assert_eq!((second.cpu_seconds(), beside.cpu_seconds()), (None, None));
 }
