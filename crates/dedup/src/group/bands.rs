@@ -1,6 +1,7 @@
 //! The bits by which codes are put into buckets.
 
 use rayon::prelude::*;
+use serde::{Deserialize, Serialize};
 
 use crate::Code;
 use crate::code::CODE_BITS;
@@ -16,13 +17,12 @@ const BEGIN: f64 = 11.0;
 
 /// Disjoint sets of bits. Two codes within the radius differ in at most `slack` bits of one of them: with m bands of slack t, codes
 /// that differ in more than t bits of every band differ in at least m·(t + 1) bits.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Bands {
     /// Of each band its bits.
     pub(super) bits: Vec<Vec<u32>>,
     /// Bits of a band in which two codes that are compared may differ, 0 or 1.
     pub(super) slack: u32,
-    masks: Vec<u128>,
     /// The word whose bits tell codes apart best.
     pub(super) word: usize,
 }
@@ -31,34 +31,39 @@ impl Bands {
     /// The bands that cost least. Bits are dealt in the order of their entropy over the codes, so that every band has some of the
     /// best, and a band takes its best ones alone: those it leaves out cost nothing.
     pub(super) fn new(codes: &[Code], radius: u32) -> Self {
-        let entropies = entropies(codes);
+        let sample: Vec<Code> = codes.iter().step_by(sample_step(codes.len())).copied().collect();
+        Self::of_sample(&sample, codes.len(), radius)
+    }
+
+    /// The same of `n` codes of which every [`sample_step`]th is at hand.
+    pub(super) fn of_sample(sample: &[Code], n: usize, radius: u32) -> Self {
+        let entropies = entropies(sample);
         let mut order: Vec<u32> = (0..CODE_BITS as u32).collect();
         order.sort_by(|&a, &b| entropies[b as usize].total_cmp(&entropies[a as usize]).then(a.cmp(&b)));
         let n_telling = entropies.iter().filter(|&&entropy| entropy > 0.05).count().max(1);
-        let Shape { slack, n_bands, n_bits } = Shape::cheapest(codes.len(), n_telling as u32, radius);
+        let Shape { slack, n_bands, n_bits } = Shape::cheapest(n, n_telling as u32, radius);
         let deal =
             |band: usize| order[band..].iter().step_by(n_bands).take(n_bits as usize).copied().collect();
         let bits: Vec<Vec<u32>> = (0..n_bands).map(deal).collect();
-        let masks = bits.iter().map(|bits| bits.iter().fold(0, |mask, bit| mask | 1 << bit)).collect();
         let sum = |word: usize| entropies[64 * word..64 * word + 64].iter().sum::<f64>();
-        Self { bits, slack, masks, word: usize::from(sum(1) > sum(0)) }
+        Self { bits, slack, word: usize::from(sum(1) > sum(0)) }
     }
 
-    pub(super) fn n_buckets(&self, band: usize) -> usize {
-        1 << self.bits[band].len()
+    /// The bits of each band as a mask.
+    pub(super) fn masks(&self) -> Vec<u128> {
+        self.bits.iter().map(|bits| bits.iter().fold(0, |mask, bit| mask | 1 << bit)).collect()
     }
+}
 
-    /// The number that a code's bits of a band make.
-    pub(super) fn bucket(&self, band: usize, code: Code) -> u32 {
-        let code = code.joined();
-        self.bits[band].iter().rev().fold(0, |number, bit| number << 1 | (code >> bit) as u32 & 1)
-    }
+/// The number that some bits of a code make.
+pub(super) fn bucket(bits: &[u32], code: Code) -> u32 {
+    let code = code.joined();
+    bits.iter().rev().fold(0, |number, bit| number << 1 | (code >> bit) as u32 & 1)
+}
 
-    /// The first band in which two codes differ in no more than the slack.
-    pub(super) fn first_near(&self, a: Code, b: Code) -> Option<usize> {
-        let off = a.joined() ^ b.joined();
-        self.masks.iter().position(|mask| (off & mask).count_ones() <= self.slack)
-    }
+/// Of `n` codes each so-manieth is looked at where bands are made.
+pub(super) fn sample_step(n: usize) -> usize {
+    n.div_ceil(MAX_MEASURED).max(1)
 }
 
 /// How many bands there are, of how many bits.
@@ -91,12 +96,11 @@ fn cost(n: f64, n_bands: f64, n_bits: f64, slack: f64) -> f64 {
     n_bands * n_near * (0.5 * n * n / n_buckets + BEGIN * 0.5 * n + VISIT * n_buckets)
 }
 
-/// Of each bit, in bits, over some of the codes.
+/// Of each bit, in bits.
 fn entropies(codes: &[Code]) -> Vec<f64> {
-    let step = codes.len().div_ceil(MAX_MEASURED).max(1);
-    let n = codes.len().div_ceil(step).max(1) as f64;
+    let n = codes.len().max(1) as f64;
     let of = |bit: usize| {
-        let n_set = codes.iter().step_by(step).filter(|code| code.bit(bit)).count() as f64;
+        let n_set = codes.iter().filter(|code| code.bit(bit)).count() as f64;
         let term = |p: f64| if p > 0.0 { -p * p.log2() } else { 0.0 };
         term(n_set / n) + term(1.0 - n_set / n)
     };
@@ -118,7 +122,9 @@ mod tests {
             all.sort_unstable();
             assert!(all.windows(2).all(|pair| pair[0] < pair[1]), "no bit is in two bands");
             for (a, b) in (0..2_000).map(|k| (codes[k * 7 % 3_000], codes[k * 11 % 3_000])) {
-                assert!(a.distance(b) > radius || bands.first_near(a, b).is_some());
+                let off = a.joined() ^ b.joined();
+                let is_near = |mask: &u128| (off & mask).count_ones() <= bands.slack;
+                assert!(a.distance(b) > radius || bands.masks().iter().any(is_near));
             }
         }
     }
@@ -144,7 +150,7 @@ mod tests {
         let bands = Bands::new(&codes, 8);
         assert!(bands.bits.iter().flatten().all(|bit| (3..67).contains(bit)), "{bands:?}");
         assert_eq!(bands.word, 0);
-        let bucket = bands.bucket(1, codes[9]);
+        let bucket = bucket(&bands.bits[1], codes[9]);
         let expected: u32 = bands.bits[1]
             .iter()
             .enumerate()

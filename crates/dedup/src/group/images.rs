@@ -105,28 +105,7 @@ pub fn group_images(
         (_, Some(phash)) => phash,
         (_, None) => &exact,
     };
-    let is_grouped: HashMap<u32, ()> = groups.iter().flatten().map(|&image| (image, ())).collect();
-    let keys = read_keys(&codes_path, |image| is_grouped.contains_key(&image))?.into_iter().collect();
-    let contents = read_contents(&codes_path, |image| is_grouped.contains_key(&image))?;
-    let n_bytes = read_n_bytes(&codes_path, |image| is_grouped.contains_key(&image))?;
-    if config.keep == Keep::Bytes && n_bytes.is_empty() && !groups.is_empty() {
-        let expected = "codes with the files' sizes (n_bytes), for keep = bytes";
-        return Err(DedupError::file(&codes_path, expected, "codes of an earlier version"));
-    }
-    let names = Names { keys, contents, n_bytes };
-    let (mut members, mut ordered) = (Vec::with_capacity(groups.len()), Vec::with_capacity(groups.len()));
-    let mut map = Vec::new();
-    for (number, group) in groups.iter().enumerate() {
-        let (order, of_group) = members_of(group, &set, &pictures, &names, config.keep)?;
-        let size = |image: &u32| set.sizes[*image as usize];
-        map.extend(
-            of_group.iter().zip(&order).map(|(member, image)| Row::new(number, member, size(image), config)),
-        );
-        members.push(of_group);
-        ordered.push(order);
-    }
-    groups_file::write(&dir.join(groups_file::GROUPS), &members)?;
-    map_file::write(dir, &map)?;
+    let ordered = write_named(hashed, &set, Some(&pictures), groups, config, dir)?;
     Ok(GroupSummary {
         n_images: set.codes.len() as u64,
         exact: counts(&exact),
@@ -141,6 +120,62 @@ pub fn group_images(
         borderline: found.borderline,
         mirrored: found.mirrored,
     })
+}
+
+/// Writes `groups.parquet`, `map.csv` and `map.parquet` of groups of images of a hashed set, found by whatever means, into `dir`. Where
+/// the set has no `pictures.npy` the pictures' distances are not numbers.
+///
+/// # Errors
+/// Where a file cannot be read or written, or `config` keeps by what the codes do not tell.
+pub fn write_groups(
+    hashed: &Path,
+    groups: &[Vec<u32>],
+    config: &GroupConfig,
+    dir: &Path,
+) -> Result<RuleCounts> {
+    let set = Codes::read(&hashed.join(hash::files::CODES))?;
+    let pictures = hashed.join(hash::files::PICTURES);
+    let pictures = match pictures.exists() {
+        true => Some(Pictures::open(&pictures, set.codes.len() as u64)?),
+        false => None,
+    };
+    write_named(hashed, &set, pictures.as_ref(), groups, config, dir)?;
+    Ok(counts(groups))
+}
+
+/// Looks up the keys of the images in groups, and writes the files. Returns the groups, of each the image that stays first.
+fn write_named(
+    hashed: &Path,
+    set: &Codes,
+    pictures: Option<&Pictures>,
+    groups: &[Vec<u32>],
+    config: &GroupConfig,
+    dir: &Path,
+) -> Result<Vec<Vec<u32>>> {
+    let codes_path = hashed.join(hash::files::CODES);
+    let is_grouped: HashMap<u32, ()> = groups.iter().flatten().map(|&image| (image, ())).collect();
+    let keys = read_keys(&codes_path, |image| is_grouped.contains_key(&image))?.into_iter().collect();
+    let contents = read_contents(&codes_path, |image| is_grouped.contains_key(&image))?;
+    let n_bytes = read_n_bytes(&codes_path, |image| is_grouped.contains_key(&image))?;
+    if config.keep == Keep::Bytes && n_bytes.is_empty() && !groups.is_empty() {
+        let expected = "codes with the files' sizes (n_bytes), for keep = bytes";
+        return Err(DedupError::file(&codes_path, expected, "codes of an earlier version"));
+    }
+    let names = Names { keys, contents, n_bytes };
+    let (mut members, mut ordered) = (Vec::with_capacity(groups.len()), Vec::with_capacity(groups.len()));
+    let mut map = Vec::new();
+    for (number, group) in groups.iter().enumerate() {
+        let (order, of_group) = members_of(group, set, pictures, &names, config.keep)?;
+        let size = |image: &u32| set.sizes[*image as usize];
+        map.extend(
+            of_group.iter().zip(&order).map(|(member, image)| Row::new(number, member, size(image), config)),
+        );
+        members.push(of_group);
+        ordered.push(order);
+    }
+    groups_file::write(&dir.join(groups_file::GROUPS), &members)?;
+    map_file::write(dir, &map)?;
+    Ok(ordered)
 }
 
 fn counts(groups: &[Vec<u32>]) -> RuleCounts {
@@ -164,7 +199,7 @@ struct Names {
 fn members_of(
     group: &[u32],
     set: &Codes,
-    pictures: &Pictures,
+    pictures: Option<&Pictures>,
     names: &Names,
     keep: Keep,
 ) -> Result<(Vec<u32>, Vec<Member>)> {
@@ -182,17 +217,20 @@ fn members_of(
     let mut others: Vec<u32> = group.iter().copied().filter(|&image| image != kept).collect();
     others.sort_by_key(|&image| key(image));
     order.extend(others);
-    let pixels = pictures.read(&order)?;
-    let kept_pixels = &pixels[..PICTURE_BYTES];
-    let member = |(&image, picture): (&u32, &[u8])| Member {
+    let pixels = pictures.map(|pictures| pictures.read(&order)).transpose()?;
+    let distance = |place: usize| {
+        let picture = |place: usize| pixels.as_ref()?.chunks_exact(PICTURE_BYTES).nth(place);
+        picture(0).zip(picture(place)).map_or(f32::NAN, |(kept, picture)| pixel_distance(kept, picture))
+    };
+    let member = |(place, &image): (usize, &u32)| Member {
         key: key(image).to_owned(),
         representative: key(kept).to_owned(),
         distance: set.codes[image as usize].distance(set.codes[kept as usize]),
-        pixel_distance: pixel_distance(kept_pixels, picture),
+        pixel_distance: distance(place),
         blake3: names.contents.get(&image).copied(),
         elsewhere: false,
     };
-    let members = order.iter().zip(pixels.chunks_exact(PICTURE_BYTES)).map(member).collect();
+    let members = order.iter().enumerate().map(member).collect();
     Ok((order, members))
 }
 

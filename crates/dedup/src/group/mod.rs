@@ -2,6 +2,7 @@
 
 mod against;
 mod align;
+mod apart;
 mod bands;
 mod buckets;
 mod config;
@@ -20,16 +21,20 @@ mod second_look;
 mod union_find;
 
 pub use against::{AgainstSummary, group_against};
+pub use apart::SearchApart;
 pub use config::{GroupConfig, Keep, Mirrored, Rule};
 pub use distances::DistanceCounts;
 pub use exact::equal_codes;
 pub use groups_file::{GROUPS, Member, read_groups, removed_keys};
-pub use images::{GroupSummary, RuleCounts, group_images};
+pub use images::{GroupSummary, RuleCounts, group_images, write_groups};
 pub use map_file::{MAP_CSV, MAP_PARQUET};
 pub use near::{Pair, SearchReport, near_pairs};
-pub(crate) use near_groups::{is_half_alike, threshold};
+pub(crate) use near_groups::is_half_alike;
+pub use near_groups::{compare, crowd, threshold};
+pub use planes::is_grey_picture;
 pub(crate) use planes::{channels, is_grey};
-pub(crate) use probes::{Probe, Seen};
+pub(crate) use probes::Seen;
+pub use probes::{Probe, shapes};
 pub use readable::{READABLE, Readable};
 pub(crate) use second_look::Prepared;
 pub use second_look::{ComparedPair, pixel_distance};

@@ -6,7 +6,7 @@ use pulp::{Arch, Simd, WithSimd};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
-use super::bands::Bands;
+use super::bands::{Bands, bucket};
 use super::buckets::Buckets;
 use crate::Code;
 
@@ -52,7 +52,7 @@ const LANES: usize = 32;
 /// each is compared with `cap` others only; what is lost by that is in the report.
 pub fn near_pairs(codes: &[Code], radius: u32, cap: usize, visit: &mut dyn FnMut(Vec<Pair>)) -> SearchReport {
     let bands = Bands::new(codes, radius);
-    search_all(codes, None, &Search { bands: &bands, radius, cap }, visit)
+    search_all(codes, None, &bands, Limits { radius, cap }, visit)
 }
 
 /// The same of every pair of a code and a query: `first` is the code's number, `second` the query's.
@@ -64,25 +64,34 @@ pub(crate) fn near_queries(
     visit: &mut dyn FnMut(Vec<Pair>),
 ) -> SearchReport {
     let bands = Bands::new(codes, radius);
-    search_all(codes, Some(queries), &Search { bands: &bands, radius, cap }, visit)
+    search_all(codes, Some(queries), &bands, Limits { radius, cap }, visit)
+}
+
+/// How far codes may be apart, and with how many others of a bucket each is compared.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+pub(super) struct Limits {
+    pub(super) radius: u32,
+    pub(super) cap: usize,
 }
 
 fn search_all(
     codes: &[Code],
     queries: Option<&[Code]>,
-    search: &Search<'_>,
+    bands: &Bands,
+    limits: Limits,
     visit: &mut dyn FnMut(Vec<Pair>),
 ) -> SearchReport {
-    let mut report = SearchReport { n_bands: search.bands.bits.len(), ..SearchReport::default() };
-    for band in 0..search.bands.bits.len() {
-        let table = Table::new(codes, band, search);
-        let asked = queries.map(|queries| Table::new(queries, band, search));
+    let mut report = SearchReport { n_bands: bands.bits.len(), ..SearchReport::default() };
+    for (band, bits) in bands.bits.iter().enumerate() {
+        let search = &Search::new(bands, band, bits, true, limits);
+        let table = Table::new(codes, search);
+        let asked = queries.map(|queries| Table::new(queries, search));
         for start in (0..table.buckets.len()).step_by(BUCKETS_AT_ONCE) {
             let buckets = start..table.buckets.len().min(start + BUCKETS_AT_ONCE);
             let tasks: Vec<usize> = buckets.clone().step_by(BUCKETS_A_TASK).collect();
             let task = |&first: &usize| {
                 let buckets = first..buckets.end.min(first + BUCKETS_A_TASK);
-                Arch::new().dispatch(Task { search, table: &table, asked: asked.as_ref(), band, buckets })
+                Arch::new().dispatch(Task { search, table: &table, asked: asked.as_ref(), buckets })
             };
             let found: Vec<Found> = tasks.par_iter().map(task).collect();
             let mut pairs = Vec::new();
@@ -96,6 +105,19 @@ fn search_all(
         }
     }
     report
+}
+
+/// What a search finds among some codes, or between queries and them, on one core. Of the report the number of bands is left at 0.
+pub(super) fn search_some(
+    codes: &[Code],
+    queries: Option<&[Code]>,
+    search: &Search<'_>,
+) -> (Vec<Pair>, SearchReport) {
+    let table = Table::new(codes, search);
+    let asked = queries.map(|queries| Table::new(queries, search));
+    let buckets = 0..table.buckets.len();
+    let found = Arch::new().dispatch(Task { search, table: &table, asked: asked.as_ref(), buckets });
+    (found.pairs, found.report)
 }
 
 impl SearchReport {
@@ -116,16 +138,18 @@ struct Table<'a> {
 }
 
 impl<'a> Table<'a> {
-    fn new(codes: &'a [Code], band: usize, search: &Search<'_>) -> Self {
-        let bands = search.bands;
-        let numbers: Vec<u32> = codes.par_iter().map(|code| bands.bucket(band, *code)).collect();
+    fn new(codes: &'a [Code], search: &Search<'_>) -> Self {
+        let numbers: Vec<u32> = codes.par_iter().map(|code| bucket(search.bits, *code)).collect();
         let mut buckets =
-            Buckets::new(codes.len() as u32, bands.n_buckets(band), |image| numbers[image as usize]);
+            Buckets::new(codes.len() as u32, 1 << search.bits.len(), |image| numbers[image as usize]);
         drop(numbers);
-        buckets.each_mut().into_par_iter().filter(|bucket| bucket.len() > search.cap).for_each(|bucket| {
-            bucket.sort_unstable_by_key(|&image| (codes[image as usize], image));
-        });
-        let words = buckets.order().par_iter().map(|&image| codes[image as usize].0[bands.word]).collect();
+        buckets.each_mut().into_par_iter().filter(|bucket| bucket.len() > search.limits.cap).for_each(
+            |bucket| {
+                bucket.sort_unstable_by_key(|&image| (codes[image as usize], image));
+            },
+        );
+        let words =
+            buckets.order().par_iter().map(|&image| codes[image as usize].0[search.bands.word]).collect();
         Self { codes, buckets, words }
     }
 
@@ -155,7 +179,6 @@ struct Task<'a> {
     search: &'a Search<'a>,
     table: &'a Table<'a>,
     asked: Option<&'a Table<'a>>,
-    band: usize,
     buckets: Range<usize>,
 }
 
@@ -165,12 +188,12 @@ impl WithSimd for Task<'_> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, _: S) -> Found {
-        let Self { search, table, asked, band, buckets } = self;
+        let Self { search, table, asked, buckets } = self;
         let mut found = Found::default();
         for bucket in buckets {
             match asked {
-                None => search.within(table, band, bucket, &mut found),
-                Some(asked) => search.between(table, asked, band, bucket, &mut found),
+                None => search.within(table, bucket, &mut found),
+                Some(asked) => search.between(table, asked, bucket, &mut found),
             }
         }
         found
@@ -183,96 +206,108 @@ struct Found {
     report: SearchReport,
 }
 
-struct Search<'a> {
+/// What is looked for: pairs that a band finds.
+pub(super) struct Search<'a> {
     bands: &'a Bands,
-    radius: u32,
-    cap: usize,
+    masks: Vec<u128>,
+    band: usize,
+    /// Bits of the band by which codes are put into buckets; in its others all codes at hand are the same.
+    bits: &'a [u32],
+    /// Whether codes of one bucket are compared, or only those of two.
+    is_within: bool,
+    limits: Limits,
 }
 
-impl Search<'_> {
+impl<'a> Search<'a> {
+    pub(super) fn new(
+        bands: &'a Bands,
+        band: usize,
+        bits: &'a [u32],
+        is_within: bool,
+        limits: Limits,
+    ) -> Self {
+        Self { bands, masks: bands.masks(), band, bits, is_within, limits }
+    }
+
     /// Pairs of a bucket, and of it and those above it that are near.
     #[inline(always)]
-    fn within(&self, table: &Table<'_>, band: usize, bucket: usize, found: &mut Found) {
-        let places = table.buckets.places(bucket);
-        found.note(places.len(), self.cap);
-        for place in places.clone() {
-            let end = places.end.min((place + 1).saturating_add(self.cap));
-            found.report.n_skipped += (places.end - end) as u64;
-            self.compare([table, table], place, place + 1..end, band, found);
+    fn within(&self, table: &Table<'_>, bucket: usize, found: &mut Found) {
+        let (places, cap) = (table.buckets.places(bucket), self.limits.cap);
+        if self.is_within {
+            found.note(places.len(), cap);
+            for place in places.clone() {
+                let end = places.end.min((place + 1).saturating_add(cap));
+                found.report.n_skipped += (places.end - end) as u64;
+                self.compare([table, table], place, place + 1..end, found);
+            }
         }
-        for flipped in self.flips(band) {
+        for flipped in self.flips() {
             let other = bucket ^ flipped;
             if other > bucket {
-                self.across([table, table], places.clone(), other, band, found);
+                self.across([table, table], places.clone(), other, found);
             }
         }
     }
 
     /// Pairs of the queries of a bucket and the codes of it and of those that are near.
     #[inline(always)]
-    fn between(&self, table: &Table<'_>, asked: &Table<'_>, band: usize, bucket: usize, found: &mut Found) {
-        found.note(table.buckets.places(bucket).len(), self.cap);
+    fn between(&self, table: &Table<'_>, asked: &Table<'_>, bucket: usize, found: &mut Found) {
         let places = asked.buckets.places(bucket);
-        self.across([asked, table], places.clone(), bucket, band, found);
-        for flipped in self.flips(band) {
-            self.across([asked, table], places.clone(), bucket ^ flipped, band, found);
+        if self.is_within {
+            found.note(table.buckets.places(bucket).len(), self.limits.cap);
+            self.across([asked, table], places.clone(), bucket, found);
+        }
+        for flipped in self.flips() {
+            self.across([asked, table], places.clone(), bucket ^ flipped, found);
         }
     }
 
-    fn flips(&self, band: usize) -> impl Iterator<Item = usize> {
-        let n_bits = if self.bands.slack > 0 { self.bands.bits[band].len() } else { 0 };
+    fn flips(&self) -> impl Iterator<Item = usize> {
+        let n_bits = if self.bands.slack > 0 { self.bits.len() } else { 0 };
         (0..n_bits).map(|bit| 1 << bit)
     }
 
     #[inline(always)]
-    fn across(
-        &self,
-        [from, to]: [&Table<'_>; 2],
-        places: Range<usize>,
-        other: usize,
-        band: usize,
-        found: &mut Found,
-    ) {
+    fn across(&self, [from, to]: [&Table<'_>; 2], places: Range<usize>, other: usize, found: &mut Found) {
         let n_others = to.buckets.places(other).len();
         if n_others == 0 {
             return;
         }
         for place in places {
-            let near = to.near(other, from.code(place), self.cap);
+            let near = to.near(other, from.code(place), self.limits.cap);
             found.report.n_skipped += (n_others - near.len()) as u64;
-            self.compare([from, to], place, near, band, found);
+            self.compare([from, to], place, near, found);
         }
     }
 
     /// Compares a code with those at `places` of another table.
     #[inline(always)]
-    fn compare(
-        &self,
-        [from, to]: [&Table<'_>; 2],
-        place: usize,
-        places: Range<usize>,
-        band: usize,
-        found: &mut Found,
-    ) {
+    fn compare(&self, [from, to]: [&Table<'_>; 2], place: usize, places: Range<usize>, found: &mut Found) {
         found.report.n_compared += places.len() as u64;
         let word = from.words[place];
         for start in places.clone().step_by(LANES) {
             let lanes = start..places.end.min(start + LANES);
-            if any_within(&to.words[lanes.clone()], word, self.radius) {
-                found.pairs.extend(lanes.filter_map(|other| self.pair([from, to], [place, other], band)));
+            if any_within(&to.words[lanes.clone()], word, self.limits.radius) {
+                found.pairs.extend(lanes.filter_map(|other| self.pair([from, to], [place, other])));
             }
         }
     }
 
     /// The pair, if it is within the radius and this is the first band in which the two are near.
-    fn pair(&self, tables: [&Table<'_>; 2], places: [usize; 2], band: usize) -> Option<Pair> {
+    fn pair(&self, tables: [&Table<'_>; 2], places: [usize; 2]) -> Option<Pair> {
         let [a, b] = [0, 1].map(|k| tables[k].code(places[k]));
         let distance = a.distance(b);
-        let is_found = distance <= self.radius && self.bands.first_near(a, b) == Some(band);
+        let is_found = distance <= self.limits.radius && self.first_near(a, b) == Some(self.band);
         let [i, j] = [0, 1].map(|k| tables[k].image(places[k]));
         let is_same = std::ptr::eq(tables[0], tables[1]);
         let (first, second) = if is_same { (i.min(j), i.max(j)) } else { (j, i) };
         is_found.then_some(Pair { first, second, distance })
+    }
+
+    /// The first band in which two codes differ in no more than the slack.
+    fn first_near(&self, a: Code, b: Code) -> Option<usize> {
+        let off = a.joined() ^ b.joined();
+        self.masks.iter().position(|mask| (off & mask).count_ones() <= self.bands.slack)
     }
 }
 

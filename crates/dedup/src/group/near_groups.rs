@@ -12,7 +12,7 @@ use super::align::Alignment;
 use super::config::{GroupConfig, Mirrored};
 use super::distances::DistanceCounts;
 use super::near::{Pair, SearchReport, near_pairs, near_queries};
-use super::planes::{channels, is_grey};
+use super::planes::is_grey_picture;
 use super::probes::{Probe, Seen, shapes};
 use super::second_look::{ComparedPair, Prepared, distance_from};
 use crate::hash::{Codes, Pictures};
@@ -28,7 +28,7 @@ const PICTURES_AT_ONCE: usize = 1 << 12;
 
 /// A picture is in a crowd with so many others whose codes are within the radius and that are half alike to it, beyond the threshold but
 /// within twice that; in large sets more are so by chance.
-fn crowd(n_images: usize) -> u32 {
+pub fn crowd(n_images: usize) -> u32 {
     3 + (n_images / 25_000) as u32
 }
 /// Share of the threshold within which pictures in a crowd are alike.
@@ -38,7 +38,7 @@ const IN_A_CROWD: f64 = 1.0 / 3.0;
 ///
 /// Photos that are half alike are rare, copies or not. Strokes, digits and the like are half alike by the hundred, and so many of them
 /// are alike by chance.
-pub(crate) fn threshold(config: &GroupConfig, n_images: usize, n_half_alike: u32) -> f64 {
+pub fn threshold(config: &GroupConfig, n_images: usize, n_half_alike: u32) -> f64 {
     let share = if n_half_alike < crowd(n_images) { 1.0 } else { IN_A_CROWD };
     share * config.pixel_distance
 }
@@ -165,7 +165,7 @@ fn views(
             return Err(DedupError::Interrupted);
         }
         let bytes = pictures.read(images)?;
-        grey.par_extend(bytes.par_chunks_exact(PICTURE_BYTES).map(|picture| is_grey(&channels(picture))));
+        grey.par_extend(bytes.par_chunks_exact(PICTURE_BYTES).map(is_grey_picture));
         for Views { probe, codes, images: wanted } in &mut views {
             let after = wanted.partition_point(|image| image <= &images[images.len() - 1]);
             let of = |image: &u32| &bytes[(image - images[0]) as usize * PICTURE_BYTES..][..PICTURE_BYTES];
@@ -180,12 +180,52 @@ fn views(
     Ok((views, grey))
 }
 
+/// Second looks at pairs; with a probe, at the view of `second` and at all of `first`. `size` is that of a picture as it was hashed.
+///
+/// # Errors
+/// Where a picture cannot be read.
+pub fn compare(
+    pictures: &Pictures,
+    probe: Option<&Probe>,
+    pairs: &[Pair],
+    size: impl Fn(u32) -> [u32; 2] + Sync,
+) -> Result<Vec<ComparedPair>> {
+    let parts = prepared(pictures, pairs.iter().map(|pair| pair.first), Prepared::new)?;
+    let seen = prepared(pictures, pairs.iter().map(|pair| pair.second), |pixels| match probe {
+        None => Prepared::new(pixels),
+        Some(probe) => probe.prepared(pixels),
+    })?;
+    let compared = pairs.par_iter().map(|pair| {
+        let seen = Seen { picture: &seen[&pair.second], size: size(pair.second) };
+        let part = Seen { picture: &parts[&pair.first], size: size(pair.first) };
+        let pixel_distance = match probe {
+            None => distance_from(part.picture, seen.picture, Alignment::NONE),
+            Some(probe) => probe.distance(seen, part),
+        };
+        let (first, second) = (pair.first.min(pair.second), pair.first.max(pair.second));
+        ComparedPair { first, second, distance: pair.distance, pixel_distance }
+    });
+    Ok(compared.collect())
+}
+
+/// The pictures, each once.
+fn prepared(
+    pictures: &Pictures,
+    images: impl Iterator<Item = u32>,
+    prepare: impl Fn(&[u8]) -> Prepared + Sync + Send,
+) -> Result<BTreeMap<u32, Prepared>> {
+    let images: Vec<u32> = images.collect::<BTreeSet<u32>>().into_iter().collect();
+    let pixels = pictures.read(&images)?;
+    let prepared = pixels.par_chunks_exact(PICTURE_BYTES).map(prepare);
+    Ok(images.into_iter().zip(prepared.collect::<Vec<_>>()).collect())
+}
+
 /// Second looks at pairs, and what they found.
 struct Look<'a> {
     set: &'a Codes,
     pictures: &'a Pictures,
     config: &'a GroupConfig,
-    /// By all pairs within the threshold.
+    /// By pairs that are near enough in a crowd too: what these connect is together, whatever else is found.
     sets: UnionFind,
     found: NearGroups,
     border: Option<u32>,
@@ -212,7 +252,7 @@ fn look_at_all(
             look.failed = Some(DedupError::Interrupted);
             return;
         }
-        match look.compare(probe, pairs) {
+        match compare(look.pictures, probe, pairs, |image| look.set.sizes[image as usize]) {
             Ok(compared) => look.note(probe, compared),
             Err(error) => look.failed = Some(error),
         }
@@ -232,38 +272,6 @@ impl Look<'_> {
             && self.sets.find(pair.first) != self.sets.find(pair.second)
     }
 
-    fn compare(&self, probe: Option<&Probe>, pairs: &[Pair]) -> Result<Vec<ComparedPair>> {
-        let parts = self.prepared(pairs.iter().map(|pair| pair.first), Prepared::new)?;
-        let seen = self.prepared(pairs.iter().map(|pair| pair.second), |pixels| match probe {
-            None => Prepared::new(pixels),
-            Some(probe) => probe.prepared(pixels),
-        })?;
-        let size = |image: u32| self.set.sizes[image as usize];
-        let compared = pairs.par_iter().map(|pair| {
-            let seen = Seen { picture: &seen[&pair.second], size: size(pair.second) };
-            let part = Seen { picture: &parts[&pair.first], size: size(pair.first) };
-            let pixel_distance = match probe {
-                None => distance_from(part.picture, seen.picture, Alignment::NONE),
-                Some(probe) => probe.distance(seen, part),
-            };
-            let (first, second) = (pair.first.min(pair.second), pair.first.max(pair.second));
-            ComparedPair { first, second, distance: pair.distance, pixel_distance }
-        });
-        Ok(compared.collect())
-    }
-
-    /// The pictures, each once.
-    fn prepared(
-        &self,
-        images: impl Iterator<Item = u32>,
-        prepare: impl Fn(&[u8]) -> Prepared + Sync + Send,
-    ) -> Result<BTreeMap<u32, Prepared>> {
-        let images: Vec<u32> = images.collect::<BTreeSet<u32>>().into_iter().collect();
-        let pixels = self.pictures.read(&images)?;
-        let prepared = pixels.par_chunks_exact(PICTURE_BYTES).map(prepare);
-        Ok(images.into_iter().zip(prepared.collect::<Vec<_>>()).collect())
-    }
-
     fn note(&mut self, probe: Option<&Probe>, compared: Vec<ComparedPair>) {
         self.found.n_candidates += compared.len() as u64;
         let is_mirror = probe.is_some_and(Probe::is_mirrored);
@@ -277,7 +285,9 @@ impl Look<'_> {
                 continue;
             }
             self.alike.push((*pair, is_mirror));
-            if self.border.is_none() && (!is_mirror || self.config.mirrored == Mirrored::Group) {
+            let is_sure =
+                f64::from(pair.pixel_distance) <= threshold(self.config, self.set.codes.len(), u32::MAX);
+            if is_sure && self.border.is_none() && (!is_mirror || self.config.mirrored == Mirrored::Group) {
                 self.sets.join(pair.first, pair.second);
             }
         }

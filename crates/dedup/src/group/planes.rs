@@ -128,6 +128,11 @@ pub(crate) fn channels(pixels: &[u8]) -> Vec<Plane> {
     planes.collect()
 }
 
+/// Whether a picture of 3072 bytes is grey.
+pub fn is_grey_picture(pixels: &[u8]) -> bool {
+    is_grey(&channels(pixels))
+}
+
 /// Whether three channels are one.
 #[inline(always)]
 pub(crate) fn is_grey(channels: &[Plane]) -> bool {

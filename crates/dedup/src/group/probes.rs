@@ -49,7 +49,7 @@ enum Kind {
 
 /// A view of a picture.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) struct Probe {
+pub struct Probe {
     kind: Kind,
     window: Window,
     /// In radians, to the right.
@@ -65,7 +65,7 @@ pub(crate) struct Seen<'a> {
 
 impl GroupConfig {
     /// The views of pictures that the settings ask for.
-    pub(crate) fn probes(&self) -> Vec<Probe> {
+    pub fn probes(&self) -> Vec<Probe> {
         let view =
             |kind, start, size| Probe { kind, window: Window { start, size, radius: [1.0; 2] }, turn: 0.0 };
         let whole = |kind| Probe { kind, window: Window::WHOLE, turn: 0.0 };
@@ -99,18 +99,19 @@ impl GroupConfig {
 }
 
 impl Probe {
-    pub(crate) fn is_mirrored(&self) -> bool {
+    /// Whether it is of mirrored copies.
+    pub fn is_mirrored(&self) -> bool {
         self.kind == Kind::Mirrored
     }
 
     /// Whether it is of grey copies, which are looked for among grey pictures alone.
-    pub(crate) fn is_grey(&self) -> bool {
+    pub fn is_grey(&self) -> bool {
         self.kind == Kind::Grey
     }
 
     /// Bits in which the codes of a view and of a picture may differ, of those of two pictures. A squeezed view has fewer pixels than
     /// 32×32, and is blurred thereby; pictures that fit its shape are few.
-    pub(crate) fn radius(&self, radius: u32) -> u32 {
+    pub fn radius(&self, radius: u32) -> u32 {
         if self.kind == Kind::Squeezed { radius + SQUEEZED_RADIUS } else { radius }
     }
 
@@ -133,7 +134,10 @@ impl Probe {
     }
 
     /// The codes of the views of pictures (bytes, 3072 each).
-    pub(crate) fn codes(&self, model: &Autoencoder, pictures: &[u8]) -> Result<Vec<Code>> {
+    ///
+    /// # Errors
+    /// Those of the autoencoder.
+    pub fn codes(&self, model: &Autoencoder, pictures: &[u8]) -> Result<Vec<Code>> {
         let codes = pictures.par_chunks(BATCH * PICTURE_BYTES).map(|pictures| {
             let (mut views, mut values) = (vec![0; pictures.len()], vec![0.0; PICTURE_BYTES]);
             let each = pictures.chunks_exact(PICTURE_BYTES).zip(views.chunks_exact_mut(PICTURE_BYTES));
@@ -144,14 +148,14 @@ impl Probe {
     }
 
     /// Whether a picture of size `part` may be what this view of one of size `seen` shows.
-    pub(crate) fn fits(&self, seen: Size, part: Size) -> bool {
+    pub fn fits(&self, seen: Size, part: Size) -> bool {
         let expected = shares(seen, part);
         let is_near = |axis: usize| (expected[axis] / self.window.size[axis]).ln().abs() <= TOLERANCE;
         self.kind != Kind::Squeezed || (0..2).all(is_near)
     }
 
     /// Whether there may be such a picture among those of `shapes`.
-    pub(crate) fn may_fit(&self, seen: Size, shapes: &HashSet<Size>) -> bool {
+    pub fn may_fit(&self, seen: Size, shapes: &HashSet<Size>) -> bool {
         self.kind != Kind::Squeezed || shapes.iter().any(|&part| self.fits(seen, part))
     }
 
@@ -208,7 +212,7 @@ fn shares(seen: Size, part: Size) -> [f32; 2] {
 }
 
 /// Sizes of the same shapes, one each, by the logarithm of their ratio in steps of 1 %.
-pub(crate) fn shapes(sizes: &[Size]) -> HashSet<Size> {
+pub fn shapes(sizes: &[Size]) -> HashSet<Size> {
     let shape = |&[width, height]: &Size| {
         let ratio = (width.max(1) as f32 / height.max(1) as f32).ln();
         let ratio = ((ratio / 0.01).round() * 0.01).exp();
