@@ -4,7 +4,7 @@
 use rayon::prelude::*;
 
 use super::columns::FEW_CHANNELS;
-use super::micro::{Correlate, NOTHING, Run, panel};
+use super::micro::{Correlate, NOTHING, PANEL, Run};
 use super::packing::Multiplied;
 use super::shared::Shared;
 use crate::element::narrow_to;
@@ -55,15 +55,14 @@ impl Correlation {
         let tiles = n_positions.div_ceil(POSITIONS);
         let tile = n_positions.div_ceil(tiles).next_multiple_of(6);
         let tiles = n_positions.div_ceil(tile);
-        let panel = panel();
-        let panels = channels.div_ceil(panel);
+        let panels = channels.div_ceil(PANEL);
         let gathers = self.gathers::<E>();
         let steps = if gathers { vec![self.gathered::<E>()] } else { self.steps::<E>() };
         let longest = steps.iter().flatten().map(|part| part.run.len).max().unwrap_or(0);
         let zeros = vec![E::Value::default(); longest];
         (0..tiles * panels).into_par_iter().for_each_init(Tile::<E>::default, |scratch, piece| {
-            let (t, first_column) = (piece / panels, piece % panels * panel);
-            let columns = panel.min(channels - first_column);
+            let (t, first_column) = (piece / panels, piece % panels * PANEL);
+            let columns = PANEL.min(channels - first_column);
             scratch.place(self, t * tile, tile.min(n_positions - t * tile), first_column);
             let mut sums = std::mem::take(&mut scratch.sums);
             let (to, out_offsets) = match E::as_sums(out) {

@@ -3,7 +3,7 @@
 
 use rayon::prelude::*;
 
-use super::micro::{Correlate, NOTHING, Run, panel};
+use super::micro::{Correlate, NOTHING, PANEL, Run};
 use super::shared::Shared;
 use super::winograd::{Raster, Winograd, transform_kernel};
 use crate::lanes::LANES;
@@ -195,7 +195,7 @@ impl Place {
 /// Rows of `o` target channels as panels of about equal width, at most as wide as the products hold in registers.
 fn pack(kernel: &[f32], o: usize) -> Vec<Panel> {
     let vectors = o.div_ceil(LANES);
-    let most = (panel() / LANES).max(1);
+    let most = (PANEL / LANES).max(1);
     let n_panels = vectors.div_ceil(most);
     let bound = |i: usize| (vectors * i / n_panels * LANES).min(o);
     let make = |i: usize| {

@@ -9,7 +9,7 @@ use rayon::prelude::*;
 
 use super::{
     columns::{self, FEW_CHANNELS},
-    micro::{OuterProducts, panel},
+    micro::{OuterProducts, PANEL, register_panel},
     packing::Multiplied,
     shared::Shared,
     winograd::Winograd,
@@ -40,9 +40,10 @@ pub(crate) fn kernel_gradient<E: Multiplied>(
     assert!(images.len().max(maps.len()).max(joined.len()) < u32::MAX as usize);
     let n_positions = g.n * g.oh * layout.row;
     let (n_taps, rows) = if gathers { (1, g.patch()) } else { (g.kh * g.kw, g.c) };
-    let panel = panel();
-    let panels = g.o.div_ceil(panel);
-    let parts = PIECES.div_ceil(n_taps * panels).min(n_positions.div_ceil(POSITIONS)).max(1);
+    let panels = g.o.div_ceil(PANEL);
+    // By the registers, as sums have always been cut.
+    let pieces = n_taps * g.o.div_ceil(register_panel());
+    let parts = PIECES.div_ceil(pieces).min(n_positions.div_ceil(POSITIONS)).max(1);
     let part = n_positions.div_ceil(parts).next_multiple_of(POSITIONS);
     let len = g.patch() * g.o;
     assert_eq!(gradient.len(), len);
@@ -50,7 +51,7 @@ pub(crate) fn kernel_gradient<E: Multiplied>(
     let out = [Shared::new(gradient), Shared::new(&mut others)];
     (0..parts * n_taps * panels).into_par_iter().for_each_init(Scratch::<E>::default, |scratch, piece| {
         let (first_column, tap, part_idx) =
-            (piece % panels * panel, piece / panels % n_taps, piece / panels / n_taps);
+            (piece % panels * PANEL, piece / panels % n_taps, piece / panels / n_taps);
         let end = ((part_idx + 1) * part).min(n_positions);
         let mut block = part_idx * part;
         let mut add = adds && part_idx == 0;
@@ -69,7 +70,7 @@ pub(crate) fn kernel_gradient<E: Multiplied>(
                 left: if gathers { &scratch.columns } else { joined.as_ref() },
                 rows,
                 right: &maps,
-                columns: panel.min(g.o - first_column),
+                columns: PANEL.min(g.o - first_column),
                 pairs: &scratch.pairs,
                 out: out[part_idx.min(1)],
                 out_offset: part_idx.saturating_sub(1) * len + tap * rows * g.o + first_column,

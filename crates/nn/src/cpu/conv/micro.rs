@@ -11,8 +11,12 @@ use crate::{
     vectors,
 };
 
+/// Output columns of one piece of work: as many as the widest registers hold at once, and several times those of others. What a piece
+/// prepares is then shared by as many columns everywhere.
+pub(super) const PANEL: usize = 4 * LANES;
+
 /// Output columns that one block of registers holds on this machine.
-pub(super) fn panel() -> usize {
+pub(super) fn register_panel() -> usize {
     struct Width;
     impl WithSimd for Width {
         type Output = usize;
@@ -32,8 +36,8 @@ const fn vectors<S: Simd>() -> usize {
 
 /// Products whose sums are held M rows by N vectors at a time.
 trait Block<V> {
-    /// The sums of rows `row..row + M`, and their writing.
-    fn block<L: Lanes<Value = V>, const M: usize, const N: usize>(&self, lanes: L, row: usize);
+    /// The sums of rows `row..row + M` and the N vectors from `column` on, and their writing.
+    fn block<L: Lanes<Value = V>, const M: usize, const N: usize>(&self, lanes: L, row: usize, column: usize);
 }
 
 /// The rows and columns of a product's output, or as much of them as is wanted.
@@ -53,34 +57,43 @@ impl<V, B: Block<V>> Work<V> for Blocks<B> {
 /// All rows, by the blocks whose sums, one row of vectors and one value fill the registers without spilling.
 #[inline(always)]
 fn all_rows<L: Lanes>(lanes: L, products: &impl Block<L::Value>, rows: usize, columns: usize) {
-    match (columns.div_ceil(L::Simd::F32_LANES), L::Simd::REGISTER_COUNT >= 32) {
-        (1, true) => blocks::<L, 12, 1>(lanes, products, rows),
-        (2, true) => blocks::<L, 8, 2>(lanes, products, rows),
-        (3, true) => blocks::<L, 8, 3>(lanes, products, rows),
-        (4, true) => blocks::<L, 6, 4>(lanes, products, rows),
-        (1, false) => blocks::<L, 6, 1>(lanes, products, rows),
-        (2, false) => blocks::<L, 6, 2>(lanes, products, rows),
-        (n, _) => unreachable!("a block of {n} vectors"),
+    let width = L::Simd::F32_LANES * vectors::<L::Simd>();
+    for column in (0..columns).step_by(width) {
+        let n_vectors = width.min(columns - column).div_ceil(L::Simd::F32_LANES);
+        match (n_vectors, L::Simd::REGISTER_COUNT >= 32) {
+            (1, true) => blocks::<L, 12, 1>(lanes, products, rows, column),
+            (2, true) => blocks::<L, 8, 2>(lanes, products, rows, column),
+            (3, true) => blocks::<L, 8, 3>(lanes, products, rows, column),
+            (4, true) => blocks::<L, 6, 4>(lanes, products, rows, column),
+            (1, false) => blocks::<L, 6, 1>(lanes, products, rows, column),
+            (2, false) => blocks::<L, 6, 2>(lanes, products, rows, column),
+            (n, _) => unreachable!("a block of {n} vectors"),
+        }
     }
 }
 
 #[inline(always)]
-fn blocks<L: Lanes, const M: usize, const N: usize>(lanes: L, products: &impl Block<L::Value>, rows: usize) {
+fn blocks<L: Lanes, const M: usize, const N: usize>(
+    lanes: L,
+    products: &impl Block<L::Value>,
+    rows: usize,
+    column: usize,
+) {
     let mut row = 0;
     while row + M <= rows {
-        products.block::<L, M, N>(lanes, row);
+        products.block::<L, M, N>(lanes, row, column);
         row += M;
     }
     if row + 4 <= rows {
-        products.block::<L, 4, N>(lanes, row);
+        products.block::<L, 4, N>(lanes, row, column);
         row += 4;
     }
     if row + 2 <= rows {
-        products.block::<L, 2, N>(lanes, row);
+        products.block::<L, 2, N>(lanes, row, column);
         row += 2;
     }
     while row < rows {
-        products.block::<L, 1, N>(lanes, row);
+        products.block::<L, 1, N>(lanes, row, column);
         row += 1;
     }
 }
@@ -145,8 +158,14 @@ impl<V: Value> Correlate<'_, V> {
 impl<V: Copy> Block<V> for Correlate<'_, V> {
     #[inline(always)]
     #[allow(unsafe_code)]
-    fn block<L: Lanes<Value = V>, const M: usize, const N: usize>(&self, lanes: L, row: usize) {
+    fn block<L: Lanes<Value = V>, const M: usize, const N: usize>(
+        &self,
+        lanes: L,
+        row: usize,
+        column: usize,
+    ) {
         let simd = lanes.simd();
+        let columns = (self.columns - column).min(N * L::Simd::F32_LANES);
         let rows = self.out_offsets.len();
         let mut sums = [[simd.splat_f32s(0.0); N]; M];
         // SAFETY: `run` checked that every run lies inside `left` (or `zeros`), every right-hand row, in whole vectors,
@@ -158,7 +177,8 @@ impl<V: Copy> Block<V> for Correlate<'_, V> {
                         NOTHING => self.zeros.as_ptr(),
                         offset => self.left.as_ptr().add(offset as usize),
                     });
-                let mut right = self.right.as_ptr().add(run.right_row * self.step + self.first_column);
+                let mut right =
+                    self.right.as_ptr().add(run.right_row * self.step + self.first_column + column);
                 for k in 0..run.len {
                     let vectors = row_of_vectors::<L, N>(right);
                     for m in 0..M {
@@ -171,8 +191,9 @@ impl<V: Copy> Block<V> for Correlate<'_, V> {
                 }
             }
             for m in 0..M {
-                let out = self.out.0.add(*self.out_offsets.get_unchecked(row + m) as usize);
-                store(simd, sums[m], out, self.columns, self.add, self.bias.map(<[f32]>::as_ptr));
+                let out = self.out.0.add(*self.out_offsets.get_unchecked(row + m) as usize + column);
+                let bias = self.bias.map(|bias| bias.as_ptr().add(column));
+                store(simd, sums[m], out, columns, self.add, bias);
             }
         }
     }
@@ -213,15 +234,21 @@ impl<V: Value> OuterProducts<'_, V> {
 impl<V: Copy> Block<V> for OuterProducts<'_, V> {
     #[inline(always)]
     #[allow(unsafe_code)]
-    fn block<L: Lanes<Value = V>, const M: usize, const N: usize>(&self, lanes: L, row: usize) {
+    fn block<L: Lanes<Value = V>, const M: usize, const N: usize>(
+        &self,
+        lanes: L,
+        row: usize,
+        column: usize,
+    ) {
         let simd = lanes.simd();
+        let columns = (self.columns - column).min(N * L::Simd::F32_LANES);
         let mut sums = [[simd.splat_f32s(0.0); N]; M];
         // SAFETY: `run` checked that `rows` values at every left and whole vectors at every right offset lie inside, and
         // that the output's last row does.
         unsafe {
             for &(a, b) in self.pairs {
                 let left = self.left.as_ptr().add(a as usize + row);
-                let right = self.right.as_ptr().add(b as usize);
+                let right = self.right.as_ptr().add(b as usize + column);
                 let vectors = row_of_vectors::<L, N>(right);
                 for m in 0..M {
                     let value = lanes.splat(*left.add(m));
@@ -231,8 +258,8 @@ impl<V: Copy> Block<V> for OuterProducts<'_, V> {
                 }
             }
             for m in 0..M {
-                let out = self.out.0.add(self.out_offset + (row + m) * self.out_step);
-                store(simd, sums[m], out, self.columns, self.add, None);
+                let out = self.out.0.add(self.out_offset + (row + m) * self.out_step + column);
+                store(simd, sums[m], out, columns, self.add, None);
             }
         }
     }

@@ -22,7 +22,7 @@ use rayon::prelude::*;
 use self::{
     columns::FEW_CHANNELS,
     correlation::{Correlation, Tap},
-    micro::{Correlate, Run, panel},
+    micro::{Correlate, PANEL, Run},
     shared::Shared,
     winograd::{Raster, Winograd},
 };
@@ -124,7 +124,6 @@ fn few_channels_gradient<E: Multiplied>(g: &Geometry, maps: &[E], kernel: &[f32]
     let len = g.o / E::PER;
     let runs = [Run { len, right_row: 0 }];
     let zeros = vec![E::Value::default(); len];
-    let panel = panel();
     let mut images = vec![0.0; g.n * g.image_len()];
     images.par_chunks_exact_mut(g.image_len()).zip(maps.par_chunks_exact(g.map_len())).for_each_init(
         Vec::new,
@@ -133,7 +132,7 @@ fn few_channels_gradient<E: Multiplied>(g: &Geometry, maps: &[E], kernel: &[f32]
                 let n_rows = rows.len() / g.o;
                 columns.resize(n_rows * step, 0.0);
                 let offsets: Vec<u32> = (0..n_rows).map(|row| (row * len) as u32).collect();
-                for first_column in (0..patch).step_by(panel) {
+                for first_column in (0..patch).step_by(PANEL) {
                     let out_offsets: Vec<u32> =
                         (0..n_rows).map(|row| (row * step + first_column) as u32).collect();
                     let block = Correlate {
@@ -144,7 +143,7 @@ fn few_channels_gradient<E: Multiplied>(g: &Geometry, maps: &[E], kernel: &[f32]
                         right: &turned,
                         step,
                         first_column,
-                        columns: panel.min(step - first_column),
+                        columns: PANEL.min(step - first_column),
                         out: Shared::new(columns),
                         out_offsets: &out_offsets,
                         add: false,

@@ -9,7 +9,7 @@ use std::ptr;
 
 use rayon::prelude::*;
 
-use super::micro::{Correlate, OuterProducts, Run, panel};
+use super::micro::{Correlate, OuterProducts, PANEL, Run};
 use super::packing::Multiplied;
 use super::shared::Shared;
 use super::tile::{A, At, Bt, G, Gt, Sandwich, grid};
@@ -101,11 +101,10 @@ impl Winograd {
         let values_of = |elements: usize| elements / E::PER;
         let [c, o] = [self.source.size[2], self.target.size[2]];
         let n_tiles = self.n_tiles();
-        let panel = panel();
         let runs = [Run { len: values_of(c), right_row: 0 }];
         let zeros = vec![E::Value::default(); values_of(c)];
         (0..n_tiles.div_ceil(BLOCK)).into_par_iter().for_each_init(
-            || (vec![E::default(); POINTS * BLOCK * c], vec![0.0; POINTS * BLOCK * panel]),
+            || (vec![E::default(); POINTS * BLOCK * c], vec![0.0; POINTS * BLOCK * PANEL]),
             |(values, products), task| {
                 let tiles = task * BLOCK..((task + 1) * BLOCK).min(n_tiles);
                 let rows = tiles.len();
@@ -114,8 +113,8 @@ impl Winograd {
                     self.transform_source(source, t, place, row * c, rows * c);
                 }
                 let offsets: Vec<u32> = (0..rows).map(|row| values_of(row * c) as u32).collect();
-                for first_column in (0..o).step_by(panel) {
-                    let columns = panel.min(o - first_column);
+                for first_column in (0..o).step_by(PANEL) {
+                    let columns = PANEL.min(o - first_column);
                     let out_offsets: Vec<u32> = (0..rows).map(|row| (row * columns) as u32).collect();
                     let products = &mut products[..POINTS * rows * columns];
                     for (point, products) in products.chunks_exact_mut(rows * columns).enumerate() {
@@ -159,8 +158,7 @@ impl Winograd {
     ) {
         let [c, o] = [self.source.size[2], self.target.size[2]];
         let n_tiles = self.n_tiles();
-        let panel = panel();
-        let panels = o.div_ceil(panel);
+        let panels = o.div_ceil(PANEL);
         // Tiles, or pairs of them.
         let n_rows = n_tiles.div_ceil(E::PER);
         let rows = GRADIENT_BLOCK.min(n_rows);
@@ -192,8 +190,8 @@ impl Winograd {
             });
             let out = Shared::new(&mut sums);
             (0..POINTS * panels).into_par_iter().for_each(|piece| {
-                let (point, first_column) = (piece / panels, piece % panels * panel);
-                let columns = panel.min(o - first_column);
+                let (point, first_column) = (piece / panels, piece % panels * PANEL);
+                let columns = PANEL.min(o - first_column);
                 let pairs: Vec<(u32, u32)> =
                     (0..len).map(|row| ((row * c) as u32, (row * o + first_column) as u32)).collect();
                 let products = OuterProducts {
