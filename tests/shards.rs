@@ -160,6 +160,7 @@ fn faces_of_parts_are_those_of_the_whole() {
         let parts = in_parts(&place, &crop, &format!("of-{n}"), n);
         let merged = format!("merged-{n}");
         let told = place.stdout(&["stage", "merge", "--out", &merged, &parts]);
+        assert!(!told.contains("crop_share"), "{told}");
         assert!(told.contains("\"n_faces\": 14") && told.contains("\"n_bad\": 1"), "{told}");
         same(&place, "faces", &merged);
     }

@@ -232,7 +232,12 @@ impl Stage for Merge {
                 let settings: CropFaces = serde_json::from_value(parts[0].record.config[kind].clone())?;
                 let (summary, differences) = settings.merge(&cropped, ctx, &mut observe)?;
                 faces = Some(differences);
-                serde_json::to_value(summary)?
+                let mut metrics = serde_json::to_value(summary)?;
+                if let Some(metrics) = metrics.as_object_mut() {
+                    // What parts took their own records say.
+                    metrics.retain(|name, _| !name.ends_with("_share") && name != "n_resumed");
+                }
+                metrics
             }
             "extract_features" => {
                 let mut observe = |done, total| task.observe(done, total);
