@@ -56,3 +56,14 @@ fn arrows_point_down() {
         lowest.iter().for_each(|name| assert!(left.remove(name)));
     }
 }
+
+#[test]
+fn only_the_cluster_is_no_default_member() {
+    let crates = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+    let text = std::fs::read_to_string(crates.parent().unwrap().join("Cargo.toml")).unwrap();
+    assert!(text.contains("\ndefault-members = [\"crates/[!c]*\", \"crates/cli\"]\n"));
+    let names =
+        std::fs::read_dir(crates).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    let with_c: BTreeSet<String> = names.filter(|name| name.starts_with('c')).collect();
+    assert_eq!(with_c, BTreeSet::from(["cli", "cluster"].map(str::to_owned)));
+}

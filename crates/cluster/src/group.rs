@@ -1,0 +1,113 @@
+//! Groups of near-duplicates.
+
+use std::path::{Path, PathBuf};
+
+use datafusion::arrow::array::AsArray;
+use datafusion::arrow::datatypes::UInt32Type;
+use dcgan_dedup::group::{GroupConfig, Mirrored, READABLE, Readable, Rule, RuleCounts, write_groups};
+use serde::Serialize;
+use serde_json::json;
+
+use crate::near::{self, Near};
+use crate::session::Session;
+use crate::work::Work;
+use crate::{ClusterError, Result, codes, components, out};
+
+/// What is grouped, and where to.
+#[derive(Clone, Debug)]
+pub struct GroupJob {
+    /// What `hash_images` or `dcgan-cluster hash` filled.
+    pub hashed: PathBuf,
+    /// The rule, exact or near.
+    pub config: GroupConfig,
+    /// Where the groups go.
+    pub out: PathBuf,
+    /// Where stages are kept until all is done.
+    pub work: PathBuf,
+}
+
+/// What was found.
+#[derive(Clone, Debug, Serialize)]
+pub struct GroupReport {
+    /// Images in the set.
+    pub n_images: u64,
+    /// Groups and images in them.
+    pub counts: RuleCounts,
+    /// Of the rule near: what the search met.
+    #[serde(flatten)]
+    pub(crate) near: Option<Near>,
+}
+
+impl GroupJob {
+    fn check(&self) -> Result<()> {
+        self.config.validate()?;
+        if self.config.rule == Rule::Phash {
+            return Err(ClusterError::setting("rule", "exact or near", "phash"));
+        }
+        if self.config.mirrored == Mirrored::Report {
+            return Err(ClusterError::setting("mirrored", "ignore or group", "report"));
+        }
+        out::check(&self.out)
+    }
+}
+
+/// Finds the groups and writes `groups.parquet`, `map.csv`, `map.parquet` and `readable.json` as `group_duplicates` does, and
+/// `groups.json` with the counts.
+///
+/// # Errors
+/// Where a setting is out of range, a file cannot be read or written, or the engine gives up.
+pub fn group(session: &Session, job: &GroupJob) -> Result<GroupReport> {
+    job.check()?;
+    let about = json!({"group": codes::identity(&job.hashed)?, "config": job.config});
+    let mut work = Work::open(session, &job.work, &about)?;
+    let n_images = codes::number(&mut work, &job.hashed)?;
+    let (table, near) = match job.config.rule {
+        Rule::Near => {
+            let near = near::edges(&mut work, &job.hashed, &job.config, n_images)?;
+            (components::components(&mut work)?, Some(near))
+        }
+        _ => {
+            work.stage("exact", EXACT)?;
+            ("exact".to_owned(), None)
+        }
+    };
+    let groups = read(&work, &table)?;
+    let report = out::folder(&job.out, &mut |dir| {
+        let counts = write_groups(&job.hashed, &groups, &job.config, dir)?;
+        let report = GroupReport { n_images, counts, near: near.clone() };
+        write_json(&dir.join("groups.json"), &report)?;
+        write_json(&dir.join(READABLE), &Readable::of_hashed(&job.hashed)?)?;
+        Ok(report)
+    })?;
+    work.finish()?;
+    Ok(report)
+}
+
+/// Each image with an equal code before it, and the first image of that code.
+const EXACT: &str = "
+    SELECT image AS a, b FROM codes JOIN (
+        SELECT word0 AS low, word1 AS high, min(image) AS b FROM codes GROUP BY word0, word1 HAVING count(*) > 1
+    ) ON word0 = low AND word1 = high WHERE image > b";
+
+/// The groups of a table (a, b) of images and the first ones of their groups, as on one machine: by their first images, the images of each
+/// in rising order.
+fn read(work: &Work<'_>, table: &str) -> Result<Vec<Vec<u32>>> {
+    let mut groups: Vec<Vec<u32>> = Vec::new();
+    let query = format!("SELECT a, b FROM {table} ORDER BY b, a");
+    work.session().read("groups", &query, &mut |batch| {
+        let [images, firsts] = [0, 1].map(|k| batch.column(k).as_primitive::<UInt32Type>().values());
+        for (&image, &first) in images.iter().zip(firsts) {
+            match groups.last_mut().filter(|group| group[0] == first) {
+                Some(group) => group.push(image),
+                None => groups.push(vec![first, image]),
+            }
+        }
+        Ok(())
+    })?;
+    Ok(groups)
+}
+
+fn write_json(path: &Path, value: &impl Serialize) -> Result<()> {
+    let text = serde_json::to_vec_pretty(value).map_err(std::io::Error::from)?;
+    Ok(fs_err::write(path, text)?)
+}

@@ -1,0 +1,113 @@
+//! Scheduler and executors of Ballista that know this crate's functions.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use ballista_core::registry::BallistaFunctionRegistry;
+use ballista_core::utils::default_session_builder;
+use ballista_executor::executor_process::{ExecutorProcessConfig, start_executor_process};
+use ballista_scheduler::cluster::BallistaCluster;
+use ballista_scheduler::config::SchedulerConfig;
+use ballista_scheduler::scheduler_process::start_server;
+use dcgan_engine::terminal::say;
+
+use crate::session::register;
+use crate::{ClusterError, Result, functions};
+
+/// A scheduler.
+#[derive(Clone, Debug)]
+pub struct SchedulerJob {
+    /// The address to listen at.
+    pub host: String,
+    /// The port to listen at.
+    pub port: u16,
+    /// After so many seconds without a sign an executor is lost, and its tasks are given to others.
+    pub timeout_seconds: u64,
+}
+
+/// An executor.
+#[derive(Clone, Debug)]
+pub struct ExecutorJob {
+    /// Where the scheduler is.
+    pub scheduler: (String, u16),
+    /// The address to listen at.
+    pub host: String,
+    /// The name or address under which others find it.
+    pub external_host: String,
+    /// Ports for data and for tasks.
+    pub ports: [u16; 2],
+    /// Tasks that are worked on at once.
+    pub n_tasks: usize,
+    /// Bytes that all tasks together may hold before they write to `work`.
+    pub memory: u64,
+    /// A folder for what is passed on and for what does not fit.
+    pub work: PathBuf,
+}
+
+/// Runs a scheduler until it is stopped.
+///
+/// # Errors
+/// Where it cannot listen.
+pub fn scheduler(job: &SchedulerJob) -> Result<()> {
+    let address = format!("{}:{}", job.host, job.port);
+    let failed =
+        |reason: String| ClusterError::Service { role: "scheduler", address: address.clone(), reason };
+    let config = SchedulerConfig {
+        bind_host: job.host.clone(),
+        bind_port: job.port,
+        executor_timeout_seconds: job.timeout_seconds,
+        expire_dead_executor_interval_seconds: (job.timeout_seconds / 3).max(1),
+        override_session_builder: Some(Arc::new(|config| {
+            let mut state = default_session_builder(config)?;
+            register(&mut state);
+            Ok(state)
+        })),
+        ..SchedulerConfig::default()
+    };
+    let listen = address.parse().map_err(|error: std::net::AddrParseError| failed(error.to_string()))?;
+    say(format_args!("scheduler at df://{address}"));
+    runtime()?.block_on(async {
+        let cluster =
+            BallistaCluster::new_from_config(&config).await.map_err(|error| failed(error.to_string()))?;
+        start_server(cluster, listen, Arc::new(config)).await.map_err(|error| failed(error.to_string()))
+    })
+}
+
+/// Runs an executor until it is stopped.
+///
+/// # Errors
+/// Where it cannot listen, or finds no scheduler.
+pub fn executor(job: &ExecutorJob) -> Result<()> {
+    let (scheduler_host, scheduler_port) = job.scheduler.clone();
+    let mut registry = BallistaFunctionRegistry::default();
+    for function in functions::scalar() {
+        registry.scalar_functions.insert(function.name().to_owned(), function);
+    }
+    for function in functions::aggregate() {
+        registry.aggregate_functions.insert(function.name().to_owned(), function);
+    }
+    fs_err::create_dir_all(&job.work)?;
+    let config = ExecutorProcessConfig {
+        bind_host: job.host.clone(),
+        external_host: Some(job.external_host.clone()),
+        port: job.ports[0],
+        grpc_port: job.ports[1],
+        scheduler_host,
+        scheduler_port,
+        scheduler_connect_timeout_seconds: 30,
+        vcores: job.n_tasks,
+        work_dir: Some(job.work.display().to_string()),
+        memory_pool_size: Some(job.memory),
+        executor_heartbeat_interval_seconds: 2,
+        override_function_registry: Some(Arc::new(registry)),
+        ..ExecutorProcessConfig::default()
+    };
+    let address = format!("{}:{}", job.host, job.ports[0]);
+    say(format_args!("executor at {address}, for the scheduler at {}:{}", job.scheduler.0, job.scheduler.1));
+    let started = runtime()?.block_on(start_executor_process(Arc::new(config)));
+    started.map_err(|error| ClusterError::Service { role: "executor", address, reason: error.to_string() })
+}
+
+fn runtime() -> Result<tokio::runtime::Runtime> {
+    Ok(tokio::runtime::Builder::new_multi_thread().enable_all().build()?)
+}

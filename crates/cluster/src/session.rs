@@ -1,0 +1,216 @@
+//! Where queries run: DataFusion in this process, or a cluster of Ballista.
+
+use std::ops::ControlFlow;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use ballista::prelude::{SessionConfigExt as _, SessionContextExt as _};
+use datafusion::arrow::array::RecordBatch;
+use datafusion::error::DataFusionError;
+use datafusion::execution::FunctionRegistry as _;
+use datafusion::execution::disk_manager::{DiskManagerBuilder, DiskManagerMode};
+use datafusion::execution::memory_pool::FairSpillPool;
+use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
+use datafusion::execution::{SessionState, SessionStateBuilder};
+use datafusion::prelude::{ParquetReadOptions, SessionConfig, SessionContext};
+use dcgan_engine::interrupt::Interrupt;
+use futures::TryStreamExt as _;
+
+use crate::{ClusterError, Result, functions};
+
+/// Rows that are handled together; a group of codes is one row.
+const BATCH: usize = 1024;
+
+/// Where queries run.
+#[derive(Clone, Debug)]
+pub enum Place {
+    /// In this process.
+    Local {
+        /// Bytes that the engine may hold before it writes to `spill`.
+        memory: usize,
+        /// A folder for what does not fit.
+        spill: PathBuf,
+        /// Parts that are worked on at once.
+        n_threads: usize,
+    },
+    /// By a scheduler and its executors.
+    Cluster {
+        /// `df://host:port`.
+        scheduler: String,
+        /// Parts that a stage is divided into.
+        n_partitions: usize,
+    },
+}
+
+/// A connection to the engine.
+pub struct Session {
+    context: SessionContext,
+    /// There until the end.
+    runtime: Option<tokio::runtime::Runtime>,
+    interrupt: Interrupt,
+    place: Place,
+}
+
+/// The settings of queries, without those of the place.
+fn config(n_partitions: usize) -> SessionConfig {
+    SessionConfig::new().with_target_partitions(n_partitions).with_batch_size(BATCH)
+}
+
+/// The engine's memory, and where it writes what does not fit.
+pub(crate) fn environment(memory: usize, spill: &Path) -> datafusion::error::Result<Arc<RuntimeEnv>> {
+    let disk = DiskManagerBuilder::default()
+        .with_mode(DiskManagerMode::Directories(vec![spill.to_path_buf()]))
+        .with_max_temp_directory_size(u64::MAX);
+    RuntimeEnvBuilder::new()
+        .with_memory_pool(Arc::new(FairSpillPool::new(memory)))
+        .with_disk_manager_builder(disk)
+        .build_arc()
+}
+
+/// The engine with this crate's functions.
+pub(crate) fn state(config: SessionConfig, environment: Arc<RuntimeEnv>) -> SessionState {
+    let mut state = SessionStateBuilder::new()
+        .with_default_features()
+        .with_config(config)
+        .with_runtime_env(environment)
+        .build();
+    register(&mut state);
+    state
+}
+
+/// Names this crate's functions.
+pub(crate) fn register(state: &mut SessionState) {
+    for function in functions::scalar() {
+        // What had the name before is of no interest.
+        let _ = state.register_udf(function);
+    }
+    for function in functions::aggregate() {
+        let _ = state.register_udaf(function);
+    }
+}
+
+impl Session {
+    /// Opens it.
+    ///
+    /// # Errors
+    /// Where the folder for what does not fit cannot be made, or no scheduler is found.
+    pub fn open(place: &Place, interrupt: Interrupt) -> Result<Self> {
+        let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+        let failed = |source| ClusterError::engine("connect", source);
+        let context = match place {
+            Place::Local { memory, spill, n_threads } => {
+                fs_err::create_dir_all(spill)?;
+                let environment = environment(*memory, spill).map_err(failed)?;
+                SessionContext::new_with_state(state(config(*n_threads), environment))
+            }
+            Place::Cluster { scheduler, n_partitions } => {
+                // Ballista cannot read the plans in which fields of structs are taken out below what uses them.
+                let config = SessionConfig::new_with_ballista()
+                    .set_bool("datafusion.optimizer.enable_leaf_expression_pushdown", false)
+                    .with_target_partitions(*n_partitions)
+                    .with_batch_size(BATCH);
+                let environment = RuntimeEnvBuilder::new().build_arc().map_err(failed)?;
+                let connect = SessionContext::remote_with_state(scheduler, state(config, environment));
+                let context = runtime.block_on(connect).map_err(failed)?;
+                // The state that comes back knows Ballista's functions alone.
+                register(&mut context.state_ref().write());
+                context
+            }
+        };
+        Ok(Self { context, runtime: Some(runtime), interrupt, place: place.clone() })
+    }
+
+    /// What an observer returns.
+    pub(crate) fn flow(&self) -> ControlFlow<()> {
+        self.interrupt.flow()
+    }
+
+    /// Bytes that the engine may hold; nothing is known of a cluster's.
+    pub(crate) fn memory(&self) -> Option<usize> {
+        match self.place {
+            Place::Local { memory, .. } => Some(memory),
+            Place::Cluster { .. } => None,
+        }
+    }
+
+    fn failed(&self, stage: &str, source: DataFusionError) -> ClusterError {
+        match &self.place {
+            Place::Local { .. } => ClusterError::engine(stage, source),
+            Place::Cluster { scheduler, .. } => {
+                ClusterError::engine(&format!("{stage}, scheduler {scheduler}"), source)
+            }
+        }
+    }
+
+    /// Does something, unless it is asked to stop meanwhile.
+    fn wait<T>(
+        &self,
+        stage: &str,
+        work: impl Future<Output = std::result::Result<T, DataFusionError>>,
+    ) -> Result<T> {
+        let stopped = async {
+            while !self.interrupt.is_requested() {
+                tokio::time::sleep(Duration::from_millis(100)).await;
+            }
+        };
+        let Some(runtime) = &self.runtime else { return Err(ClusterError::Interrupted) };
+        runtime.block_on(async {
+            tokio::select! {
+                done = work => done.map_err(|source| self.failed(stage, source)),
+                () = stopped => Err(ClusterError::Interrupted),
+            }
+        })
+    }
+
+    /// Names Parquet files as one table.
+    pub(crate) fn table(&self, name: &str, paths: &[PathBuf]) -> Result<()> {
+        let paths: Vec<String> = paths.iter().map(|path| path.display().to_string()).collect();
+        let named = async {
+            self.context.deregister_table(name)?;
+            let table = self.context.read_parquet(paths, ParquetReadOptions::default()).await?;
+            self.context.register_table(name, table.into_view()).map(|_| ())
+        };
+        self.wait(name, named)
+    }
+
+    /// Writes what a query finds as one Parquet file, which is there once it is whole.
+    pub(crate) fn write(&self, stage: &str, query: &str, path: &Path) -> Result<()> {
+        let text = format!(
+            "COPY ({query}) TO '{}' STORED AS PARQUET",
+            path.display().to_string().replace('\'', "''")
+        );
+        self.wait(stage, async { self.context.sql(&text).await?.collect().await.map(|_| ()) })
+    }
+
+    /// Hands what a query finds to `visit`, in its order.
+    pub(crate) fn read(
+        &self,
+        stage: &str,
+        query: &str,
+        visit: &mut dyn FnMut(&RecordBatch) -> Result<()>,
+    ) -> Result<()> {
+        let mut failed = Ok(());
+        let work = async {
+            let mut batches = self.context.sql(query).await?.execute_stream().await?;
+            while let Some(batch) = batches.try_next().await? {
+                failed = visit(&batch);
+                if failed.is_err() {
+                    break;
+                }
+            }
+            Ok(())
+        };
+        self.wait(stage, work)?;
+        failed
+    }
+}
+
+impl Drop for Session {
+    /// What is still being worked on when a job is interrupted is not waited for.
+    fn drop(&mut self) {
+        if let Some(runtime) = self.runtime.take() {
+            runtime.shutdown_background();
+        }
+    }
+}

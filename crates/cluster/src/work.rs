@@ -1,0 +1,112 @@
+//! Stages of a job: Parquet files in a folder, each there once it is whole. A job that was stopped goes on behind those that are.
+
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use datafusion::arrow::array::AsArray;
+use datafusion::arrow::compute::cast;
+use datafusion::arrow::datatypes::{DataType, Int64Type};
+use dcgan_engine::terminal::say;
+use serde_json::{Value, json};
+
+use crate::session::Session;
+use crate::{ClusterError, Result};
+
+/// What the job is, and the mark by which the folder is known as ours.
+const JOB: &str = "dcgan-cluster.json";
+
+/// A job's folder, on the engine.
+pub(crate) struct Work<'a> {
+    session: &'a Session,
+    dir: PathBuf,
+    /// Files that are the job's.
+    files: Vec<PathBuf>,
+}
+
+impl<'a> Work<'a> {
+    /// Opens the folder of a job, or makes it.
+    ///
+    /// # Errors
+    /// Where it holds another job, or something that is no job.
+    pub(crate) fn open(session: &'a Session, dir: &Path, job: &Value) -> Result<Self> {
+        let path = dir.join(JOB);
+        let job = json!({"program": "dcgan-cluster", "version": 1, "job": job});
+        if dir.exists() {
+            let found = match fs_err::read(&path) {
+                Ok(text) => serde_json::from_slice::<Value>(&text).unwrap_or_default(),
+                Err(_) if dir.read_dir()?.next().is_none() => Value::Null,
+                Err(_) => {
+                    let expected = "an empty folder or one of the same job";
+                    return Err(ClusterError::file(dir, expected, format!("other files and no {JOB}")));
+                }
+            };
+            if !found.is_null() && found != job {
+                let expected = format!("the job {job}");
+                return Err(ClusterError::file(&path, expected, found.to_string()));
+            }
+        }
+        fs_err::create_dir_all(dir)?;
+        fs_err::write(&path, job.to_string())?;
+        let dir = fs_err::canonicalize(dir)?;
+        Ok(Self { session, files: vec![dir.join(JOB)], dir })
+    }
+
+    /// The engine.
+    pub(crate) fn session(&self) -> &'a Session {
+        self.session
+    }
+
+    /// Where a file of the job lies, or will.
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.dir.join(name)
+    }
+
+    /// Makes a stage's file by a function, unless it is there, and names it as a table.
+    pub(crate) fn make(&mut self, name: &str, make: &mut dyn FnMut(&Path) -> Result<()>) -> Result<PathBuf> {
+        let path = self.path(&format!("{name}.parquet"));
+        let clock = Instant::now();
+        let was_there = path.exists();
+        if !was_there {
+            // The file is made anew where an earlier attempt left a part of it.
+            let partial = self.path(&format!("{name}.partial.parquet"));
+            make(&partial)?;
+            fs_err::rename(&partial, &path)?;
+        }
+        self.files.push(path.clone());
+        self.session.table(name, std::slice::from_ref(&path))?;
+        let n_rows = self.count(&format!("SELECT count(*) FROM \"{name}\""))?;
+        match was_there {
+            true => say(format_args!("{name}: {n_rows} rows, from an earlier run")),
+            false => say(format_args!("{name}: {n_rows} rows in {:.1} s", clock.elapsed().as_secs_f64())),
+        }
+        Ok(path)
+    }
+
+    /// Makes a stage's file of what a query finds.
+    pub(crate) fn stage(&mut self, name: &str, query: &str) -> Result<PathBuf> {
+        let session = self.session;
+        self.make(name, &mut |path| session.write(name, query, path))
+    }
+
+    /// A number that a query finds; 0 where it is of nothing.
+    pub(crate) fn count(&self, query: &str) -> Result<u64> {
+        let mut found = 0;
+        self.session.read("count", query, &mut |batch| {
+            let values = cast(batch.column(0), &DataType::Int64);
+            let values = values.map_err(|error| ClusterError::engine("count", error.into()))?;
+            found = values.as_primitive::<Int64Type>().iter().flatten().next().unwrap_or(0) as u64;
+            Ok(())
+        })?;
+        Ok(found)
+    }
+
+    /// Deletes the job's files, all of which it made or knew by its mark, and the folder if nothing else is in it.
+    pub(crate) fn finish(self) -> Result<()> {
+        for file in self.files.iter().rev() {
+            fs_err::remove_file(file)?;
+        }
+        // What else is there is somebody's.
+        let _ = std::fs::remove_dir(&self.dir);
+        Ok(())
+    }
+}

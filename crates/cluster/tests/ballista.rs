@@ -1,0 +1,211 @@
+//! Scheduler and executors on the loopback find what one machine finds, whichever of them is killed.
+#![allow(clippy::unwrap_used)]
+
+mod common;
+
+use std::net::{TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use common::{Rooms, bytes};
+use dcgan_cluster::group::{GroupJob, group};
+use dcgan_cluster::hash::{HashJob, hash};
+use dcgan_cluster::session::{Place, Session};
+use dcgan_dedup::group::{GROUPS, GroupConfig, MAP_CSV, MAP_PARQUET, Rule};
+use dcgan_dedup::hash::HashConfig;
+use dcgan_engine::interrupt::Interrupt;
+
+const SAME: [&str; 3] = [GROUPS, MAP_CSV, MAP_PARQUET];
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A process that ends with the test.
+struct Process(Child);
+
+impl Process {
+    fn start(arguments: &[&str], log: &Path) -> Self {
+        let log = fs_err::File::create(log).unwrap().into_parts().0;
+        let mut command = Command::new(env!("CARGO_BIN_EXE_dcgan-cluster"));
+        command.args(arguments).stdout(Stdio::null()).stderr(log);
+        Self(command.spawn().unwrap())
+    }
+
+    /// SIGKILL.
+    fn kill(&mut self) {
+        self.0.kill().unwrap();
+        self.0.wait().unwrap();
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+fn free_port() -> u16 {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+}
+
+fn wait_for(what: &str, is_there: impl Fn() -> bool) {
+    let clock = Instant::now();
+    while !is_there() {
+        assert!(clock.elapsed() < PATIENCE, "no {what}");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+struct Cluster {
+    dir: PathBuf,
+    port: u16,
+    scheduler: Process,
+    executors: Vec<Process>,
+}
+
+impl Cluster {
+    fn start(dir: &Path) -> Self {
+        let port = free_port();
+        let scheduler = scheduler(dir, port);
+        let executors = (0..2).map(|k| executor(dir, port, k)).collect();
+        Self { dir: dir.to_owned(), port, scheduler, executors }
+    }
+
+    fn session(&self) -> Session {
+        let place = Place::Cluster { scheduler: format!("df://127.0.0.1:{}", self.port), n_partitions: 4 };
+        Session::open(&place, Interrupt::default()).unwrap()
+    }
+}
+
+fn scheduler(dir: &Path, port: u16) -> Process {
+    let arguments = ["scheduler", "--host", "127.0.0.1", "--port", &port.to_string(), "--timeout", "6"];
+    let process = Process::start(&arguments, &dir.join("scheduler.log"));
+    wait_for("scheduler", || TcpStream::connect(("127.0.0.1", port)).is_ok());
+    process
+}
+
+fn executor(dir: &Path, scheduler: u16, k: usize) -> Process {
+    let (port, task_port) = (free_port(), free_port());
+    let work = dir.join(format!("executor-{k}-{port}"));
+    let process = Process::start(
+        &[
+            "executor",
+            "--host",
+            "127.0.0.1",
+            "--name",
+            "127.0.0.1",
+            "--tasks",
+            "2",
+            "--memory",
+            "256M",
+            "--scheduler",
+            &format!("127.0.0.1:{scheduler}"),
+            "--port",
+            &port.to_string(),
+            "--task-port",
+            &task_port.to_string(),
+            "--work",
+            &work.display().to_string(),
+        ],
+        &dir.join(format!("executor-{k}-{port}.log")),
+    );
+    wait_for("executor", || TcpStream::connect(("127.0.0.1", port)).is_ok());
+    process
+}
+
+/// With few kinds of views, as the engine plans each anew.
+fn near() -> GroupConfig {
+    GroupConfig { rule: Rule::Near, crops: false, squeezed: false, ..GroupConfig::default() }
+}
+
+fn group_job(rooms: &Rooms, config: GroupConfig, name: &str) -> GroupJob {
+    let work = rooms.at(&format!("{name}.work"));
+    GroupJob { hashed: rooms.hashed(), config, out: rooms.at(name), work }
+}
+
+#[test]
+fn a_cluster_finds_what_one_machine_finds() {
+    let rooms = Rooms::new();
+    let cluster = Cluster::start(rooms.dir.path());
+    let session = cluster.session();
+    for (name, config) in [("exact", GroupConfig::default()), ("near", near())] {
+        let expected = rooms.grouped(&config, &format!("{name}-one"));
+        let job = group_job(&rooms, config, name);
+        let report = group(&session, &job).unwrap();
+        assert!(bytes(&job.out, &SAME) == bytes(&expected, &SAME), "{name}: {report:?}");
+    }
+}
+
+#[test]
+fn an_executor_that_is_killed_while_it_hashes_is_replaced() {
+    let rooms = Rooms::new();
+    let mut cluster = Cluster::start(rooms.dir.path());
+    let job = HashJob {
+        source: rooms.source(),
+        autoencoder: rooms.model(),
+        config: HashConfig::default(),
+        n_parts: 12,
+        out: rooms.at("parts"),
+        work: rooms.at("work"),
+    };
+    let session = cluster.session();
+    let summary = std::thread::scope(|scope| {
+        let hashing = scope.spawn(|| hash(&session, &job));
+        wait_for("part", || {
+            hashing.is_finished() || (1..=12).any(|k| job.work.join(format!("parts/part-{k:05}")).exists())
+        });
+        cluster.executors[0].kill();
+        hashing.join().unwrap().unwrap()
+    });
+    assert_eq!((summary.n_images, summary.n_bad), (210, 0));
+    let files = ["codes.parquet", "pictures.npy", "bad.csv", "autoencoder.safetensors"];
+    assert!(bytes(&job.out, &files) == bytes(&rooms.hashed(), &files));
+}
+
+#[test]
+fn an_executor_that_is_killed_among_the_components_is_replaced() {
+    let rooms = Rooms::new();
+    let expected = rooms.grouped(&near(), "one");
+    let mut cluster = Cluster::start(rooms.dir.path());
+    let job = group_job(&rooms, near(), "near");
+    let session = cluster.session();
+    std::thread::scope(|scope| {
+        let grouping = scope.spawn(|| group(&session, &job));
+        wait_for("component", || grouping.is_finished() || job.work.join("edges.parquet").exists());
+        cluster.executors[1].kill();
+        grouping.join().unwrap().unwrap()
+    });
+    assert!(bytes(&job.out, &SAME) == bytes(&expected, &SAME));
+}
+
+#[test]
+fn a_job_goes_on_after_its_scheduler_was_killed() {
+    let rooms = Rooms::new();
+    let expected = rooms.grouped(&near(), "one");
+    let mut cluster = Cluster::start(rooms.dir.path());
+    let job = group_job(&rooms, near(), "near");
+    let session = cluster.session();
+    let message = std::thread::scope(|scope| {
+        let grouping = scope.spawn(|| group(&session, &job));
+        wait_for("stage", || grouping.is_finished() || job.work.join("near_0.parquet").exists());
+        cluster.scheduler.kill();
+        grouping.join().unwrap().unwrap_err().to_string()
+    });
+    assert!(message.starts_with("stage ") && message.contains("scheduler"), "{message}");
+    assert!(!job.out.exists());
+    let kept = fs_err::metadata(job.work.join("near_0.parquet")).unwrap().modified().unwrap();
+    cluster.scheduler = scheduler(&cluster.dir, cluster.port);
+    cluster.executors = (2..4).map(|k| executor(&cluster.dir, cluster.port, k)).collect();
+    // The stage is not made again.
+    let again = std::thread::scope(|scope| {
+        let session = cluster.session();
+        let job = &job;
+        let grouping = scope.spawn(move || group(&session, job));
+        wait_for("later stage", || grouping.is_finished() || job.work.join("views.parquet").exists());
+        let again = fs_err::metadata(job.work.join("near_0.parquet")).unwrap().modified().unwrap();
+        grouping.join().unwrap().unwrap();
+        again
+    });
+    assert_eq!(again, kept);
+    assert!(bytes(&job.out, &SAME) == bytes(&expected, &SAME));
+}

@@ -1,0 +1,168 @@
+//! DataFusion in this process finds what one machine finds without it.
+#![allow(clippy::unwrap_used)]
+
+mod common;
+
+use common::{Rooms, bytes, go, local, random_codes, write_codes};
+use dcgan_cluster::group::{GroupJob, group};
+use dcgan_cluster::hash::{HashJob, hash};
+use dcgan_cluster::remove::{RemoveJob, remove};
+use dcgan_dedup::group::{
+    GROUPS, GroupConfig, MAP_CSV, MAP_PARQUET, Mirrored, Rule, UnionFind, equal_codes, group_images,
+    near_pairs, read_groups,
+};
+use dcgan_dedup::hash::{HashConfig, hash as hash_set};
+use dcgan_dedup::regenerate::{Target, regenerate};
+use dcgan_dedup::{Autoencoder, Code, Preprocessing};
+use dcgan_images::Source;
+use dcgan_synthetic::{DigitsConfig, write_digits};
+
+/// What `group_duplicates` writes, byte for byte.
+const SAME: [&str; 3] = [GROUPS, MAP_CSV, MAP_PARQUET];
+
+#[test]
+fn pictures_are_grouped_and_listed_as_on_one_machine() {
+    let rooms = Rooms::new();
+    let session = rooms.session();
+    let exact = GroupConfig::default();
+    let near = GroupConfig { rule: Rule::Near, ..exact.clone() };
+    let mirrored = GroupConfig { mirrored: Mirrored::Group, radius: 3, ..near.clone() };
+    let mut n_groups = Vec::new();
+    for (name, config) in [("exact", exact), ("near", near), ("mirrored", mirrored)] {
+        let expected = rooms.grouped(&config, &format!("{name}-one"));
+        let job = GroupJob { hashed: rooms.hashed(), config, out: rooms.at(name), work: rooms.at("work") };
+        let report = group(&session, &job).unwrap();
+        assert!(bytes(&job.out, &SAME) == bytes(&expected, &SAME), "{name}: {report:?}");
+        assert!(!job.work.exists(), "stages are deleted when all is done");
+        n_groups.push(report.counts.n_groups);
+    }
+    assert!(n_groups[0] > 0 && n_groups[1..].iter().all(|&n| n > n_groups[0]), "{n_groups:?}");
+
+    let groups = rooms.at("near");
+    let one = rooms.at("lists-one");
+    fs_err::create_dir(&one).unwrap();
+    let members = read_groups(&groups.join(GROUPS)).unwrap();
+    regenerate(&rooms.source(), &members, &Default::default(), Target::Lists, &one, &mut go).unwrap();
+    let job = RemoveJob { hashed: rooms.hashed(), groups, out: rooms.at("lists"), work: rooms.at("work") };
+    let report = remove(&session, &job).unwrap();
+    let lists = ["keep.txt", "remove.txt", "bad.csv"];
+    assert_eq!(bytes(&job.out, &lists), bytes(&one, &lists));
+    assert_eq!(report.n_kept + report.n_removed, 210);
+}
+
+#[test]
+fn digits_in_a_crowd_are_grouped_as_on_one_machine() {
+    let dir = tempfile::tempdir().unwrap();
+    let at = |name: &str| dir.path().join(name);
+    write_digits(&at("digits"), &DigitsConfig { n_train: 500, n_test: 10, seed: 2 }).unwrap();
+    let source = Source::Svhn { path: at("digits/train_32x32.mat") };
+    let model = Autoencoder::random(Preprocessing { standardise: true }, 3).unwrap();
+    ["codes", "one"].iter().for_each(|name| fs_err::create_dir(at(name)).unwrap());
+    hash_set(&source, &model, &HashConfig::default(), &at("codes"), &mut go).unwrap();
+    let config = GroupConfig { rule: Rule::Near, radius: 24, pixel_distance: 0.55, ..GroupConfig::default() };
+    let one = group_images(&at("codes"), &config, &at("one"), &mut go).unwrap();
+    assert!(one.n_crowded > 0 && one.near.n_groups > 0, "{one:?}");
+    let job = GroupJob { hashed: at("codes"), config, out: at("groups"), work: at("work") };
+    let report = group(&local(&at("spill"), 256 << 20), &job).unwrap();
+    assert!(bytes(&job.out, &SAME) == bytes(&at("one"), &SAME), "{report:?} {one:?}");
+}
+
+#[test]
+fn a_set_hashed_in_parts_is_one_hashed_as_a_whole() {
+    let rooms = Rooms::new();
+    let job = HashJob {
+        source: rooms.source(),
+        autoencoder: rooms.model(),
+        config: HashConfig::default(),
+        n_parts: 5,
+        out: rooms.at("parts"),
+        work: rooms.at("work"),
+    };
+    let summary = hash(&rooms.session(), &job).unwrap();
+    assert_eq!((summary.n_images, summary.n_bad), (210, 0));
+    let files = ["codes.parquet", "pictures.npy", "bad.csv", "autoencoder.safetensors"];
+    assert!(bytes(&job.out, &files) == bytes(&rooms.hashed(), &files));
+    assert!(!job.work.exists(), "parts are deleted when all is done");
+}
+
+/// The keys of groups of images.
+fn keys(groups: &[Vec<u32>]) -> Vec<Vec<String>> {
+    groups.iter().map(|group| group.iter().map(|image| format!("picture-{image:08}")).collect()).collect()
+}
+
+fn grouped(codes: &[Code], config: GroupConfig, memory: usize) -> (Vec<Vec<String>>, serde_json::Value) {
+    let dir = tempfile::tempdir().unwrap();
+    let at = |name: &str| dir.path().join(name);
+    write_codes(&at("codes"), codes);
+    let job = GroupJob { hashed: at("codes"), config, out: at("groups"), work: at("work") };
+    let report = group(&local(&at("spill"), memory), &job).unwrap();
+    let groups = read_groups(&job.out.join(GROUPS)).unwrap();
+    let keys = groups.iter().map(|group| {
+        let mut keys: Vec<String> = group.iter().map(|member| member.key.clone()).collect();
+        keys.sort();
+        keys
+    });
+    (keys.collect(), serde_json::to_value(report).unwrap())
+}
+
+#[test]
+fn codes_are_grouped_and_hot_buckets_reported_as_on_one_machine() {
+    // A band of the third has slack; the last two have buckets of more codes than the cap.
+    for (radius, n, n_originals, n_flipped, cap) in [
+        (2, 5_000, 4_000, 3, 16384),
+        (8, 5_000, 4_000, 9, 16384),
+        (24, 12_000, 9_000, 9, 16384),
+        (12, 3_000, 8, 4, 100),
+        (2, 2_000, 5, 2, 20),
+    ] {
+        let codes = random_codes(n, n_originals, n_flipped, u64::from(radius));
+        let config = GroupConfig { rule: Rule::Near, radius, bucket_cap: cap, ..GroupConfig::default() };
+        let mut sets = UnionFind::new(n as u32);
+        let mut n_pairs = 0;
+        let expected = near_pairs(&codes, radius, cap, &mut |pairs| {
+            n_pairs += pairs.len();
+            pairs.iter().for_each(|pair| {
+                sets.join(pair.first, pair.second);
+            });
+        });
+        let (groups, report) = grouped(&codes, config, 256 << 20);
+        assert_eq!(groups, keys(&sets.groups()));
+        assert_eq!(report["search"], serde_json::to_value(&expected).unwrap(), "{radius} {cap}");
+        assert_eq!(report["n_candidates"], n_pairs);
+        assert!(cap > 100 || expected.n_hot_buckets > 0);
+    }
+}
+
+#[test]
+fn equal_codes_are_grouped_with_little_memory() {
+    let codes = random_codes(200_000, 150_000, 0, 1);
+    let (groups, _) = grouped(&codes, GroupConfig::default(), 24 << 20);
+    assert!(groups == keys(&equal_codes(&codes)) && groups.len() > 10_000);
+}
+
+#[test]
+fn what_is_wrong_is_named() {
+    let rooms = Rooms::new();
+    let session = rooms.session();
+    let job =
+        |config| GroupJob { hashed: rooms.hashed(), config, out: rooms.at("groups"), work: rooms.at("work") };
+    let message = |job: &GroupJob| group(&session, job).unwrap_err().to_string();
+    let refused = message(&job(GroupConfig { rule: Rule::Phash, ..GroupConfig::default() }));
+    assert_eq!(refused, "`rule`: expected exact or near, found phash");
+    let mut strange = job(GroupConfig::default());
+    strange.hashed = rooms.at("none");
+    assert!(message(&strange).contains("none/codes.parquet"), "{}", message(&strange));
+    fs_err::create_dir(rooms.at("groups")).unwrap();
+    fs_err::write(rooms.at("groups/mine"), "mine").unwrap();
+    let refused = message(&job(GroupConfig::default()));
+    assert!(refused.ends_with("groups: expected nothing or an empty folder, found files"), "{refused}");
+    fs_err::remove_dir_all(rooms.at("groups")).unwrap();
+    fs_err::create_dir(rooms.at("work")).unwrap();
+    fs_err::write(rooms.at("work/mine"), "mine").unwrap();
+    let refused = message(&job(GroupConfig::default()));
+    assert!(
+        refused.contains("expected an empty folder or one of the same job, found other files"),
+        "{refused}"
+    );
+    assert_eq!(fs_err::read_to_string(rooms.at("work/mine")).unwrap(), "mine");
+}
