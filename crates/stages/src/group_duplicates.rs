@@ -122,7 +122,7 @@ impl Stage for GroupDuplicates {
             let mut observe = |done, total| task.observe(done, total);
             let summary = group_against(&hashed, &against, &self.grouping, ctx.out, &mut observe)?;
             let pictures = Pictures::of_hashed(&hashed)?.and(Pictures::of_hashed(&against)?);
-            self.write_page(ctx.out, &summary.groups, &pictures)?;
+            self.write_page(ctx.out, (&summary.groups, &summary.doubts), &pictures)?;
             ctx.write_json("groups.json", &summary)?;
             ctx.write_json(READABLE, &Readable::of_hashed(&hashed)?)?;
             let differences = published::compare_rule(&self.grouping);
@@ -146,7 +146,8 @@ impl Stage for GroupDuplicates {
                 counted(summary.n_crowded, "pair")
             ));
         }
-        self.write_page(ctx.out, &summary.groups, &Pictures::of_hashed(&hashed)?)?;
+        let pictures = Pictures::of_hashed(&hashed)?;
+        self.write_page(ctx.out, (&summary.groups, &summary.doubts), &pictures)?;
         ctx.write_json("groups.json", &summary)?;
         ctx.write_json(READABLE, &Readable::of_hashed(&hashed)?)?;
         ctx.write_json(BORDERLINE, &pairs_to_judge(&hashed, &summary.borderline)?)?;
@@ -161,9 +162,15 @@ impl Stage for GroupDuplicates {
 }
 
 impl GroupDuplicates {
-    fn write_page(&self, out: &Path, images: &[Vec<u32>], pictures: &Pictures) -> anyhow::Result<()> {
+    fn write_page(
+        &self,
+        out: &Path,
+        (images, doubts): (&[Vec<u32>], &[f32]),
+        pictures: &Pictures,
+    ) -> anyhow::Result<()> {
         let groups = read_groups(&out.join(GROUPS))?;
-        let page = groups_page(&format!("the rule `{}`", self.grouping.rule), &groups, images, pictures)?;
+        let rule = format!("the rule `{}`", self.grouping.rule);
+        let page = groups_page(&rule, &groups, (images, doubts), pictures)?;
         Ok(fs_err::write(out.join(GROUPS_PAGE), page)?)
     }
 }

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use dcgan_dedup::evaluate::overrule;
+use dcgan_dedup::evaluate::{Overruled, overrule};
 use dcgan_dedup::group::{GROUPS, Readable, read_groups, removed_keys};
 use dcgan_dedup::regenerate::{LinkMode, Target, regenerate};
 use dcgan_engine::context::Context;
@@ -29,7 +29,7 @@ pub(crate) struct RemoveDuplicates {
     source: Source,
     /// The groups that `group_duplicates` found.
     groups: Input,
-    /// The pairs.csv that contact_sheet.html of `dedup_eval` saves: what is marked there as not the same stays.
+    /// The pairs.csv that groups.html of `group_duplicates` or contact_sheet.html of `dedup_eval` saves: what is marked there as not the same stays.
     #[serde(default)]
     #[schemars(extend("format" = "path"))]
     judged: Option<PathBuf>,
@@ -206,10 +206,17 @@ impl Stage for RemoveDuplicates {
     fn run(&self, ctx: &Context<'_>) -> anyhow::Result<Outcome> {
         let source = data_source::resolve(self.from.as_ref(), &self.source, ctx)?;
         let groups = read_groups(&ctx.input(&self.groups).join(GROUPS))?;
-        let (groups, n_overruled) = match &self.judged {
+        let Overruled { groups, n_overruled, n_not_found } = match &self.judged {
             Some(path) => overrule(path, groups)?,
-            None => (groups, 0),
+            None => Overruled { groups, n_overruled: 0, n_not_found: 0 },
         };
+        if let Some(path) = self.judged.as_ref().filter(|_| n_not_found > 0) {
+            ctx.progress().warn(format_args!(
+                "{}: {} marked not_same that was not found (other settings, another set, or neither of the two stays): it changes nothing",
+                path.display(),
+                counted(n_not_found, "pair")
+            ));
+        }
         let readable = Readable::read(&ctx.input(&self.groups))?;
         let mut task = ctx.task("writing", "pictures");
         let summary = regenerate(&source, &groups, &readable, self.target(), ctx.out, &mut |done, total| {

@@ -43,26 +43,53 @@ pub fn found_pairs(groups: &[Vec<Member>]) -> Vec<PairToJudge> {
     removed.map(pair).collect()
 }
 
-/// Groups without the pictures that a person, in `path`, marked as not the same as the one that stays for them, and how many those
-/// are: they stay.
+/// Groups in which a person has overruled the rule.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Overruled {
+    /// Without the pictures that are not the same as the one that stays for them.
+    pub groups: Vec<Vec<Member>>,
+    /// How many those are: they stay.
+    pub n_overruled: u64,
+    /// Pairs that are marked as not the same and are none of the groups': of other settings or another set, or without the one that stays.
+    pub n_not_found: u64,
+}
+
+/// Groups without the pictures that a person, in `path`, marked as not the same as the one that stays for them. Where that one is of another
+/// set it stands first in its pair, for both sets may have the same keys.
 ///
 /// # Errors
-/// As [`Judged::read`].
-pub fn overrule(path: &Path, groups: Vec<Vec<Member>>) -> Result<(Vec<Vec<Member>>, u64)> {
-    Judged::read(path, &found_pairs(&groups))?;
-    let marks = read_marks(path)?;
-    let is_not_same = |member: &Member| {
-        let pair = ordered(&member.representative, &member.key).map(str::to_owned);
-        let is_removed = member.elsewhere || member.key != member.representative;
-        is_removed && marks.get(&pair) == Some(&Verdict::NotSame)
+/// [`DedupError::File`] naming the line where the file is no such CSV or marks a pair twice, or where it marks pairs and none that was found.
+pub fn overrule(path: &Path, groups: Vec<Vec<Member>>) -> Result<Overruled> {
+    let is_of_two_sets = groups.iter().flatten().any(|member| member.elsewhere);
+    let pair = |first: &str, second: &str| {
+        let pair = if is_of_two_sets { [first, second] } else { ordered(first, second) };
+        pair.map(str::to_owned)
     };
+    let marks = read_marks(path, pair)?;
+    let is_removed = |member: &Member| member.elsewhere || member.key != member.representative;
+    let pair_of = |member: &Member| pair(&member.representative, &member.key);
+    let found: HashSet<[String; 2]> =
+        groups.iter().flatten().filter(|member| is_removed(member)).map(pair_of).collect();
+    if !marks.is_empty() && !marks.keys().any(|pair| found.contains(pair)) {
+        return Err(none_of_ours(path, found.len(), marks.len()));
+    }
+    let lost = marks.iter().filter(|(pair, verdict)| **verdict == Verdict::NotSame && !found.contains(*pair));
+    let n_not_found = lost.count() as u64;
+    let is_not_same =
+        |member: &Member| is_removed(member) && marks.get(&pair_of(member)) == Some(&Verdict::NotSame);
     let n_before: usize = groups.iter().map(Vec::len).sum();
     let left =
         groups.into_iter().map(|group| group.into_iter().filter(|member| !is_not_same(member)).collect());
     let left: Vec<Vec<Member>> = left.collect();
     let n_overruled = n_before - left.iter().map(Vec::len).sum::<usize>();
     let is_group = |group: &Vec<Member>| group.len() > 1 || group.iter().any(|member| member.elsewhere);
-    Ok((left.into_iter().filter(is_group).collect(), n_overruled as u64))
+    let groups = left.into_iter().filter(is_group).collect();
+    Ok(Overruled { groups, n_overruled: n_overruled as u64, n_not_found })
+}
+
+fn none_of_ours(path: &Path, n_found: usize, n_marks: usize) -> DedupError {
+    let expected = format!("a mark on one of the {n_found} pairs that the rule found");
+    DedupError::file(path, expected, format!("{n_marks} marks on others"))
 }
 
 impl Judged {
@@ -73,14 +100,13 @@ impl Judged {
     /// [`DedupError::File`] naming the line where the file is not such a CSV or marks a pair twice, or where it marks no pair
     /// that was found.
     pub fn read(path: &Path, found: &[PairToJudge]) -> Result<Self> {
-        let marks = read_marks(path)?;
+        let marks = read_marks(path, |first, second| ordered(first, second).map(str::to_owned))?;
         let known: HashSet<[&str; 2]> = found.iter().map(|pair| ordered(&pair.first, &pair.second)).collect();
         let is_found = |pair: &&[String; 2]| known.contains(&ordered(&pair[0], &pair[1]));
         let ours: Vec<Verdict> =
             marks.iter().filter(|(pair, _)| is_found(pair)).map(|(_, verdict)| *verdict).collect();
         if ours.is_empty() {
-            let expected = format!("a mark on one of the {} pairs that the rule found", found.len());
-            return Err(DedupError::file(path, expected, format!("{} marks on others", marks.len())));
+            return Err(none_of_ours(path, found.len(), marks.len()));
         }
         let n_not_same = ours.iter().filter(|verdict| **verdict == Verdict::NotSame).count();
         Ok(Self {
@@ -96,7 +122,11 @@ fn ordered<'a>(first: &'a str, second: &'a str) -> [&'a str; 2] {
     if first <= second { [first, second] } else { [second, first] }
 }
 
-fn read_marks(path: &Path) -> Result<BTreeMap<[String; 2], Verdict>> {
+/// The marks by what `pair` makes of the first and the second key.
+fn read_marks(
+    path: &Path,
+    pair: impl Fn(&str, &str) -> [String; 2],
+) -> Result<BTreeMap<[String; 2], Verdict>> {
     let wrong = |line: u64, expected: &str, found: String| {
         DedupError::file(path, expected, format!("{found} in line {line}"))
     };
@@ -119,8 +149,7 @@ fn read_marks(path: &Path) -> Result<BTreeMap<[String; 2], Verdict>> {
             "not_same" => Verdict::NotSame,
             other => return Err(wrong(line, "the verdict same, not_same or nothing", other.to_owned())),
         };
-        let pair = ordered(first, second).map(str::to_owned);
-        if marks.insert(pair, verdict).is_some() {
+        if marks.insert(pair(first, second), verdict).is_some() {
             return Err(wrong(line, "each pair once", format!("{first} and {second} again")));
         }
     }
@@ -172,12 +201,39 @@ mod tests {
         let path = dir.path().join("pairs.csv");
         std::fs::write(&path, "first,second,verdict\na,b,not_same\na,\"c, \"\"d\"\"\",same\ny,x,not_same\n")
             .unwrap();
-        let (left, n_overruled) = overrule(&path, groups()).unwrap();
-        let keys: Vec<Vec<&str>> =
-            left.iter().map(|group| group.iter().map(|member| member.key.as_str()).collect()).collect();
-        assert_eq!((keys, n_overruled), (vec![vec!["a", "c, \"d\""]], 2));
+        let found = overrule(&path, groups()).unwrap();
+        let keys: Vec<Vec<&str>> = found
+            .groups
+            .iter()
+            .map(|group| group.iter().map(|member| member.key.as_str()).collect())
+            .collect();
+        assert_eq!((keys, found.n_overruled, found.n_not_found), (vec![vec!["a", "c, \"d\""]], 2, 0));
+        std::fs::write(&path, "first,second,verdict\nb,a,not_same\nb,x,not_same\nold,y,same\n").unwrap();
+        let found = overrule(&path, groups()).unwrap();
+        assert_eq!((found.n_overruled, found.n_not_found), (1, 1), "a mark on no pair is told");
+        std::fs::write(&path, "first,second,verdict\na,b,\n").unwrap();
+        let found = overrule(&path, groups()).unwrap();
+        assert_eq!((found.groups.len(), found.n_overruled), (2, 0), "nothing was marked, nothing changes");
         std::fs::write(&path, "first,second,verdict\nold,older,not_same\n").unwrap();
         assert!(overrule(&path, groups()).is_err(), "the file of another set");
+    }
+
+    #[test]
+    fn two_sets_may_have_the_same_keys() {
+        let member = |key: &str, representative: &str| Member {
+            key: key.to_owned(),
+            representative: representative.to_owned(),
+            distance: 0,
+            pixel_distance: 0.0,
+            blake3: None,
+            elsewhere: true,
+        };
+        let groups = || vec![vec![member("a", "b")], vec![member("b", "a")]];
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("pairs.csv");
+        std::fs::write(&path, "first,second,verdict\nb,a,not_same\na,b,same\n").unwrap();
+        let found = overrule(&path, groups()).unwrap();
+        assert_eq!((found.groups, found.n_overruled), (vec![vec![member("b", "a")]], 1));
     }
 
     #[test]

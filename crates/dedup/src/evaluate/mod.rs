@@ -30,7 +30,7 @@ pub use changes::Change;
 pub use config::{EvaluateConfig, Half};
 pub use evaluated::Evaluated;
 pub use interval::Share;
-pub use judged::{Judged, found_pairs, overrule};
+pub use judged::{Judged, Overruled, found_pairs, overrule};
 pub use results::{Evaluation, MethodResult};
 pub use sheet::{PairToJudge, Sheet};
 

@@ -30,6 +30,9 @@ pub struct AgainstSummary {
     /// Of each the number of its counterpart, which counts on behind those of the set, and its own.
     #[serde(skip)]
     pub groups: Vec<Vec<u32>>,
+    /// Of each the distance of the two.
+    #[serde(skip)]
+    pub doubts: Vec<f32>,
 }
 
 /// Finds the images of the set hashed into `hashed` that are, by the rule, in the one hashed into `against` by the same autoencoder, and
@@ -86,6 +89,7 @@ pub fn group_against(
         n_found: members.len() as u64,
         found,
         groups,
+        doubts: pairs.iter().map(|pair| pair.pixel_distance).collect(),
     })
 }
 

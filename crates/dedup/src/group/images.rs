@@ -57,6 +57,9 @@ pub struct GroupSummary {
     /// Of each group of the rule that is set, in the order of `groups.parquet`, the numbers of its images; the one that stays is first.
     #[serde(skip)]
     pub groups: Vec<Vec<u32>>,
+    /// Of each of these groups how far its least alike image is from the nearest other one, by what grouped them.
+    #[serde(skip)]
+    pub doubts: Vec<f32>,
     /// Pairs nearest to the threshold of the second look, nearest first.
     #[serde(skip)]
     pub borderline: Vec<ComparedPair>,
@@ -105,7 +108,11 @@ pub fn group_images(
         (_, Some(phash)) => phash,
         (_, None) => &exact,
     };
-    let ordered = write_named(hashed, &set, Some(&pictures), groups, config, dir)?;
+    let (ordered, mut doubts) = write_named(hashed, &set, Some(&pictures), groups, config, dir)?;
+    if config.rule == Rule::Near {
+        let nearest = |image: &u32| found.nearest.get(image).copied();
+        doubts = ordered.iter().map(|images| largest(images.iter().filter_map(nearest))).collect();
+    }
     Ok(GroupSummary {
         n_images: set.codes.len() as u64,
         exact: counts(&exact),
@@ -117,6 +124,7 @@ pub fn group_images(
         search: found.search,
         distances: found.distances,
         groups: ordered,
+        doubts,
         borderline: found.borderline,
         mirrored: found.mirrored,
     })
@@ -143,7 +151,8 @@ pub fn write_groups(
     Ok(counts(groups))
 }
 
-/// Looks up the keys of the images in groups, and writes the files. Returns the groups, of each the image that stays first.
+/// Looks up the keys of the images in groups, and writes the files. Returns the groups, of each the image that stays first, and of each how
+/// far its images are from that one at most.
 fn write_named(
     hashed: &Path,
     set: &Codes,
@@ -151,7 +160,7 @@ fn write_named(
     groups: &[Vec<u32>],
     config: &GroupConfig,
     dir: &Path,
-) -> Result<Vec<Vec<u32>>> {
+) -> Result<(Vec<Vec<u32>>, Vec<f32>)> {
     let codes_path = hashed.join(hash::files::CODES);
     let is_grouped: HashMap<u32, ()> = groups.iter().flatten().map(|&image| (image, ())).collect();
     let keys = read_keys(&codes_path, |image| is_grouped.contains_key(&image))?.into_iter().collect();
@@ -173,9 +182,15 @@ fn write_named(
         members.push(of_group);
         ordered.push(order);
     }
+    let distances = |members: &Vec<Member>| largest(members.iter().map(|member| member.pixel_distance));
+    let doubts = members.iter().map(distances).collect();
     groups_file::write(&dir.join(groups_file::GROUPS), &members)?;
     map_file::write(dir, &map)?;
-    Ok(ordered)
+    Ok((ordered, doubts))
+}
+
+fn largest(distances: impl Iterator<Item = f32>) -> f32 {
+    distances.fold(0.0, f32::max)
 }
 
 fn counts(groups: &[Vec<u32>]) -> RuleCounts {

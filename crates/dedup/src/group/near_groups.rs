@@ -60,6 +60,8 @@ pub(super) struct NearGroups {
     pub(super) distances: DistanceCounts,
     pub(super) borderline: Vec<ComparedPair>,
     pub(super) mirrored: Vec<ComparedPair>,
+    /// Of each grouped image the smallest distance by which it came into its group.
+    pub(super) nearest: BTreeMap<u32, f32>,
     /// With a border between two sets: of each image of the first its nearest one of the second.
     pub(super) across: BTreeMap<u32, ComparedPair>,
 }
@@ -96,6 +98,7 @@ pub(super) fn near_groups(
             distances: DistanceCounts::new(&set.codes, config.radius),
             borderline: Vec::new(),
             mirrored: Vec::new(),
+            nearest: BTreeMap::new(),
             across: BTreeMap::new(),
         },
         border,
@@ -319,6 +322,10 @@ impl Look<'_> {
             match self.border {
                 None => {
                     sets.join(pair.first, pair.second);
+                    for image in [pair.first, pair.second] {
+                        let nearest = self.found.nearest.entry(image).or_insert(pair.pixel_distance);
+                        *nearest = nearest.min(pair.pixel_distance);
+                    }
                 }
                 Some(_) => self.note_across(pair),
             }
@@ -339,8 +346,11 @@ impl Look<'_> {
 }
 
 fn keep_borderline(pairs: &mut Vec<ComparedPair>, threshold: f64) {
+    // A pair that was seen several times counts as it was most alike.
+    let key = |pair: &ComparedPair| (pair.first, pair.second);
+    pairs.sort_by(|a, b| key(a).cmp(&key(b)).then(a.pixel_distance.total_cmp(&b.pixel_distance)));
+    pairs.dedup_by_key(|pair| key(pair));
     let off = |pair: &ComparedPair| (f64::from(pair.pixel_distance) - threshold).abs();
     pairs.sort_by(|a, b| off(a).total_cmp(&off(b)).then(a.first.cmp(&b.first)).then(a.second.cmp(&b.second)));
-    pairs.dedup_by_key(|pair| (pair.first, pair.second));
     pairs.truncate(N_BORDERLINE);
 }

@@ -32,6 +32,10 @@ const ALIKE: f32 = 0.1;
 const FLAT: f32 = 0.012;
 /// Largest difference of two flat pictures' colours, as a share of white.
 const SAME_COLOUR: f32 = 0.012;
+/// Share of a picture's variance that its details must have, else it is plain: a horizon, a gradient.
+const PLAIN: f32 = 0.02;
+/// Largest difference of two plain pictures' colours, as a share of white, root mean square.
+const SAME_COLOURS: f32 = 0.08;
 /// Noise of a picture's values, as a share of white: details that are fainter say nothing.
 const NOISE: f32 = 0.008;
 /// Weight of the distance of details.
@@ -62,7 +66,8 @@ pub struct ComparedPair {
 /// - Where one of the two is sharper, it is also smoothed until they are alike in that; where one is grey, both are compared in grey.
 /// - Details are compared once more by themselves: what is left of both when the mean of each row and each column is taken out, so
 ///   that one horizon is not enough to be alike. The distance is at least 0.65 of theirs. Details fainter than noise are alike.
-/// - Flat pictures are alike if their colours are.
+/// - Plain pictures, of one horizon or gradient without details, must also have about the same colours where they overlap; flat ones
+///   are alike if their colours are.
 pub fn pixel_distance(a: &[u8], b: &[u8]) -> f32 {
     let [a, b] = [a, b].map(Prepared::new);
     distance_from(&a, &b, Alignment::NONE)
@@ -91,11 +96,11 @@ impl Prepared {
         &self.pixels
     }
 
-    /// What is compared: one plane of grey or three.
+    /// One plane of grey or three, from 0 to 1.
     #[inline(always)]
-    fn planes(&self, in_grey: bool) -> Vec<Plane> {
+    fn colours(&self, in_grey: bool) -> Vec<Plane> {
         let planes = channels(&self.pixels);
-        standardised(if in_grey { vec![luminance(&planes)] } else { planes })
+        if in_grey { vec![luminance(&planes)] } else { planes }
     }
 
     fn contrast(&self, in_grey: bool) -> f32 {
@@ -171,26 +176,58 @@ impl WithSimd for Comparison<'_> {
         if is_telling && coarse > HOPELESS {
             return coarse;
         }
-        let (a, b) = (template.planes(in_grey), moved.planes(in_grey));
+        let [a, b] = [template, moved].map(|picture| standardised(picture.colours(in_grey)));
         let noise = contrasts.map(|contrast| (NOISE / contrast).powi(2));
         let fine = Template::new(&luminance(&a));
         let found =
             fine.align(&luminance(&b), from, start, STEPS[1]).map_or(from, |(alignment, _)| alignment);
-        let distance = measured(&a, &b, found, noise);
+        let is_plain = [&a, &b].iter().all(|planes| is_plain(planes));
+        let measured = |alignment: Alignment| {
+            let distance = measured(&a, &b, alignment, noise);
+            // One edge can be moved onto any other.
+            let is_other = is_plain && distance < UNLIKE && {
+                let [a, b] = [template, moved].map(|picture| picture.colours(in_grey));
+                colour_difference(&a, &b, alignment) > SAME_COLOURS
+            };
+            if is_other { UNLIKE } else { distance }
+        };
+        let distance = measured(found);
         if distance < ALIKE || (is_telling && unaligned > HOPELESS) {
             return distance;
         }
-        distance.min(measured(&a, &b, start, noise))
+        distance.min(measured(start))
     }
+}
+
+/// Whether standardised planes hold nothing but what their rows and columns have in common.
+#[inline(always)]
+fn is_plain(planes: &[Plane]) -> bool {
+    let all = Inside::all::<SIDE>();
+    let left: f32 = planes.iter().map(|plane| sum_of_squares(&details(plane, &all), 0.0)).sum();
+    left / ((PLANE * planes.len()) as f32) < PLAIN
+}
+
+/// Root mean square difference where two pictures overlap.
+#[inline(always)]
+fn colour_difference(a: &[Plane], b: &[Plane], alignment: Alignment) -> f32 {
+    let mover = Mover::<SIDE>::new(alignment);
+    let mask = mover.inside.mask::<SIDE>();
+    let mut sum = 0.0;
+    for (a, b) in a.iter().zip(b) {
+        let b = mover.moved(b);
+        for row in mover.inside.rows.clone() {
+            let off = |k: usize| mask[k] * (a[row][k] - b[row][k]).powi(2);
+            sum += (0..SIDE).map(off).sum::<f32>();
+        }
+    }
+    (sum / (mover.inside.n() * a.len()).max(1) as f32).sqrt()
 }
 
 /// Of two flat pictures.
 #[inline(always)]
 fn flat_distance(a: &Prepared, b: &Prepared, in_grey: bool) -> f32 {
     let means = [a, b].map(|picture| {
-        let planes = channels(&picture.pixels);
-        let planes = if in_grey { vec![luminance(&planes)] } else { planes };
-        planes.iter().map(|plane| sum(plane) / PLANE as f32).collect::<Vec<f32>>()
+        picture.colours(in_grey).iter().map(|plane| sum(plane) / PLANE as f32).collect::<Vec<f32>>()
     });
     let off = means[0].iter().zip(&means[1]).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
     if off <= SAME_COLOUR { 0.0 } else { UNLIKE }

@@ -66,7 +66,7 @@ document.getElementById("load").addEventListener("change", async (event) => {
   }
   others = [];
   for (const [a, b, verdict] of rows) {
-    const pair = pairs.find((pair) => (pair.first === a && pair.second === b) || (pair.first === b && pair.second === a));
+    const pair = pairs.find((pair) => pair.first === a && pair.second === b) ?? pairs.find((pair) => pair.first === b && pair.second === a);
     if (pair) mark(pair, verdict);
     else others.push([a, b, verdict]);
   }

@@ -84,34 +84,37 @@ pub fn judge_page(title: &str, rule: &str, sheet: &Sheet, evaluation: &Evaluatio
         .replace("/* DATA */ null", &data)
 }
 
-/// The page on which the groups that `rule` found are looked through, those of which the second look is least sure first. Of each group
-/// `images` has the numbers, in `pictures`, of the one that stays and then of the others.
+/// The page on which the groups that `rule` found are looked through. Of each group `images` has the numbers, in `pictures`, of the one that
+/// stays and then of the others, and `doubts` how far the least alike of them is from the nearest other one: the largest come first.
 ///
 /// # Errors
 /// If a picture cannot be read.
 pub fn groups_page(
     rule: &str,
     groups: &[Vec<Member>],
-    images: &[Vec<u32>],
+    (images, doubts): (&[Vec<u32>], &[f32]),
     pictures: &Pictures,
 ) -> anyhow::Result<String> {
-    let mut all: Vec<(Vec<(&Member, u32)>, u32)> = groups.iter().zip(images).map(others_of).collect();
+    let mut order: Vec<usize> = (0..groups.len()).collect();
+    order.sort_by(|&a, &b| doubts[b].total_cmp(&doubts[a]));
     let doubt =
         |(others, _): &(Vec<(&Member, u32)>, u32)| others.first().map_or(0.0, |(m, _)| m.pixel_distance);
     all.sort_by(|a, b| doubt(b).total_cmp(&doubt(a)));
     let (mut shown, mut data) = (Vec::new(), Vec::new());
-    for (others, stays) in &all {
+    for k in order {
+        let (others, stays) = others_of((&groups[k], &images[k]));
         let n = others.len().min(MAX_IN_GROUP);
         if shown.len() + 1 + n > MAX_SHOWN {
             break;
         }
-        shown.push(*stays);
+        shown.push(stays);
         shown.extend(others[..n].iter().map(|(_, image)| image));
         let member = |(member, _): &(&Member, u32)| json!({"key": member.key, "distance": member.distance, "pixel_distance": member.pixel_distance});
         data.push(json!({
             "stays": others.first().map(|(member, _)| &member.representative),
             "others": others[..n].iter().map(member).collect::<Vec<_>>(),
             "n_more": others.len() - n,
+            "doubt": doubts[k],
         }));
     }
     let sheet = match shown.is_empty() {
@@ -217,7 +220,8 @@ mod tests {
             vec![member("a", "a", 0.0), member("b", "a", 0.1), member("c", "a", 0.2)],
             vec![member("</script>", "of another set", 0.3)],
         ];
-        let page = groups_page("near", &groups, &[vec![1, 0, 3], vec![5, 2]], &pictures).unwrap();
+        let page =
+            groups_page("near", &groups, (&[vec![1, 0, 3], vec![5, 2]], &[0.2, 0.3]), &pictures).unwrap();
         let data = page.split_once("const data = ").unwrap().1.split_once(";\n").unwrap().0;
         let data: serde_json::Value = serde_json::from_str(data).unwrap();
         let keys = |group: usize| -> Vec<&str> {
@@ -233,7 +237,7 @@ mod tests {
         let shade = |k: usize| (f32::from(sheet.pixels[16 * sheet.width + k * SIDE + 16]) / 40.0).round();
         assert_eq!([0, 1, 2, 3, 4].map(shade), [5.0, 2.0, 1.0, 3.0, 0.0]);
         assert!(page.matches("</script>").count() == 1, "a key ends no script");
-        let none = groups_page("near", &[], &[], &pictures).unwrap();
+        let none = groups_page("near", &[], (&[], &[]), &pictures).unwrap();
         assert!(none.contains("\"groups\":[]") && none.contains("\"sheet\":\"\""));
     }
 }

@@ -112,6 +112,28 @@ fn one_horizon_is_not_enough_to_be_alike() {
 }
 
 #[test]
+fn plain_pictures_of_other_colours_are_not_alike() {
+    let sea = |above: [u8; 3], below: [u8; 3], row: usize| -> Vec<u8> {
+        let value = |i: usize| if i / SIDE % SIDE < row { above[i / PLANE] } else { below[i / PLANE] };
+        (0..N_INPUTS).map(value).collect()
+    };
+    let picture = sea([120, 160, 230], [20, 60, 120], 14);
+    for other in [
+        sea([230, 140, 160], [150, 20, 30], 14),
+        sea([120, 200, 90], [90, 40, 150], 16),
+        grey(&sea([250, 250, 250], [5, 5, 5], 14)),
+    ] {
+        let distances = [pixel_distance(&picture, &other), pixel_distance(&other, &picture)];
+        assert!(distances.iter().all(|distance| *distance > 1.0), "{distances:?}");
+    }
+    let brighter: Vec<u8> = picture.iter().map(|&p| (f32::from(p) * 1.1).min(255.0) as u8).collect();
+    for copy in [brighter, grey(&picture), sea([120, 160, 230], [20, 60, 120], 15)] {
+        let distance = pixel_distance(&picture, &copy);
+        assert!(distance < 0.2, "{distance}");
+    }
+}
+
+#[test]
 fn flat_pictures_are_compared_by_colour() {
     let flat = |red: u8| [vec![red; PLANE], vec![90; 2 * PLANE]].concat();
     assert_eq!(pixel_distance(&flat(90), &flat(90)), 0.0);
