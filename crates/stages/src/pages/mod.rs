@@ -97,9 +97,6 @@ pub fn groups_page(
 ) -> anyhow::Result<String> {
     let mut order: Vec<usize> = (0..groups.len()).collect();
     order.sort_by(|&a, &b| doubts[b].total_cmp(&doubts[a]));
-    let doubt =
-        |(others, _): &(Vec<(&Member, u32)>, u32)| others.first().map_or(0.0, |(m, _)| m.pixel_distance);
-    all.sort_by(|a, b| doubt(b).total_cmp(&doubt(a)));
     let (mut shown, mut data) = (Vec::new(), Vec::new());
     for k in order {
         let (others, stays) = others_of((&groups[k], &images[k]));
