@@ -29,7 +29,7 @@ pub struct ImportConfig {
     pub channels: usize,
     /// Stop after this many images.
     pub limit: Option<usize>,
-    /// Only a part of the set, as [`Source::records_of`] divides it.
+    /// Only a part of the set, as [`Survey::records_of`](crate::Survey::records_of) divides it.
     pub shard: Option<Shard>,
     /// A picture of more pixels than this is bad, and is not decoded. The default is 2²⁶, 67 million: above ImageNet's
     /// largest, and 0.2 GB a thread while one is decoded.

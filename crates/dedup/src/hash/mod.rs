@@ -53,7 +53,7 @@ pub struct HashConfig {
     pub damaged: Damaged,
     /// Stop after this many images, bad ones included.
     pub limit: Option<usize>,
-    /// Only a part of the set, as [`Source::records_of`] divides it.
+    /// Only a part of the set, as [`Survey::records_of`](dcgan_images::Survey::records_of) divides it.
     pub shard: Option<Shard>,
 }
 
