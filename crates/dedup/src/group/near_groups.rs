@@ -305,11 +305,13 @@ impl Look<'_> {
         let n = self.set.codes.len();
         let mut sets = UnionFind::new(n as u32);
         let mut mirrored: BTreeMap<[u32; 2], ComparedPair> = BTreeMap::new();
+        // A pair may be met by several views.
+        let mut crowded: BTreeSet<[u32; 2]> = BTreeSet::new();
         for (pair, is_mirror) in std::mem::take(&mut self.alike) {
             let of = |image: u32| self.n_half_alike[image as usize];
             if f64::from(pair.pixel_distance) > threshold(self.config, n, of(pair.first).max(of(pair.second)))
             {
-                self.found.n_crowded += 1;
+                crowded.insert([pair.first, pair.second]);
                 continue;
             }
             self.found.n_alike += 1;
@@ -330,6 +332,7 @@ impl Look<'_> {
                 Some(_) => self.note_across(pair),
             }
         }
+        self.found.n_crowded = crowded.len() as u64;
         let mirrored = mirrored.into_values().filter(|pair| sets.find(pair.first) != sets.find(pair.second));
         let mirrored = mirrored.collect();
         NearGroups { mirrored, groups: sets.groups(), ..self.found }
