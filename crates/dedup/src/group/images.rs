@@ -44,9 +44,9 @@ pub struct GroupSummary {
     /// Near perceptual hashes, where that is the rule.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub phash: Option<RuleCounts>,
-    /// Pairs of codes within the radius, of pictures or of parts of them.
+    /// Pairs of codes within the radius, of pictures or of views of them; a pair may be met several times.
     pub n_candidates: u64,
-    /// Of those, pairs that the second look found alike.
+    /// Of those, as often as they were met, by whole pictures and by views, pairs that the second look found alike.
     pub n_alike: u64,
     /// Pairs that are within the threshold, but not within the third of it that pictures have to be which are half alike to many others.
     pub n_crowded: u64,
