@@ -164,8 +164,7 @@ impl Stage for SampleMetrics {
 
     fn bytes_needed(&self, ctx: &Context<'_>) -> anyhow::Result<Option<u64>> {
         let sets = self.sets(ctx)?;
-        let n_columns = sets.n_columns(ctx, self.by())? as u64;
-        let written = if self.write_statistics { 8 * n_columns * n_columns } else { 0 };
+        let written = if self.write_statistics { cost::written(sets.n_columns(ctx, self.by())?)? } else { 0 };
         Ok(Some(sets.bytes(ctx, self.by())? + written))
     }
 

@@ -28,14 +28,23 @@ pub(crate) fn check(asked: Asked) -> anyhow::Result<Option<String>> {
     check_with(asked, memory::most())
 }
 
+/// Bytes of the file of statistics of `n_columns` features.
+///
+/// # Errors
+///
+/// If they are more than such a file can hold, wherever there is room for it.
+pub(crate) fn written(n_columns: usize) -> anyhow::Result<u64> {
+    let (most, of) = (Statistics::MAX_COLUMNS, |n_columns: usize| 8 * (n_columns as u64).pow(2));
+    ensure!(
+        n_columns <= most,
+        "`write_statistics`: expected at most {most} features, of which a covariance is {}, found {n_columns}",
+        bytes(of(most))
+    );
+    Ok(of(n_columns))
+}
+
 fn check_with(asked: Asked, most: Option<u64>) -> anyhow::Result<Option<String>> {
     let Asked { n_real, n_generated, n_columns, writes, extrapolates } = asked;
-    let most_columns = Statistics::MAX_COLUMNS;
-    ensure!(
-        !writes || n_columns <= most_columns,
-        "`write_statistics`: expected at most {most_columns} features, of which a covariance is {}, found {n_columns}",
-        bytes(8 * (most_columns as u64).pow(2))
-    );
     let cost = Cost::of(n_real, n_generated, n_columns);
     // Those that are written are of the real set alone.
     let written = if writes { 16.0 * (n_columns as f64).powi(2) } else { 0.0 };
@@ -79,7 +88,8 @@ mod tests {
         );
         // Fewer pictures than features need no covariance.
         assert_eq!(check_with(Asked { n_real: Some(500), n_generated: 500, ..PIXELS }, most).unwrap(), None);
-        let message = check_with(Asked { writes: true, ..PIXELS }, None).unwrap_err().to_string();
+        assert_eq!(written(12_288).unwrap(), 8 * 12_288 * 12_288);
+        let message = written(PIXELS.n_columns).unwrap_err().to_string();
         assert!(message.contains("`write_statistics`: expected at most 32768 features"), "{message}");
     }
 
