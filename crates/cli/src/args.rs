@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueHint};
 use clap_complete::{ArgValueCompleter, Shell};
+use dcgan_engine::cluster::Cluster;
 use dcgan_engine::kept::Limits;
 use dcgan_engine::progress::Verbosity;
 use dcgan_engine::selection::Selection;
@@ -17,6 +18,7 @@ use crate::examples::{
     SCHEMA_EXAMPLES, STAGE_EXAMPLES, WATCH_EXAMPLES,
 };
 use crate::values::path;
+use crate::verbs::Usage;
 
 const ABOUT: &str =
     "Reproduces the DCGAN paper: pictures to features to the numbers of its tables, from one manifest.";
@@ -185,6 +187,8 @@ pub(crate) struct RunArgs {
     #[command(flatten)]
     pub(crate) device: DeviceArgs,
     #[command(flatten)]
+    pub(crate) cluster: ClusterArgs,
+    #[command(flatten)]
     pub(crate) runs: RunsArgs,
 }
 
@@ -205,6 +209,32 @@ pub(crate) struct DeviceArgs {
     /// /bf16 behind [default: cpu]
     #[arg(long, value_parser = dcgan_stages::device::parse)]
     pub(crate) device: Option<DeviceChoice>,
+}
+
+#[derive(Debug, Default, Args)]
+pub(crate) struct ClusterArgs {
+    /// Where work is done that can be divided (hashing, grouping, lists): a scheduler, df://HOST:50050, or local, an engine on this machine
+    /// that keeps to a limit of memory; needs the program dcgan-cluster [default: the manifest's [cluster], else in this program]
+    #[arg(long, value_name = "WHERE")]
+    cluster: Option<String>,
+}
+
+impl ClusterArgs {
+    /// Where it is done, of what the manifest says and what was given.
+    pub(crate) fn or(&self, manifest: Option<Cluster>) -> Result<Option<Cluster>, Usage> {
+        let Some(scheduler) = self.cluster.clone() else { return Ok(manifest) };
+        let is_other = manifest.as_ref().is_some_and(|cluster| cluster.scheduler != scheduler);
+        let cluster = match manifest {
+            // What is said of another place does not hold here.
+            Some(cluster) if is_other => Cluster { memory: None, spill: None, scheduler, ..cluster },
+            Some(cluster) => cluster,
+            None => Cluster::at(scheduler),
+        };
+        match cluster.problems().into_iter().next() {
+            Some(problem) => Err(Usage(format!("--cluster: {}", problem.message))),
+            None => Ok(Some(cluster)),
+        }
+    }
 }
 
 #[derive(Debug, Args)]
@@ -316,6 +346,8 @@ pub(crate) struct StageArgs {
     pub(crate) help: bool,
     #[command(flatten)]
     pub(crate) device: DeviceArgs,
+    #[command(flatten)]
+    pub(crate) cluster: ClusterArgs,
 }
 
 #[derive(Debug, Args)]

@@ -2,7 +2,7 @@
 
 use dcgan_engine::progress::Progress;
 
-use crate::args::{ExportArgs, StageArgs, To};
+use crate::args::{ClusterArgs, ExportArgs, StageArgs, To};
 use crate::verbs;
 
 pub(crate) fn export(args: ExportArgs, progress: &Progress) -> anyhow::Result<()> {
@@ -27,6 +27,7 @@ pub(crate) fn export(args: ExportArgs, progress: &Progress) -> anyhow::Result<()
         list: false,
         help: false,
         device: args.device,
+        cluster: ClusterArgs::default(),
     };
     verbs::stage(&stage, progress)
 }

@@ -46,7 +46,8 @@ fn opened(device: Option<DeviceChoice>) -> anyhow::Result<Option<String>> {
 }
 
 pub(crate) fn run(args: &RunArgs, progress: &Progress) -> anyhow::Result<()> {
-    let manifest = load(&args.manifest)?;
+    let mut manifest = load(&args.manifest)?;
+    manifest.cluster = args.cluster.or(manifest.cluster.take())?;
     let (selection, device) = (args.selection(), opened(args.device.device)?);
     if args.dry_run {
         let chosen = selected(&manifest, &selection)?;
@@ -172,8 +173,15 @@ pub(crate) fn stage(args: &StageArgs, progress: &Progress) -> anyhow::Result<()>
     let device = opened(args.device.device)?;
     let config = parse_arguments(kind, &args.arguments, &KINDS)?;
     check_outside(&config, &args.arguments)?;
-    let alone::Alone { record, has_run } =
-        alone::run_alone(&config, out, device.as_deref(), args.force, progress)?;
+    let cluster = args.cluster.or(None)?;
+    if let Some(cluster) = &cluster {
+        if !info.traits.uses_cluster {
+            return Err(Usage(format!("--cluster: a stage of kind {kind} does not divide its work")).into());
+        }
+        cluster.check()?;
+    }
+    let place = (device.as_deref(), cluster.as_ref());
+    let alone::Alone { record, has_run } = alone::run_alone(&config, out, place, args.force, progress)?;
     if has_run {
         progress.note(format_args!("{}: done in {:.1} s", display(out), record.seconds));
     } else {

@@ -4,7 +4,10 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 use dcgan_dedup::group::GroupConfig;
+use dcgan_dedup::hash::HashConfig;
+use dcgan_engine::space::parse_bytes;
 use dcgan_images::Source;
+use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
 use dcgan_cluster::session::Place;
@@ -37,8 +40,8 @@ pub(crate) struct PlaceArgs {
     /// `local`, or a scheduler: df://host:50050.
     #[arg(long, default_value = "local")]
     cluster: String,
-    /// What the engine may hold in memory in this process, such as 4G, before it writes to --spill.
-    #[arg(long, default_value = "4G", value_parser = bytes)]
+    /// What the engine may hold in memory in this process, such as 4GB, before it writes to --spill.
+    #[arg(long, default_value = "4GB", value_parser = memory)]
     memory: u64,
     /// A folder for what does not fit into memory in this process; by default in --work.
     #[arg(long)]
@@ -52,6 +55,9 @@ pub(crate) struct PlaceArgs {
     /// A folder for the result, which is not there yet.
     #[arg(long)]
     pub(crate) out: PathBuf,
+    /// Stop when standard input ends: for a program that starts this one.
+    #[arg(long)]
+    pub(crate) attended: bool,
 }
 
 impl PlaceArgs {
@@ -91,6 +97,9 @@ pub(crate) struct HashArgs {
     /// Parts of the set that are hashed apart.
     #[arg(long, default_value_t = 16)]
     pub(crate) parts: u64,
+    /// Settings as in a manifest: max_pixels=100000000 damaged=grey.
+    #[arg(value_name = "KEY=VALUE")]
+    settings: Vec<String>,
     #[command(flatten)]
     pub(crate) place: PlaceArgs,
 }
@@ -109,15 +118,26 @@ pub(crate) struct GroupArgs {
 
 impl GroupArgs {
     pub(crate) fn config(&self) -> Result<GroupConfig, String> {
-        let mut table = Map::new();
-        for setting in &self.settings {
-            let (key, value) =
-                setting.split_once('=').ok_or_else(|| format!("expected KEY=VALUE, found {setting}"))?;
-            let value = serde_json::from_str(value).unwrap_or_else(|_| Value::String(value.to_owned()));
-            table.insert(key.to_owned(), value);
-        }
-        serde_json::from_value(Value::Object(table)).map_err(|error| error.to_string())
+        settings(&self.settings)
     }
+}
+
+impl HashArgs {
+    pub(crate) fn config(&self) -> Result<HashConfig, String> {
+        settings(&self.settings)
+    }
+}
+
+/// KEY=VALUE, each value JSON or a text.
+fn settings<T: DeserializeOwned>(arguments: &[String]) -> Result<T, String> {
+    let mut table = Map::new();
+    for argument in arguments {
+        let (key, value) =
+            argument.split_once('=').ok_or_else(|| format!("expected KEY=VALUE, found {argument}"))?;
+        let value = serde_json::from_str(value).unwrap_or_else(|_| Value::String(value.to_owned()));
+        table.insert(key.to_owned(), value);
+    }
+    serde_json::from_value(Value::Object(table)).map_err(|error| error.to_string())
 }
 
 #[derive(Debug, Args)]
@@ -165,23 +185,19 @@ pub(crate) struct ExecutorArgs {
     /// Tasks that are worked on at once; by default as many as this machine has cores.
     #[arg(long)]
     pub(crate) tasks: Option<usize>,
-    /// What all tasks together may hold in memory, such as 4G, before they write to --work.
-    #[arg(long, default_value = "4G", value_parser = bytes)]
+    /// What all tasks together may hold in memory, such as 4GB, before they write to --work.
+    #[arg(long, default_value = "4GB", value_parser = memory)]
     pub(crate) memory: u64,
     /// A folder for what is passed on between stages and for what does not fit into memory.
     #[arg(long)]
     pub(crate) work: PathBuf,
 }
 
-/// 4G, 512M, or bytes.
-fn bytes(text: &str) -> Result<u64, String> {
-    let units = [("K", 10), ("M", 20), ("G", 30), ("T", 40)];
-    let unit = units.iter().find_map(|(unit, bits)| Some((text.strip_suffix(unit)?, *bits)));
-    let (number, bits) = unit.unwrap_or((text, 0));
-    let bytes = number.trim().parse::<u64>().ok().filter(|&number| number > 0);
-    bytes
-        .and_then(|number| number.checked_mul(1 << bits))
-        .ok_or_else(|| "expected a number of bytes above 0, such as 4G".to_owned())
+fn memory(text: &str) -> Result<u64, String> {
+    match parse_bytes(text) {
+        Ok(0) => Err("expected more than 0 bytes".to_owned()),
+        parsed => parsed,
+    }
 }
 
 fn address(text: &str) -> Result<(String, u16), String> {
@@ -205,9 +221,8 @@ mod tests {
 
     #[test]
     fn sizes_sources_and_settings_are_read() {
-        assert_eq!(bytes("4G"), Ok(4 << 30));
-        assert_eq!(bytes("4096"), Ok(4096));
-        assert!(bytes("0").is_err() && bytes("4X").is_err() && bytes("99999999999T").is_err());
+        assert_eq!(memory("4GB"), Ok(4_000_000_000));
+        assert!(memory("0").is_err() && memory("4X").is_err());
         assert_eq!(address("df://a:7"), Ok(("a".to_owned(), 7)));
         assert_eq!(source("lsun=a").map(|source| source.to_string()), Ok("lsun a".to_owned()));
         assert_eq!(source("folder=a").map(|source| source.to_string()), Ok("folder a".to_owned()));

@@ -7,8 +7,9 @@ use dcgan_dedup::hash::files::CODES;
 use dcgan_files::columns::{Column, Kind, Writer, read};
 use serde_json::{Value, json};
 
-use crate::Result;
+use crate::session::Session;
 use crate::work::Work;
+use crate::{ClusterError, Result};
 
 const SCHEMA: &str = "message numbered {
     REQUIRED INT32 image (INTEGER(32, false));
@@ -29,8 +30,38 @@ pub(crate) fn identity(hashed: &Path) -> Result<Value> {
 /// The table `codes`: image, word0, word1, width, height. Returns how many there are.
 pub(crate) fn number(work: &mut Work<'_>, hashed: &Path) -> Result<u64> {
     let codes = hashed.join(CODES);
-    work.make("codes", &mut |path| write(&codes, path))?;
+    let session = work.session();
+    work.make("codes", &mut |path| {
+        check_keys(session, &codes)?;
+        write(&codes, path)
+    })?;
     work.count("SELECT count(*) FROM codes")
+}
+
+/// Refuses keys by which pictures could be taken for each other: two equal ones, an empty one, and one of several lines.
+fn check_keys(session: &Session, codes: &Path) -> Result<()> {
+    session.table("keys_of_codes", &[codes.to_path_buf()])?;
+    let looks = [
+        (
+            "a key of its own for each image",
+            "SELECT key FROM keys_of_codes GROUP BY key HAVING count(*) > 1 LIMIT 1",
+        ),
+        (
+            "keys of one line",
+            "SELECT key FROM keys_of_codes WHERE key = '' OR strpos(key, chr(10)) > 0 OR strpos(key, chr(13)) > 0 LIMIT 1",
+        ),
+    ];
+    for (expected, query) in looks {
+        let mut found = None;
+        session.each_text("keys", query, &mut |key| {
+            found = Some(format!("{key:?}"));
+            Ok(())
+        })?;
+        if let Some(found) = found {
+            return Err(ClusterError::file(codes, expected, found));
+        }
+    }
+    Ok(())
 }
 
 fn write(codes: &Path, path: &Path) -> Result<()> {

@@ -31,11 +31,22 @@ pub struct GroupJob {
 pub struct GroupReport {
     /// Images in the set.
     pub n_images: u64,
-    /// Groups and images in them.
-    pub counts: RuleCounts,
+    /// Groups by equal codes, where that is the rule.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub exact: Option<RuleCounts>,
+    /// Groups by near codes and a second look, where that is the rule.
+    #[serde(rename = "near", skip_serializing_if = "Option::is_none")]
+    pub near_groups: Option<RuleCounts>,
     /// Of the rule near: what the search met.
     #[serde(flatten)]
-    pub(crate) near: Option<Near>,
+    pub(crate) met: Option<Near>,
+}
+
+impl GroupReport {
+    /// What the rule found.
+    pub fn counts(&self) -> RuleCounts {
+        self.near_groups.clone().or_else(|| self.exact.clone()).unwrap_or_default()
+    }
 }
 
 impl GroupJob {
@@ -74,7 +85,11 @@ pub fn group(session: &Session, job: &GroupJob) -> Result<GroupReport> {
     let groups = read(&work, &table)?;
     let report = out::folder(&job.out, &mut |dir| {
         let counts = write_groups(&job.hashed, &groups, &job.config, dir)?;
-        let report = GroupReport { n_images, counts, near: near.clone() };
+        let (exact, near_groups) = match near {
+            None => (Some(counts), None),
+            Some(_) => (None, Some(counts)),
+        };
+        let report = GroupReport { n_images, exact, near_groups, met: near.clone() };
         write_json(&dir.join("groups.json"), &report)?;
         write_json(&dir.join(READABLE), &Readable::of_hashed(&job.hashed)?)?;
         Ok(report)

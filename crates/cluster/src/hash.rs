@@ -42,13 +42,15 @@ pub fn hash(session: &Session, job: &HashJob) -> Result<HashSummary> {
     }
     out::check(&job.out)?;
     let autoencoder = fs_err::canonicalize(&job.autoencoder)?;
+    // Executors run elsewhere.
+    let source = job.source.within(&std::env::current_dir()?);
     let about = json!({
-        "hash": job.source, "autoencoder": autoencoder, "max_pixels": job.config.max_pixels, "damaged": job.config.damaged,
+        "hash": source, "autoencoder": autoencoder, "max_pixels": job.config.max_pixels, "damaged": job.config.damaged,
         "parts": job.n_parts,
     });
     let mut work = Work::open(session, &job.work, &about)?;
     let spec = ShardSpec {
-        source: job.source.clone(),
+        source,
         autoencoder,
         max_pixels: job.config.max_pixels,
         damaged: job.config.damaged,

@@ -12,7 +12,6 @@ use dcgan_cluster::remove::{RemoveJob, remove};
 use dcgan_cluster::service::{ExecutorJob, SchedulerJob, executor, scheduler};
 use dcgan_cluster::session::Session;
 use dcgan_cluster::{ClusterError, Result};
-use dcgan_dedup::hash::HashConfig;
 use dcgan_dedup::train::files::AUTOENCODER;
 use dcgan_engine::interrupt::Interrupt;
 use dcgan_engine::terminal::{hook_panics, say};
@@ -52,11 +51,12 @@ fn work(verb: Verb, interrupt: &Interrupt) -> Result<u8> {
             work: args.work,
         })?,
         Verb::Hash(args) => {
+            let Some(config) = said(args.config()) else { return Ok(USAGE) };
             let session = open(&args.place, interrupt)?;
             let job = HashJob {
                 source: args.source,
                 autoencoder: args.autoencoder.join(AUTOENCODER),
-                config: HashConfig::default(),
+                config,
                 n_parts: args.parts,
                 work: args.place.work(),
                 out: args.place.out,
@@ -64,13 +64,7 @@ fn work(verb: Verb, interrupt: &Interrupt) -> Result<u8> {
             print(&hash(&session, &job)?);
         }
         Verb::Group(args) => {
-            let config = match args.config() {
-                Ok(config) => config,
-                Err(message) => {
-                    say(format_args!("error: {message}"));
-                    return Ok(USAGE);
-                }
-            };
+            let Some(config) = said(args.config()) else { return Ok(USAGE) };
             let session = open(&args.place, interrupt)?;
             let job = GroupJob { hashed: args.codes, config, work: args.place.work(), out: args.place.out };
             print(&group(&session, &job)?);
@@ -84,6 +78,11 @@ fn work(verb: Verb, interrupt: &Interrupt) -> Result<u8> {
     Ok(0)
 }
 
+/// Settings; none, and why is said, where they are wrong.
+fn said<T>(settings: std::result::Result<T, String>) -> Option<T> {
+    settings.inspect_err(|message| say(format_args!("error: {message}"))).ok()
+}
+
 /// Connects to the engine. From here on Ctrl-C asks the job to stop, the second time ends the program.
 fn open(args: &args::PlaceArgs, interrupt: &Interrupt) -> Result<Session> {
     let asked = interrupt.clone();
@@ -93,6 +92,14 @@ fn open(args: &args::PlaceArgs, interrupt: &Interrupt) -> Result<Session> {
         }
     });
     listened.map_err(|error| ClusterError::Io(std::io::Error::other(error)))?;
+    if args.attended {
+        let unattended = interrupt.clone();
+        std::thread::spawn(move || {
+            // Nothing is said there: it ends with whoever started this program, or when they want no more.
+            let _ = std::io::copy(&mut std::io::stdin(), &mut std::io::sink());
+            unattended.request();
+        });
+    }
     Session::open(&args.place(), interrupt.clone())
 }
 

@@ -26,6 +26,8 @@ pub(crate) struct Near {
     pub(crate) n_candidates: u64,
     /// Pairs that are near enough, each once.
     pub(crate) n_alike: u64,
+    /// Pairs that are within the threshold, but not within the third of it that pictures have to be which are half alike to many others.
+    pub(crate) n_crowded: u64,
     /// The search.
     pub(crate) search: SearchReport,
 }
@@ -60,6 +62,7 @@ pub(crate) fn edges(work: &mut Work<'_>, hashed: &Path, config: &GroupConfig, n:
     work.stage("edges", &format!("SELECT DISTINCT greatest(\"first\", \"second\") AS a, least(\"first\", \"second\") AS b FROM ({alike})"))?;
     near.n_candidates = work.count("SELECT count(pixel_distance) FROM looked")?;
     near.n_alike = work.count("SELECT count(*) FROM edges")?;
+    near.n_crowded = within(work, config, n)?.saturating_sub(near.n_alike);
     Ok(near)
 }
 
@@ -76,6 +79,15 @@ fn crowded(config: &GroupConfig, n: u64) -> String {
          GROUP BY image HAVING count(*) >= {}",
         crowd(n as usize)
     )
+}
+
+/// Pairs within the threshold, whether in a crowd or not.
+fn within(work: &Work<'_>, config: &GroupConfig, n: u64) -> Result<u64> {
+    work.count(&format!(
+        "SELECT count(*) FROM (SELECT DISTINCT greatest(\"first\", \"second\"), least(\"first\", \"second\") FROM looked
+         WHERE CAST(pixel_distance AS DOUBLE) <= {:?})",
+        threshold(config, n as usize, 0)
+    ))
 }
 
 /// Pairs that are near enough: nearer where one is in a crowd.

@@ -3,11 +3,12 @@
 use std::io::{BufWriter, Write as _};
 use std::path::{Path, PathBuf};
 
-use datafusion::arrow::array::AsArray;
+use dcgan_dedup::DedupError;
 use dcgan_dedup::group::GROUPS;
 use dcgan_dedup::hash::files::{BAD, CODES};
 use dcgan_dedup::regenerate::files::{KEEP, REMOVE};
 use dcgan_files::columns::{Column, Kind, Writer, read};
+use dcgan_images::read_bad;
 use serde::Serialize;
 use serde_json::json;
 
@@ -35,6 +36,8 @@ pub struct RemoveReport {
     pub n_kept: u64,
     /// Images that do not.
     pub n_removed: u64,
+    /// Images that could not be hashed; `bad.csv` lists them.
+    pub n_bad: u64,
 }
 
 const SCHEMA: &str = "message keys {
@@ -62,12 +65,13 @@ pub fn remove(session: &Session, job: &RemoveJob) -> Result<RemoveReport> {
             );
             write(&work, &query, &dir.join(name))
         };
-        let report = RemoveReport { n_kept: list(KEEP, "ANTI")?, n_removed: list(REMOVE, "SEMI")? };
+        let (n_kept, n_removed, mut n_bad) = (list(KEEP, "ANTI")?, list(REMOVE, "SEMI")?, 0);
         let bad = job.hashed.join(BAD);
         if bad.exists() {
-            fs_err::copy(bad, dir.join(BAD))?;
+            fs_err::copy(&bad, dir.join(BAD))?;
+            n_bad = read_bad(&bad).map_err(DedupError::from)?.len() as u64;
         }
-        Ok(report)
+        Ok(RemoveReport { n_kept, n_removed, n_bad })
     })?;
     work.finish()?;
     Ok(report)
@@ -97,7 +101,7 @@ fn refuse_strangers(work: &Work<'_>, groups: &Path) -> Result<()> {
     let query =
         "SELECT r.key FROM removed AS r LEFT ANTI JOIN keys AS k ON r.key = k.key ORDER BY r.key LIMIT 1";
     let mut stranger = None;
-    each_key(work, query, &mut |key| {
+    work.session().each_text("lists", query, &mut |key| {
         stranger = Some(key.to_owned());
         Ok(())
     })?;
@@ -112,20 +116,10 @@ fn refuse_strangers(work: &Work<'_>, groups: &Path) -> Result<()> {
 fn write(work: &Work<'_>, query: &str, path: &Path) -> Result<u64> {
     let mut file = BufWriter::new(fs_err::File::create(path)?);
     let mut n = 0;
-    each_key(work, query, &mut |key| {
+    work.session().each_text("lists", query, &mut |key| {
         n += 1;
         Ok(writeln!(file, "{key}")?)
     })?;
     file.flush()?;
     Ok(n)
-}
-
-fn each_key(work: &Work<'_>, query: &str, visit: &mut dyn FnMut(&str) -> Result<()>) -> Result<()> {
-    work.session().read("lists", query, &mut |batch| {
-        // Depending on the way here, text is viewed or not.
-        let keys =
-            datafusion::arrow::compute::cast(batch.column(0), &datafusion::arrow::datatypes::DataType::Utf8);
-        let keys = keys.map_err(|error| ClusterError::engine("lists", error.into()))?;
-        keys.as_string::<i32>().iter().flatten().try_for_each(&mut *visit)
-    })
 }

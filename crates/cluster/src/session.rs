@@ -6,7 +6,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ballista::prelude::{SessionConfigExt as _, SessionContextExt as _};
-use datafusion::arrow::array::RecordBatch;
+use datafusion::arrow::array::{AsArray as _, RecordBatch};
+use datafusion::arrow::compute::cast;
+use datafusion::arrow::datatypes::DataType;
 use datafusion::error::DataFusionError;
 use datafusion::execution::FunctionRegistry as _;
 use datafusion::execution::disk_manager::{DiskManagerBuilder, DiskManagerMode};
@@ -203,6 +205,23 @@ impl Session {
         };
         self.wait(stage, work)?;
         failed
+    }
+}
+
+impl Session {
+    /// Hands the texts of a query's first column to `visit`, in its order.
+    pub(crate) fn each_text(
+        &self,
+        stage: &str,
+        query: &str,
+        visit: &mut dyn FnMut(&str) -> Result<()>,
+    ) -> Result<()> {
+        self.read(stage, query, &mut |batch| {
+            // Depending on the way here, text is viewed or not.
+            let texts = cast(batch.column(0), &DataType::Utf8);
+            let texts = texts.map_err(|error| self.failed(stage, error.into()))?;
+            texts.as_string::<i32>().iter().flatten().try_for_each(&mut *visit)
+        })
     }
 }
 

@@ -34,7 +34,7 @@ fn pictures_are_grouped_and_listed_as_on_one_machine() {
         let report = group(&session, &job).unwrap();
         assert!(bytes(&job.out, &SAME) == bytes(&expected, &SAME), "{name}: {report:?}");
         assert!(!job.work.exists(), "stages are deleted when all is done");
-        n_groups.push(report.counts.n_groups);
+        n_groups.push(report.counts().n_groups);
     }
     assert!(n_groups[0] > 0 && n_groups[1..].iter().all(|&n| n > n_groups[0]), "{n_groups:?}");
 

@@ -6,6 +6,8 @@ use anyhow::bail;
 
 use crate::cache::FingerprintCache;
 use crate::check::out_among_inputs;
+use crate::cluster::Cluster;
+use crate::context::Place;
 use crate::folder::Target;
 use crate::inputs::{Location, gather};
 use crate::kind::StageConfig;
@@ -33,7 +35,7 @@ pub struct Alone {
 pub fn run_alone(
     config: &StageConfig,
     out: &Path,
-    device: Option<&str>,
+    (device, cluster): (Option<&str>, Option<&Cluster>),
     force: bool,
     progress: &Progress,
 ) -> anyhow::Result<Alone> {
@@ -69,8 +71,8 @@ pub fn run_alone(
         false => kept_alone(config, &target, &inputs, device, &cache, progress)?,
     };
     let location = Location::Paths;
-    let job =
-        Job { id: &id, cell: &[], config, target: &out, location, inputs, device: device.unwrap_or(CPU) };
+    let place = Place { device: device.unwrap_or(CPU), cluster };
+    let job = Job { id: &id, cell: &[], config, target: &out, location, inputs, place };
     if let Some((folder, record)) = kept {
         restore(&job, &folder, &cache)?;
         progress.note(format_args!("{id}: put back from the versions that are kept, {}", folder.display()));

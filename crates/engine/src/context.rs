@@ -4,8 +4,18 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
+use crate::cluster::Cluster;
 use crate::input::Input;
 use crate::progress::{Progress, Task};
+
+/// Where a stage runs.
+#[derive(Debug, Clone, Copy)]
+pub struct Place<'a> {
+    /// The name of the device that networks compute on.
+    pub device: &'a str,
+    /// Where work that can be divided is done; none: here.
+    pub cluster: Option<&'a Cluster>,
+}
 
 /// Given to [`Stage::run`](crate::stage::Stage::run).
 #[derive(Debug)]
@@ -16,12 +26,19 @@ pub struct Context<'a> {
     run_folder: Option<&'a Path>,
     progress: &'a Progress,
     device: &'a str,
+    cluster: Option<&'a Cluster>,
 }
 
 impl<'a> Context<'a> {
     /// A context for one stage.
-    pub fn new(out: &'a Path, run_folder: Option<&'a Path>, progress: &'a Progress, device: &'a str) -> Self {
-        Self { out, run_folder, progress, device }
+    pub fn new(
+        out: &'a Path,
+        run_folder: Option<&'a Path>,
+        progress: &'a Progress,
+        place: Place<'a>,
+    ) -> Self {
+        let Place { device, cluster } = place;
+        Self { out, run_folder, progress, device, cluster }
     }
 
     /// The folder of an input.
@@ -32,6 +49,23 @@ impl<'a> Context<'a> {
     /// The name of the device to compute on, as `--device` gave it.
     pub fn device(&self) -> &'a str {
         self.device
+    }
+
+    /// Where the stage's work is to be divided; none, and why is said, where it cannot be, for one of the reasons that holds, or was begun
+    /// here.
+    ///
+    /// # Errors
+    /// If the stage's folder cannot be read.
+    pub fn cluster(&self, unless: &[(&str, bool)]) -> anyhow::Result<Option<&'a Cluster>> {
+        let Some(cluster) = self.cluster else { return Ok(None) };
+        let begun = [("it was begun here", Cluster::has_begun_elsewhere(self)?)];
+        match unless.iter().chain(&begun).find(|(_, holds)| *holds) {
+            None => Ok(Some(cluster)),
+            Some((why, _)) => {
+                self.progress.note(format_args!("  not on the cluster {}: {why}", cluster.scheduler));
+                Ok(None)
+            }
+        }
     }
 
     /// A progress bar that also listens for interruption.

@@ -45,6 +45,8 @@ pub struct Traits {
     pub reads_records: bool,
     /// True if `--device` changes where it runs.
     pub uses_device: bool,
+    /// True if its work can be divided among the machines of a cluster.
+    pub uses_cluster: bool,
     /// Files, folders (`checkpoints/`) and metrics that differ each time, for they tell how long something took.
     pub times: &'static [&'static str],
     /// Files and folders beside its outputs that are its own, of a stage that works in its folder itself.
@@ -59,6 +61,7 @@ impl Traits {
         is_resumable: false,
         reads_records: false,
         uses_device: false,
+        uses_cluster: false,
         times: &[],
         working_files: &[],
         key_of_path: |_| None,

@@ -20,6 +20,7 @@
 //! | [`journal`], [`pulse`] | what a run is at and how far, for those who ask meanwhile; how it ended |
 //! | [`space`], [`gc`], [`compare`] | room on the disk, what could be deleted, two runs side by side |
 //! | [`context`], [`progress`], [`interrupt`] | what a running stage talks to |
+//! | [`cluster`] | stages whose work is divided among machines by another program |
 //! | [`terminal`], [`figures`], [`clock`] | the one way to stdout and stderr; measured numbers and times for people |
 //! | [`memory`], [`usage`] | how much memory and processor time a stage takes |
 
@@ -28,6 +29,7 @@ mod bar;
 pub mod cache;
 pub mod check;
 pub mod clock;
+pub mod cluster;
 pub mod compare;
 pub mod context;
 mod disk;

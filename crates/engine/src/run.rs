@@ -10,6 +10,7 @@ use dcgan_files::words::duration;
 
 use crate::cache::FingerprintCache;
 use crate::check::{outside, runs_among_inputs};
+use crate::context::Place;
 use crate::figures::short_figures;
 use crate::fingerprint::path_of;
 use crate::folder::Target;
@@ -113,7 +114,7 @@ pub fn run(manifest: &Manifest, options: &RunOptions, progress: &Progress) -> an
     }
     let device = options.device.as_deref();
     let planner = Planner::new(manifest, &options.runs, progress, device);
-    let device = device.unwrap_or(CPU);
+    let place = Place { device: device.unwrap_or(CPU), cluster: manifest.cluster.as_ref() };
     if options.verifies {
         planner.cache.verify();
     }
@@ -121,6 +122,7 @@ pub fn run(manifest: &Manifest, options: &RunOptions, progress: &Progress) -> an
     let _lock = Lock::of_folder(&planner.run_folder, progress)?;
     planner.check_way(&chosen)?;
     check_outside(&planner, &chosen)?;
+    check_cluster(manifest, &chosen, progress)?;
     if let Some((idx, ask)) = chosen.iter().find_map(|idx| Some((*idx, planner.asks(*idx)?))) {
         bail!("stage `{}` cannot run: {ask}", manifest.stages[idx].id);
     }
@@ -131,7 +133,7 @@ pub fn run(manifest: &Manifest, options: &RunOptions, progress: &Progress) -> an
         steps.iter().map(|idx| manifest.stages[*idx].id.clone()).collect(),
     );
     let notes = Notes { journal, pulse: Pulse::begin(&planner.run_folder) };
-    let outcomes = run_steps(&planner, &steps, &forced, device, options.policy, &notes);
+    let outcomes = run_steps(&planner, &steps, &forced, place, options.policy, &notes);
     let summary = summary(&steps, outcomes, &planner, options.policy.keeps_going);
     if summary.is_err() {
         notes.journal.over(progress.interrupt().is_requested());
@@ -146,6 +148,16 @@ pub fn run(manifest: &Manifest, options: &RunOptions, progress: &Progress) -> an
         }
     }
     Ok(summary)
+}
+
+/// A cluster that is not there is reported before the first stage.
+fn check_cluster(manifest: &Manifest, chosen: &BTreeSet<usize>, progress: &Progress) -> anyhow::Result<()> {
+    let Some(cluster) = &manifest.cluster else { return Ok(()) };
+    if chosen.iter().any(|idx| manifest.stages[*idx].config.kind().traits.uses_cluster) {
+        return cluster.check();
+    }
+    progress.warn(format_args!("no stage that runs uses the cluster {}", cluster.scheduler));
+    Ok(())
 }
 
 /// What is written down for those who look on.
@@ -167,7 +179,7 @@ fn run_steps(
     planner: &Planner<'_>,
     steps: &[usize],
     forced: &BTreeSet<usize>,
-    device: &str,
+    place: Place<'_>,
     policy: Policy,
     notes: &Notes,
 ) -> Vec<Outcome<Done>> {
@@ -184,7 +196,7 @@ fn run_steps(
         let progress = if policy.jobs > 1 { progress.of_stage(id) } else { progress.clone() };
         let progress = progress.with_pulse(&notes.pulse, id);
         let journal = &notes.journal;
-        let has_run = run_one(planner, idx, forced.contains(&idx), &label, device, journal, &progress);
+        let has_run = run_one(planner, idx, forced.contains(&idx), &label, place, journal, &progress);
         journal.ended(id, has_run.as_ref().err().map(|error| format!("{error:#}")));
         planner.cache.save_now_and_then(&progress);
         if let Err(error) = &has_run
@@ -248,7 +260,7 @@ fn run_one(
     idx: usize,
     is_forced: bool,
     label: &str,
-    device: &str,
+    place: Place<'_>,
     journal: &Journal,
     progress: &Progress,
 ) -> anyhow::Result<Done> {
@@ -287,7 +299,7 @@ fn run_one(
         target: &path,
         location: Location::Run(&planner.run_folder),
         inputs,
-        device,
+        place,
     };
     if let Some(kept) = &assessment.kept
         && put_back(&job, kept, target.owns(kept), label, &planner.cache, progress)?

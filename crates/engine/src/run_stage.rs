@@ -8,7 +8,8 @@ use anyhow::{Context as _, bail};
 
 use crate::cache::FingerprintCache;
 use crate::clock::rfc3339;
-use crate::context::Context;
+use crate::cluster;
+use crate::context::{Context, Place};
 use crate::disk;
 use crate::fingerprint::files_under;
 use crate::folder::Target;
@@ -44,8 +45,8 @@ pub struct Job<'a> {
     pub location: Location<'a>,
     /// Its inputs with their fingerprints.
     pub inputs: Vec<InputRecord>,
-    /// The device to run networks on.
-    pub device: &'a str,
+    /// Where it runs.
+    pub place: Place<'a>,
 }
 
 /// Runs a stage in the hidden folder beside its own, and puts the result in its place when it is complete; what was there is
@@ -168,7 +169,7 @@ fn go_on(
     let mut finished = Vec::new();
     for folder in std::iter::once(target.folder().to_owned()).chain(target.kept()) {
         if let Ok(Some(record)) = Record::read(&folder)
-            && extends(&record, job.config, &job.inputs, job.device)?
+            && extends(&record, job.config, &job.inputs, job.place.device)?
             && damage(&folder, &record, cache, progress)?.is_empty()
         {
             finished.push(folder);
@@ -249,7 +250,7 @@ fn execute_in_place(job: &Job<'_>, cache: &FingerprintCache, progress: &Progress
     let outputs = || outputs_at(job.target, &job.config.stage().own_files(job.target)?, cache, progress);
     let record = run(job, job.target, outputs, progress);
     let record = record.and_then(|record| inputs_are_as_before(job, cache, progress).map(|()| record));
-    let record = record.map_err(|error| not_done(job, error, progress))?;
+    let record = record.map_err(|error| not_done(job, true, error, progress))?;
     record.write(job.target, Hidden::open(job.target)?.root())?;
     Ok(record)
 }
@@ -279,8 +280,11 @@ fn run(
     outputs: impl FnOnce() -> anyhow::Result<BTreeMap<String, OutputRecord>>,
     progress: &Progress,
 ) -> anyhow::Result<Record> {
-    let context = Context::new(folder, job.location.run_folder(), progress, job.device);
+    let context = Context::new(folder, job.location.run_folder(), progress, job.place);
     has_room(job, &context)?;
+    if job.place.cluster.is_none() {
+        cluster::forget(folder)?;
+    }
     let (started, clock, usage) = (SystemTime::now(), Instant::now(), Usage::start());
     let outcome = job.config.stage().run(&context)?;
     let seconds = clock.elapsed().as_secs_f64();
@@ -302,18 +306,18 @@ fn given_up(
     progress: &Progress,
 ) -> anyhow::Error {
     // What failed before it wrote anything left nothing to go on from.
-    let is_empty = || files_under(work).is_ok_and(|files| files.is_empty());
-    if (!job.config.kind().traits.is_resumable || is_empty())
+    let has_begun = !files_under(work).is_ok_and(|files| files.is_empty());
+    if (!job.config.kind().traits.is_resumable || !has_begun)
         && let Err(error) = target.remove(work)
     {
         progress.warn(format_args!("{error:#}"));
     }
-    not_done(job, error, progress)
+    not_done(job, has_begun, error, progress)
 }
 
 /// Why a stage did not end well.
-fn not_done(job: &Job<'_>, error: anyhow::Error, progress: &Progress) -> anyhow::Error {
-    let is_resumable = job.config.kind().traits.is_resumable;
+fn not_done(job: &Job<'_>, has_begun: bool, error: anyhow::Error, progress: &Progress) -> anyhow::Error {
+    let is_resumable = job.config.kind().traits.is_resumable && has_begun;
     if progress.interrupt().is_requested() {
         Interrupted { stage: job.id.to_owned(), is_resumable }.into()
     } else {
@@ -330,7 +334,7 @@ fn record(
 ) -> anyhow::Result<Record> {
     let kind = job.config.kind();
     let Comparison { differences, not_checked, equal } = compared(job.config, outcome.differences)?;
-    let device = if kind.traits.uses_device { job.device } else { CPU };
+    let device = if kind.traits.uses_device { job.place.device } else { CPU };
     Ok(Record {
         id: job.id.to_owned(),
         cell: job.cell.to_vec(),

@@ -144,6 +144,31 @@ impl Source {
         }
     }
 
+    /// The same with its relative paths put under a folder.
+    #[must_use]
+    pub fn within(&self, folder: &Path) -> Self {
+        let join = |path: &PathBuf| folder.join(path);
+        match self {
+            Self::Cifar10 { path, split } => Self::Cifar10 { path: join(path), split: *split },
+            Self::Svhn { path } => Self::Svhn { path: join(path) },
+            Self::Mnist { images, labels } => {
+                Self::Mnist { images: join(images), labels: labels.as_ref().map(join) }
+            }
+            Self::Folder { path, classes } => Self::Folder { path: join(path), classes: *classes },
+            Self::ImageNetTar { path } => Self::ImageNetTar { path: join(path) },
+            Self::ImageNetFolder { path } => Self::ImageNetFolder { path: join(path) },
+            Self::Lsun { path } => Self::Lsun { path: join(path) },
+            Self::Tar { path, label } => Self::Tar { path: join(path), label: *label },
+            Self::Parquet { path, split, image, label } => Self::Parquet {
+                path: join(path),
+                split: split.clone(),
+                image: image.clone(),
+                label: label.clone(),
+            },
+            Self::Store { path } => Self::Store { path: join(path) },
+        }
+    }
+
     /// The first of [`Source::paths`].
     pub(crate) fn path(&self) -> &Path {
         self.paths().first().copied().unwrap_or(Path::new(""))

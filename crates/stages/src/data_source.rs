@@ -1,6 +1,6 @@
 //! A data set that a stage reads: outside the pipeline, or within the folder of the stage that made it.
 
-use std::path::{Component, Path, PathBuf};
+use std::path::{Component, Path};
 
 use dcgan_engine::context::Context;
 use dcgan_engine::external::{Advice, External, Form};
@@ -148,7 +148,7 @@ pub(crate) fn problems(from: Option<&Input>, source: &Source) -> Option<ConfigPr
 /// The source with its paths put under the folder of the stage that made it, or with its shards fetched from where they lie.
 pub(crate) fn resolve(from: Option<&Input>, source: &Source, ctx: &Context<'_>) -> anyhow::Result<Source> {
     match from {
-        Some(from) => Ok(within(source, &ctx.input(from))),
+        Some(from) => Ok(source.within(&ctx.input(from))),
         None => remote::fetched(source, ctx),
     }
 }
@@ -156,7 +156,7 @@ pub(crate) fn resolve(from: Option<&Input>, source: &Source, ctx: &Context<'_>) 
 /// The same, where nothing is to be fetched for it.
 pub(crate) fn resolve_here(from: Option<&Input>, source: &Source, ctx: &Context<'_>) -> Option<Source> {
     match from {
-        Some(from) => Some(within(source, &ctx.input(from))),
+        Some(from) => Some(source.within(&ctx.input(from))),
         None => (!remote::is_remote(source)).then(|| source.clone()),
     }
 }
@@ -213,27 +213,4 @@ pub(crate) fn list_passed_over(
         metrics["not_read"] = serde_json::to_value(passed_over)?;
     }
     Ok(())
-}
-
-fn within(source: &Source, folder: &Path) -> Source {
-    let join = |path: &PathBuf| folder.join(path);
-    match source {
-        Source::Cifar10 { path, split } => Source::Cifar10 { path: join(path), split: *split },
-        Source::Svhn { path } => Source::Svhn { path: join(path) },
-        Source::Mnist { images, labels } => {
-            Source::Mnist { images: join(images), labels: labels.as_ref().map(join) }
-        }
-        Source::Folder { path, classes } => Source::Folder { path: join(path), classes: *classes },
-        Source::ImageNetTar { path } => Source::ImageNetTar { path: join(path) },
-        Source::ImageNetFolder { path } => Source::ImageNetFolder { path: join(path) },
-        Source::Lsun { path } => Source::Lsun { path: join(path) },
-        Source::Tar { path, label } => Source::Tar { path: join(path), label: *label },
-        Source::Parquet { path, split, image, label } => Source::Parquet {
-            path: join(path),
-            split: split.clone(),
-            image: image.clone(),
-            label: label.clone(),
-        },
-        Source::Store { path } => Source::Store { path: join(path) },
-    }
 }

@@ -6,10 +6,11 @@ use std::path::Path;
 use anyhow::ensure;
 use dcgan_dedup::evaluate::PairToJudge;
 use dcgan_dedup::group::{
-    ComparedPair, GROUPS, GroupConfig, Mirrored, READABLE, Readable, Rule, group_against, group_images,
-    read_groups,
+    ComparedPair, GROUPS, GroupConfig, Member, Mirrored, READABLE, Readable, Rule, RuleCounts, SearchReport,
+    group_against, group_images, read_groups,
 };
-use dcgan_dedup::hash::{Pictures, files::CODES, read_keys};
+use dcgan_dedup::hash::{Pictures, files::CODES, read_images, read_keys};
+use dcgan_engine::cluster::{Cluster, cluster_settings};
 use dcgan_engine::context::Context;
 use dcgan_engine::kind::{ConfigType, Kind, Traits};
 use dcgan_engine::paper::{Stated, by_stage, no_bearing, unstated};
@@ -57,10 +58,13 @@ pub(crate) static KIND: Kind = Kind {
               group that is like the one that stays.\n\n\
               With `against` pictures are looked for in another set, such as training pictures among test pictures: groups.json names \
               the first 50 that are in both, groups.parquet all, each with its counterpart as representative; there is no map, and no \
-              list of borderline or mirrored pairs.",
+              list of borderline or mirrored pairs.\n\n\
+              On a cluster (`--cluster`, or the manifest's [cluster]) groups.parquet and the map are the same to the byte; groups.json holds the \
+              counts of the rule that is set alone, and there is no list of borderline pairs.",
     example: &["codes=runs/lsun/codes-robust"],
     paper: &PAPER,
-    traits: Traits::NONE,
+    // On a cluster what is complete stays.
+    traits: Traits { is_resumable: true, uses_cluster: true, ..Traits::NONE },
     config: ConfigType::of::<GroupDuplicates>(),
 };
 
@@ -87,6 +91,20 @@ pub(crate) const BORDERLINE: &str = "borderline.json";
 /// The page on which groups are looked through.
 const GROUPS_PAGE: &str = "groups.html";
 
+/// What `dcgan-cluster group` reports, as far as it is looked at here.
+#[derive(Deserialize)]
+struct OnCluster {
+    n_images: u64,
+    #[serde(default)]
+    exact: RuleCounts,
+    #[serde(default)]
+    near: RuleCounts,
+    #[serde(default)]
+    n_crowded: u64,
+    #[serde(default)]
+    search: SearchReport,
+}
+
 impl Stage for GroupDuplicates {
     fn inputs(&self) -> Vec<InputRef<'_>> {
         let against = self.against.iter();
@@ -111,6 +129,14 @@ impl Stage for GroupDuplicates {
 
     fn run(&self, ctx: &Context<'_>) -> anyhow::Result<Outcome> {
         let hashed = ctx.input(&self.codes);
+        let unless = [
+            ("`against` is set", self.against.is_some()),
+            ("`grouping.rule` is phash", self.grouping.rule == Rule::Phash),
+            ("`grouping.mirrored` is report", self.grouping.mirrored == Mirrored::Report),
+        ];
+        if let Some(cluster) = ctx.cluster(&unless)? {
+            return self.group_on(cluster, &hashed, ctx);
+        }
         let mut task = ctx.task("comparing", "pairs");
         if let Some(against) = &self.against {
             let against = ctx.input(against);
@@ -131,21 +157,7 @@ impl Stage for GroupDuplicates {
         let summary =
             group_images(&hashed, &self.grouping, ctx.out, &mut |done, total| task.observe(done, total))?;
         drop(task);
-        if summary.search.n_skipped > 0 {
-            ctx.progress().warn(format_args!(
-                "{}, the largest of {}: {} in them not compared",
-                counted(summary.search.n_hot_buckets, "hot bucket"),
-                counted(summary.search.largest_bucket, "picture"),
-                counted(summary.search.n_skipped, "pair")
-            ));
-        }
-        if self.grouping.rule == Rule::Near && summary.n_crowded > 0 {
-            ctx.progress().warn(format_args!(
-                "{} of pictures with little to tell apart (strokes, digits and the like are half alike to many others) not taken for \
-                 near-duplicates, though within `grouping.pixel_distance`: a third of it counts among those; look at {GROUPS_PAGE}",
-                counted(summary.n_crowded, "pair")
-            ));
-        }
+        self.say_what_was_met(&summary.search, summary.n_crowded, ctx);
         let pictures = Pictures::of_hashed(&hashed)?;
         self.write_page(ctx.out, (&summary.groups, &summary.doubts), &pictures)?;
         ctx.write_json("groups.json", &summary)?;
@@ -162,6 +174,51 @@ impl Stage for GroupDuplicates {
 }
 
 impl GroupDuplicates {
+    fn say_what_was_met(&self, search: &SearchReport, n_crowded: u64, ctx: &Context<'_>) {
+        if search.n_skipped > 0 {
+            ctx.progress().warn(format_args!(
+                "{}, the largest of {}: {} in them not compared",
+                counted(search.n_hot_buckets, "hot bucket"),
+                counted(search.largest_bucket, "picture"),
+                counted(search.n_skipped, "pair")
+            ));
+        }
+        if self.grouping.rule == Rule::Near && n_crowded > 0 {
+            ctx.progress().warn(format_args!(
+                "{} of pictures with little to tell apart (strokes, digits and the like are half alike to many others) not taken for \
+                 near-duplicates, though within `grouping.pixel_distance`: a third of it counts among those; look at {GROUPS_PAGE}",
+                counted(n_crowded, "pair")
+            ));
+        }
+    }
+
+    /// The codes are compared wherever there is room. Of the groups on the page the doubt is how far a picture is from the one that stays.
+    fn group_on(&self, cluster: &Cluster, hashed: &Path, ctx: &Context<'_>) -> anyhow::Result<Outcome> {
+        let mut arguments = vec!["--codes".into(), hashed.into()];
+        arguments.extend(cluster_settings(&self.grouping)?);
+        let mut metrics = cluster.run(ctx, "group", arguments)?;
+        let found: OnCluster = serde_json::from_value(metrics.clone())?;
+        self.say_what_was_met(&found.search, found.n_crowded, ctx);
+        let members = read_groups(&ctx.out.join(GROUPS))?;
+        let keys: HashSet<&str> = members.iter().flatten().map(|member| member.key.as_str()).collect();
+        let images: HashMap<String, u32> = read_images(&hashed.join(CODES), |key| keys.contains(key))?;
+        let (mut groups, mut doubts) = (Vec::new(), Vec::new());
+        for group in &members {
+            let (stays, others): (Vec<&Member>, Vec<&Member>) =
+                group.iter().partition(|member| member.key == member.representative);
+            groups.push(
+                stays.iter().chain(&others).filter_map(|member| images.get(&member.key).copied()).collect(),
+            );
+            doubts.push(group.iter().map(|member| member.pixel_distance).fold(0.0, f32::max));
+        }
+        self.write_page(ctx.out, (&groups, &doubts), &Pictures::of_hashed(hashed)?)?;
+        let counts = if self.grouping.rule == Rule::Near { found.near } else { found.exact };
+        let mut differences = published::compare_duplicates(counts.n_removed, found.n_images);
+        differences.join(published::compare_rule(&self.grouping));
+        metrics["cluster"] = cluster.scheduler.as_str().into();
+        Ok(Outcome { metrics, differences })
+    }
+
     fn write_page(
         &self,
         out: &Path,

@@ -1,12 +1,14 @@
 //! `hash_images`: the semantic hash of every picture of a set.
 
 use dcgan_dedup::Autoencoder;
-use dcgan_dedup::hash::{HashConfig, hash};
+use dcgan_dedup::hash::{HashConfig, HashSummary, hash};
 use dcgan_dedup::train::files::AUTOENCODER;
+use dcgan_engine::cluster::{Cluster, cluster_settings};
 use dcgan_engine::context::Context;
 use dcgan_engine::external::{Advice, External, Form};
 use dcgan_engine::kind::{ConfigType, Kind, Traits};
 use dcgan_engine::paper::{Stated, no_bearing, says};
+use dcgan_engine::run_stage::CPU;
 use dcgan_engine::stage::{Artifact, ConfigProblem, Input, InputRef, Outcome, Stage};
 use dcgan_files::words::counted;
 use dcgan_images::{Damaged, Shard, Source};
@@ -54,12 +56,14 @@ pub(crate) static KIND: Kind = Kind {
     details: "Writes codes.parquet (key, word0, word1, width, height, blake3: the first 64 bits of the file's BLAKE3 hash, n_bytes: its size), pictures.npy (the 32×32 pictures that were hashed), \
               bad.csv (what could not be hashed, with the reason) and a copy of the autoencoder. Pictures are streamed and \
               decoded at reduced size on all cores; memory does not grow with their number. Interrupted or killed, it goes on \
-              where it stopped and ends with the bits of an uninterrupted run.",
+              where it stopped and ends with the bits of an uninterrupted run.\n\n\
+              On a cluster (`--cluster`, or the manifest's [cluster]) the set is hashed in parts, with the same bits.",
     example: &["source.lsun.path=data/lsun/bedroom_train_lmdb", "autoencoder=runs/lsun/autoencoder-robust"],
     paper: &PAPER,
     traits: Traits {
         is_resumable: true,
         uses_device: true,
+        uses_cluster: true,
         key_of_path: data_source::key_of_path,
         ..Traits::NONE
     },
@@ -78,6 +82,23 @@ const PAPER: [Stated; 7] = [
 ];
 
 impl HashImages {
+    fn hash_here(&self, source: &Source, ctx: &Context<'_>) -> anyhow::Result<HashSummary> {
+        let device = device::open(ctx)?;
+        let model = Autoencoder::load(&ctx.input(&self.autoencoder).join(AUTOENCODER))?.on(&device)?;
+        let mut task = ctx.task("hashing", "pictures");
+        Ok(hash(source, &model, &self.config(), ctx.out, &mut |done, total| task.observe(done, total))?)
+    }
+
+    /// Parts of the set are hashed wherever there is room.
+    fn hash_on(&self, cluster: &Cluster, source: &Source, ctx: &Context<'_>) -> anyhow::Result<HashSummary> {
+        let mut arguments = vec!["--source".into(), serde_json::to_string(source)?.into()];
+        arguments.extend(["--autoencoder".into(), ctx.input(&self.autoencoder).into()]);
+        arguments.extend(["--parts".into(), cluster.parts().to_string().into()]);
+        let settings = HashConfig { limit: None, shard: None, ..self.config() };
+        arguments.extend(cluster_settings(&settings)?);
+        Ok(serde_json::from_value(cluster.run(ctx, "hash", arguments)?)?)
+    }
+
     fn config(&self) -> HashConfig {
         HashConfig {
             max_pixels: self.max_pixels,
@@ -133,12 +154,15 @@ impl Stage for HashImages {
 
     fn run(&self, ctx: &Context<'_>) -> anyhow::Result<Outcome> {
         let source = data_source::resolve(self.from.as_ref(), &self.source, ctx)?;
-        let device = device::open(ctx)?;
-        let model = Autoencoder::load(&ctx.input(&self.autoencoder).join(AUTOENCODER))?.on(&device)?;
-        let mut task = ctx.task("hashing", "pictures");
-        let summary =
-            hash(&source, &model, &self.config(), ctx.out, &mut |done, total| task.observe(done, total))?;
-        drop(task);
+        let unless = [
+            ("`limit` is set", self.limit.is_some()),
+            ("`shard` is set", self.shard.is_some()),
+            ("another device is asked for", ctx.device() != CPU),
+        ];
+        let summary = match ctx.cluster(&unless)? {
+            Some(cluster) => self.hash_on(cluster, &source, ctx)?,
+            None => self.hash_here(&source, ctx)?,
+        };
         if summary.n_bad > 0 {
             ctx.progress().warn(format_args!(
                 "{} could not be hashed; bad.csv in the stage's folder says why",

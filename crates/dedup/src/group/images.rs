@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::ops::ControlFlow;
 use std::path::Path;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::config::{GroupConfig, Keep, Rule};
 use super::distances::DistanceCounts;
@@ -20,7 +20,7 @@ use crate::preprocess::PICTURE_BYTES;
 use crate::{DedupError, Result};
 
 /// What one rule finds.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RuleCounts {
     /// Groups of two or more images.
     pub n_groups: u64,

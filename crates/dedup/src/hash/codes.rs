@@ -59,6 +59,20 @@ pub fn read_keys(path: &Path, is_wanted: impl Fn(u32) -> bool) -> Result<Vec<(u3
     Ok(keys)
 }
 
+/// The numbers of the images with the keys for which `is_wanted`.
+///
+/// # Errors
+/// Where the file cannot be read.
+pub fn read_images(path: &Path, is_wanted: impl Fn(&str) -> bool) -> Result<HashMap<String, u32>> {
+    let mut images = HashMap::new();
+    for_each_key(path, |image, key| {
+        if is_wanted(&key) {
+            images.insert(key, image);
+        }
+    })?;
+    Ok(images)
+}
+
 /// Refuses keys by which pictures could be taken for each other: two equal ones, an empty one, and one of several lines. 24 to 48
 /// bytes an image.
 ///

@@ -25,7 +25,7 @@ use dcgan_images::{Damaged, DecodeConfig, ImagesError, Payload, Record, Records,
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
-pub use codes::{Codes, read_keys};
+pub use codes::{Codes, read_images, read_keys};
 pub(crate) use codes::{check_keys, read_contents, read_n_bytes};
 pub use merge::{HashedPart, merge};
 pub use pictures::Pictures;

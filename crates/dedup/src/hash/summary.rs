@@ -1,9 +1,9 @@
 //! What a hashing did.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// What a hashing did.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct HashSummary {
     /// Images with a code.
     pub n_images: u64,

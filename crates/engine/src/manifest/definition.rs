@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use super::problem::named_in;
 use super::sources::Location;
+use crate::cluster::Cluster;
 use crate::graph::Graph;
 use crate::kind::{Registry, StageConfig};
 
@@ -17,6 +18,8 @@ pub struct Manifest {
     pub description: Option<String>,
     /// Ids of the stages that are wanted; stages that none of them needs are left out. Empty: all.
     pub goals: Vec<String>,
+    /// Where stages run whose work can be divided; none: here.
+    pub cluster: Option<Cluster>,
     /// The file it was read from.
     pub path: PathBuf,
     /// The kinds that its stages are of.

@@ -18,11 +18,13 @@ use super::problem::{Problem, Problems, is_same_or_within, named_in, without_rep
 use super::sources::{Location, Sources};
 use super::tree::{self, Table};
 use super::vars::{Vars, may_be_variable, substitute};
+use crate::cluster::Cluster;
 use crate::kind::{Registry, StageConfig};
+use crate::stage::ConfigProblem;
 use crate::suggest::{nearest, quoted};
 
 /// What a manifest may hold beside its stages' own tables.
-pub(super) const TOP_KEYS: [&str; 6] = ["name", "description", "goals", "vars", "matrix", "stage"];
+pub(super) const TOP_KEYS: [&str; 7] = ["name", "description", "goals", "vars", "matrix", "cluster", "stage"];
 
 /// Parses and checks the manifest in part 0 of the sources; the other parts are the values of `sets`.
 pub(super) fn parse(
@@ -53,6 +55,7 @@ pub(super) fn parse(
     }
     let description = take_string(&mut top, "description", sources, &mut problems);
     let goals = cells.all_cells(take_goals(&top, sources, &mut problems));
+    let cluster = take_cluster(&top, sources, &mut problems);
     let ids: Vec<String> = cells.all_cells(stages.iter().map(|stage| stage.id.clone()).collect());
     let stages: Vec<StageDef> = stages
         .iter()
@@ -63,6 +66,7 @@ pub(super) fn parse(
         name: name.unwrap_or_default(),
         description,
         goals,
+        cluster,
         path: path.to_owned(),
         registry,
         stages,
@@ -286,6 +290,28 @@ fn take_goals(top: &Table<'_>, sources: &Sources, problems: &mut Vec<Problem>) -
             let location = sources.locate(&node.span());
             problems.push(Problem::new(location, explain(error.message()).message).at_key("goals"));
             Vec::new()
+        }
+    }
+}
+
+fn take_cluster(top: &Table<'_>, sources: &Sources, problems: &mut Vec<Problem>) -> Option<Cluster> {
+    let node = top.get("cluster")?;
+    let whole = sources.locate(&node.span());
+    match Cluster::deserialize(ValueDeserializer::from(node.clone())) {
+        Ok(cluster) => {
+            let table = match node.get_ref() {
+                DeValue::Table(table) => places(table, node.span(), sources),
+                _ => Places { whole, keys: BTreeMap::new() },
+            };
+            problems.extend(cluster.problems().into_iter().map(|ConfigProblem { key, message }| {
+                Problem::new(table.of(&key), message).at_key(format!("cluster.{key}"))
+            }));
+            Some(cluster)
+        }
+        Err(error) => {
+            let location = error.span().map_or(whole, |span| sources.locate(&span));
+            problems.push(Problem::new(location, explain(error.message()).message).at_key("cluster"));
+            None
         }
     }
 }

@@ -3,6 +3,7 @@
 use serde_json::{Map, Value, json};
 
 use super::parse::TOP_KEYS;
+use crate::cluster::Cluster;
 use crate::keys::in_manifests;
 use crate::kind::{Kind, Registry};
 
@@ -60,6 +61,7 @@ fn top_keys() -> Value {
             "description": "The pipeline's name, and that of its folder of runs.",
         },
         "description": {"type": "string", "description": "What it is for."},
+        "cluster": of_cluster(),
         "goals": {
             "type": "array",
             "items": {"type": "string"},
@@ -86,6 +88,15 @@ fn top_keys() -> Value {
             "description": "The stages, each with an id and one table named after its kind.",
         },
     })
+}
+
+/// The table `cluster`.
+fn of_cluster() -> Value {
+    let mut table = in_manifests(schemars::schema_for!(Cluster).as_value());
+    if let Some(table) = table.as_object_mut() {
+        table.remove("$schema");
+    }
+    table
 }
 
 /// The table of a kind: its own schema, in which a variable may stand wherever a single value does.
