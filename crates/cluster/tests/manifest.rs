@@ -128,7 +128,7 @@ fn what_a_cluster_made_halfway_is_gone_on_with_and_forgotten_by_one_machine() {
     let dir = tempfile::tempdir().unwrap();
     let runs = dir.path();
     run_it(runs, Some(cluster()), "codes", &Interrupt::default()).unwrap();
-    let partial = runs.join(".dcgan/partial/groups");
+    let partial = runs.join("m/.dcgan/partial/groups");
     let half_done = || {
         let folders = partial.read_dir().into_iter().flatten().flatten().map(|entry| entry.path());
         folders.map(|folder| folder.join("cluster/work/codes.parquet")).find(|stage| stage.is_file())
