@@ -148,6 +148,9 @@ pub(crate) struct RemoveArgs {
     /// The folder of groups.
     #[arg(long)]
     pub(crate) groups: PathBuf,
+    /// Write the tars of the set again too: tar=FOLDER, or as in a manifest, in JSON.
+    #[arg(long, value_parser = source)]
+    pub(crate) tars: Option<Source>,
     #[command(flatten)]
     pub(crate) place: PlaceArgs,
 }

@@ -72,7 +72,10 @@ fn work(verb: Verb, interrupt: &Interrupt) -> Result<u8> {
         Verb::Remove(args) => {
             let session = open(&args.place, interrupt)?;
             let (work, out) = (args.place.work(), args.place.out);
-            print(&remove(&session, &RemoveJob { hashed: args.codes, groups: args.groups, out, work })?);
+            print(&remove(
+                &session,
+                &RemoveJob { hashed: args.codes, groups: args.groups, tars: args.tars, out, work },
+            )?);
         }
     }
     Ok(0)

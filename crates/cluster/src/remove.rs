@@ -6,12 +6,15 @@ use std::path::{Path, PathBuf};
 use dcgan_dedup::DedupError;
 use dcgan_dedup::group::GROUPS;
 use dcgan_dedup::hash::files::{BAD, CODES};
-use dcgan_dedup::regenerate::files::{KEEP, REMOVE};
+use dcgan_dedup::regenerate::files::{KEEP, REMOVE, TARS};
 use dcgan_files::columns::{Column, Kind, Writer, read};
-use dcgan_images::read_bad;
+use dcgan_files::key;
+use dcgan_images::{Source, read_bad};
 use serde::Serialize;
 use serde_json::json;
 
+use crate::functions::TarSpec;
+use crate::near::json as json_literal;
 use crate::session::Session;
 use crate::work::Work;
 use crate::{ClusterError, Result, codes, out};
@@ -23,6 +26,8 @@ pub struct RemoveJob {
     pub hashed: PathBuf,
     /// The folder of `groups.parquet`.
     pub groups: PathBuf,
+    /// The set, where it is one of tars and these are to be written again.
+    pub tars: Option<Source>,
     /// Where the lists go.
     pub out: PathBuf,
     /// Where stages are kept until all is done.
@@ -36,8 +41,6 @@ pub struct RemoveReport {
     pub n_kept: u64,
     /// Images that do not.
     pub n_removed: u64,
-    /// Images that could not be hashed; `bad.csv` lists them.
-    pub n_bad: u64,
 }
 
 const SCHEMA: &str = "message keys {
@@ -45,19 +48,24 @@ const SCHEMA: &str = "message keys {
     REQUIRED BYTE_ARRAY key (STRING);
 }";
 
-/// Writes `keep.txt` and `remove.txt`, in the order of the set, and what could not be hashed as `bad.csv`.
+/// Writes `keep.txt` and `remove.txt`, in the order of the set, what could not be hashed as `bad.csv`, and, where the set's tars are given,
+/// `tars/`: each under its name without what does not stay.
 ///
 /// # Errors
 /// Where the groups name what is not in the set, a file cannot be read or written, or the engine gives up.
 pub fn remove(session: &Session, job: &RemoveJob) -> Result<RemoveReport> {
     out::check(&job.out)?;
     let groups = fs_err::canonicalize(job.groups.join(GROUPS))?;
-    let about = json!({"remove": codes::identity(&job.hashed)?, "groups": groups});
+    // Executors run elsewhere.
+    let here = std::env::current_dir()?;
+    let source = job.tars.as_ref().map(|source| source.within(&here));
+    let about = json!({"remove": codes::identity(&job.hashed)?, "groups": groups, "tars": source});
     let mut work = Work::open(session, &job.work, &about)?;
     work.make("keys", &mut |path| number(&job.hashed.join(CODES), path))?;
     session.table("groups", std::slice::from_ref(&groups))?;
     work.stage("removed", "SELECT key FROM groups WHERE elsewhere <> 0 OR key <> representative")?;
     refuse_strangers(&work, &groups)?;
+    let tars = source.map(|source| rewrite(&mut work, &source, &job.hashed)).transpose()?.unwrap_or_default();
     let report = out::folder(&job.out, &mut |dir| {
         let list = |name: &str, join: &str| {
             let query = format!(
@@ -65,16 +73,75 @@ pub fn remove(session: &Session, job: &RemoveJob) -> Result<RemoveReport> {
             );
             write(&work, &query, &dir.join(name))
         };
-        let (n_kept, n_removed, mut n_bad) = (list(KEEP, "ANTI")?, list(REMOVE, "SEMI")?, 0);
+        let report = RemoveReport { n_kept: list(KEEP, "ANTI")?, n_removed: list(REMOVE, "SEMI")? };
         let bad = job.hashed.join(BAD);
         if bad.exists() {
-            fs_err::copy(&bad, dir.join(BAD))?;
-            n_bad = read_bad(&bad).map_err(DedupError::from)?.len() as u64;
+            fs_err::copy(bad, dir.join(BAD))?;
         }
-        Ok(RemoveReport { n_kept, n_removed, n_bad })
+        if !tars.is_empty() {
+            fs_err::create_dir(dir.join(TARS))?;
+        }
+        for tar in &tars {
+            let to = dir.join(TARS).join(tar.file_name().unwrap_or_default());
+            if fs_err::hard_link(tar, &to).is_err() {
+                fs_err::copy(tar, &to)?;
+            }
+        }
+        Ok(report)
     })?;
+    for tar in &tars {
+        fs_err::remove_file(tar)?;
+    }
+    if let Some(folder) = tars.first().and_then(|tar| tar.parent()) {
+        fs_err::remove_dir(folder)?;
+    }
     work.finish()?;
     Ok(report)
+}
+
+const ARCHIVE: &str =
+    "message archive { REQUIRED BYTE_ARRAY name (STRING); REQUIRED BYTE_ARRAY path (STRING); }";
+const KEY: &str = "message key { REQUIRED BYTE_ARRAY key (STRING); }";
+
+/// Writes each archive of a set again where there is room; returns where they are.
+fn rewrite(work: &mut Work<'_>, source: &Source, hashed: &Path) -> Result<Vec<PathBuf>> {
+    let archives = source.tars().map_err(DedupError::from)?;
+    if archives.is_empty() {
+        return Err(ClusterError::setting("tars", "a set of tars", &source.to_string()));
+    }
+    let mut lists = Vec::new();
+    for (index, archive) in archives.iter().enumerate() {
+        // A file each, so that each can be a task.
+        lists.push(work.make(&format!("archive-{index:06}"), &mut |path| {
+            let name = key::of_path(Path::new(archive.file_name().unwrap_or_default()));
+            let mut writer = Writer::create(path, ARCHIVE)?;
+            writer.write(&[
+                Column::Strings(vec![name]),
+                Column::Strings(vec![archive.display().to_string()]),
+            ])?;
+            Ok(writer.finish()?)
+        })?);
+    }
+    work.session().table("archives", &lists)?;
+    let bad = hashed.join(BAD);
+    work.make("bad", &mut |path| {
+        let bad = if bad.exists() { read_bad(&bad).map_err(DedupError::from)? } else { Vec::new() };
+        let mut writer = Writer::create(path, KEY)?;
+        writer.write(&[Column::Strings(bad.into_iter().map(|(key, _)| key).collect())])?;
+        Ok(writer.finish()?)
+    })?;
+    let spec = TarSpec { folder: work.path("tars") };
+    work.stage(
+        "rewritten",
+        &format!(
+            "SELECT a.name, rewrite_tar(a.path, coalesce(g.keys, ''), {}) AS n_left_out FROM archives AS a LEFT JOIN (
+                 SELECT split_part(key, '/', 1) AS name, string_agg(key, chr(10)) AS keys
+                 FROM (SELECT key FROM removed UNION ALL SELECT key FROM bad) GROUP BY 1
+             ) AS g ON a.name = g.name",
+            json_literal(&spec)
+        ),
+    )?;
+    Ok(archives.iter().map(|archive| spec.copy(archive)).collect())
 }
 
 /// The keys of the set with their numbers.

@@ -43,7 +43,13 @@ fn pictures_are_grouped_and_listed_as_on_one_machine() {
     fs_err::create_dir(&one).unwrap();
     let members = read_groups(&groups.join(GROUPS)).unwrap();
     regenerate(&rooms.source(), &members, &Default::default(), Target::Lists, &one, &mut go).unwrap();
-    let job = RemoveJob { hashed: rooms.hashed(), groups, out: rooms.at("lists"), work: rooms.at("work") };
+    let job = RemoveJob {
+        hashed: rooms.hashed(),
+        groups,
+        tars: None,
+        out: rooms.at("lists"),
+        work: rooms.at("work"),
+    };
     let report = remove(&session, &job).unwrap();
     let lists = ["keep.txt", "remove.txt", "bad.csv"];
     assert_eq!(bytes(&job.out, &lists), bytes(&one, &lists));

@@ -33,10 +33,16 @@ id = "autoencoder"
 images = "images"
 training = { batch_size = 16, epochs = 4, n_images = 60 }
 [[stage]]
+id = "tars"
+[stage.export_images]
+images = "images"
+form = "webdataset"
+per_file = 40
+[[stage]]
 id = "codes"
 [stage.hash_images]
-from = "rooms"
-source.lsun.path = "lsun/rooms_lmdb"
+from = "tars"
+source.tar.path = "."
 autoencoder = "autoencoder"
 [[stage]]
 id = "groups"
@@ -46,9 +52,10 @@ grouping.rule = "near"
 [[stage]]
 id = "lists"
 [stage.remove_duplicates]
-from = "rooms"
-source.lsun.path = "lsun/rooms_lmdb"
+from = "tars"
+source.tar.path = "."
 groups = "groups"
+target = "tars"
 "#;
 
 fn cluster() -> Cluster {
@@ -78,12 +85,12 @@ fn run_it(
     run(&manifest, &options, &Progress::new(Verbosity::Quiet, interrupt.clone()))
 }
 
-/// Every file of a stage but its record, and what is written otherwise on a cluster.
+/// Every file of a stage, also in folders, but its record, and what is written otherwise on a cluster.
 fn files(folder: &Path) -> Vec<(String, Vec<u8>)> {
-    let mut files: Vec<(String, Vec<u8>)> = fs_err::read_dir(folder)
-        .unwrap()
-        .map(|entry| entry.unwrap())
-        .map(|entry| (entry.file_name().into_string().unwrap(), fs_err::read(entry.path()).unwrap()))
+    let read = |folder: &Path| fs_err::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    let mut files: Vec<(String, Vec<u8>)> = read(folder)
+        .flat_map(|path| if path.is_dir() { read(&path).collect() } else { vec![path] })
+        .map(|path| (path.strip_prefix(folder).unwrap().display().to_string(), fs_err::read(&path).unwrap()))
         .filter(|(name, _)| {
             !["stage.json", "groups.json", "groups.html", "borderline.json"].contains(&name.as_str())
         })
@@ -116,11 +123,18 @@ fn a_manifest_on_a_cluster_makes_the_files_of_one_machine() {
     for key in ["near", "n_crowded", "n_images"] {
         assert_eq!(metrics("here", "groups")[key], metrics("there", "groups")[key], "{key}");
     }
+    for key in ["n_kept", "n_removed", "n_bad", "not_read"] {
+        assert_eq!(metrics("here", "lists")[key], metrics("there", "lists")[key], "{key}");
+    }
     assert!(metrics("there", "groups")["near"]["n_groups"].as_u64().unwrap() > 5);
     assert!(at("there", "groups").join("groups.html").is_file());
+    assert!(
+        at("there", "lists").join("tars/train-00005.tar").is_file(),
+        "six archives of at most 40 pictures"
+    );
     // Finished work is finished, wherever it was done.
     let again = run_it(&dir.path().join("there"), None, "lists", &Interrupt::default()).unwrap();
-    assert_eq!((again.n_run, again.n_fresh), (0, 6));
+    assert_eq!((again.n_run, again.n_fresh), (0, 7));
 }
 
 #[test]

@@ -5,6 +5,7 @@
 //! | `keep.txt`, `remove.txt` | the keys, a line each, in the set's order |
 //! | `bad.csv` | `key`, `reason` of what cannot be read, and so neither stays nor is removed as a duplicate |
 //! | `lmdb/` | with [`Target::Lmdb`]: an LMDB as LSUN's |
+//! | `tars/` | with [`Target::Tars`]: the archives, each under its name |
 //! | `pictures/` | with [`Target::Folder`]: the files |
 //! | `images.npy`, `index.parquet`, `meta.json` | with [`Target::Store`]: an image store |
 
@@ -75,13 +76,16 @@ fn write_files(
     dir: &Path,
     observe: &mut dyn FnMut(u64, u64) -> ControlFlow<()>,
 ) -> Result<RegenerateSummary> {
-    let mut writer = Writer::create(target, dir)?;
+    let mut writer = Writer::create(source, target, dir)?;
     let mut bad = BadWriter::create(&dir.join(files::BAD))?;
     let mut n_kept = 0;
     source.for_each_record(&mut |n_done| observe(n_done, n_images), &mut |record| {
         match lists.note(&record)? {
-            Fate::Removed => {}
-            Fate::Bad(reason) => bad.append(&record.key, &reason)?,
+            Fate::Removed => writer.leave_out(&record.key),
+            Fate::Bad(reason) => {
+                bad.append(&record.key, &reason)?;
+                writer.leave_out(&record.key);
+            }
             Fate::Left => {
                 lists.keep(&record.key)?;
                 n_kept += 1;
@@ -91,7 +95,7 @@ fn write_files(
         Ok::<_, DedupError>(ControlFlow::Continue(()))
     })?;
     lists.check_all_came()?;
-    writer.finish()?;
+    writer.finish(&mut || observe(n_images, n_images))?;
     let n_bad = bad.n_bad();
     bad.finish()?;
     Ok(RegenerateSummary { n_kept, n_removed: lists.finish()?, n_bad })

@@ -68,8 +68,8 @@ pub use import::{ImportConfig, ImportSummary, import, import_records, without_im
 pub use lmdb_writer::LmdbWriter;
 pub use picture::Picture;
 pub use pixel_box::{PixelBox, SampleBox, read_boxes, write_boxes};
-pub use readers::Records;
 pub use readers::passed_over::{HIDDEN, PassedOver, in_words};
+pub use readers::{CopiedTar, Records, copy_tar};
 pub use record::{Payload, Record};
 pub use reduced::{ReducedPicture, Thumbnail, decode_reduced, decode_thumbnail};
 pub use resize::{Filter, Resize, Window};

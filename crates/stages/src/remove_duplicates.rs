@@ -64,6 +64,8 @@ pub(crate) enum TargetKind {
     Lmdb,
     /// A folder of files.
     Folder,
+    /// The archives of a set of tars, under their names.
+    Tars,
     /// An image store.
     Store,
 }
@@ -72,16 +74,16 @@ pub(crate) enum TargetKind {
 pub(crate) static KIND: Kind = Kind {
     name: "remove_duplicates",
     version: 6,
-    summary: "write a set again without its near-duplicates: an LMDB, a folder, an image store, or lists of keys",
+    summary: "write a set again without its near-duplicates: an LMDB, a folder, tars, an image store, or lists of keys",
     details: "Writes keep.txt and remove.txt, a key a line, bad.csv (what cannot be read, with the reason: it is in neither) and, \
-              by `target`, lmdb/ (an LSUN LMDB), pictures/ (the files) or an image store of what is in keep.txt. Of each group one \
+              by `target`, lmdb/ (an LSUN LMDB), pictures/ (the files), tars/ (the archives of a WebDataset under their names, without the samples of which no picture stays, the rest byte for byte) or an image store of what is in keep.txt. Of each group one \
               picture stays: a file rather than a symbolic link, and links to one file stay or go together; for an image store one \
               that `resize` and `damaged` let in, so that no group is lost. Where a picture of the \
               groups is not in the set or, by its blake3, not the one that was hashed, or the one that stays cannot be read or is \
               itself removed, it is an error, and nothing is written. Groups of earlier versions have no blake3: of them the ones \
               that stay are decoded. A picture that a person marked as not the same as the one that stays \
               for it (`judged`) stays. Nothing is deleted from the set itself.\n\n\
-              On a cluster lists of a set that is no folder are made from its codes; the pictures are not read again for them.",
+              On a cluster lists and tars of a set that is no folder are made by its codes; the pictures are not looked at again for them.",
     example: &["source.folder.path=photos", "groups=out/groups", "target=folder", "by=hard_link"],
     paper: &PAPER,
     traits: Traits { uses_cluster: true, key_of_path: data_source::key_of_path, ..Traits::NONE },
@@ -106,6 +108,7 @@ impl RemoveDuplicates {
             TargetKind::Lists => Target::Lists,
             TargetKind::Lmdb => Target::Lmdb,
             TargetKind::Folder => Target::Folder { by: self.by },
+            TargetKind::Tars => Target::Tars,
             TargetKind::Store => Target::Store { resize: self.resize, damaged: self.damaged },
         }
     }
@@ -122,14 +125,27 @@ impl RemoveDuplicates {
         });
         let codes = codes.map(|[input]| groups.join(input.path)).filter(|codes| codes.join(CODES).is_file());
         let unless = [
-            ("`target` is more than lists", self.target != TargetKind::Lists),
+            (
+                "`target` is neither lists nor tars",
+                !matches!(self.target, TargetKind::Lists | TargetKind::Tars),
+            ),
             ("`judged` is set", self.judged.is_some()),
             ("links of a folder stay or go together", matches!(source, Source::Folder { .. })),
             ("the codes of the groups are not there", codes.is_none()),
         ];
         let (Some(cluster), Some(codes)) = (ctx.cluster(&unless)?, codes) else { return Ok(None) };
-        let arguments = vec!["--codes".into(), codes.into(), "--groups".into(), groups.into()];
+        let mut arguments = vec!["--codes".into(), codes.as_path().into(), "--groups".into(), groups.into()];
+        if self.target == TargetKind::Tars {
+            arguments.extend(["--tars".into(), serde_json::to_string(source)?.into()]);
+        }
         let mut metrics = cluster.run(ctx, "remove", arguments)?;
+        // bad.csv, which is that of the codes, also lists what is not named as a picture.
+        let of_codes = Record::read(&codes)?.map(|record| record.metrics).unwrap_or_default();
+        for key in ["n_bad", "not_read", "left_out"] {
+            if let Some(value) = of_codes.get(key) {
+                metrics[key] = value.clone();
+            }
+        }
         let count = |key: &str| metrics[key].as_u64().unwrap_or_default();
         let (n_kept, n_removed) = (count("n_kept"), count("n_removed"));
         let mut differences = published::compare_duplicates(n_removed, n_kept + n_removed);
@@ -193,6 +209,10 @@ impl Stage for RemoveDuplicates {
         if self.target == TargetKind::Folder && self.by != LinkMode::Copy && !is_folder {
             let message = "expected `copy`: links need a set that is a folder of files".to_owned();
             problems.push(ConfigProblem { key: "by".to_owned(), message });
+        }
+        if self.target == TargetKind::Tars && !matches!(self.source, Source::Tar { .. }) {
+            let message = "expected another target than `tars`, which needs a set of tars".to_owned();
+            problems.push(ConfigProblem { key: "target".to_owned(), message });
         }
         let of_no_use = [
             ("by", self.by != LinkMode::Copy && self.target != TargetKind::Folder, "folder"),

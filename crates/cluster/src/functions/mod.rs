@@ -6,6 +6,7 @@ mod look;
 mod near_in;
 mod record;
 mod records;
+mod rewrite_tar;
 mod search_key;
 mod view_codes;
 
@@ -17,6 +18,7 @@ pub(crate) use self::hash_shard::ShardSpec;
 pub(crate) use self::look::LookSpec;
 pub(crate) use self::near_in::{NearSpec, WHOLE};
 pub(crate) use self::record::VIEW;
+pub(crate) use self::rewrite_tar::TarSpec;
 pub(crate) use self::view_codes::ViewSpec;
 
 /// All that take a row.
@@ -27,6 +29,7 @@ pub(crate) fn scalar() -> Vec<Arc<ScalarUDF>> {
         look::function(),
         view_codes::function(),
         hash_shard::function(),
+        rewrite_tar::function(),
     ];
     all.map(Arc::new).to_vec()
 }

@@ -8,5 +8,7 @@ pub const REMOVE: &str = "remove.txt";
 pub const BAD: &str = "bad.csv";
 /// The LMDB's folder.
 pub const LMDB: &str = "lmdb";
+/// The folder of archives.
+pub const TARS: &str = "tars";
 /// The folder of files.
 pub const PICTURES: &str = "pictures";

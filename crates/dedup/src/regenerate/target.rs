@@ -30,6 +30,8 @@ pub enum Target {
         /// How files get there; links need a set that is a folder itself.
         by: LinkMode,
     },
+    /// The archives of a set of tars, each under its name, without the pictures that do not stay and what belongs to them alone.
+    Tars,
     /// An image store.
     Store {
         /// How every picture is brought to its size.

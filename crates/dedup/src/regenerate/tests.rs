@@ -238,3 +238,45 @@ fn where_the_store_cannot_take_the_one_that_stays_another_of_its_group_stays() {
         assert_eq!(keys.join("\n") + "\n", keep);
     }
 }
+
+#[test]
+fn archives_are_written_under_their_names_without_what_goes() {
+    let dir = tempfile::tempdir().unwrap();
+    let set = dir.path().join("set");
+    fs_err::create_dir(&set).unwrap();
+    let archive = |path: &Path, members: &[&str]| {
+        let mut archive = tar::Builder::new(fs_err::File::create(path).unwrap());
+        for name in members {
+            let mut header = tar::Header::new_gnu();
+            header.set_size(name.len() as u64);
+            header.set_cksum();
+            archive.append_data(&mut header, name, name.as_bytes()).unwrap();
+        }
+        archive.finish().unwrap();
+    };
+    archive(&set.join("0.tar"), &["a.jpg", "a.cls", "b.jpg", "b.cls"]);
+    archive(&set.join("1.tar"), &["c.jpg", "c.cls", "d.jpg", "d.cls"]);
+    let source = Source::Tar { path: set.clone(), label: Some(dcgan_images::TarLabel::None) };
+    let member =
+        |key: &str| hashed(&format!("{key}.jpg"), "0.tar/b.jpg", format!("{}.jpg", &key[6..]).as_bytes());
+    let groups = [vec![member("0.tar/b"), member("1.tar/c"), member("0.tar/a")]];
+    let out = dir.path().join("out");
+    fs_err::create_dir(&out).unwrap();
+    let readable = Readable { n_images: 4, bad: Default::default() };
+    let summary =
+        regenerate(&source, &groups, &readable, Target::Tars, &out, &mut |_, _| ControlFlow::Continue(()))
+            .unwrap();
+    assert_eq!(summary, RegenerateSummary { n_kept: 2, n_removed: 2, n_bad: 0 });
+    for (name, left) in [("0.tar", ["b.jpg", "b.cls"]), ("1.tar", ["d.jpg", "d.cls"])] {
+        archive(&dir.path().join(name), &left);
+        let (written, expected) = (
+            fs_err::read(out.join(files::TARS).join(name)).unwrap(),
+            fs_err::read(dir.path().join(name)).unwrap(),
+        );
+        assert!(written == expected, "{name}");
+    }
+    let other = Source::Folder { path: set, classes: false };
+    fs_err::create_dir(dir.path().join("other")).unwrap();
+    let refused = Writer::create(&other, Target::Tars, &dir.path().join("other"));
+    assert!(refused.is_err_and(|error| error.to_string().contains("a set of tars")));
+}

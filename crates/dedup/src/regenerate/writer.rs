@@ -1,10 +1,12 @@
 //! Writes the pictures that stay as an LMDB or a folder.
 
+use std::collections::HashSet;
 use std::io::{ErrorKind, Write as _};
+use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
 use dcgan_files::key;
-use dcgan_images::{LmdbWriter, Payload, Record};
+use dcgan_images::{LmdbWriter, Payload, Record, Source, copy_tar};
 
 use super::files;
 use super::target::{LinkMode, Target};
@@ -14,14 +16,33 @@ use crate::{DedupError, Result};
 pub(super) enum Writer {
     Lists,
     Lmdb(LmdbWriter),
-    Folder { folder: PathBuf, mode: LinkMode },
+    Folder {
+        folder: PathBuf,
+        mode: LinkMode,
+    },
+    /// Archives, the folder that they are written to, and the keys of what goes.
+    Tars {
+        archives: Vec<PathBuf>,
+        folder: PathBuf,
+        gone: HashSet<String>,
+    },
 }
 
 impl Writer {
-    pub(super) fn create(target: Target, dir: &Path) -> Result<Self> {
+    pub(super) fn create(source: &Source, target: Target, dir: &Path) -> Result<Self> {
         Ok(match target {
             Target::Lists | Target::Store { .. } => Self::Lists,
             Target::Lmdb => Self::Lmdb(LmdbWriter::create(&dir.join(files::LMDB))?),
+            Target::Tars => {
+                let archives = source.tars()?;
+                if archives.is_empty() {
+                    let path = source.paths().first().copied().unwrap_or(Path::new(""));
+                    return Err(DedupError::file(path, "a set of tars, for tars to be written", "another"));
+                }
+                let folder = dir.join(files::TARS);
+                fs_err::create_dir(&folder)?;
+                Self::Tars { archives, folder, gone: HashSet::new() }
+            }
             Target::Folder { by } => {
                 let folder = dir.join(files::PICTURES);
                 fs_err::create_dir(&folder)?;
@@ -33,7 +54,7 @@ impl Writer {
     pub(super) fn put(&mut self, record: Record) -> Result<()> {
         let Record { key, payload, source, .. } = record;
         match self {
-            Self::Lists => Ok(()),
+            Self::Lists | Self::Tars { .. } => Ok(()),
             Self::Lmdb(lmdb) => {
                 let expected = "a key that is a name's";
                 let name =
@@ -66,8 +87,26 @@ impl Writer {
         }
     }
 
-    pub(super) fn finish(self) -> Result<()> {
+    /// Hears of a picture that does not stay.
+    pub(super) fn leave_out(&mut self, key: &str) {
+        if let Self::Tars { gone, .. } = self {
+            gone.insert(key.to_owned());
+        }
+    }
+
+    /// Completes it; archives are written now, and `observe` is asked before each.
+    pub(super) fn finish(self, observe: &mut dyn FnMut() -> ControlFlow<()>) -> Result<()> {
         match self {
+            Self::Tars { archives, folder, gone } => {
+                for archive in archives {
+                    if observe().is_break() {
+                        return Err(DedupError::Interrupted);
+                    }
+                    let name = archive.file_name().unwrap_or_default();
+                    copy_tar(&archive, &folder.join(name), &|key| gone.contains(key))?;
+                }
+                Ok(())
+            }
             Self::Lmdb(lmdb) => Ok(lmdb.finish()?),
             Self::Lists | Self::Folder { .. } => Ok(()),
         }

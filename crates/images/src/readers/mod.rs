@@ -15,6 +15,7 @@ pub(crate) mod passed_over;
 pub(crate) mod shards;
 pub(crate) mod store;
 pub(crate) mod svhn;
+mod tar_copy;
 pub(crate) mod tar_labels;
 pub(crate) mod tar_members;
 pub(crate) mod tar_shards;
@@ -22,6 +23,7 @@ pub(crate) mod tar_shards;
 use std::io::Read;
 use std::path::Path;
 
+pub use self::tar_copy::{CopiedTar, copy_tar};
 pub(crate) use dcgan_files::regular::read_up_to;
 
 use crate::{ImagesError, Record, Result, key};

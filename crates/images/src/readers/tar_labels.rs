@@ -113,7 +113,7 @@ pub(crate) fn of(path: &Path, label: TarLabel) -> Result<HashMap<String, u32>> {
     }
 }
 
-fn is_picture(member: &Member<'_>) -> bool {
+pub(super) fn is_picture(member: &Member<'_>) -> bool {
     folder::has_image_ending(member.path()) && !tar_members::is_hidden(member.path())
 }
 

@@ -64,6 +64,8 @@ pub(crate) struct Member<'a> {
     pub(crate) offset: u64,
     /// Where in the file its contents begin.
     pub(crate) contents_offset: u64,
+    /// Where in the file it ends, with what fills its last block.
+    pub(crate) end: u64,
     n_bytes: u64,
     pub(crate) contents: &'a mut dyn Read,
 }
@@ -202,7 +204,9 @@ fn visit_entries<R: Read>(
         end = End { offset: contents_offset.saturating_add(n_padded), last: key.clone() };
         let offset = place.base.saturating_add(entry.raw_header_position());
         let contents_offset = place.base.saturating_add(contents_offset);
-        let member = Member { key, name, kind, offset, contents_offset, n_bytes, contents: &mut entry };
+        let ends = place.base.saturating_add(end.offset);
+        let member =
+            Member { key, name, kind, offset, contents_offset, end: ends, n_bytes, contents: &mut entry };
         if each(member)?.is_break() {
             return Ok(None);
         }
