@@ -343,3 +343,19 @@ fn rates_are_measured_beside_a_matrix_product() {
     assert!(told.contains("the nearest of 300 training rows to 2000 test rows of 40 numbers"), "{told}");
     assert!(told.contains("% of a matrix product's"), "{told}");
 }
+
+#[test]
+fn a_chain_of_stages_is_timed_in_a_folder_of_its_own() {
+    let place = Place::new(PICTURES);
+    let bench = ["bench", "pipeline", "--manifest", "m.toml"];
+    let result: Value = serde_json::from_str(&place.stdout(&[&bench[..], &["--json"]].concat())).unwrap();
+    let stages = result["stages"].as_array().unwrap();
+    assert!(stages.len() >= 2 && result["pipeline"] == "m", "{result}");
+    let shares: f64 = stages.iter().map(|stage| stage["share"].as_f64().unwrap()).sum();
+    assert!((shares - 1.0).abs() < 1e-9, "{result}");
+    let seconds: Vec<f64> = stages.iter().map(|stage| stage["seconds"].as_f64().unwrap()).collect();
+    assert!(seconds.is_sorted_by(|a, b| a >= b), "{seconds:?}");
+    assert!(!place.path("runs").exists(), "nothing is left where it was asked for");
+    let told = place.stdout(&bench);
+    assert!(told.starts_with("m, ") && told.contains("seconds  share  cores"), "{told}");
+}

@@ -92,7 +92,7 @@ pub(crate) enum Verb {
     /// Measure how fast this machine is
     #[command(after_help = "Examples:\n  dcgan bench train --arch svhn32 --batch 64\n  \
         dcgan bench features --arch imagenet32 --json\n  dcgan bench kmeans --maps 1600 --batch 32\n  \
-        dcgan bench knn --rows 5000 --columns 3072")]
+        dcgan bench knn --rows 5000 --columns 3072\n  dcgan bench pipeline")]
     Bench(BenchArgs),
     /// Say what this machine has, and what will be slow on it and why
     #[command(after_help = "Examples:\n  dcgan doctor\n  dcgan doctor --json --runs /mnt/runs")]
@@ -407,6 +407,9 @@ pub(crate) struct BenchArgs {
     /// Numbers in a row of `knn`
     #[arg(long, default_value_t = 784, value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) columns: u32,
+    /// The manifest of `pipeline`, run anew in a folder for temporary files [default: the quickstart]
+    #[arg(long, value_hint = ValueHint::FilePath, value_parser = path())]
+    pub(crate) manifest: Option<PathBuf>,
     /// Batches measured, after two that are not
     #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) steps: u32,
@@ -427,4 +430,6 @@ pub(crate) enum BenchKind {
     Kmeans,
     /// The nearest neighbours of 2,000 test rows
     Knn,
+    /// A whole chain of stages: seconds, cores at work, bytes written and memory of each
+    Pipeline,
 }

@@ -5,6 +5,7 @@ use dcgan_stages::bench::{self, BenchOptions, BenchResult};
 use dcgan_stages::bench_baselines::{Baseline, BaselineResult, bench_baseline};
 
 use crate::args::{BenchArgs, BenchKind};
+use crate::bench_pipeline;
 use crate::verbs::{Usage, print, print_json};
 
 pub(crate) fn bench(args: &BenchArgs, progress: &Progress) -> anyhow::Result<()> {
@@ -13,6 +14,7 @@ pub(crate) fn bench(args: &BenchArgs, progress: &Progress) -> anyhow::Result<()>
     match args.kind {
         BenchKind::Kmeans => return baseline(args, Baseline::Kmeans { maps, pictures }, progress),
         BenchKind::Knn => return baseline(args, Baseline::Knn { rows, columns }, progress),
+        BenchKind::Pipeline => return bench_pipeline::bench(args, progress),
         BenchKind::Features | BenchKind::Train => (),
     }
     let architecture =

@@ -2,6 +2,7 @@
 
 mod args;
 mod bench;
+mod bench_pipeline;
 #[cfg(target_os = "linux")]
 mod bus_error;
 mod complete;
