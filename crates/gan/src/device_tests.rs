@@ -17,7 +17,7 @@ use crate::{
 
 const BATCH: usize = 16;
 
-fn open(choice: DeviceChoice) -> Option<Device> {
+pub(crate) fn open(choice: DeviceChoice) -> Option<Device> {
     match choice.open() {
         Ok(device) => Some(device),
         Err(error) => {

@@ -54,11 +54,12 @@ impl<'a> LabelledDraws<'a> {
             (0..SAMPLE_BATCH).map(|_| stream.random_range(0..config.classes as u32)).collect();
         let rows = one_hot(&labels, config.classes, device)?;
         let pictures = self.generator.draw_with(&z, Some(&rows), self.given.as_deref())?;
+        let pictures = pictures.to_device(&candle_core::Device::Cpu)?;
         let pictures = match config.output {
             crate::Output::Sigmoid => pictures,
             crate::Output::Tanh => pictures.affine(0.5, 0.5)?,
         };
-        let pictures = pictures.to_device(&candle_core::Device::Cpu)?.to_dtype(candle_core::DType::F32)?;
+        let pictures = pictures.to_dtype(candle_core::DType::F32)?;
         Ok(LabelledBatch { values: pictures.flatten_all()?.to_vec1()?, labels })
     }
 }

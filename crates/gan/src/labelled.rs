@@ -7,6 +7,7 @@ use dcgan_images::{ImageStore, batches};
 use dcgan_nn::device::Device;
 use dcgan_nn::{
     adam::{Adam, AdamConfig},
+    arithmetic::multiply,
     device,
     layer::{Gradients, Layer, Trace, prepare, stack_backward, stack_trace},
     pixels::to_activations_of,
@@ -114,7 +115,7 @@ impl Learner {
         let maps = traces.last().map_or(x, Trace::output);
         let mask = self.mask(maps, seed, step)?;
         let trace = match &mask {
-            Some(mask) => last.trace(&(maps * mask)?)?,
+            Some(mask) => last.trace(&multiply(maps, mask)?)?,
             None => last.trace(maps)?,
         };
         let dy = gradient(Logits { rows, values: trace.output(), step })?;
@@ -126,7 +127,7 @@ impl Learner {
         if let Some(dy) = last.backward(&trace, &dy, own, !before.is_empty())? {
             let dy = dy.reshape(maps.shape())?;
             let dy = match &mask {
-                Some(mask) => (dy * mask)?,
+                Some(mask) => multiply(&dy, mask)?,
                 None => dy,
             };
             stack_backward(before, traces, &dy, Some(others), false)?;
@@ -144,7 +145,7 @@ impl Learner {
         let (dropout, kept) = (self.dropout as f32, (1.0 / (1.0 - self.dropout)) as f32);
         let mut value = || if draws.random::<f32>() < dropout { 0.0 } else { kept };
         let values = (0..maps.elem_count()).map(|_| value()).collect();
-        Ok(Some(device::tensor(values, maps.dims(), maps.device())?.to_dtype(maps.dtype())?))
+        Ok(Some(device::tensor(values, maps.dims(), maps.device())?))
     }
 }
 

@@ -81,7 +81,7 @@ impl Parameters {
         if !self.gain_and_bias {
             // Where the kernel is, which is made before.
             let device = self.vars.last().map_or(Device::Cpu, |(_, kernel)| kernel.device().clone());
-            let constant = |value: f32| Tensor::full(value, c, &device);
+            let constant = |value: f32| dcgan_nn::device::tensor(vec![value; c], &[c], &device);
             return Ok((constant(1.0)?, constant(0.0)?));
         }
         let mut make = |part: &str, kind| self.make(source, &format!("{name}.{part}"), &[c], kind);

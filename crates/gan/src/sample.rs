@@ -3,7 +3,9 @@
 use std::ops::ControlFlow;
 
 use candle_core::{Device, Tensor};
-use dcgan_nn::{batch_norm::Statistics, init, labels::one_hot, pixels::to_pixels_of, rng};
+use dcgan_nn::{
+    arithmetic::multiply, batch_norm::Statistics, init, labels::one_hot, pixels::to_pixels_of, rng,
+};
 use ndarray::{Array2, ArrayView2, Axis, s};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -161,7 +163,7 @@ impl<'a> Sampler<'a> {
             let missing = GanError::Setting { key: "maps", expected, found: map.to_string() };
             *factors.get_mut(map).ok_or(missing)? = 0.0;
         }
-        self.factors = Some((layer, Tensor::from_vec(factors, n_maps, self.generator.device())?));
+        self.factors = Some((layer, dcgan_nn::device::tensor(factors, &[n_maps], self.generator.device())?));
         Ok(self)
     }
 
@@ -281,7 +283,7 @@ impl<'a> Sampler<'a> {
                 Some((layer, factors)) if layer + self.generator.n_linear() <= n_layers => {
                     let behind = layer + self.generator.n_linear();
                     let maps = self.generator.pass(&x, labels, 0..behind, given)?.0;
-                    let maps = maps.broadcast_mul(factors)?;
+                    let maps = multiply(&maps, factors)?;
                     self.generator.pass(&maps, labels, behind..n_layers, given)?.0
                 }
                 _ => self.generator.pass(&x, labels, 0..n_layers, given)?.0,

@@ -70,6 +70,15 @@ pub(crate) trait Kernels {
     /// `x` (n, …, c) and labels (n, k) → (n, …, c + k): the labels of a row behind every one of its c channels.
     fn join(&self, x: &Tensor, labels: &Tensor) -> Result<Tensor>;
 
+    /// The first `n` of dimension `dim`, of a kernel as it is or as [`Self::prepared`] gave it, which it then stays.
+    fn front(&self, kernel: &Tensor, dim: usize, n: usize) -> Result<Tensor>;
+
+    /// to ← factor·to + weight·x, or + weight without x; in place.
+    fn blend(&self, to: &Tensor, factor: f32, x: Option<&Tensor>, weight: f32) -> Result<()>;
+
+    /// x times the values of `by`, again and again; of the type of both.
+    fn multiply(&self, x: &Tensor, by: &Tensor) -> Result<Tensor>;
+
     /// a·b, of the type of both.
     fn matmul(&self, a: &Tensor, b: &Tensor) -> Result<Tensor>;
 

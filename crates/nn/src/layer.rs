@@ -230,7 +230,7 @@ impl Layer {
             Map::Convolution(Convolution { transposed: None, .. }) => 2,
             Map::Convolution(_) => 3,
         };
-        Ok(kernel.narrow(dim, 0, kernel.dim(dim)? - n_joined)?.contiguous()?)
+        Ok(device::kernels(kernel.device())?.front(&kernel, dim, kernel.dim(dim)? - n_joined)?)
     }
 
     fn slope(&self) -> f32 {

@@ -18,6 +18,7 @@
 //! | [`labels`] | labels joined to the inputs of a conditional network's layers |
 //! | [`loss`] | binary cross-entropy on logits in its stable form |
 //! | [`adam`] | Adam with coupled l2 and a state that can be saved |
+//! | [`arithmetic`] | sums and products of tensors by the value |
 //! | [`matrix`] | products of matrices in plain memory |
 //! | [`norm`] | the size of gradients |
 //! | [`inference`] | networks that only run: convolutions made ready once, with bias and ReLU, and pooling |
@@ -69,6 +70,7 @@ pub use candle_core as candle;
 
 pub mod activation;
 pub mod adam;
+pub mod arithmetic;
 pub mod batch_norm;
 pub mod checkpoint;
 pub mod conv;

@@ -6,6 +6,7 @@ use candle_core::Tensor;
 use crate::{
     Result,
     activation::Activation,
+    arithmetic::blend,
     device::{self, Device},
 };
 
@@ -34,13 +35,16 @@ pub fn to_activations_of(
     device: &Device,
 ) -> Result<Tensor> {
     let activations = to_activations(pixels, size, device)?;
-    Ok(if output == Activation::Sigmoid { activations.affine(0.5, 0.5)? } else { activations })
+    if output == Activation::Sigmoid {
+        blend(&activations, 0.5, None, 0.5)?;
+    }
+    Ok(activations)
 }
 
 /// [`to_pixels`] of what a generator that ends in `output` draws: from [0, 1] for the sigmoid, else from [-1, 1].
 pub fn to_pixels_of(output: Activation, activations: &Tensor) -> Result<Vec<u8>> {
     match output {
-        Activation::Sigmoid => to_pixels(&activations.affine(2.0, -1.0)?),
+        Activation::Sigmoid => to_pixels(&activations.to_device(&Device::CPU)?.affine(2.0, -1.0)?),
         _ => to_pixels(activations),
     }
 }

@@ -183,7 +183,9 @@ fn score(network: &Supervised, examples: &Examples<'_>, step: u64) -> Result<Sco
 
 /// The mean over logits x (n, classes) of −ln softmax(x)ₜ for the class t of each, and its gradient (softmax(x) − onehot(t))/n.
 fn cross_entropy(logits: &Tensor, classes: &[u32]) -> Result<(f64, Tensor)> {
-    let (dtype, logits) = (logits.dtype(), logits.detach().to_dtype(candle_core::DType::F32)?);
+    let (dtype, device) = (logits.dtype(), logits.device().clone());
+    // Few values, for which a GPU has no kernel here.
+    let logits = logits.detach().to_device(&Device::CPU)?.to_dtype(candle_core::DType::F32)?;
     let (n, n_classes) = logits.dims2()?;
     let targets = Tensor::new(classes, logits.device())?;
     let loss = candle_nn::loss::cross_entropy(&logits, &targets)?.to_scalar::<f32>()?;
@@ -191,7 +193,7 @@ fn cross_entropy(logits: &Tensor, classes: &[u32]) -> Result<(f64, Tensor)> {
     classes.iter().enumerate().for_each(|(row, &class)| one_hot[row * n_classes + class as usize] = 1.0);
     let one_hot = device::tensor(one_hot, &[n, n_classes], logits.device())?;
     let gradient = ((candle_nn::ops::softmax(&logits, 1)? - one_hot)? / n as f64)?;
-    Ok((f64::from(loss), gradient.to_dtype(dtype)?))
+    Ok((f64::from(loss), gradient.to_dtype(dtype)?.to_device(&device)?))
 }
 
 #[cfg(test)]

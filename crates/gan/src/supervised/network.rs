@@ -128,7 +128,7 @@ impl Supervised {
         self.config.n_classes
     }
 
-    /// Logits (n, classes) of uint8 NCHW pixels; those of a picture do not depend on the pictures beside it.
+    /// Logits (n, classes) of uint8 NCHW pixels, on the CPU; those of a picture do not depend on the pictures beside it.
     ///
     /// # Errors
     /// Where the pixels do not fit the network.
@@ -136,7 +136,7 @@ impl Supervised {
         let x = self.extractor.activations(pixels, n)?;
         let maps = self.extractor.discriminator().maps_with(&x, self.extractor.statistics())?;
         let logits = self.head.output(maps.last().unwrap_or(&x), None)?;
-        Ok(logits.to_dtype(candle_core::DType::F32)?)
+        Ok(logits.to_device(&Device::CPU)?.to_dtype(candle_core::DType::F32)?)
     }
 
     /// For pictures of a store their logits, a batch at a time, with the batch's rows.

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use dcgan_nn::arithmetic::blend;
 use dcgan_nn::checkpoint::Checkpoint;
 
 use crate::{Generator, Result};
@@ -31,8 +32,7 @@ impl Average {
     /// After an update of the generator.
     pub(super) fn update(&mut self, generator: &Generator) -> Result<()> {
         for ((_, average), (_, var)) in self.generator.parameters().iter().zip(generator.parameters()) {
-            let new = var.as_tensor().detach().affine(1.0 - self.decay, 0.0)?;
-            average.set(&(average.as_tensor().detach().affine(self.decay, 0.0)? + new)?)?;
+            blend(average.as_tensor(), self.decay as f32, Some(var.as_tensor()), (1.0 - self.decay) as f32)?;
         }
         Ok(())
     }

@@ -172,3 +172,24 @@ fn minibatches_bring_labels_also_where_only_g_is_updated() {
         assert!((first - f32::from(pixel) / 255.0).abs() < 1e-6);
     }
 }
+
+/// With all that a training does on the way: labels, grids, a score, an average of G.
+#[test]
+fn a_conditional_training_on_a_gpu_is_near_the_cpus() {
+    let choice = dcgan_nn::device::DeviceChoice::Cuda(0, dcgan_nn::device::Math::F32);
+    let Some(gpu) = crate::device_tests::open(choice) else { return };
+    let dir = tempfile::tempdir().unwrap();
+    let store = store(&dir.path().join("store"), &[Some(0), Some(2), Some(1)]);
+    let config = TrainConfig { max_steps: Some(4), ..small() };
+    let losses = |name: &str, device: &Device| {
+        let folder = dir.path().join(name);
+        fs_err::create_dir_all(&folder).unwrap();
+        train(&store, &config, &folder, device, &mut |_| ControlFlow::Continue(())).unwrap();
+        let text = fs_err::read_to_string(folder.join(files::METRICS)).unwrap();
+        let line: serde_json::Value = serde_json::from_str(text.lines().last().unwrap()).unwrap();
+        ["d_loss", "g_loss", "score"].map(|key| line[key].as_f64().unwrap())
+    };
+    for (ours, expected) in losses("gpu", &gpu).into_iter().zip(losses("cpu", &Device::CPU)) {
+        assert!((ours - expected).abs() <= 0.02 * expected.abs().max(0.1), "{ours} {expected}");
+    }
+}

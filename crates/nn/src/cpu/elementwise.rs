@@ -44,6 +44,26 @@ pub(super) fn accumulate(sum: &mut [f32], term: &[f32], adds: bool) {
     });
 }
 
+/// Each value times `factor`, and a term; rounded after each step.
+pub(super) fn blend<E: Element>(to: &mut [E], factor: f32, term: impl Fn(usize) -> f32 + Sync) {
+    to.par_chunks_mut(CHUNK).enumerate().for_each(|(chunk, to)| {
+        for (i, to) in to.iter_mut().enumerate() {
+            *to = E::narrow(E::narrow(factor * to.wide()).wide() + E::narrow(term(chunk * CHUNK + i)).wide());
+        }
+    });
+}
+
+/// Each row of as many values as `by` has, times those.
+pub(super) fn multiply<E: Element>(x: &[E], by: &[E]) -> Vec<E> {
+    let mut product = vec![E::default(); x.len()];
+    product.par_chunks_mut(by.len()).zip(x.par_chunks(by.len())).for_each(|(product, x)| {
+        for ((product, x), by) in product.iter_mut().zip(x).zip(by) {
+            *product = E::narrow(x.wide() * by.wide());
+        }
+    });
+    product
+}
+
 /// Rows of any number of `c` values, each followed by the `k` labels of its row.
 pub(super) fn join<E: Element>(x: &[E], labels: &[E], [n, c, k]: [usize; 3]) -> Vec<E> {
     let positions = x.len() / (n * c);

@@ -65,6 +65,21 @@ impl Kernels for Cpu {
         if is_bf16(x) { join::<bf16>(x, labels) } else { join::<f32>(x, labels) }
     }
 
+    fn front(&self, kernel: &Tensor, dim: usize, n: usize) -> Result<Tensor> {
+        kernel.narrow(dim, 0, n)?.contiguous()
+    }
+
+    fn blend(&self, to: &Tensor, factor: f32, x: Option<&Tensor>, weight: f32) -> Result<()> {
+        match is_bf16(to) {
+            true => blend::<bf16>(to, factor, x, weight),
+            false => blend::<f32>(to, factor, x, weight),
+        }
+    }
+
+    fn multiply(&self, x: &Tensor, by: &Tensor) -> Result<Tensor> {
+        if is_bf16(x) { multiply::<bf16>(x, by) } else { multiply::<f32>(x, by) }
+    }
+
     fn prepared(&self, kernel: &Tensor) -> Result<Tensor> {
         Ok(kernel.clone())
     }
@@ -224,6 +239,19 @@ fn join<E: Element>(x: &Tensor, labels: &Tensor) -> Result<Tensor> {
         *last += k;
     }
     made::<E>(read([x, labels], |[x, labels]| elementwise::join(x, labels, [n, c, k]))?, shape)
+}
+
+fn blend<E: Element>(to: &Tensor, factor: f32, x: Option<&Tensor>, weight: f32) -> Result<()> {
+    match x {
+        Some(x) => {
+            write::<E, E, 1, _>(to, [x], |to, [x]| elementwise::blend(to, factor, |i| weight * x[i].wide()))
+        }
+        None => write::<E, E, 0, _>(to, [], |to, []| elementwise::blend(to, factor, |_| weight)),
+    }
+}
+
+fn multiply<E: Element>(x: &Tensor, by: &Tensor) -> Result<Tensor> {
+    made::<E>(read([x, by], |[x, by]| elementwise::multiply::<E>(x, by))?, x.shape())
 }
 
 fn convolve<E: conv::Multiplied>(

@@ -338,6 +338,36 @@ template <class T> __device__ inline void bce(const T* logits, T* gradient, floa
     if (threadIdx.x == 0) *out = (float)(loss / n);
 }
 
+// Each value times a factor, and a term: of x, or the same for all.
+template <class T>
+__device__ inline void blend(T* to, const T* x, Index n, float factor, float weight) {
+    Index i = thread_index();
+    if (i < n) to[i] = rounded<T>(factor * value(to[i]) + (x ? weight * value(x[i]) : weight));
+}
+
+template <class T>
+__device__ inline void multiply(const T* x, const T* by, T* out, Index n, Index period) {
+    Index i = thread_index();
+    if (i < n) out[i] = rounded<T>(value(x[i]) * value(by[i % period]));
+}
+
+// The labels of a row behind each of its c channels.
+template <class T>
+__device__ inline void join(const T* x, const T* labels, T* out, Index n, int c, int k, int positions) {
+    Index i = thread_index();
+    if (i >= n) return;
+    Index place = i / (c + k);
+    int channel = (int)(i % (c + k));
+    out[i] = channel < c ? x[place * c + channel] : labels[place / positions * k + channel - c];
+}
+
+// The first values of every row.
+template <class T>
+__device__ inline void front(const T* in, T* out, Index n, Index from, Index to) {
+    Index i = thread_index();
+    if (i < n) out[i] = in[i / to * from + i % to];
+}
+
 // A sum of squares for each block.
 extern "C" __global__ void squares(const float* x, double* out, Index n) {
     double sum = 0;

@@ -37,7 +37,13 @@ EACH(KERNELS)
     extern "C" __global__ void max_pool_##T(const T* maps, float* out, Index n, int h, int w, int c, int grid, Index row_len, Index offset) { \
         max_pool<T>(maps, out, n, h, w, c, grid, row_len, offset);                                                         \
     }                                                                                                                      \
-    extern "C" __global__ void bce_##T(const T* logits, T* gradient, float* out, int n, float target) { bce<T>(logits, gradient, out, n, target); }
+    extern "C" __global__ void bce_##T(const T* logits, T* gradient, float* out, int n, float target) { bce<T>(logits, gradient, out, n, target); } \
+    extern "C" __global__ void blend_##T(T* to, const T* x, Index n, float factor, float weight) { blend<T>(to, x, n, factor, weight); } \
+    extern "C" __global__ void multiply_##T(const T* x, const T* by, T* out, Index n, Index period) { multiply<T>(x, by, out, n, period); } \
+    extern "C" __global__ void join_##T(const T* x, const T* labels, T* out, Index n, int c, int k, int positions) {         \
+        join<T>(x, labels, out, n, c, k, positions);                                                                       \
+    }                                                                                                                      \
+    extern "C" __global__ void front_##T(const T* in, T* out, Index n, Index from, Index to) { front<T>(in, out, n, from, to); }
 SCALAR_KERNELS(float)
 SCALAR_KERNELS(bf16)
 

@@ -9,10 +9,12 @@
 
 mod conv;
 mod cudnn;
+mod load;
 mod ops;
 #[cfg(test)]
 mod tests;
 mod upload;
+mod values;
 
 use std::{
     collections::HashMap,
@@ -72,6 +74,7 @@ pub(crate) fn open(ordinal: usize, math: Math) -> Result<Device> {
     if let Some(context) = contexts.values().find(is_open) {
         return Ok(Device::Cuda(context.device.clone()));
     }
+    load::load().map_err(candle_core::Error::msg)?;
     let device = CudaDevice::new_with_stream(ordinal)?;
     // SAFETY: all work on this device goes through its one stream, so no other can be ahead of it.
     unsafe { device.disable_event_tracking() };

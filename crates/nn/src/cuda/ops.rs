@@ -2,7 +2,7 @@
 
 use candle_core::{DType, Result, Storage, Tensor, bail, cuda::cudarc::driver::DevicePtr, op::BackpropOp};
 
-use super::{Argument, Context, conv, int, pointer, type_name, upload::upload};
+use super::{Argument, Context, conv, int, pointer, type_name, upload::upload, values};
 use crate::{
     activation::Activation,
     batch_norm::{EPS, Statistics},
@@ -110,14 +110,19 @@ impl Kernels for Context {
     }
 
     fn join(&self, x: &Tensor, labels: &Tensor) -> Result<Tensor> {
-        let (n, k) = labels.dims2()?;
-        let mut planes = x.dims().to_vec();
-        let last = planes.len() - 1;
-        planes[last] = k;
-        let mut rows = vec![1; planes.len()];
-        (rows[0], rows[last]) = (n, k);
-        let labels = labels.reshape(rows)?.broadcast_as(planes)?.contiguous()?;
-        Tensor::cat(&[x, &labels], last)?.contiguous()
+        values::join(self, x, labels)
+    }
+
+    fn front(&self, kernel: &Tensor, dim: usize, n: usize) -> Result<Tensor> {
+        values::front(self, kernel, dim, n)
+    }
+
+    fn blend(&self, to: &Tensor, factor: f32, x: Option<&Tensor>, weight: f32) -> Result<()> {
+        values::blend(self, to, factor, x, weight)
+    }
+
+    fn multiply(&self, x: &Tensor, by: &Tensor) -> Result<Tensor> {
+        values::multiply(self, x, by)
     }
 
     fn prepared(&self, kernel: &Tensor) -> Result<Tensor> {

@@ -1,13 +1,15 @@
 //! CPU and GPU agree. Without a GPU these tests say so and pass; where `DCGAN_REQUIRE_GPU` is set they fail.
 
-use candle_core::{DType, Device, Tensor, Var};
+use candle_core::{DType, Tensor, Var};
 
 use crate::{
     activation::Activation,
     adam::{Adam, AdamConfig},
+    arithmetic::{blend, multiply},
     batch_norm::Statistics,
     conv::Convolution,
-    device::{self, DeviceChoice, Math},
+    device::{self, Device, DeviceChoice, Math},
+    labels::one_hot,
     layer::{Gradients, Layer, Map, gradients_of, prepare, stack_backward, stack_trace},
     loss::{bce_gradient, bce_with_gradient},
     norm::norm,
@@ -32,7 +34,7 @@ fn gpu(math: Math) -> Option<Device> {
 const TOLERANCES: [(Math, f32); 3] = [(Math::F32, 1e-4), (Math::Tf32, 5e-3), (Math::Bf16, 5e-2)];
 
 fn host(tensor: &Tensor) -> Vec<f32> {
-    flat(&tensor.to_device(&Device::Cpu).unwrap().to_dtype(DType::F32).unwrap())
+    flat(&tensor.to_device(&Device::CPU).unwrap().to_dtype(DType::F32).unwrap())
 }
 
 fn assert_near(ours: &Tensor, expected: &Tensor, tolerance: f32, what: &str) {
@@ -51,12 +53,12 @@ fn assert_near(ours: &Tensor, expected: &Tensor, tolerance: f32, what: &str) {
 /// Fixed values that differ from those of another `k`.
 fn filled(shape: &[usize], k: usize) -> Tensor {
     let n = shape.iter().product::<usize>();
-    Tensor::from_vec(values(n + k)[k..].to_vec(), shape, &Device::Cpu).unwrap()
+    Tensor::from_vec(values(n + k)[k..].to_vec(), shape, &Device::CPU).unwrap()
 }
 
 fn on(device: &Device, tensor: &Tensor, math: Math) -> Tensor {
     let there = device::tensor(flat(tensor), tensor.dims(), device).unwrap();
-    if math == Math::Bf16 { device::network_input(&there).unwrap() } else { there }
+    if math == Math::Bf16 { device.network_input(&there).unwrap() } else { there }
 }
 
 #[test]
@@ -150,7 +152,7 @@ fn layers_agree() {
         for (transposed, c) in [(true, 8), (true, 3), (false, 8), (false, 5)] {
             let what = |part: &str| format!("{math:?}, transposed {transposed}, {c} channels, {part}");
             let x = if transposed { filled(&[6, 5], 40) } else { filled(&[6, 8, 8, 3], 40) };
-            let (here, there) = (stack(&Device::Cpu, transposed, c), stack(&gpu, transposed, c));
+            let (here, there) = (stack(&Device::CPU, transposed, c), stack(&gpu, transposed, c));
             let x_there = on(&gpu, &x, math);
             let traces = stack_trace(&here, &x).unwrap();
             let expected = traces.last().unwrap().output().clone();
@@ -206,7 +208,7 @@ fn bf16_layers_are_near() {
     for transposed in [true, false] {
         let x = if transposed { filled(&[32, 5], 40) } else { filled(&[32, 8, 8, 3], 40) };
         let (here, there) =
-            (stack(&Device::Cpu, transposed, 8), prepare(&stack(&gpu, transposed, 8)).unwrap());
+            (stack(&Device::CPU, transposed, 8), prepare(&stack(&gpu, transposed, 8)).unwrap());
         let traces = stack_trace(&here, &x).unwrap();
         let expected = host(traces.last().unwrap().output());
         let ours = stack_trace(&there, &on(&gpu, &x, Math::F32)).unwrap();
@@ -239,7 +241,7 @@ fn batch_statistics_agree_and_given_ones_are_used() {
                 activation: Activation::Leaky(0.2),
             }
         };
-        let (y, used) = of(&Device::Cpu).output_and_statistics(&x, None, None).unwrap();
+        let (y, used) = of(&Device::CPU).output_and_statistics(&x, None, None).unwrap();
         let (ours, ours_used) = of(&gpu).output_and_statistics(&on(&gpu, &x, Math::F32), None, None).unwrap();
         let (used, ours_used) = (used.unwrap(), ours_used.unwrap());
         assert_near(&ours, &y, 2e-3, &format!("{shape:?}"));
@@ -253,7 +255,7 @@ fn batch_statistics_agree_and_given_ones_are_used() {
             assert!((a - b).abs() <= 1e-3 * b, "{shape:?} variance {i}: {a}, {b}");
         }
         let given = Statistics { mean: vec![0.25; c], variance: vec![4.0; c] };
-        let expected = of(&Device::Cpu).output(&x, Some(&given)).unwrap();
+        let expected = of(&Device::CPU).output(&x, Some(&given)).unwrap();
         let ours = of(&gpu).output(&on(&gpu, &x, Math::F32), Some(&given)).unwrap();
         assert_near(&ours, &expected, 2e-3, &format!("{shape:?}, given"));
     }
@@ -266,7 +268,7 @@ fn the_loss_and_its_gradient_agree() {
         let mut logits: Vec<f32> = values(n).iter().map(|v| 8.0 * v).collect();
         logits[0] = 200.0;
         for target in [0.0, 1.0] {
-            let here = Tensor::from_slice(&logits, (n, 1), &Device::Cpu).unwrap();
+            let here = Tensor::from_slice(&logits, (n, 1), &Device::CPU).unwrap();
             let there = device::tensor(logits.clone(), &[n, 1], &gpu).unwrap();
             let (loss, gradient) = bce_with_gradient(&here, target).unwrap();
             let (ours, ours_gradient) = bce_with_gradient(&there, target).unwrap();
@@ -296,7 +298,7 @@ fn adam_agrees_and_its_state_moves_between_devices() {
             let var = Var::from_tensor(&start.to_device(device).unwrap()).unwrap();
             (Adam::new(vec![("p".into(), var.clone())], AdamConfig { l2: 0.1, ..AdamConfig::default() }), var)
         };
-        let ((mut here, p), (mut there, q)) = (make(&Device::Cpu), make(&gpu));
+        let ((mut here, p), (mut there, q)) = (make(&Device::CPU), make(&gpu));
         for step in 0..6 {
             let gradient = filled(shape, step);
             here.step_with([Some(&gradient)]).unwrap();
@@ -319,7 +321,7 @@ fn pixels_and_pools_agree_to_the_bit() {
     let Some(gpu) = gpu(Math::F32) else { return };
     let pixels: Vec<u8> = (0..2 * 3 * 8 * 4).map(|i| (i * 7 % 256) as u8).collect();
     let [here, there] =
-        [&Device::Cpu, &gpu].map(|device| to_activations(&pixels, [2, 3, 8, 4], device).unwrap());
+        [&Device::CPU, &gpu].map(|device| to_activations(&pixels, [2, 3, 8, 4], device).unwrap());
     assert_eq!(host(&here), host(&there));
     assert_eq!(to_pixels(&there).unwrap(), pixels);
     let maps = [filled(&[3, 8, 8, 2], 0), filled(&[3, 4, 4, 5], 3), filled(&[3, 16, 8, 1], 4)];
@@ -335,8 +337,8 @@ fn bf16_is_rounded_to_the_nearest() {
         values(997).iter().enumerate().map(|(i, v)| v * 10f32.powi(i as i32 % 60 - 30)).collect();
     numbers.extend([0.0, -0.0, 1.00390625, 1.01171875, f32::INFINITY, 3.4e38]);
     let n = numbers.len();
-    let expected = Tensor::from_slice(&numbers, n, &Device::Cpu).unwrap().to_dtype(DType::BF16).unwrap();
-    let ours = device::network_input(&device::tensor(numbers, &[n], &gpu).unwrap()).unwrap();
+    let expected = Tensor::from_slice(&numbers, n, &Device::CPU).unwrap().to_dtype(DType::BF16).unwrap();
+    let ours = gpu.network_input(&device::tensor(numbers, &[n], &gpu).unwrap()).unwrap();
     assert_eq!(host(&ours), host(&expected));
 }
 
@@ -364,4 +366,46 @@ fn what_does_not_fit_is_refused() {
     assert!(Convolution { stride: 1, padding: 1, transposed: None }.forward(&x, &kernel).is_err());
     let message = DeviceChoice::Cuda(99, Math::F32).open().unwrap_err().to_string();
     assert!(message.starts_with("device `cuda:99/f32`: "), "{message}");
+}
+
+#[test]
+fn blends_products_and_labels_agree_on_the_gpu() {
+    for (math, tolerance) in TOLERANCES {
+        let Some(gpu) = gpu(math) else { return };
+        let (a, x, by) = (filled(&[3, 5, 7, 6], 0), filled(&[3, 5, 7, 6], 1), filled(&[6], 2));
+        let [to, x_there] = [&a, &x].map(|t| on(&gpu, t, math));
+        let expected = multiply(&x, &by).unwrap();
+        let ours = multiply(&x_there, &on(&gpu, &by, Math::F32)).unwrap();
+        assert_near(&ours, &expected, tolerance, &format!("{math:?}, product"));
+        blend(&a, 0.9, Some(&x), 0.1).unwrap();
+        blend(&to, 0.9, Some(&x_there), 0.1).unwrap();
+        blend(&a, 0.5, None, 0.5).unwrap();
+        blend(&to, 0.5, None, 0.5).unwrap();
+        assert_near(&to, &a, tolerance, &format!("{math:?}, blend"));
+
+        let labels = one_hot(&[1, 0, 3], 4, &Device::CPU).unwrap();
+        let convolution = |transposed| Map::Convolution(Convolution { stride: 2, padding: 2, transposed });
+        let layers = [
+            (Map::Linear, vec![3, 6], vec![6 + 4, 5]),
+            (convolution(None), vec![3, 8, 6, 5], vec![5, 5, 5 + 4, 7]),
+            (convolution(Some(1)), vec![3, 4, 4, 5], vec![5, 5, 7, 5 + 4]),
+        ];
+        for (i, (map, x, kernel)) in layers.into_iter().enumerate() {
+            let x = filled(&x, 3);
+            // No bend: a sign that turns there is no matter of precision.
+            let layer = |kernel| Layer { map, kernel, norm: None, activation: Activation::Leaky(1.0) };
+            let (here, there) = (layer(filled(&kernel, 4)), layer(on(&gpu, &filled(&kernel, 4), Math::F32)));
+            let expected = here.trace_joined(&x, Some(&labels)).unwrap();
+            let dy = filled(expected.output().dims(), 5);
+            let expected_dx = here.backward(&expected, &dy.copy().unwrap(), None, true).unwrap().unwrap();
+            let labels_there = one_hot(&[1, 0, 3], 4, &gpu).unwrap();
+            for (there, order) in [(there.prepared().unwrap(), "prepared"), (there, "as it is")] {
+                let what = |part: &str| format!("{math:?}, layer {i}, kernel {order}, {part}");
+                let ours = there.trace_joined(&on(&gpu, &x, math), Some(&labels_there)).unwrap();
+                assert_near(ours.output(), expected.output(), tolerance, &what("output"));
+                let dx = there.backward(&ours, &on(&gpu, &dy, math), None, true).unwrap().unwrap();
+                assert_near(&dx, &expected_dx, tolerance, &what("input gradient"));
+            }
+        }
+    }
 }

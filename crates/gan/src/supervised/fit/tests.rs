@@ -137,3 +137,20 @@ fn what_cannot_be_learned_is_refused() {
     let error = train(&corners.examples(), &rate, STOPPING).unwrap_err();
     assert!(matches!(error, GanError::Diverged { network: NETWORK, .. }), "{error}");
 }
+
+/// Dropout, the loss and the choice of the best network.
+#[test]
+fn training_with_labels_on_a_gpu_is_near_the_cpus() {
+    let choice = dcgan_nn::device::DeviceChoice::Cuda(0, dcgan_nn::device::Math::F32);
+    let Some(gpu) = crate::device_tests::open(choice) else { return };
+    let corners = Corners::new(64);
+    let stopping = Stopping { epochs: 2, patience: 2, check_every: 1 };
+    let trained = |device: &Device| {
+        let parameters = parameters();
+        fit(&corners.examples(), &narrow(), &parameters, stopping, device, &mut || ControlFlow::Continue(()))
+            .unwrap()
+    };
+    let (here, there) =
+        (trained(&Device::CPU).validation.cross_entropy, trained(&gpu).validation.cross_entropy);
+    assert!((here - there).abs() <= 0.05 * here, "{here} {there}");
+}
