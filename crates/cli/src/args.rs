@@ -110,6 +110,17 @@ pub(crate) enum Verb {
     /// Print the beginnings of what one writes oneself
     #[command(subcommand)]
     New(NewArgs),
+    /// Take part in a training that another process of this program leads
+    #[command(hide = true)]
+    TrainPart {
+        /// Which part
+        number: usize,
+        /// Of how many
+        count: usize,
+        /// Where
+        #[arg(value_parser = dcgan_stages::device::parse)]
+        device: DeviceChoice,
+    },
     /// Print the manual page
     #[command(after_help = "Example:\n  dcgan man > ~/.local/share/man/man1/dcgan.1")]
     Man,
@@ -206,7 +217,7 @@ impl RunArgs {
 #[derive(Debug, Args)]
 pub(crate) struct DeviceArgs {
     /// Where networks run: cpu, cpu/bf16 (trains and gives features in bf16), cuda or cuda:N, the latter two with /f32, /tf32 (default) or
-    /// /bf16 behind [default: cpu]
+    /// /bf16 behind; a training takes its parts of every minibatch on several as cuda:N-M, or cpu:0-N to try it [default: cpu]
     #[arg(long, value_parser = dcgan_stages::device::parse)]
     pub(crate) device: Option<DeviceChoice>,
 }

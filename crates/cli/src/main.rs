@@ -67,6 +67,7 @@ fn work(verb: Verb, progress: &Progress) -> anyhow::Result<()> {
         Verb::Schema => getting_started::print_schema(),
         Verb::Completions { shell } => getting_started::completions(shell),
         Verb::New(NewArgs::StageConfig { kind }) => getting_started::stage_config(&kind),
+        Verb::TrainPart { number, count, device } => dcgan_stages::train_gan::follow(number, count, device),
         Verb::Man => getting_started::man(),
     }
 }

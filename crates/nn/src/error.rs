@@ -21,6 +21,14 @@ pub enum NnError {
         /// What is there.
         found: String,
     },
+    /// Another part of a training on several devices does not go on.
+    #[error("part {part} of the training: {reason}")]
+    Part {
+        /// Its number, from 0.
+        part: usize,
+        /// What is known.
+        reason: String,
+    },
     /// A device name is not understood, or this build or machine does not have the device.
     #[error("device `{name}`: {reason}")]
     Device {

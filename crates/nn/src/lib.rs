@@ -26,6 +26,7 @@
 //! | [`device`] | the CPU or a GPU by name (a GPU with the feature `cuda`) |
 //! | [`pixels`], [`pool`] | uint8 NCHW pictures to activations and back; max-pooling to a grid |
 //! | [`vectors`] | which vector instructions the CPU's kernels use |
+//! | [`parts`] | one training on several devices, a process for each |
 //! | [`checkpoint`] | named tensors and their configuration in one `.safetensors` file |
 //!
 //! A step of training a discriminator of two layers on pictures that are real, as `dcgan-gan` does it:
@@ -90,6 +91,7 @@ pub mod layer;
 pub mod loss;
 pub mod matrix;
 pub mod norm;
+pub mod parts;
 pub mod pixels;
 pub mod pool;
 pub mod rng;

@@ -72,7 +72,7 @@ mod svhn_protocol;
 mod synthesize;
 mod train_autoencoder;
 mod train_classifier;
-mod train_gan;
+pub mod train_gan;
 mod train_kmeans;
 mod turn;
 mod walk;

@@ -9,7 +9,7 @@ use dcgan_engine::kind::{ConfigType, Kind, Traits};
 use dcgan_engine::memory;
 use dcgan_engine::paper::{Comparison, Count, Stated, UNSTATED, depends, grouped, no_bearing, says};
 use dcgan_engine::stage::{Artifact, ConfigProblem, Facts, FactsOf, Input, InputRef, Outcome, Stage};
-use dcgan_gan::train::{Event, FREE_SETTINGS, Judge, Start, TrainConfig, files, newest_step, train_judged};
+use dcgan_gan::train::{Event, FREE_SETTINGS, How, Judge, Start, TrainConfig, files, newest_step, train_as};
 use dcgan_gan::{Architecture, ArchitectureName};
 use dcgan_images::ImageStore;
 use schemars::JsonSchema;
@@ -24,8 +24,11 @@ use crate::lineage::{self, FACES, IMAGENET, LSUN, MNIST, SVHN, data_name};
 use crate::published::{N_BEDROOMS, N_FACES, N_IMAGENET};
 
 mod judge;
+mod parts;
 
 use judge::{FeatureJudge, Score};
+
+pub use parts::follow;
 
 /// What to train on and how.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
@@ -247,7 +250,15 @@ impl Stage for TrainGan {
             None => None,
         };
         let judge = judge.as_ref().map(|judge| judge as &dyn Judge);
-        let summary = train_judged(&start, judge, &store, &self.training, ctx.out, &device, &mut observe)?;
+        let others = parts::start(&device::parse(ctx.device()).map_err(anyhow::Error::msg)?.each())?;
+        let part = others.as_ref().map(parts::Others::part);
+        let how = How { start, judge, part };
+        let trained = train_as(&how, &store, &self.training, ctx.out, &device, &mut observe);
+        drop(how);
+        let summary = match others {
+            Some(others) => others.end(trained)?,
+            None => trained?,
+        };
         drop(task);
         let data = data_name(&images)?;
         let metrics = json!({

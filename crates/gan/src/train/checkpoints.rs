@@ -40,6 +40,11 @@ impl Checkpoints {
         self.dir.join(BEST)
     }
 
+    /// Where the state that other parts begin with is written for a moment; left over, [`Self::open`] removes it.
+    pub(super) fn shared(&self) -> PathBuf {
+        self.dir.join("shared.partial")
+    }
+
     /// The newest one's path, if there is one.
     pub(super) fn newest(&self) -> Option<PathBuf> {
         steps_in(&self.dir).ok()?.last().map(|(_, path)| path.clone())

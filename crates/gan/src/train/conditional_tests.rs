@@ -149,6 +149,7 @@ fn minibatches_bring_labels_also_where_only_g_is_updated() {
         store: &store,
         labels: Some(&labels),
         settings: &settings,
+        rows: 0..settings.batch_size,
         steps_per_epoch: 2,
         device: &Device::CPU,
         steps: 0..4,

@@ -15,6 +15,7 @@ mod labels;
 mod log;
 mod memory;
 mod metrics_table;
+mod parts;
 mod prepare;
 mod run;
 mod score;
@@ -24,13 +25,15 @@ mod trainer;
 mod updates;
 
 use dcgan_nn::device::Device;
-use std::{ops::ControlFlow, path::Path};
+use std::{ops::ControlFlow, path::Path, sync::Arc};
 
 use dcgan_images::ImageStore;
+use dcgan_nn::parts::Part;
 
 pub use checkpoints::newest_step;
 pub use config::{FREE_SETTINGS, Schedule, TrainConfig, TrainSettings};
 pub use kept::Kept;
+pub use parts::follow;
 pub use prepare::Minibatch;
 pub use score::Judge;
 pub use start::Start;
@@ -116,16 +119,27 @@ pub fn train_from(
     device: &Device,
     observe: &mut dyn FnMut(Event<'_>) -> ControlFlow<()>,
 ) -> Result<TrainSummary> {
-    train_judged(start, None, store, config, dir, device, observe)
+    let how = How { start: start.clone(), ..How::default() };
+    train_as(&how, store, config, dir, device, observe)
 }
 
-/// [`train_from`] with another score than the built-in one: `judge` gives it.
+/// What a training may have beside its settings.
+#[derive(Clone, Default)]
+pub struct How<'a> {
+    /// The weights to begin with, where there is no checkpoint yet.
+    pub start: Start,
+    /// What gives the score, in place of the built-in one.
+    pub judge: Option<&'a dyn Judge>,
+    /// The first part of a training on several devices: the others, in processes of their own, are in [`follow`]. This one alone writes.
+    pub part: Option<Arc<Part>>,
+}
+
+/// [`train_from`] with all that a training may have.
 ///
 /// # Errors
-/// As [`train_from`], and what the judge reports.
-pub fn train_judged(
-    start: &Start,
-    judge: Option<&dyn Judge>,
+/// As [`train_from`], what the judge reports, and [`NnError::Part`](dcgan_nn::NnError::Part) where another part has ended.
+pub fn train_as(
+    how: &How<'_>,
     store: &ImageStore,
     config: &TrainConfig,
     dir: &Path,
@@ -133,6 +147,9 @@ pub fn train_judged(
     observe: &mut dyn FnMut(Event<'_>) -> ControlFlow<()>,
 ) -> Result<TrainSummary> {
     let settings = config.resolve()?;
+    if let Some(part) = &how.part {
+        parts::check(part, &settings)?;
+    }
     let steps_per_epoch = (store.len() / settings.batch_size) as u64;
     if steps_per_epoch == 0 {
         let expected = format!("at most the number of pictures, {}", store.len());
@@ -141,12 +158,17 @@ pub fn train_judged(
     }
     let n_steps = settings.max_steps.unwrap_or(u64::MAX).min(settings.epochs.saturating_mul(steps_per_epoch));
     let labels = labels::of(store, settings.architecture)?;
-    let mut run = run::Run::open(store, (&settings, start), steps_per_epoch, n_steps, dir, device, observe)?;
-    run.judge = judge;
+    let mut run =
+        run::Run::open(store, (&settings, &how.start), steps_per_epoch, n_steps, dir, device, observe)?;
+    run.judge = how.judge;
+    if let Some(part) = &how.part {
+        run.lead(part)?;
+    }
     let work = prepare::Work {
         store,
         labels: labels.as_deref(),
         settings: &settings,
+        rows: how.part.as_ref().map_or(0..settings.batch_size, |part| part.rows(settings.batch_size)),
         steps_per_epoch,
         device,
         steps: run.step()..n_steps,
@@ -156,6 +178,9 @@ pub fn train_judged(
         let batches = prepare::start(scope, work)?;
         run.train(batches, observe)
     });
+    if let Some(part) = &how.part {
+        parts::tell_of_end(part);
+    }
     match trained {
         Ok(()) => run.finish(),
         Err(GanError::Diverged { step, network, what, value, .. }) => {

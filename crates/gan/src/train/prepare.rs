@@ -1,6 +1,7 @@
 //! Minibatches of real pictures, prepared on another thread.
 
 use std::collections::VecDeque;
+use std::ops::Range;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
 use candle_core::Tensor;
@@ -28,11 +29,13 @@ pub(super) struct Work<'a> {
     /// Of every picture, for a conditional network.
     pub(super) labels: Option<&'a [u32]>,
     pub(super) settings: &'a TrainSettings,
+    /// Which of each minibatch.
+    pub(super) rows: Range<usize>,
     pub(super) steps_per_epoch: u64,
     /// Where the pictures go.
     pub(super) device: &'a Device,
     /// The minibatches of the training.
-    pub(super) steps: std::ops::Range<u64>,
+    pub(super) steps: Range<u64>,
 }
 
 /// What a minibatch takes of the data.
@@ -58,11 +61,19 @@ pub(super) fn start<'scope>(
     Ok(receiver)
 }
 
+/// What gives the minibatches that the thread sends.
+pub(super) fn next_of(batches: &Receiver<Result<Minibatch>>) -> impl FnMut() -> Result<Minibatch> {
+    || match batches.recv() {
+        Ok(batch) => batch,
+        Err(_) => Err(candle_core::Error::Msg("the thread that prepares pictures ended".into()).into()),
+    }
+}
+
 fn prepare(work: &Work<'_>, sender: &SyncSender<Result<Minibatch>>) {
-    let Work { store, labels, settings, steps_per_epoch, device, steps } = work;
+    let Work { store, labels, settings, rows, steps_per_epoch, device, steps } = work;
     store.expect_any_order();
     let batch_size = settings.batch_size;
-    let shape = [batch_size, store.channels(), store.height(), store.width()];
+    let shape = [rows.len(), store.channels(), store.height(), store.width()];
     let config = settings.architecture.discriminator();
     let mut epoch = (u64::MAX, Vec::new());
     let mut ahead = VecDeque::new();
@@ -78,7 +89,7 @@ fn prepare(work: &Work<'_>, sender: &SyncSender<Result<Minibatch>>) {
                 epoch.1 = batches::shuffled(store.len(), settings.seed, epoch.0);
             }
             let first = (step % steps_per_epoch) as usize * batch_size;
-            let indices = epoch.1[first..first + batch_size].to_vec();
+            let indices = epoch.1[first..first + batch_size][rows.clone()].to_vec();
             if takes_pictures(step) {
                 store.will_need(&indices);
             }

@@ -2,21 +2,22 @@
 
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
-use std::sync::mpsc::Receiver;
+use std::sync::{Arc, mpsc::Receiver};
 use std::time::{Duration, Instant};
 
 use dcgan_images::{ImageStore, grid::write_grid};
 use dcgan_nn::checkpoint::Checkpoint;
 use dcgan_nn::device::Device;
+use dcgan_nn::parts::Part;
 
 use super::checkpoints::{Checkpoints, steps_in};
 use super::config::TrainSettings;
 use super::log::Log;
-use super::prepare::Minibatch;
+use super::prepare::{Minibatch, next_of};
 use super::score::{Judge, Scorer};
 use super::start::Start;
 use super::trainer::Trainer;
-use super::{Event, TrainSummary, files, metrics_table};
+use super::{Event, TrainSummary, files, metrics_table, parts};
 use crate::{GanError, Generator, Result, features::check_size, sample};
 
 /// Pictures in a sample grid, and columns of it.
@@ -108,6 +109,12 @@ impl<'a> Run<'a> {
         })
     }
 
+    /// Leads the other parts of a training on several devices.
+    pub(super) fn lead(&mut self, part: &Arc<Part>) -> Result<()> {
+        let steps = (self.steps_per_epoch, self.n_steps);
+        parts::lead(part, &mut self.trainer, self.store, steps, &self.checkpoints.shared())
+    }
+
     /// Minibatches done.
     pub(super) fn step(&self) -> u64 {
         self.trainer.step()
@@ -132,10 +139,7 @@ impl<'a> Run<'a> {
         batches: Receiver<Result<Minibatch>>,
         observe: &mut dyn FnMut(Event<'_>) -> ControlFlow<()>,
     ) -> Result<()> {
-        let mut next = || match batches.recv() {
-            Ok(batch) => batch,
-            Err(_) => Err(candle_core::Error::Msg("the thread that prepares pictures ended".into()).into()),
-        };
+        let mut next = next_of(&batches);
         let mut is_over = self.is_over();
         if is_over {
             self.write_end_if_due()?;
@@ -146,8 +150,11 @@ impl<'a> Run<'a> {
                 return Err(GanError::Interrupted);
             }
             let had_collapsed = self.trainer.collapse.since.is_some();
-            self.trainer
-                .set_learning_rate(self.settings.learning_rate_in(self.step() / self.steps_per_epoch));
+            let learning_rate = self.settings.learning_rate_in(self.step() / self.steps_per_epoch);
+            self.trainer.set_learning_rate(learning_rate);
+            if let Some(part) = &self.trainer.part {
+                parts::tell_of_minibatch(part, learning_rate)?;
+            }
             self.trainer.minibatch(&mut next)?;
             if let (false, Some(since)) = (had_collapsed, self.trainer.collapse.since) {
                 let _ = observe(Event::Warning(&format!(

@@ -288,6 +288,7 @@ fn pictures_are_prepared_in_the_order_of_the_epochs() {
         store: &fixture.store,
         labels: None,
         settings: &settings,
+        rows: 0..settings.batch_size,
         steps_per_epoch: 6,
         device: &Device::CPU,
         steps: 4..10,
@@ -381,8 +382,15 @@ fn another_judge_ranks_the_checkpoints_and_kept_ones_are_read() {
     let (judge, start) = (Likes(Default::default()), Start::default());
     let mut observe = |_: Event<'_>| ControlFlow::Continue(());
     let device = Device::CPU;
-    let summary =
-        train_judged(&start, Some(&judge), &fixture.store, &config, &folder, &device, &mut observe).unwrap();
+    let summary = train_as(
+        &How { start, judge: Some(&judge), part: None },
+        &fixture.store,
+        &config,
+        &folder,
+        &device,
+        &mut observe,
+    )
+    .unwrap();
     assert_eq!(summary.best, Some((4, 1.0)));
     let scores: Vec<f64> = fixture.lines("judged").iter().filter_map(|line| line["score"].as_f64()).collect();
     assert_eq!(scores, [3.0, 1.0, 2.0]);

@@ -1,7 +1,10 @@
 //! Both networks with their optimisers, one minibatch at a time.
 
+use std::sync::Arc;
+
 use candle_core::Tensor;
 use dcgan_nn::device::Device;
+use dcgan_nn::parts::Part;
 use dcgan_nn::{
     adam::{Adam, AdamConfig},
     layer::{Gradients, Trace, prepare, stack_backward, stack_trace_joined},
@@ -32,6 +35,8 @@ struct NetworkGradients {
 pub struct Trainer {
     pub(super) settings: TrainSettings,
     device: Device,
+    /// This process's, of a training on several devices.
+    pub(super) part: Option<Arc<Part>>,
     pub(super) generator: Generator,
     pub(super) discriminator: Discriminator,
     pub(super) generator_adam: Adam,
@@ -72,6 +77,7 @@ impl Trainer {
             },
             settings: settings.clone(),
             device: device.clone(),
+            part: None,
             average: match settings.ema_decay {
                 Some(decay) => Some(Average::of(&generator, decay)?),
                 None => None,
@@ -128,7 +134,8 @@ impl Trainer {
         labels: Option<&Tensor>,
         measures: bool,
     ) -> Result<Option<DiscriminatorUpdate>> {
-        let fake = self.generator.draw(&self.draw_z(Purpose::DiscriminatorZ, real.dim(0)?)?, labels)?;
+        let n = real.dim(0)? * self.part.as_ref().map_or(1, |part| part.count());
+        let fake = self.generator.draw(&self.draw_z(Purpose::DiscriminatorZ, n)?, labels)?;
         let layers = &prepare(self.discriminator.layers()?)?;
         let gradients = &mut self.gradients.discriminator;
         gradients.iter_mut().for_each(Gradients::clear);
@@ -145,11 +152,14 @@ impl Trainer {
             Ok(Some((loss, mean_sigmoid(&logits)?, share_positive(&logits)?)))
         };
         let passes = (pass(real, 1.0)?, pass(&fake, 0.0)?);
+        self.average_gradients(&self.gradients.discriminator)?;
         let (Some((real_loss, real, found)), Some((fake_loss, fake, taken_in))) = passes else {
             let gradients = self.gradients.discriminator.iter().flat_map(Gradients::tensors);
             self.discriminator_adam.step_with(gradients.map(Some))?;
             return Ok(None);
         };
+        let seen = self.averaged([real_loss, real, found, fake_loss, fake, taken_in])?;
+        let [real_loss, real, found, fake_loss, fake, taken_in] = seen;
         let loss = self.finite(real_loss + fake_loss, "discriminator", "loss")?;
         let gradients = || self.gradients.discriminator.iter().flat_map(Gradients::tensors);
         let gradient_norm = self.finite(norm(gradients())?, "discriminator", GRADIENT_NORM)?;
@@ -173,6 +183,7 @@ impl Trainer {
         let (loss, dlogits) = match measures {
             true => {
                 let (loss, dlogits) = bce_with_gradient(&logits, 1.0)?;
+                let [loss] = self.averaged([loss])?;
                 (Some(self.finite(loss, "generator", "loss")?), dlogits)
             }
             false => (None, bce_gradient(&logits, 1.0)?),
@@ -182,6 +193,7 @@ impl Trainer {
         if let Some(dpictures) = stack_backward(critic, critic_traces, &dlogits, None, true)? {
             stack_backward(layers, traces, &dpictures, Some(gradients), false)?;
         }
+        self.average_gradients(&self.gradients.generator)?;
         let gradients = || self.gradients.generator.iter().flat_map(Gradients::tensors);
         let update = match loss {
             Some(loss) => {
@@ -197,9 +209,30 @@ impl Trainer {
         Ok(update)
     }
 
+    /// This part's rows of `n` z.
     fn draw_z(&self, purpose: Purpose, n: usize) -> Result<Tensor> {
         let z = draw_z(self.generator.config(), n, (self.settings.seed, purpose, self.step), &self.device)?;
+        let z = match &self.part {
+            Some(part) => z.narrow(0, part.rows(n).start, part.rows(n).len())?,
+            None => z,
+        };
         Ok(self.device.network_input(&z)?)
+    }
+
+    /// Those of the whole minibatch, where this process has a part of it.
+    fn average_gradients(&self, gradients: &[Gradients]) -> Result<()> {
+        match &self.part {
+            Some(part) => Ok(part.mean(&gradients.iter().flat_map(Gradients::tensors).collect::<Vec<_>>())?),
+            None => Ok(()),
+        }
+    }
+
+    /// The same of means over pictures.
+    fn averaged<const N: usize>(&self, mut means: [f64; N]) -> Result<[f64; N]> {
+        if let Some(part) = &self.part {
+            part.mean_of(&mut means)?;
+        }
+        Ok(means)
     }
 
     fn finite(&self, value: f64, network: &'static str, what: &'static str) -> Result<f64> {

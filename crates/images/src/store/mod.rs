@@ -78,6 +78,11 @@ impl ImageStore {
         Ok(Self { folder: folder.to_path_buf(), meta, map, data_start, image_len })
     }
 
+    /// Where it lies.
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
     /// The number of images, N.
     pub fn len(&self) -> usize {
         self.meta.n_images as usize
