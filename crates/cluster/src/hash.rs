@@ -61,7 +61,7 @@ pub fn hash(session: &Session, job: &HashJob) -> Result<HashSummary> {
     for index in 1..=job.n_parts {
         // A file each, so that each can be a task.
         let name = format!("shard-{index:05}");
-        lists.push(work.make(&name, &mut |path| {
+        lists.push(work.list(&name, &mut |path| {
             let mut writer = Writer::create(path, SCHEMA)?;
             writer.write(&[Column::U64(vec![index])])?;
             Ok(writer.finish()?)

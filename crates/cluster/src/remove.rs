@@ -112,7 +112,7 @@ fn rewrite(work: &mut Work<'_>, source: &Source, hashed: &Path) -> Result<Vec<Pa
     let mut lists = Vec::new();
     for (index, archive) in archives.iter().enumerate() {
         // A file each, so that each can be a task.
-        lists.push(work.make(&format!("archive-{index:06}"), &mut |path| {
+        lists.push(work.list(&format!("archive-{index:06}"), &mut |path| {
             let name = key::of_path(Path::new(archive.file_name().unwrap_or_default()));
             let mut writer = Writer::create(path, ARCHIVE)?;
             writer.write(&[

@@ -63,22 +63,28 @@ impl<'a> Work<'a> {
 
     /// Makes a stage's file by a function, unless it is there, and names it as a table.
     pub(crate) fn make(&mut self, name: &str, make: &mut dyn FnMut(&Path) -> Result<()>) -> Result<PathBuf> {
-        let path = self.path(&format!("{name}.parquet"));
         let clock = Instant::now();
-        let was_there = path.exists();
-        if !was_there {
-            // The file is made anew where an earlier attempt left a part of it.
-            let partial = self.path(&format!("{name}.partial.parquet"));
-            make(&partial)?;
-            fs_err::rename(&partial, &path)?;
-        }
-        self.files.push(path.clone());
+        let was_there = self.path(&format!("{name}.parquet")).exists();
+        let path = self.list(name, make)?;
         self.session.table(name, std::slice::from_ref(&path))?;
         let n_rows = self.count(&format!("SELECT count(*) FROM \"{name}\""))?;
         match was_there {
             true => say(format_args!("{name}: {n_rows} rows, from an earlier run")),
             false => say(format_args!("{name}: {n_rows} rows in {:.1} s", clock.elapsed().as_secs_f64())),
         }
+        Ok(path)
+    }
+
+    /// The same of a file that is no stage of its own: nothing is said of it, and it is no table.
+    pub(crate) fn list(&mut self, name: &str, make: &mut dyn FnMut(&Path) -> Result<()>) -> Result<PathBuf> {
+        let path = self.path(&format!("{name}.parquet"));
+        if !path.exists() {
+            // The file is made anew where an earlier attempt left a part of it.
+            let partial = self.path(&format!("{name}.partial.parquet"));
+            make(&partial)?;
+            fs_err::rename(&partial, &path)?;
+        }
+        self.files.push(path.clone());
         Ok(path)
     }
 
