@@ -46,7 +46,10 @@ fn ctrl_c_and_a_part_that_dies_end_all_parts() {
     signal(others[0], "-KILL");
     let (status, told) = ended(child);
     assert_eq!(status, Some(1), "{told}");
-    assert!(told.contains("part 1 of the training: it has ended (on cpu, signal: 9 (SIGKILL))"), "{told}");
+    assert!(
+        told.contains("part 1 of the training: it has ended (part 1, on cpu: signal: 9 (SIGKILL))"),
+        "{told}"
+    );
     assert_eq!(parts_of(&place), []);
 }
 

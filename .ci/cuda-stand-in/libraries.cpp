@@ -101,7 +101,7 @@ template <class F> static void products(const Description* x, const Description*
 
 extern "C" {
 static std::vector<double> sums(const Description* d) { return std::vector<double>((size_t)d->n * d->c * d->h * d->w); }
-static void write(const std::vector<double>& sums, const Description* d, void* out) {
+static void put_all(const std::vector<double>& sums, const Description* d, void* out) {
     for (size_t i = 0; i < sums.size(); i++) put(out, d->type, i, sums[i]);
 }
 
@@ -119,7 +119,7 @@ int cudnnConvolutionForward(void*, const void* alpha, Description* x, const void
     return later([=] {
         auto all = sums(y);
         products(x, w, d, y, [&](size_t i, size_t k, size_t o) { all[o] += (double)get(xs, x->type, i) * get(ws, w->type, k); });
-        write(all, y, out);
+        put_all(all, y, out);
     });
 }
 int cudnnConvolutionBackwardData(void*, const void* alpha, Description* w, const void* ws, Description* y, const void* ys, Convolution* d, int algorithm, void* memory, size_t n_bytes, const void* beta, Description* x, void* out) {
@@ -127,7 +127,7 @@ int cudnnConvolutionBackwardData(void*, const void* alpha, Description* w, const
     return later([=] {
         auto all = sums(x);
         products(x, w, d, y, [&](size_t i, size_t k, size_t o) { all[i] += (double)get(ys, y->type, o) * get(ws, w->type, k); });
-        write(all, x, out);
+        put_all(all, x, out);
     });
 }
 int cudnnConvolutionBackwardFilter(void*, const void* alpha, Description* x, const void* xs, Description* y, const void* ys, Convolution* d, int algorithm, void* memory, size_t n_bytes, const void* beta, Description* w, void* out) {
@@ -135,7 +135,7 @@ int cudnnConvolutionBackwardFilter(void*, const void* alpha, Description* x, con
     return later([=] {
         auto all = sums(w);
         products(x, w, d, y, [&](size_t i, size_t k, size_t o) { all[k] += (double)get(xs, x->type, i) * get(ys, y->type, o); });
-        write(all, w, out);
+        put_all(all, w, out);
     });
 }
 }

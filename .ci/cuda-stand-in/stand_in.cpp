@@ -213,8 +213,8 @@ int cuInit(unsigned) { return getenv("STAND_IN_NO_GPU") ? 100 : 0; }
 // Asked by NVRTC, which looks for a driver by itself.
 int cuGetExportTable(const void** table, const void*) { *table = nullptr; return 500; }
 int cuDriverGetVersion(int* version) { *version = 13000; return 0; }
-int cuDeviceGet(int* device, int ordinal) { *device = ordinal; return ordinal == 0 ? 0 : 101; }
-int cuDeviceGetCount(int* n) { *n = 1; return 0; }
+int cuDeviceGet(int* device, int ordinal) { *device = ordinal; return ordinal < 4 ? 0 : 101; }
+int cuDeviceGetCount(int* n) { *n = 4; return 0; }
 int cuDeviceGetName(char* name, int n, int) { snprintf(name, n, "CPU, standing in for a GPU"); return 0; }
 int cuDeviceGetAttribute(int* value, int attribute, int) { *value = attribute == 75 ? 9 : attribute == 76 ? 0 : 1; return 0; }
 int cuDevicePrimaryCtxRetain(void** context, int) { *context = (void*)1; return 0; }
@@ -292,3 +292,4 @@ int cuLaunchKernel(void* function, unsigned gx, unsigned gy, unsigned gz, unsign
 }
 
 #include "libraries.cpp"
+#include "nccl.cpp"

@@ -2,7 +2,7 @@
 //! gradients are averaged before each update.
 //!
 //! The first part leads: it tells the others what to do, and its sums go by the parts' order, so that they do not depend on who
-//! is ready first. What is averaged goes through the processes' pipes, whatever the devices.
+//! is ready first. What is averaged goes through the processes' pipes, whatever the devices, or between GPUs by NCCL.
 
 use std::{
     fmt,
@@ -11,8 +11,10 @@ use std::{
     sync::{Mutex, MutexGuard, PoisonError},
 };
 
-use candle_core::Tensor;
+use candle_core::{Device, Tensor};
 
+#[cfg(feature = "cuda")]
+use crate::cuda::nccl;
 use crate::{NnError, Result, device, kernels::Sum};
 
 /// The two ends of a pipe to another part.
@@ -29,6 +31,9 @@ pub struct Part {
     count: usize,
     /// The first part's to all others, in their order; another part's to the first.
     links: Mutex<Vec<Link>>,
+    /// Where the parts are on GPUs and all have NCCL.
+    #[cfg(feature = "cuda")]
+    gpus: std::sync::OnceLock<nccl::Gpus>,
 }
 
 impl fmt::Debug for Part {
@@ -40,12 +45,68 @@ impl fmt::Debug for Part {
 impl Part {
     /// The first of a training, which leads the others.
     pub fn first(others: Vec<Link>) -> Self {
-        Self { number: 0, count: others.len() + 1, links: Mutex::new(others) }
+        Self::new(0, others.len() + 1, others)
     }
 
     /// Part `number`, from 1, of `count`.
     pub fn other(number: usize, count: usize, first: Link) -> Self {
-        Self { number, count, links: Mutex::new(vec![first]) }
+        Self::new(number, count, vec![first])
+    }
+
+    fn new(number: usize, count: usize, links: Vec<Link>) -> Self {
+        Self {
+            number,
+            count,
+            links: Mutex::new(links),
+            #[cfg(feature = "cuda")]
+            gpus: std::sync::OnceLock::new(),
+        }
+    }
+
+    /// Has tensors on GPUs averaged by NCCL from now on, where all parts are on GPUs and have it; all call this at the same time. What is missing
+    /// here is returned.
+    ///
+    /// # Errors
+    /// [`NnError::Part`] where a part has ended, and NCCL's.
+    #[cfg(feature = "cuda")]
+    pub fn join_gpus(&self, device: &Device) -> Result<Option<String>> {
+        if !device.is_cuda() {
+            return Ok(None);
+        }
+        let missing = nccl::load().err();
+        let mut share_with_it = [if missing.is_none() { 1.0 } else { 0.0 }];
+        self.mean_of(&mut share_with_it)?;
+        if share_with_it != [1.0] {
+            return Ok(Some(missing.unwrap_or_else(|| "not found for another part: NCCL".into())));
+        }
+        let id = match self.number {
+            0 => {
+                let id = nccl::Id::new()?;
+                self.tell(&id.bytes())?;
+                id
+            }
+            _ => nccl::Id::of_bytes(&self.hear()?)?,
+        };
+        // Set once: nobody calls this twice.
+        let _ = self.gpus.set(nccl::Gpus::join(device, id, self.number, self.count)?);
+        Ok(None)
+    }
+
+    /// There is nothing to join.
+    ///
+    /// # Errors
+    /// None.
+    #[cfg(not(feature = "cuda"))]
+    pub fn join_gpus(&self, _: &Device) -> Result<Option<String>> {
+        Ok(None)
+    }
+
+    /// Ends what waits for a part that has died, from another thread: it fails then. What waits for a pipe fails by itself.
+    pub fn abort(&self) {
+        #[cfg(feature = "cuda")]
+        if let Some(gpus) = self.gpus.get() {
+            gpus.abort();
+        }
     }
 
     /// How many parts there are.
@@ -89,11 +150,15 @@ impl Part {
     }
 
     /// Replaces f32 tensors, which are contiguous, by their means over the parts: the sum in the parts' order, divided by their number. Waits for a
-    /// GPU.
+    /// GPU, unless [`Self::join_gpus`] found NCCL, whose order is its own.
     ///
     /// # Errors
     /// [`NnError::Part`] where a part has ended, or has other tensors.
     pub fn mean(&self, tensors: &[&Tensor]) -> Result<()> {
+        #[cfg(feature = "cuda")]
+        if let Some(gpus) = self.gpus.get() {
+            return Ok(gpus.mean(tensors)?);
+        }
         let mut values = Vec::new();
         for tensor in tensors {
             values.extend(tensor.flatten_all()?.to_vec1::<f32>()?);
@@ -229,8 +294,6 @@ impl Number for f64 {
 
 #[cfg(test)]
 mod tests {
-    use candle_core::Device;
-
     use super::*;
     use crate::testing::flat;
 

@@ -162,7 +162,7 @@ pub fn train_as(
         run::Run::open(store, (&settings, &how.start), steps_per_epoch, n_steps, dir, device, observe)?;
     run.judge = how.judge;
     if let Some(part) = &how.part {
-        run.lead(part)?;
+        run.lead(part, observe)?;
     }
     let work = prepare::Work {
         store,

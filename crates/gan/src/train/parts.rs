@@ -48,6 +48,7 @@ pub(super) fn lead(
     store: &ImageStore,
     (steps_per_epoch, n_steps): (u64, u64),
     state: &Path,
+    warn: &mut dyn FnMut(&str),
 ) -> Result<()> {
     trainer.save(state, &[])?;
     let absolute = |path: &Path| std::path::absolute(path);
@@ -61,6 +62,9 @@ pub(super) fn lead(
     part.tell(&serde_json::to_vec(&beginning).map_err(|e| GanError::Io(e.into()))?)?;
     part.meet()?;
     fs_err::remove_file(state)?;
+    if let Some(missing) = part.join_gpus(trainer.device())? {
+        warn(&format!("gradients go through this machine's memory, which takes longer: {missing}"));
+    }
     trainer.part = Some(part.clone());
     Ok(())
 }
@@ -89,6 +93,7 @@ pub fn follow(part: Part, device: &Device) -> Result<()> {
     let labels = labels::of(&store, settings.architecture)?;
     let mut trainer = Trainer::resume(&settings, &state, device)?;
     part.meet()?;
+    part.join_gpus(device)?;
     trainer.part = Some(part.clone());
     let rows = part.rows(settings.batch_size);
     let steps = trainer.step()..n_steps;

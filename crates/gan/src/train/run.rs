@@ -110,9 +110,17 @@ impl<'a> Run<'a> {
     }
 
     /// Leads the other parts of a training on several devices.
-    pub(super) fn lead(&mut self, part: &Arc<Part>) -> Result<()> {
-        let steps = (self.steps_per_epoch, self.n_steps);
-        parts::lead(part, &mut self.trainer, self.store, steps, &self.checkpoints.shared())
+    pub(super) fn lead(
+        &mut self,
+        part: &Arc<Part>,
+        observe: &mut dyn FnMut(Event<'_>) -> ControlFlow<()>,
+    ) -> Result<()> {
+        let (steps, state) = ((self.steps_per_epoch, self.n_steps), self.checkpoints.shared());
+        // A wish to stop is heard at the first minibatch.
+        let mut warn = |message: &str| {
+            let _ = observe(Event::Warning(message));
+        };
+        parts::lead(part, &mut self.trainer, self.store, steps, &state, &mut warn)
     }
 
     /// Minibatches done.

@@ -258,6 +258,10 @@ impl Trainer {
         self.discriminator_adam.set_learning_rate(learning_rate);
     }
 
+    pub(super) fn device(&self) -> &Device {
+        &self.device
+    }
+
     /// The generator.
     pub fn generator(&self) -> &Generator {
         &self.generator

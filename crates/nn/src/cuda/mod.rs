@@ -10,6 +10,7 @@
 mod conv;
 mod cudnn;
 mod load;
+pub(crate) mod nccl;
 mod ops;
 #[cfg(test)]
 mod tests;

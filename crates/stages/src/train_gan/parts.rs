@@ -1,11 +1,11 @@
 //! The processes of a training on several devices.
 
 use std::process::{Child, Command, Stdio};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
-use dcgan_nn::NnError;
+use dcgan_gan::GanError;
 use dcgan_nn::device::DeviceChoice;
 use dcgan_nn::parts::{Link, Part};
 
@@ -13,10 +13,12 @@ use dcgan_nn::parts::{Link, Part};
 const VERB: &str = "train-part";
 /// How long a part that has ended may take to be gone.
 const GONE: Duration = Duration::from_secs(2);
+/// Between two looks at the other processes.
+const EVERY: Duration = Duration::from_millis(200);
 
 /// All parts but the first, which is this process.
 pub(super) struct Others {
-    processes: Vec<(DeviceChoice, Child)>,
+    processes: Arc<Processes>,
     part: Arc<Part>,
 }
 
@@ -42,7 +44,9 @@ pub(super) fn start(devices: &[DeviceChoice]) -> anyhow::Result<Option<Others>> 
         }
         processes.push((*device, process));
     }
-    Ok(Some(Others { processes, part: Arc::new(Part::first(links)) }))
+    let others = Others { processes: Arc::new(Mutex::new(processes)), part: Arc::new(Part::first(links)) };
+    watch(&others)?;
+    Ok(Some(others))
 }
 
 /// The cores are shared by the parts that compute on them.
@@ -58,36 +62,25 @@ impl Others {
         self.part.clone()
     }
 
-    /// Sees the others to their end: of themselves after a training that went well, else at once. An error that is theirs says how they
-    /// ended.
-    pub(super) fn end<T>(self, trained: Result<T, dcgan_gan::GanError>) -> anyhow::Result<T> {
-        let Self { mut processes, part } = self;
+    /// Sees the others to their end: of themselves after a training that went well, else at once. Where it went wrong since one of them
+    /// has died, the error says how.
+    pub(super) fn end<T>(self, trained: Result<T, GanError>) -> anyhow::Result<T> {
+        let Self { processes, part } = self;
         let error = match trained {
             Ok(trained) => {
                 drop(part);
-                for (_, process) in &mut processes {
+                // The thread that watches looks at them a last time before this.
+                for (_, process) in locked(&processes).iter_mut() {
                     process.wait()?;
                 }
                 return Ok(trained);
             }
             Err(error) => error,
         };
-        let lost = match &error {
-            dcgan_gan::GanError::Nn(NnError::Part { part, .. }) => part.checked_sub(1),
-            _ => None,
-        };
-        let told = lost.and_then(|i| processes.get_mut(i)).map(|(device, process)| {
-            let deadline = Instant::now() + GONE;
-            loop {
-                match process.try_wait() {
-                    Ok(Some(status)) => break format!("on {device}, {status}"),
-                    Ok(None) if Instant::now() < deadline => std::thread::sleep(Duration::from_millis(10)),
-                    _ => break format!("on {device}, it no longer answers"),
-                }
-            }
-        });
+        let is_lost = matches!(error, GanError::Nn(_) | GanError::Candle(_));
+        let told = if is_lost { how_one_died(&processes) } else { None };
         drop(part);
-        for (_, process) in &mut processes {
+        for (_, process) in locked(&processes).iter_mut() {
             // One that has ended by itself cannot be.
             let _ = process.kill();
             process.wait()?;
@@ -97,6 +90,47 @@ impl Others {
             None => Err(error.into()),
         }
     }
+}
+
+type Processes = Mutex<Vec<(DeviceChoice, Child)>>;
+
+fn locked(processes: &Processes) -> MutexGuard<'_, Vec<(DeviceChoice, Child)>> {
+    processes.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// The first that did not end well, if there is one.
+fn dead(processes: &Processes) -> Option<String> {
+    locked(processes).iter_mut().enumerate().find_map(|(i, (device, process))| match process.try_wait() {
+        Ok(Some(status)) if !status.success() => Some(format!("part {}, on {device}: {status}", i + 1)),
+        _ => None,
+    })
+}
+
+/// The same, of one that may take a moment to be gone.
+fn how_one_died(processes: &Processes) -> Option<String> {
+    let deadline = Instant::now() + GONE;
+    loop {
+        match dead(processes) {
+            None if Instant::now() < deadline => std::thread::sleep(Duration::from_millis(10)),
+            told => return told,
+        }
+    }
+}
+
+/// Starts a thread that ends what waits for a process that has died.
+fn watch(others: &Others) -> std::io::Result<()> {
+    let (processes, part) = (others.processes.clone(), Arc::downgrade(&others.part));
+    let look = move || {
+        while let Some(part) = part.upgrade() {
+            if dead(&processes).is_some() {
+                part.abort();
+                return;
+            }
+            drop(part);
+            std::thread::sleep(EVERY);
+        }
+    };
+    std::thread::Builder::new().name("parts".into()).spawn(look).map(|_| ())
 }
 
 /// Takes part in a training that another process of this program leads, through standard input and output.

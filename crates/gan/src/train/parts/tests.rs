@@ -172,3 +172,44 @@ fn minibatches_that_cannot_be_cut_evenly_are_refused() {
     let expected = "`batch_size`: expected a multiple of 3, the number of devices, and at least 6, found 8";
     assert_eq!(told.to_string(), expected);
 }
+
+/// Through NCCL the weights are those that go through memory: what sums in another order (a real one may) is near.
+#[test]
+fn parts_on_gpus_end_near_those_that_go_through_memory() {
+    use dcgan_nn::device::{DeviceChoice, Math};
+    let choices = [0, 1].map(|ordinal| DeviceChoice::Cuda(ordinal, Math::F32));
+    let Some(first) = crate::device_tests::open(choices[0]) else { return };
+    // A machine with one GPU has nothing to show.
+    let Ok(second) = choices[1].open() else { return };
+    let config = TrainConfig { batch_size: Some(8), schedule: Schedule::Both, ..small(1) };
+    let settings = &config.resolve().unwrap();
+    let mut rng = dcgan_nn::rng::stream(7, Purpose::SampleZ, 0);
+    let real = &dcgan_nn::init::uniform(&[8, 32, 32, 3], &mut rng, &Device::CPU).unwrap();
+    let trained = |by_nccl: bool| -> Vec<Vec<Vec<f32>>> {
+        std::thread::scope(|scope| {
+            let train = |(part, device): (Part, Device)| {
+                scope.spawn(move || {
+                    let mut trainer = Trainer::new(settings, &device).unwrap();
+                    let pictures = real.narrow(0, part.rows(8).start, 4).unwrap().to_device(&device).unwrap();
+                    if by_nccl {
+                        assert_eq!(part.join_gpus(&device).unwrap(), None);
+                    }
+                    trainer.part = Some(Arc::new(part));
+                    for _ in 0..3 {
+                        let mut next = || Ok(Minibatch { pictures: Some(pictures.clone()), labels: None });
+                        trainer.minibatch(&mut next).unwrap();
+                    }
+                    numbers(trainer.generator().parameters())
+                })
+            };
+            let threads: Vec<_> =
+                parts(2).into_iter().zip([first.clone(), second.clone()]).map(train).collect();
+            threads.into_iter().map(|thread| thread.join().unwrap()).collect()
+        })
+    };
+    let (by_nccl, through_memory) = (trained(true), trained(false));
+    assert!(by_nccl[0] == by_nccl[1] && through_memory[0] == through_memory[1], "parts have come apart");
+    for (a, b) in by_nccl[0].iter().flatten().zip(through_memory[0].iter().flatten()) {
+        assert!((a - b).abs() <= 1e-4 * b.abs().max(0.1), "{a} {b}");
+    }
+}

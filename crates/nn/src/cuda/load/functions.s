@@ -66,6 +66,13 @@
     function curandDestroyGenerator
     function curandSetPseudoRandomGeneratorSeed
     function curandSetStream
+    function ncclAllReduce
+    function ncclCommAbort
+    function ncclCommInitRank
+    function ncclGetErrorString
+    function ncclGetUniqueId
+    function ncclGroupEnd
+    function ncclGroupStart
     function nvrtcCompileProgram
     function nvrtcCreateProgram
     function nvrtcDestroyProgram

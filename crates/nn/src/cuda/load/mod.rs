@@ -74,6 +74,13 @@ pub(super) fn load() -> Result<(), String> {
     LOADED.get_or_init(|| load_all(&LIBRARIES)).clone()
 }
 
+/// The same of NCCL, which several GPUs need.
+pub(super) fn load_nccl() -> Result<(), String> {
+    static LOADED: OnceLock<Result<(), String>> = OnceLock::new();
+    let nccl = Library { prefix: "nccl", files: &["libnccl.so.2"], part_of: "NCCL 2" };
+    LOADED.get_or_init(|| load_all(&[nccl])).clone()
+}
+
 fn load_all(libraries: &[Library]) -> Result<(), String> {
     let opened: Vec<_> = libraries.iter().map(|library| (library, open(library))).collect();
     let missing: Vec<&str> =
