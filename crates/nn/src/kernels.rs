@@ -26,6 +26,9 @@ pub(crate) enum Product {
     Data,
 }
 
+/// Replaces numbers by their means over the parts of a minibatch that several devices share, of as many rows each.
+pub(crate) type Mean<'a> = &'a dyn Fn(&mut [f64]) -> Result<()>;
+
 /// The batch norm of one pass: its statistics as the device has them, what is learnt, and the slope of the activation behind it.
 #[derive(Clone, Copy)]
 pub(crate) struct Norm<'a> {
@@ -33,6 +36,8 @@ pub(crate) struct Norm<'a> {
     pub(crate) gain: &'a Tensor,
     pub(crate) bias: &'a Tensor,
     pub(crate) slope: f32,
+    /// Where the statistics are those of all parts.
+    pub(crate) across: Option<Mean<'a>>,
 }
 
 /// Where gradients are written to, or added.

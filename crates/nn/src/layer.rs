@@ -7,6 +7,8 @@
 //! A conditional network joins [`labels`](crate::labels) to the input of every layer: kernels take as many inputs more, and the
 //! gradient of what was joined is not computed.
 
+use std::sync::Arc;
+
 use candle_core::{Module, Tensor};
 
 use crate::{
@@ -15,8 +17,9 @@ use crate::{
     batch_norm::Statistics,
     conv::Convolution,
     device,
-    kernels::{Norm, Sum},
+    kernels::{Mean, Norm, Sum},
     labels::join,
+    parts::Part,
 };
 
 /// How a layer's input meets its kernel.
@@ -49,6 +52,8 @@ pub struct Trace {
     n_joined: usize,
     /// Before batch norm, and its statistics as the device has them.
     mapped: Option<(Tensor, Tensor)>,
+    /// Whose statistics those are, where it is not the batch's alone.
+    across: Option<Arc<Part>>,
     output: Tensor,
 }
 
@@ -127,7 +132,7 @@ impl Layer {
         labels: Option<&Tensor>,
         given: Option<&Statistics>,
     ) -> Result<Tensor> {
-        Ok(self.pass(self.raster(x, labels)?, given, true)?.output)
+        Ok(self.pass(self.raster(x, labels)?, given, true, None)?.output)
     }
 
     /// [`Self::output_joined`], and the statistics its batch norm used.
@@ -137,7 +142,7 @@ impl Layer {
         labels: Option<&Tensor>,
         given: Option<&Statistics>,
     ) -> Result<(Tensor, Option<Statistics>)> {
-        let Trace { output, mapped, .. } = self.pass(self.raster(x, labels)?, given, true)?;
+        let Trace { output, mapped, .. } = self.pass(self.raster(x, labels)?, given, true, None)?;
         let to_host = |(_, used)| device::kernels(output.device())?.statistics_to_host(&used);
         let used = mapped.map(to_host).transpose()?;
         Ok((output, used))
@@ -150,7 +155,12 @@ impl Layer {
 
     /// [`Self::trace`] of an input with labels (n, k) joined to it, where there are.
     pub fn trace_joined(&self, x: &Tensor, labels: Option<&Tensor>) -> Result<Trace> {
-        let trace = self.pass(self.network_input(x, labels)?, None, false)?;
+        self.trace_across(x, labels, None)
+    }
+
+    /// [`Self::trace_joined`] by the statistics of all parts of a minibatch, each on a device of its own, where there are.
+    fn trace_across(&self, x: &Tensor, labels: Option<&Tensor>, across: Option<&Arc<Part>>) -> Result<Trace> {
+        let trace = self.pass(self.network_input(x, labels)?, None, false, across)?;
         Ok(Trace { n_joined: n_joined(labels), ..trace })
     }
 
@@ -161,7 +171,13 @@ impl Layer {
     }
 
     /// In place, what batch norm was given is overwritten by the output.
-    fn pass(&self, input: Tensor, given: Option<&Statistics>, in_place: bool) -> Result<Trace> {
+    fn pass(
+        &self,
+        input: Tensor,
+        given: Option<&Statistics>,
+        in_place: bool,
+        across: Option<&Arc<Part>>,
+    ) -> Result<Trace> {
         let (kernels, kernel) = (device::kernels(input.device())?, &self.kernel.detach());
         let y = match self.map {
             Map::Linear => kernels.matmul(&input, &kernels.cast(kernel, input.dtype())?)?,
@@ -169,15 +185,22 @@ impl Layer {
         };
         let Some((gain, bias)) = &self.norm else {
             kernels.activate(&y, self.activation)?;
-            return Ok(Trace { input, n_joined: 0, mapped: None, output: y });
+            return Ok(Trace { input, n_joined: 0, mapped: None, across: None, output: y });
         };
         let statistics = match given {
             Some(given) => kernels.statistics_from(given)?,
             None => kernels.statistics(&y)?,
         };
-        let norm = Norm { statistics: &statistics, gain, bias, slope: self.slope() };
+        let statistics = match across {
+            Some(part) => {
+                let own = kernels.statistics_to_host(&statistics)?;
+                kernels.statistics_from(&part.statistics(&own)?)?
+            }
+            None => statistics,
+        };
+        let norm = Norm { statistics: &statistics, gain, bias, slope: self.slope(), across: None };
         let output = kernels.normalise(&y, norm, in_place)?;
-        Ok(Trace { input, n_joined: 0, mapped: Some((y, statistics)), output })
+        Ok(Trace { input, n_joined: 0, mapped: Some((y, statistics)), across: across.cloned(), output })
     }
 
     /// Turns the output's gradient into the input's, if `wants_input`, and adds the parameters' to `gradients`, if there are.
@@ -192,7 +215,10 @@ impl Layer {
         let (kernels, dy) = (device::kernels(dy.device())?, dy.reshape(trace.output.shape())?);
         match (&self.norm, &trace.mapped) {
             (Some((gain, bias)), Some((mapped, statistics))) => {
-                let norm = Norm { statistics, gain, bias, slope: self.slope() };
+                let mean =
+                    trace.across.as_deref().map(|part| |numbers: &mut [f64]| Ok(part.mean_of(numbers)?));
+                let across = mean.as_ref().map(|mean| mean as Mean<'_>);
+                let norm = Norm { statistics, gain, bias, slope: self.slope(), across };
                 let sums = gradients.as_deref().and_then(Gradients::norm_sums);
                 kernels.normalise_backward([mapped, &trace.output, &dy], norm, sums)?;
             }
@@ -288,9 +314,20 @@ pub fn stack_trace(layers: &[Layer], x: &Tensor) -> Result<Vec<Trace>> {
 
 /// [`stack_trace`] with labels (n, k) joined to every layer's input, where there are.
 pub fn stack_trace_joined(layers: &[Layer], x: &Tensor, labels: Option<&Tensor>) -> Result<Vec<Trace>> {
+    stack_trace_across(layers, x, labels, None)
+}
+
+/// [`stack_trace_joined`] with batch norm by the statistics of the whole minibatch of which `x` is this part, where there are others; its way back
+/// takes the same. Waits for all at every batch norm.
+pub fn stack_trace_across(
+    layers: &[Layer],
+    x: &Tensor,
+    labels: Option<&Tensor>,
+    across: Option<&Arc<Part>>,
+) -> Result<Vec<Trace>> {
     let mut traces: Vec<Trace> = Vec::with_capacity(layers.len());
     for layer in layers {
-        let trace = layer.trace_joined(traces.last().map_or(x, Trace::output), labels)?;
+        let trace = layer.trace_across(traces.last().map_or(x, Trace::output), labels, across)?;
         traces.push(trace);
     }
     Ok(traces)

@@ -15,7 +15,7 @@ use candle_core::{Device, Tensor};
 
 #[cfg(feature = "cuda")]
 use crate::cuda::nccl;
-use crate::{NnError, Result, device, kernels::Sum};
+use crate::{NnError, Result, batch_norm::Statistics, device, kernels::Sum};
 
 /// The two ends of a pipe to another part.
 pub struct Link {
@@ -180,6 +180,17 @@ impl Part {
     /// As [`Self::mean`].
     pub fn mean_of(&self, numbers: &mut [f64]) -> Result<()> {
         self.reduce(numbers)
+    }
+
+    /// The statistics of all parts' rows, from those of each one's.
+    pub(crate) fn statistics(&self, own: &Statistics) -> Result<Statistics> {
+        let squares = own.mean.iter().zip(&own.variance).map(|(mean, variance)| variance + mean * mean);
+        let mut mean: Vec<f64> = own.mean.iter().copied().chain(squares).collect();
+        self.mean_of(&mut mean)?;
+        let squares = mean.split_off(own.mean.len());
+        let variance =
+            mean.iter().zip(squares).map(|(mean, square)| (square - mean * mean).max(0.0)).collect();
+        Ok(Statistics { mean, variance })
     }
 
     fn reduce<N: Number>(&self, values: &mut [N]) -> Result<()> {

@@ -97,7 +97,7 @@ pub(crate) static KIND: Kind = Kind {
 };
 
 /// What the paper says of the keys.
-const PAPER: [Stated; 23] = [
+const PAPER: [Stated; 24] = [
     no_bearing("images"),
     says("from", "null", "released code"),
     no_bearing("from_networks"),
@@ -106,6 +106,7 @@ const PAPER: [Stated; 23] = [
     says("training.width", "1", "released code"),
     says("training.schedule", "\"alternate\"", "released code"),
     depends("training.batch_size", "released code"),
+    no_bearing("training.statistics_over"),
     depends("training.learning_rate", "released code"),
     depends("training.beta1", "released code"),
     depends("training.l2", "released code"),

@@ -28,6 +28,23 @@ impl Schedule {
     }
 }
 
+/// Whose statistics batch norm takes in a training on several devices.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum StatisticsOver {
+    /// Those of each device's part of the minibatch.
+    #[default]
+    Part,
+    /// Those of the whole minibatch, as on one device: all devices wait for each other at every batch norm.
+    Minibatch,
+}
+
+impl StatisticsOver {
+    fn is_part(&self) -> bool {
+        *self == Self::Part
+    }
+}
+
 /// Settings that decide how long a training goes on and what is written beside it, but not the weights after a given
 /// minibatch: a checkpoint serves whatever they are.
 pub const FREE_SETTINGS: [&str; 11] = [
@@ -74,6 +91,10 @@ pub struct TrainConfig {
     #[serde(default)]
     #[schemars(extend("minimum" = 0.0, "exclusiveMaximum" = 1.0))]
     pub l2: Option<f64>,
+    /// Whose statistics batch norm takes where `--device` names several. part: those of each device's part of the minibatch. minibatch: those
+    /// of all, as on one device, which takes longer. The paper has one device.
+    #[serde(default)]
+    pub statistics_over: StatisticsOver,
     /// Passes over the pictures; the authors' for the architecture.
     #[serde(default)]
     pub epochs: Option<u64>,
@@ -166,6 +187,9 @@ pub struct TrainSettings {
     pub beta1: f64,
     /// Coupled l2.
     pub l2: f64,
+    /// Whose statistics batch norm takes on several devices.
+    #[serde(default, skip_serializing_if = "StatisticsOver::is_part")]
+    pub statistics_over: StatisticsOver,
     /// Passes over the training set.
     pub epochs: u64,
     /// The last so many of them, in which the learning rate falls to 0.
@@ -207,6 +231,7 @@ impl TrainConfig {
             width: full(),
             schedule: Schedule::Alternate,
             batch_size: None,
+            statistics_over: StatisticsOver::Part,
             learning_rate: None,
             beta1: None,
             l2: None,
@@ -248,6 +273,7 @@ impl TrainConfig {
             architecture: Architecture { name: self.architecture, width: self.width },
             schedule: self.schedule,
             batch_size: self.batch_size.unwrap_or(defaults.batch_size),
+            statistics_over: self.statistics_over,
             learning_rate: self.learning_rate.unwrap_or(defaults.learning_rate),
             beta1: self.beta1.unwrap_or(defaults.beta1),
             l2: self.l2.unwrap_or(defaults.l2),

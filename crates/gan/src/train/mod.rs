@@ -31,7 +31,7 @@ use dcgan_images::ImageStore;
 use dcgan_nn::parts::Part;
 
 pub use checkpoints::newest_step;
-pub use config::{FREE_SETTINGS, Schedule, TrainConfig, TrainSettings};
+pub use config::{FREE_SETTINGS, Schedule, StatisticsOver, TrainConfig, TrainSettings};
 pub use kept::Kept;
 pub use parts::follow;
 pub use prepare::Minibatch;

@@ -7,7 +7,7 @@ use dcgan_nn::device::Device;
 use dcgan_nn::parts::Part;
 use dcgan_nn::{
     adam::{Adam, AdamConfig},
-    layer::{Gradients, Trace, prepare, stack_backward, stack_trace_joined},
+    layer::{Gradients, Trace, prepare, stack_backward, stack_trace_across},
     loss::{bce_gradient, bce_with_gradient},
     norm::norm,
     rng::Purpose,
@@ -15,7 +15,7 @@ use dcgan_nn::{
 
 use super::average::Average;
 use super::collapse::Collapse;
-use super::config::TrainSettings;
+use super::config::{StatisticsOver, TrainSettings};
 use super::prepare::Minibatch;
 use super::updates::{DiscriminatorUpdate, GeneratorUpdate};
 use crate::{Discriminator, GanError, Generator, Result, sample::draw_z};
@@ -135,12 +135,20 @@ impl Trainer {
         measures: bool,
     ) -> Result<Option<DiscriminatorUpdate>> {
         let n = real.dim(0)? * self.part.as_ref().map_or(1, |part| part.count());
-        let fake = self.generator.draw(&self.draw_z(Purpose::DiscriminatorZ, n)?, labels)?;
+        let z = self.draw_z(Purpose::DiscriminatorZ, n)?;
+        let across = self.across();
+        let fake = match across {
+            Some(_) => {
+                drawn(&stack_trace_across(&prepare(self.generator.layers())?, &z, labels, across)?, &z)
+            }
+            None => self.generator.draw(&z, labels)?,
+        };
+        let across = across.cloned();
         let layers = &prepare(self.discriminator.layers()?)?;
         let gradients = &mut self.gradients.discriminator;
         gradients.iter_mut().for_each(Gradients::clear);
         let mut pass = |pictures: &Tensor, target: f32| -> Result<Option<(f64, f64, f64)>> {
-            let traces = stack_trace_joined(layers, pictures, labels)?;
+            let traces = stack_trace_across(layers, pictures, labels, across.as_ref())?;
             let logits = logits(&traces)?;
             if !measures {
                 stack_backward(layers, traces, &bce_gradient(&logits, target)?, Some(gradients), false)?;
@@ -176,9 +184,8 @@ impl Trainer {
     ) -> Result<Option<GeneratorUpdate>> {
         let z = self.draw_z(Purpose::GeneratorZ, self.settings.batch_size)?;
         let (layers, critic) = (&prepare(self.generator.layers())?, &prepare(self.discriminator.layers()?)?);
-        let traces = stack_trace_joined(layers, &z, labels)?;
-        let pictures = traces.last().map_or(&z, Trace::output);
-        let critic_traces = stack_trace_joined(critic, pictures, labels)?;
+        let traces = stack_trace_across(layers, &z, labels, self.across())?;
+        let critic_traces = stack_trace_across(critic, &drawn(&traces, &z), labels, self.across())?;
         let logits = logits(&critic_traces)?;
         let (loss, dlogits) = match measures {
             true => {
@@ -217,6 +224,11 @@ impl Trainer {
             None => z,
         };
         Ok(self.device.network_input(&z)?)
+    }
+
+    /// The part whose statistics are those of the whole minibatch, where that is asked for.
+    fn across(&self) -> Option<&Arc<Part>> {
+        self.part.as_ref().filter(|_| self.settings.statistics_over == StatisticsOver::Minibatch)
     }
 
     /// Those of the whole minibatch, where this process has a part of it.
@@ -291,6 +303,11 @@ impl Trainer {
     pub fn settings(&self) -> &TrainSettings {
         &self.settings
     }
+}
+
+/// What a generator's last layer gave.
+fn drawn(traces: &[Trace], z: &Tensor) -> Tensor {
+    traces.last().map_or(z, Trace::output).clone()
 }
 
 /// What a discriminator's last layer gave.

@@ -9,6 +9,7 @@ use rayon::prelude::*;
 use crate::{
     batch_norm::{EPS, Statistics},
     element::Element,
+    kernels::Mean,
     vectorised, vectors,
 };
 
@@ -205,7 +206,8 @@ pub(super) fn backward<E: Element>(
     gain: &[f32],
     [x, y]: [&[E]; 2],
     gradient: &mut [E],
-) -> (Vec<f64>, Vec<f64>) {
+    across: Option<Mean<'_>>,
+) -> Result<(Vec<f64>, Vec<f64>)> {
     let c = gain.len();
     let inverse: Vec<f32> = statistics.variance.iter().map(|v| (1.0 / (v + EPS).sqrt()) as f32).collect();
     let mean: Vec<f32> = statistics.mean.iter().map(|&m| m as f32).collect();
@@ -213,16 +215,20 @@ pub(super) fn backward<E: Element>(
     let (dbias, dux) = sums(x.len(), c, &terms);
     let dgain: Vec<f64> = dux.iter().zip(&inverse).map(|(d, &i)| d * f64::from(i)).collect();
     let rows = (x.len() / c) as f64;
+    // What dx takes of the sums over all parts is a mean over them: each has as many rows.
+    let mut means = [dbias.as_slice(), &dgain].concat();
+    across.map_or(Ok(()), |mean| mean(&mut means))?;
+    let (dbias_mean, dgain_mean) = means.split_at(c);
     // dx = scale·du + slant·(x − mean) + shift.
     let scale: Vec<f32> = gain.iter().zip(&inverse).map(|(g, i)| g * i).collect();
-    let shift: Vec<f32> = dbias.iter().zip(&scale).map(|(d, s)| -s * (d / rows) as f32).collect();
+    let shift: Vec<f32> = dbias_mean.iter().zip(&scale).map(|(d, s)| -s * (d / rows) as f32).collect();
     let slant: Vec<f32> =
-        dgain.iter().zip(&scale).zip(&inverse).map(|((d, s), i)| -s * i * (d / rows) as f32).collect();
+        dgain_mean.iter().zip(&scale).zip(&inverse).map(|((d, s), i)| -s * i * (d / rows) as f32).collect();
     let chunk = chunk_len(c);
     let chunks = gradient.par_chunks_mut(chunk).zip(x.par_chunks(chunk)).zip(y.par_chunks(chunk));
     let factors = Factors { mean: &mean, scale: &scale, shift: &shift, slant: &slant, slope };
     chunks.for_each(|((gradient, x), y)| vectors::arch().dispatch(Backward { factors, x, y, gradient }));
-    (dgain, dbias)
+    Ok((dgain, dbias))
 }
 
 /// What turns dy into dx, a number a channel.

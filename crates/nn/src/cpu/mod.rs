@@ -226,8 +226,8 @@ impl Cpu {
         let statistics = self.statistics_to_host(norm.statistics)?;
         let gain: Vec<f32> = read([norm.gain], |[gain]: [&[f32]; 1]| gain.to_vec())?;
         write(dy, [x, y], |dy: &mut [E], [x, y]: [&[E]; 2]| {
-            batch_norm::backward(norm.slope, &statistics, &gain, [x, y], dy)
-        })
+            batch_norm::backward(norm.slope, &statistics, &gain, [x, y], dy, norm.across)
+        })?
     }
 }
 

@@ -228,6 +228,11 @@ impl Kernels for Context {
             Int(mode),
         ];
         self.launch("gradient_terms", cut.channel_blocks(), (32, 8), &arguments)?;
+        let terms = match norm.across {
+            Some(mean) => values::means(self, &terms, mean)?,
+            None => terms,
+        };
+        let terms_at = Pointer(pointer(&terms)?);
         let mut arguments = vec![Pointer(xs), Pointer(dys), statistics, gain, bias, terms_at];
         arguments.extend(cut.sizes()?);
         arguments.push(Float(norm.slope));

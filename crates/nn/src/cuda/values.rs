@@ -1,5 +1,6 @@
 //! What is done to each value by itself, and what moves values: candle's own kernels for it are not there.
 
+use crate::kernels::{Kernels, Mean};
 use candle_core::{Result, Tensor, bail};
 
 use super::{
@@ -79,4 +80,11 @@ pub(super) fn multiply(context: &Context, x: &Tensor, by: &Tensor) -> Result<Ten
     ];
     context.launch_flat(&format!("multiply_{}", type_name(x.dtype())?), n, 1, &arguments)?;
     Ok(out)
+}
+
+/// The means over the parts of a minibatch, of f32 values.
+pub(super) fn means(context: &Context, own: &Tensor, mean: Mean<'_>) -> Result<Tensor> {
+    let mut values: Vec<f64> = own.flatten_all()?.to_vec1::<f32>()?.into_iter().map(f64::from).collect();
+    mean(&mut values)?;
+    context.tensor(values.into_iter().map(|value| value as f32).collect(), own.dims())
 }

@@ -10,7 +10,7 @@ use dcgan_nn::rng::Purpose;
 use super::*;
 use crate::sample::draw_z;
 use crate::train::testing::{Fixture, small};
-use crate::train::{Event, How, Minibatch, Schedule, TrainConfig, files, train_as};
+use crate::train::{Event, How, Minibatch, Schedule, StatisticsOver, TrainConfig, files, train_as};
 
 /// The parts of a training in one process.
 fn parts(n: usize) -> Vec<Part> {
@@ -181,35 +181,70 @@ fn parts_on_gpus_end_near_those_that_go_through_memory() {
     let Some(first) = crate::device_tests::open(choices[0]) else { return };
     // A machine with one GPU has nothing to show.
     let Ok(second) = choices[1].open() else { return };
-    let config = TrainConfig { batch_size: Some(8), schedule: Schedule::Both, ..small(1) };
-    let settings = &config.resolve().unwrap();
-    let mut rng = dcgan_nn::rng::stream(7, Purpose::SampleZ, 0);
-    let real = &dcgan_nn::init::uniform(&[8, 32, 32, 3], &mut rng, &Device::CPU).unwrap();
-    let trained = |by_nccl: bool| -> Vec<Vec<Vec<f32>>> {
-        std::thread::scope(|scope| {
-            let train = |(part, device): (Part, Device)| {
-                scope.spawn(move || {
-                    let mut trainer = Trainer::new(settings, &device).unwrap();
-                    let pictures = real.narrow(0, part.rows(8).start, 4).unwrap().to_device(&device).unwrap();
-                    if by_nccl {
-                        assert_eq!(part.join_gpus(&device).unwrap(), None);
-                    }
-                    trainer.part = Some(Arc::new(part));
-                    for _ in 0..3 {
-                        let mut next = || Ok(Minibatch { pictures: Some(pictures.clone()), labels: None });
-                        trainer.minibatch(&mut next).unwrap();
-                    }
-                    numbers(trainer.generator().parameters())
-                })
+    for statistics_over in [StatisticsOver::Part, StatisticsOver::Minibatch] {
+        let config =
+            TrainConfig { batch_size: Some(8), schedule: Schedule::Both, statistics_over, ..small(1) };
+        let settings = &config.resolve().unwrap();
+        let mut rng = dcgan_nn::rng::stream(7, Purpose::SampleZ, 0);
+        let real = &dcgan_nn::init::uniform(&[8, 32, 32, 3], &mut rng, &Device::CPU).unwrap();
+        let trained = |by_nccl: bool| -> Vec<Vec<Vec<f32>>> {
+            std::thread::scope(|scope| {
+                let train = |(part, device): (Part, Device)| {
+                    scope.spawn(move || {
+                        let mut trainer = Trainer::new(settings, &device).unwrap();
+                        let pictures =
+                            real.narrow(0, part.rows(8).start, 4).unwrap().to_device(&device).unwrap();
+                        if by_nccl {
+                            assert_eq!(part.join_gpus(&device).unwrap(), None);
+                        }
+                        trainer.part = Some(Arc::new(part));
+                        for _ in 0..3 {
+                            let mut next =
+                                || Ok(Minibatch { pictures: Some(pictures.clone()), labels: None });
+                            trainer.minibatch(&mut next).unwrap();
+                        }
+                        numbers(trainer.generator().parameters())
+                    })
+                };
+                let threads: Vec<_> =
+                    parts(2).into_iter().zip([first.clone(), second.clone()]).map(train).collect();
+                threads.into_iter().map(|thread| thread.join().unwrap()).collect()
+            })
+        };
+        let (by_nccl, through_memory) = (trained(true), trained(false));
+        assert!(by_nccl[0] == by_nccl[1] && through_memory[0] == through_memory[1], "parts have come apart");
+        for (a, b) in by_nccl[0].iter().flatten().zip(through_memory[0].iter().flatten()) {
+            assert!((a - b).abs() <= 1e-4 * b.abs().max(0.1), "{statistics_over:?}: {a} {b}");
+        }
+    }
+}
+
+/// With the statistics of the whole minibatch, parts train as one device does: only the order of sums differs.
+#[test]
+fn statistics_over_the_minibatch_are_those_of_one_device() {
+    let fixture = Fixture::new();
+    for schedule in [Schedule::Alternate, Schedule::Both] {
+        let config = |statistics_over| TrainConfig {
+            max_steps: Some(6),
+            schedule,
+            statistics_over,
+            learning_rate: Some(0.002),
+            ..small(10)
+        };
+        let (shared, own) = (config(StatisticsOver::Minibatch), config(StatisticsOver::Part));
+        let name = |of: &str| format!("{of} {schedule:?}");
+        fixture.train(&name("alone"), &shared, 100).unwrap();
+        train(&fixture, &name("shared"), &shared, 4, 100).unwrap();
+        train(&fixture, &name("own"), &own, 4, 100).unwrap();
+        let apart = |of: &str| {
+            let lines = fixture.lines(&name("alone")).into_iter().zip(fixture.lines(&name(of)));
+            let of = |line: &serde_json::Value, key| line[key].as_f64();
+            let losses = |(a, b): (serde_json::Value, serde_json::Value)| {
+                ["d_loss", "g_loss"].into_iter().filter_map(move |key| Some((of(&a, key)?, of(&b, key)?)))
             };
-            let threads: Vec<_> =
-                parts(2).into_iter().zip([first.clone(), second.clone()]).map(train).collect();
-            threads.into_iter().map(|thread| thread.join().unwrap()).collect()
-        })
-    };
-    let (by_nccl, through_memory) = (trained(true), trained(false));
-    assert!(by_nccl[0] == by_nccl[1] && through_memory[0] == through_memory[1], "parts have come apart");
-    for (a, b) in by_nccl[0].iter().flatten().zip(through_memory[0].iter().flatten()) {
-        assert!((a - b).abs() <= 1e-4 * b.abs().max(0.1), "{a} {b}");
+            lines.flat_map(losses).map(|(a, b)| (a - b).abs() / a).fold(0.0, f64::max)
+        };
+        let (shared, own) = (apart("shared"), apart("own"));
+        assert!(shared < 1e-3 && own > 10.0 * shared, "{schedule:?}: {shared} {own}");
     }
 }

@@ -13,13 +13,13 @@ fn statistics(x: &Tensor) -> Statistics {
 
 fn normalised(x: &Tensor, (gain, bias): (&Tensor, &Tensor), slope: f32) -> Result<Tensor> {
     let statistics = &Cpu.statistics(x)?;
-    Cpu.normalise(x, Norm { statistics, gain, bias, slope }, false)
+    Cpu.normalise(x, Norm { statistics, gain, bias, slope, across: None }, false)
 }
 
 /// The gradients of x, gain and bias for the gradient [`weights`] of the output.
 fn gradients(x: &Tensor, (gain, bias): (&Tensor, &Tensor), slope: f32) -> [Tensor; 3] {
     let statistics = &Cpu.statistics(x).unwrap();
-    let norm = Norm { statistics, gain, bias, slope };
+    let norm = Norm { statistics, gain, bias, slope, across: None };
     let y = Cpu.normalise(x, norm, false).unwrap();
     let dy = weights(&y);
     let [dgain, dbias] = [gain, bias].map(|t| t.detach().zeros_like().unwrap());
@@ -93,7 +93,7 @@ fn given_statistics_are_used_and_mismatches_refused() {
     let (gain, bias) = parameters(3);
     let own = statistics(&x);
     let given = Cpu.statistics_from(&own).unwrap();
-    let norm = Norm { statistics: &given, gain: &gain, bias: &bias, slope: 0.2 };
+    let norm = Norm { statistics: &given, gain: &gain, bias: &bias, slope: 0.2, across: None };
     let with = Cpu.normalise(&x, norm, true).unwrap();
     assert_eq!(flat(&with), flat(&x), "in place");
     let x = tensor(&[2, 2, 2, 3]);
