@@ -18,7 +18,6 @@ use crate::examples::{
     SCHEMA_EXAMPLES, STAGE_EXAMPLES, WATCH_EXAMPLES,
 };
 use crate::values::path;
-use crate::verbs::Usage;
 
 const ABOUT: &str =
     "Reproduces the DCGAN paper: pictures to features to the numbers of its tables, from one manifest.";
@@ -232,7 +231,7 @@ pub(crate) struct ClusterArgs {
 
 impl ClusterArgs {
     /// Where it is done, of what the manifest says and what was given.
-    pub(crate) fn or(&self, manifest: Option<Cluster>) -> Result<Option<Cluster>, Usage> {
+    pub(crate) fn or(&self, manifest: Option<Cluster>) -> Result<Option<Cluster>, String> {
         let Some(scheduler) = self.cluster.clone() else { return Ok(manifest) };
         let is_other = manifest.as_ref().is_some_and(|cluster| cluster.scheduler != scheduler);
         let cluster = match manifest {
@@ -242,7 +241,7 @@ impl ClusterArgs {
             None => Cluster::at(scheduler),
         };
         match cluster.problems().into_iter().next() {
-            Some(problem) => Err(Usage(format!("--cluster: {}", problem.message))),
+            Some((_, message)) => Err(format!("--cluster: {message}")),
             None => Ok(Some(cluster)),
         }
     }

@@ -47,7 +47,7 @@ fn opened(device: Option<DeviceChoice>) -> anyhow::Result<Option<String>> {
 
 pub(crate) fn run(args: &RunArgs, progress: &Progress) -> anyhow::Result<()> {
     let mut manifest = load(&args.manifest)?;
-    manifest.cluster = args.cluster.or(manifest.cluster.take())?;
+    manifest.cluster = args.cluster.or(manifest.cluster.take()).map_err(Usage)?;
     let (selection, device) = (args.selection(), opened(args.device.device)?);
     if args.dry_run {
         let chosen = selected(&manifest, &selection)?;
@@ -173,7 +173,7 @@ pub(crate) fn stage(args: &StageArgs, progress: &Progress) -> anyhow::Result<()>
     let device = opened(args.device.device)?;
     let config = parse_arguments(kind, &args.arguments, &KINDS)?;
     check_outside(&config, &args.arguments)?;
-    let cluster = args.cluster.or(None)?;
+    let cluster = args.cluster.or(None).map_err(Usage)?;
     if let Some(cluster) = &cluster {
         if !info.traits.uses_cluster {
             return Err(Usage(format!("--cluster: a stage of kind {kind} does not divide its work")).into());

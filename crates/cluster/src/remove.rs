@@ -9,7 +9,7 @@ use dcgan_dedup::hash::files::{BAD, CODES};
 use dcgan_dedup::regenerate::files::{KEEP, REMOVE, TARS};
 use dcgan_files::columns::{Column, Kind, Writer, read};
 use dcgan_files::key;
-use dcgan_images::{Source, read_bad};
+use dcgan_images::{Source, archives, read_bad};
 use serde::Serialize;
 use serde_json::json;
 
@@ -105,7 +105,7 @@ const KEY: &str = "message key { REQUIRED BYTE_ARRAY key (STRING); }";
 
 /// Writes each archive of a set again where there is room; returns where they are.
 fn rewrite(work: &mut Work<'_>, source: &Source, hashed: &Path) -> Result<Vec<PathBuf>> {
-    let archives = source.tars().map_err(DedupError::from)?;
+    let archives = archives(source).map_err(DedupError::from)?;
     if archives.is_empty() {
         return Err(ClusterError::setting("tars", "a set of tars", &source.to_string()));
     }

@@ -12,9 +12,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::context::Context;
+use crate::progress::Progress;
 use crate::space::parse_bytes;
-use crate::stage::ConfigProblem;
 
 /// The program's name.
 const PROGRAM: &str = "dcgan-cluster";
@@ -53,12 +52,10 @@ impl Cluster {
         Self { scheduler, parts: None, memory: None, spill: None, program: None }
     }
 
-    /// What is wrong with it.
-    pub fn problems(&self) -> Vec<ConfigProblem> {
+    /// What is wrong with it: keys, each with a message.
+    pub fn problems(&self) -> Vec<(String, String)> {
         let mut problems = Vec::new();
-        let mut problem = |key: &str, message: String| {
-            problems.push(ConfigProblem { key: key.to_owned(), message });
-        };
+        let mut problem = |key: &str, message: String| problems.push((key.to_owned(), message));
         let is_address = self.scheduler.strip_prefix("df://").and_then(|place| place.rsplit_once(':'));
         let is_address =
             is_address.is_some_and(|(host, port)| !host.is_empty() && port.parse::<u16>().is_ok());
@@ -111,8 +108,8 @@ impl Cluster {
     }
 
     /// True if a stage is half done, and not by a cluster.
-    pub(crate) fn has_begun_elsewhere(ctx: &Context<'_>) -> anyhow::Result<bool> {
-        for entry in fs_err::read_dir(ctx.out)? {
+    pub(crate) fn has_begun_elsewhere(out: &Path) -> anyhow::Result<bool> {
+        for entry in fs_err::read_dir(out)? {
             if entry?.file_name() != FOLDER {
                 return Ok(true);
             }
@@ -120,13 +117,18 @@ impl Cluster {
         Ok(false)
     }
 
-    /// Has `dcgan-cluster` do a part of a stage: what it makes is then in the stage's folder. Returns what it reports. Interrupted or
+    /// Has `dcgan-cluster` do a stage's work: what it makes is then in the stage's folder `out`. Returns what it reports. Interrupted or
     /// killed, the stage goes on behind what was complete.
     ///
     /// # Errors
     /// What the program says went wrong.
-    pub fn run(&self, ctx: &Context<'_>, verb: &str, arguments: Vec<OsString>) -> anyhow::Result<Value> {
-        let folder = std::path::absolute(ctx.out.join(FOLDER))?;
+    pub fn run(
+        &self,
+        out: &Path,
+        progress: &Progress,
+        (verb, arguments): (&str, Vec<OsString>),
+    ) -> anyhow::Result<Value> {
+        let folder = std::path::absolute(out.join(FOLDER))?;
         let found = folder.join("found");
         clear(&found)?;
         fs_err::create_dir_all(&folder)?;
@@ -139,10 +141,10 @@ impl Cluster {
             command.arg("--spill").arg(spill);
             command.args(self.memory.iter().flat_map(|memory| ["--memory", memory.as_str()]));
         }
-        let report = attend(command, ctx)?;
+        let report = attend(command, progress)?;
         for entry in fs_err::read_dir(&found)? {
             let entry = entry?;
-            fs_err::rename(entry.path(), ctx.out.join(entry.file_name()))?;
+            fs_err::rename(entry.path(), out.join(entry.file_name()))?;
         }
         clear(&folder)?;
         Ok(report)
@@ -178,7 +180,7 @@ fn clear(folder: &Path) -> anyhow::Result<()> {
 }
 
 /// Runs the program: passes on what it says, ends it when the run is interrupted, and reads the JSON that it prints.
-fn attend(mut command: Command, ctx: &Context<'_>) -> anyhow::Result<Value> {
+fn attend(mut command: Command, progress: &Progress) -> anyhow::Result<Value> {
     let program = command.get_program().to_owned();
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     // Ctrl-C is passed on by this program, and once.
@@ -196,13 +198,13 @@ fn attend(mut command: Command, ctx: &Context<'_>) -> anyhow::Result<Value> {
     });
     let mut error = None;
     loop {
-        if ctx.progress().interrupt().is_requested() {
+        if progress.interrupt().is_requested() {
             attention = None;
         }
         match said.recv_timeout(POLL) {
             Ok(line) => match line.strip_prefix("error: ") {
                 Some(message) => error = Some(message.to_owned()),
-                None => ctx.progress().note(format_args!("  {line}")),
+                None => progress.note(format_args!("  {line}")),
             },
             Err(RecvTimeoutError::Timeout) => {}
             Err(RecvTimeoutError::Disconnected) => break,
@@ -237,11 +239,7 @@ mod tests {
     #[test]
     fn places_that_are_none_are_refused_by_name() {
         let problems = |cluster: &Cluster| -> Vec<String> {
-            cluster
-                .problems()
-                .into_iter()
-                .map(|problem| format!("{}: {}", problem.key, problem.message))
-                .collect()
+            cluster.problems().into_iter().map(|(key, message)| format!("{key}: {message}")).collect()
         };
         for place in ["local", "df://a:50050", "df://::1:7"] {
             assert!(problems(&Cluster::at(place.to_owned())).is_empty(), "{place}");
@@ -258,7 +256,7 @@ mod tests {
             spill: Some("a".into()),
             ..Cluster::at("df://a:1".to_owned())
         };
-        let keys: Vec<String> = all.problems().into_iter().map(|problem| problem.key).collect();
+        let keys: Vec<String> = all.problems().into_iter().map(|(key, _)| key).collect();
         assert_eq!(keys, ["memory", "parts", "memory", "spill"]);
     }
 

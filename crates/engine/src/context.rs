@@ -58,7 +58,7 @@ impl<'a> Context<'a> {
     /// If the stage's folder cannot be read.
     pub fn cluster(&self, unless: &[(&str, bool)]) -> anyhow::Result<Option<&'a Cluster>> {
         let Some(cluster) = self.cluster else { return Ok(None) };
-        let begun = [("it was begun here", Cluster::has_begun_elsewhere(self)?)];
+        let begun = [("it was begun here", Cluster::has_begun_elsewhere(self.out)?)];
         match unless.iter().chain(&begun).find(|(_, holds)| *holds) {
             None => Ok(Some(cluster)),
             Some((why, _)) => {

@@ -6,10 +6,11 @@
 //! | [`columns`] | Parquet columns, written and read a row group at a time |
 //! | [`csv`] | fields of CSV that no spreadsheet runs |
 //! | [`walk`], [`regular`], [`key`] | what lies below a folder, what is a file, and names as one line of text |
-//! | [`threads`], [`words`] | starting threads; counts, times and names for people |
+//! | [`threads`], [`words`], [`dates`] | starting threads; counts, times and names for people; the time of day |
 
 pub mod columns;
 pub mod csv;
+pub mod dates;
 mod error;
 pub mod key;
 pub mod npy;

@@ -69,7 +69,7 @@ pub use lmdb_writer::LmdbWriter;
 pub use picture::Picture;
 pub use pixel_box::{PixelBox, SampleBox, read_boxes, write_boxes};
 pub use readers::passed_over::{HIDDEN, PassedOver, in_words};
-pub use readers::{CopiedTar, Records, copy_tar};
+pub use readers::{CopiedTar, Records, archives, copy_tar};
 pub use record::{Payload, Record};
 pub use reduced::{ReducedPicture, Thumbnail, decode_reduced, decode_thumbnail};
 pub use resize::{Filter, Resize, Window};

@@ -6,8 +6,7 @@ use std::path::{Path, PathBuf};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::Result;
-use crate::readers::{name_of, tar_shards};
+use crate::readers::name_of;
 
 /// A data set on disk, in the layout it is distributed in.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -142,17 +141,6 @@ impl Source {
             Self::Mnist { images, labels } => {
                 std::iter::once(images).chain(labels).map(PathBuf::as_path).collect()
             }
-        }
-    }
-
-    /// The archives that it is made of, by name; none for other sets than tars.
-    ///
-    /// # Errors
-    /// Where there is no archive, or a folder cannot be listed.
-    pub fn tars(&self) -> Result<Vec<PathBuf>> {
-        match self {
-            Self::Tar { path, .. } => tar_shards::shards(path),
-            _ => Ok(Vec::new()),
         }
     }
 

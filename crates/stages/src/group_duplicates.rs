@@ -196,7 +196,7 @@ impl GroupDuplicates {
     fn group_on(&self, cluster: &Cluster, hashed: &Path, ctx: &Context<'_>) -> anyhow::Result<Outcome> {
         let mut arguments = vec!["--codes".into(), hashed.into()];
         arguments.extend(cluster_settings(&self.grouping)?);
-        let mut metrics = cluster.run(ctx, "group", arguments)?;
+        let mut metrics = cluster.run(ctx.out, ctx.progress(), ("group", arguments))?;
         let found: OnCluster = serde_json::from_value(metrics.clone())?;
         self.say_what_was_met(&found.search, found.n_crowded, ctx);
         let members = read_groups(&ctx.out.join(GROUPS))?;

@@ -96,7 +96,7 @@ impl HashImages {
         arguments.extend(["--parts".into(), cluster.parts().to_string().into()]);
         let settings = HashConfig { limit: None, shard: None, ..self.config() };
         arguments.extend(cluster_settings(&settings)?);
-        Ok(serde_json::from_value(cluster.run(ctx, "hash", arguments)?)?)
+        Ok(serde_json::from_value(cluster.run(ctx.out, ctx.progress(), ("hash", arguments))?)?)
     }
 
     fn config(&self) -> HashConfig {

@@ -138,7 +138,7 @@ impl RemoveDuplicates {
         if self.target == TargetKind::Tars {
             arguments.extend(["--tars".into(), serde_json::to_string(source)?.into()]);
         }
-        let mut metrics = cluster.run(ctx, "remove", arguments)?;
+        let mut metrics = cluster.run(ctx.out, ctx.progress(), ("remove", arguments))?;
         // bad.csv, which is that of the codes, also lists what is not named as a picture.
         let of_codes = Record::read(&codes)?.map(|record| record.metrics).unwrap_or_default();
         for key in ["n_bad", "not_read", "left_out"] {

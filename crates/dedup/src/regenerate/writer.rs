@@ -6,7 +6,7 @@ use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
 use dcgan_files::key;
-use dcgan_images::{LmdbWriter, Payload, Record, Source, copy_tar};
+use dcgan_images::{LmdbWriter, Payload, Record, Source, archives, copy_tar};
 
 use super::files;
 use super::target::{LinkMode, Target};
@@ -34,14 +34,14 @@ impl Writer {
             Target::Lists | Target::Store { .. } => Self::Lists,
             Target::Lmdb => Self::Lmdb(LmdbWriter::create(&dir.join(files::LMDB))?),
             Target::Tars => {
-                let archives = source.tars()?;
-                if archives.is_empty() {
+                let all = archives(source)?;
+                if all.is_empty() {
                     let path = source.paths().first().copied().unwrap_or(Path::new(""));
                     return Err(DedupError::file(path, "a set of tars, for tars to be written", "another"));
                 }
                 let folder = dir.join(files::TARS);
                 fs_err::create_dir(&folder)?;
-                Self::Tars { archives, folder, gone: HashSet::new() }
+                Self::Tars { archives: all, folder, gone: HashSet::new() }
             }
             Target::Folder { by } => {
                 let folder = dir.join(files::PICTURES);

@@ -20,7 +20,6 @@ use super::tree::{self, Table};
 use super::vars::{Vars, may_be_variable, substitute};
 use crate::cluster::Cluster;
 use crate::kind::{Registry, StageConfig};
-use crate::stage::ConfigProblem;
 use crate::suggest::{nearest, quoted};
 
 /// What a manifest may hold beside its stages' own tables.
@@ -303,7 +302,7 @@ fn take_cluster(top: &Table<'_>, sources: &Sources, problems: &mut Vec<Problem>)
                 DeValue::Table(table) => places(table, node.span(), sources),
                 _ => Places { whole, keys: BTreeMap::new() },
             };
-            problems.extend(cluster.problems().into_iter().map(|ConfigProblem { key, message }| {
+            problems.extend(cluster.problems().into_iter().map(|(key, message)| {
                 Problem::new(table.of(&key), message).at_key(format!("cluster.{key}"))
             }));
             Some(cluster)

@@ -23,7 +23,7 @@ pub(crate) mod tar_shards;
 use std::io::Read;
 use std::path::Path;
 
-pub use self::tar_copy::{CopiedTar, copy_tar};
+pub use self::tar_copy::{CopiedTar, archives, copy_tar};
 pub(crate) use dcgan_files::regular::read_up_to;
 
 use crate::{ImagesError, Record, Result, key};

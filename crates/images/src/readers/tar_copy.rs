@@ -3,11 +3,11 @@
 use std::collections::{HashMap, HashSet};
 use std::io::{Seek as _, SeekFrom, Write as _};
 use std::ops::ControlFlow;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::tar_members::{self, Kind};
-use super::{name_of, tar_labels};
-use crate::{ImagesError, Result, regular};
+use super::{name_of, tar_labels, tar_shards};
+use crate::{ImagesError, Result, Source, regular};
 
 /// What became of an archive's pictures.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -16,6 +16,17 @@ pub struct CopiedTar {
     pub n_kept: u64,
     /// Pictures that are not.
     pub n_left_out: u64,
+}
+
+/// The archives of a set of tars, by name; none for other sets.
+///
+/// # Errors
+/// Where there is no archive, or a folder cannot be listed.
+pub fn archives(source: &Source) -> Result<Vec<PathBuf>> {
+    match source {
+        Source::Tar { path, .. } => tar_shards::shards(path),
+        _ => Ok(Vec::new()),
+    }
 }
 
 /// A member: what it is, and where it ends; it begins where the one before it ends.
@@ -95,7 +106,7 @@ fn spans(path: &Path) -> Result<Vec<Span>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Source, TarLabel};
+    use crate::TarLabel;
 
     const MEMBERS: [(&str, &str); 9] = [
         ("readme.txt", "what it is"),
