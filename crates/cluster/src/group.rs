@@ -100,9 +100,8 @@ pub fn group(session: &Session, job: &GroupJob) -> Result<GroupReport> {
 
 /// Each image with an equal code before it, and the first image of that code.
 const EXACT: &str = "
-    SELECT image AS a, b FROM codes JOIN (
-        SELECT word0 AS low, word1 AS high, min(image) AS b FROM codes GROUP BY word0, word1 HAVING count(*) > 1
-    ) ON word0 = low AND word1 = high WHERE image > b";
+    SELECT image AS a, b FROM (SELECT image, min(image) OVER (PARTITION BY word0, word1) AS b FROM codes)
+    WHERE image > b";
 
 /// The groups of a table (a, b) of images and the first ones of their groups, as on one machine: by their first images, the images of each
 /// in rising order.

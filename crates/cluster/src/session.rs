@@ -54,9 +54,15 @@ pub struct Session {
     place: Place,
 }
 
+/// Whether joins are made by hashing, which holds one side in memory or dies; those by sorting write to disk what does not fit.
+const HASH_JOINS: &str = "datafusion.optimizer.prefer_hash_join";
+
 /// The settings of queries, without those of the place.
 fn config(n_partitions: usize) -> SessionConfig {
-    SessionConfig::new().with_target_partitions(n_partitions).with_batch_size(BATCH)
+    SessionConfig::new()
+        .with_target_partitions(n_partitions)
+        .with_batch_size(BATCH)
+        .set_bool(HASH_JOINS, false)
 }
 
 /// The engine's memory, and where it writes what does not fit.
@@ -111,7 +117,8 @@ impl Session {
                 let config = SessionConfig::new_with_ballista()
                     .set_bool("datafusion.optimizer.enable_leaf_expression_pushdown", false)
                     .with_target_partitions(*n_partitions)
-                    .with_batch_size(BATCH);
+                    .with_batch_size(BATCH)
+                    .set_bool(HASH_JOINS, false);
                 let environment = RuntimeEnvBuilder::new().build_arc().map_err(failed)?;
                 let connect = SessionContext::remote_with_state(scheduler, state(config, environment));
                 let context = runtime.block_on(connect).map_err(failed)?;
