@@ -59,6 +59,8 @@ fn what_cannot_be_cut_is_refused() {
     let told = place.fails(1, &["run", "m.toml", "--device", "cpu:0-2"]);
     assert!(told.contains("`batch_size`: expected a multiple of 3, the number of devices"), "{told}");
     assert_eq!(parts_of(&place), []);
+    let told = place.fails(1, &["bench", "train", "--arch", "svhn32", "--device", "cpu:0-1"]);
+    assert!(told.contains("expected one device to measure, found `cpu:0-1`"), "{told}");
     let told = place.fails(2, &["run", "m.toml", "--device", "cpu:1-2"]);
     assert!(told.contains("several as `cuda:N-M`"), "{told}");
 }

@@ -105,6 +105,9 @@ pub fn architecture(name: &str) -> Result<ArchitectureName, String> {
 /// # Errors
 /// If a setting is out of range, or the run was interrupted.
 pub fn bench(options: &BenchOptions, progress: &Progress) -> anyhow::Result<BenchResult> {
+    if options.device.each().len() > 1 {
+        anyhow::bail!("expected one device to measure, found `{}`", options.device);
+    }
     let device = options.device.open()?;
     let folder = tempfile::tempdir()?;
     let config = TrainConfig {

@@ -69,7 +69,6 @@ impl Others {
         let error = match trained {
             Ok(trained) => {
                 drop(part);
-                // The thread that watches looks at them a last time before this.
                 for (_, process) in locked(&processes).iter_mut() {
                     process.wait()?;
                 }

@@ -1,4 +1,4 @@
-// A function of a library, or one that candle names and this program does not have: what calls it jumps to where `load` found it.
+// A function of a library: what calls it jumps to where `load` found it, or to `absent`.
 .macro function name
     .pushsection .rodata.dcgan_cuda, "a", @progbits
 .Lname_\name:

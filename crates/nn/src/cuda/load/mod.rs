@@ -1,9 +1,9 @@
 //! The driver and CUDA's libraries, loaded when a GPU is asked for.
 //!
 //! cudarc, as candle asks for it, has its functions linked: a program with CUDA in it would not start where one of the libraries is
-//! missing. So the program defines those functions itself ([`functions.s`](FUNCTIONS), each a jump through a table), and [`load`]
+//! missing. So the program defines those functions itself (`functions.s`: each is a jump through a table), and [`load`]
 //! fills the table. A function that is called and not in the list does not link; one that the library lacks ends the program by
-//! name. candle's own kernels are in the list too: nothing here runs them, and none is compiled (`.cargo/config.toml`).
+//! name. candle's own kernels are neither called nor compiled (`.cargo/config.toml`).
 
 use std::{
     ffi::{CStr, CString, c_char, c_void},
