@@ -97,7 +97,7 @@ pub(crate) struct HashArgs {
     /// Parts of the set that are hashed apart.
     #[arg(long, default_value_t = 16)]
     pub(crate) parts: u64,
-    /// Settings as in a manifest: max_pixels=100000000 damaged=grey.
+    /// Settings as in a manifest: max_pixels=100000000 damaged=allow.
     #[arg(value_name = "KEY=VALUE")]
     settings: Vec<String>,
     #[command(flatten)]

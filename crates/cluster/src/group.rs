@@ -78,6 +78,7 @@ pub fn group(session: &Session, job: &GroupJob) -> Result<GroupReport> {
             (components::components(&mut work)?, Some(near))
         }
         _ => {
+            work.stage("doubled", DOUBLED)?;
             work.stage("exact", EXACT)?;
             ("exact".to_owned(), None)
         }
@@ -98,10 +99,15 @@ pub fn group(session: &Session, job: &GroupJob) -> Result<GroupReport> {
     Ok(report)
 }
 
+/// Codes that several images have, and the first of these. That there are few, as a rule, is known before they are joined: a join holds the
+/// smaller side in memory.
+const DOUBLED: &str =
+    "SELECT word0, word1, min(image) AS first FROM codes GROUP BY word0, word1 HAVING count(*) > 1";
+
 /// Each image with an equal code before it, and the first image of that code.
 const EXACT: &str = "
-    SELECT image AS a, b FROM (SELECT image, min(image) OVER (PARTITION BY word0, word1) AS b FROM codes)
-    WHERE image > b";
+    SELECT c.image AS a, d.first AS b FROM codes AS c JOIN doubled AS d ON c.word0 = d.word0 AND c.word1 = d.word1
+    WHERE c.image > d.first";
 
 /// The groups of a table (a, b) of images and the first ones of their groups, as on one machine: by their first images, the images of each
 /// in rising order.

@@ -2,9 +2,10 @@
 
 use std::path::PathBuf;
 
+use dcgan_dedup::DedupError;
 use dcgan_dedup::hash::{HashConfig, HashSummary, HashedPart, merge};
 use dcgan_files::columns::{Column, Writer};
-use dcgan_images::Source;
+use dcgan_images::{Source, archives};
 use serde_json::json;
 
 use crate::functions::ShardSpec;
@@ -46,21 +47,22 @@ pub fn hash(session: &Session, job: &HashJob) -> Result<HashSummary> {
     let source = job.source.within(&std::env::current_dir()?);
     let about = json!({
         "hash": source, "autoencoder": autoencoder, "max_pixels": job.config.max_pixels, "damaged": job.config.damaged,
-        "parts": job.n_parts,
     });
     let mut work = Work::open(session, &job.work, &about)?;
+    let n_parts = n_parts(session, &source, job.n_parts)?;
     let spec = ShardSpec {
         source,
         autoencoder,
         max_pixels: job.config.max_pixels,
         damaged: job.config.damaged,
-        parts: work.path("parts"),
-        n_parts: job.n_parts,
+        // Those of another division lie apart.
+        parts: work.path(&format!("parts-{n_parts}")),
+        n_parts,
     };
     let mut lists = Vec::new();
-    for index in 1..=job.n_parts {
+    for index in 1..=n_parts {
         // A file each, so that each can be a task.
-        let name = format!("shard-{index:05}");
+        let name = format!("shard-{n_parts}-{index:05}");
         lists.push(work.list(&name, &mut |path| {
             let mut writer = Writer::create(path, SCHEMA)?;
             writer.write(&[Column::U64(vec![index])])?;
@@ -69,11 +71,21 @@ pub fn hash(session: &Session, job: &HashJob) -> Result<HashSummary> {
     }
     session.table("shards", &lists)?;
     let query = format!("SELECT shard, hash_shard(shard, {}) AS n_images FROM shards", json(&spec));
-    work.stage("hashed", &query)?;
-    let parts: Vec<HashedPart> = (1..=job.n_parts).map(|index| spec.part(index)).collect::<Result<_>>()?;
+    work.stage(&format!("hashed_{n_parts}"), &query)?;
+    let parts: Vec<HashedPart> = (1..=n_parts).map(|index| spec.part(index)).collect::<Result<_>>()?;
     let mut observe = |_| session.flow();
     let summary = out::folder(&job.out, &mut |dir| Ok(merge(&parts, dir, &mut observe)?))?;
     spec.delete()?;
     work.finish()?;
     Ok(summary)
+}
+
+/// As many parts as are wanted, but no more than there are archives or pictures, of which each needs some.
+fn n_parts(session: &Session, source: &Source, wanted: u64) -> Result<u64> {
+    let archives = archives(source).map_err(DedupError::from)?.len() as u64;
+    let most = match archives {
+        0 => source.survey(&mut |_, _| session.flow()).map_err(DedupError::from)?.n_images(),
+        _ => Some(archives),
+    };
+    Ok(most.map_or(wanted, |most| wanted.min(most)).max(1))
 }

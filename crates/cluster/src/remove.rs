@@ -134,14 +134,36 @@ fn rewrite(work: &mut Work<'_>, source: &Source, hashed: &Path) -> Result<Vec<Pa
     work.stage(
         "rewritten",
         &format!(
-            "SELECT a.name, rewrite_tar(a.path, coalesce(g.keys, ''), {}) AS n_left_out FROM archives AS a LEFT JOIN (
+            "SELECT a.name, rewrite_tar(a.path, coalesce(g.keys, ''), {}) AS n_kept FROM archives AS a LEFT JOIN (
                  SELECT split_part(key, '/', 1) AS name, string_agg(key, chr(10)) AS keys
                  FROM (SELECT key FROM removed UNION ALL SELECT key FROM bad) GROUP BY 1
              ) AS g ON a.name = g.name",
             json_literal(&spec)
         ),
     )?;
+    refuse_other_tars(work, source)?;
     Ok(archives.iter().map(|archive| spec.copy(archive)).collect())
+}
+
+/// Refuses archives in which there are not as many pictures that stay as among the codes.
+fn refuse_other_tars(work: &Work<'_>, source: &Source) -> Result<()> {
+    let query = "
+        SELECT coalesce(r.name, k.name) FROM rewritten AS r FULL JOIN (
+            SELECT split_part(k.key, '/', 1) AS name, count(*) AS n FROM keys AS k LEFT ANTI JOIN removed AS d ON k.key = d.key GROUP BY 1
+        ) AS k ON r.name = k.name WHERE coalesce(r.n_kept, 0) <> coalesce(k.n, 0) ORDER BY 1 LIMIT 1";
+    let mut other = None;
+    work.session().each_text("tars", query, &mut |name| {
+        other = Some(name.to_owned());
+        Ok(())
+    })?;
+    match other {
+        None => Ok(()),
+        Some(name) => {
+            let path = source.paths().first().copied().unwrap_or(Path::new(""));
+            let found = format!("{name} with other pictures, or only in one of the two");
+            Err(ClusterError::file(path, "the archives that were hashed", found))
+        }
+    }
 }
 
 /// The keys of the set with their numbers.

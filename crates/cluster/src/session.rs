@@ -3,7 +3,7 @@
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use ballista::prelude::{SessionConfigExt as _, SessionContextExt as _};
 use datafusion::arrow::array::{AsArray as _, RecordBatch};
@@ -17,12 +17,15 @@ use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
 use datafusion::execution::{SessionState, SessionStateBuilder};
 use datafusion::prelude::{ParquetReadOptions, SessionConfig, SessionContext};
 use dcgan_engine::interrupt::Interrupt;
+use dcgan_engine::terminal::say;
 use futures::TryStreamExt as _;
 
 use crate::{ClusterError, Result, functions};
 
 /// Rows that are handled together; a group of codes is one row.
 const BATCH: usize = 1024;
+/// How often it is said that a query goes on, as where no executor is there.
+const SAY_EVERY: Duration = Duration::from_secs(60);
 
 /// Where queries run.
 #[derive(Clone, Debug)]
@@ -54,15 +57,9 @@ pub struct Session {
     place: Place,
 }
 
-/// Whether joins are made by hashing, which holds one side in memory or dies; those by sorting write to disk what does not fit.
-const HASH_JOINS: &str = "datafusion.optimizer.prefer_hash_join";
-
 /// The settings of queries, without those of the place.
 fn config(n_partitions: usize) -> SessionConfig {
-    SessionConfig::new()
-        .with_target_partitions(n_partitions)
-        .with_batch_size(BATCH)
-        .set_bool(HASH_JOINS, false)
+    SessionConfig::new().with_target_partitions(n_partitions).with_batch_size(BATCH)
 }
 
 /// The engine's memory, and where it writes what does not fit.
@@ -117,8 +114,7 @@ impl Session {
                 let config = SessionConfig::new_with_ballista()
                     .set_bool("datafusion.optimizer.enable_leaf_expression_pushdown", false)
                     .with_target_partitions(*n_partitions)
-                    .with_batch_size(BATCH)
-                    .set_bool(HASH_JOINS, false);
+                    .with_batch_size(BATCH);
                 let environment = RuntimeEnvBuilder::new().build_arc().map_err(failed)?;
                 let connect = SessionContext::remote_with_state(scheduler, state(config, environment));
                 let context = runtime.block_on(connect).map_err(failed)?;
@@ -159,8 +155,13 @@ impl Session {
         work: impl Future<Output = std::result::Result<T, DataFusionError>>,
     ) -> Result<T> {
         let stopped = async {
+            let (began, mut said) = (Instant::now(), Duration::ZERO);
             while !self.interrupt.is_requested() {
                 tokio::time::sleep(Duration::from_millis(100)).await;
+                if began.elapsed() > said + SAY_EVERY {
+                    said = began.elapsed();
+                    say(format_args!("{stage}: {} s so far", said.as_secs()));
+                }
             }
         };
         let Some(runtime) = &self.runtime else { return Err(ClusterError::Interrupted) };

@@ -6,6 +6,7 @@ use std::time::Instant;
 use datafusion::arrow::array::AsArray;
 use datafusion::arrow::compute::cast;
 use datafusion::arrow::datatypes::{DataType, Int64Type};
+use dcgan_engine::cluster::{self, LOCK};
 use dcgan_engine::terminal::say;
 use serde_json::{Value, json};
 
@@ -19,6 +20,8 @@ const JOB: &str = "dcgan-cluster.json";
 pub(crate) struct Work<'a> {
     session: &'a Session,
     dir: PathBuf,
+    /// Held as long as the job is worked on.
+    _lock: fs_err::File,
     /// Files that are the job's.
     files: Vec<PathBuf>,
 }
@@ -31,24 +34,30 @@ impl<'a> Work<'a> {
     pub(crate) fn open(session: &'a Session, dir: &Path, job: &Value) -> Result<Self> {
         let path = dir.join(JOB);
         let job = json!({"program": "dcgan-cluster", "version": 1, "job": job});
-        if dir.exists() {
+        if session.flow().is_break() {
+            return Err(ClusterError::Interrupted);
+        }
+        let is_new = !dir.exists() || dir.read_dir()?.next().is_none();
+        if !is_new && !path.exists() && !dir.join(LOCK).exists() {
+            let expected = "an empty folder or one of the same job";
+            return Err(ClusterError::file(dir, expected, format!("other files and no {JOB}")));
+        }
+        fs_err::create_dir_all(dir)?;
+        let lock =
+            cluster::lock(&dir.join(LOCK)).map_err(|error| std::io::Error::other(format!("{error:#}")))?;
+        if path.exists() {
             let found = match fs_err::read(&path) {
                 Ok(text) => serde_json::from_slice::<Value>(&text).unwrap_or_default(),
-                Err(_) if dir.read_dir()?.next().is_none() => Value::Null,
-                Err(_) => {
-                    let expected = "an empty folder or one of the same job";
-                    return Err(ClusterError::file(dir, expected, format!("other files and no {JOB}")));
-                }
+                Err(error) => return Err(error.into()),
             };
             if !found.is_null() && found != job {
                 let expected = format!("the job {job}");
                 return Err(ClusterError::file(&path, expected, found.to_string()));
             }
         }
-        fs_err::create_dir_all(dir)?;
         fs_err::write(&path, job.to_string())?;
         let dir = fs_err::canonicalize(dir)?;
-        Ok(Self { session, files: vec![dir.join(JOB)], dir })
+        Ok(Self { session, files: vec![dir.join(LOCK), dir.join(JOB)], dir, _lock: lock })
     }
 
     /// The engine.

@@ -97,7 +97,7 @@ fn executor(dir: &Path, scheduler: u16, k: usize) -> Process {
             "--tasks",
             "2",
             "--memory",
-            "256M",
+            "256MB",
             "--scheduler",
             &format!("127.0.0.1:{scheduler}"),
             "--port",

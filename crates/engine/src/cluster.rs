@@ -17,8 +17,14 @@ use crate::space::parse_bytes;
 
 /// The program's name.
 const PROGRAM: &str = "dcgan-cluster";
+/// The file, in a folder of work, that whoever works there has locked.
+pub const LOCK: &str = "dcgan-cluster.lock";
+/// How long is waited for one who is about to stop.
+const PATIENCE: Duration = Duration::from_secs(60);
 /// The folder, within a stage's own, of what is half done.
 const FOLDER: &str = "cluster";
+/// The folder in that one, of stages.
+const WORK: &str = "work";
 /// The engine in a process of its own on this machine.
 const LOCAL: &str = "local";
 /// How often it is looked whether to stop.
@@ -135,7 +141,7 @@ impl Cluster {
         let mut command = Command::new(self.program());
         command.arg(verb).args(arguments).arg("--attended");
         command.arg("--cluster").arg(&self.scheduler).arg("--out").arg(&found);
-        command.arg("--work").arg(folder.join("work"));
+        command.arg("--work").arg(folder.join(WORK));
         if self.scheduler == LOCAL {
             let spill = self.spill.clone().unwrap_or_else(std::env::temp_dir);
             command.arg("--spill").arg(spill);
@@ -167,8 +173,37 @@ pub fn cluster_settings(settings: &impl Serialize) -> serde_json::Result<Vec<OsS
 }
 
 /// Deletes what a cluster left half done in a stage's folder, before the stage is made here instead.
+///
+/// # Errors
+/// If somebody still works there after a minute, or it cannot be deleted.
 pub(crate) fn forget(out: &Path) -> anyhow::Result<()> {
-    clear(&out.join(FOLDER))
+    let folder = out.join(FOLDER);
+    let path = folder.join(WORK).join(LOCK);
+    // The program that was started for a run that was killed stops a moment later.
+    let _lock = match path.exists() {
+        true => Some(lock(&path)?),
+        false => None,
+    };
+    clear(&folder)
+}
+
+/// Locks a file, which is made where it is not there.
+///
+/// # Errors
+/// If another holds it for a minute, or it cannot be made.
+pub fn lock(path: &Path) -> anyhow::Result<fs_err::File> {
+    let file = fs_err::File::create(path)?;
+    let began = std::time::Instant::now();
+    loop {
+        match file.file().try_lock() {
+            Ok(()) => return Ok(file),
+            Err(std::fs::TryLockError::WouldBlock) if began.elapsed() < PATIENCE => std::thread::sleep(POLL),
+            Err(std::fs::TryLockError::WouldBlock) => {
+                bail!("{}: another {PROGRAM} works in this folder", path.display())
+            }
+            Err(std::fs::TryLockError::Error(error)) => bail!("{}: {error}", path.display()),
+        }
+    }
 }
 
 /// Deletes a folder within the half-done folder of a stage.

@@ -4,13 +4,11 @@ use std::path::PathBuf;
 
 use dcgan_dedup::evaluate::{Overruled, overrule};
 use dcgan_dedup::group::{GROUPS, Readable, read_groups, removed_keys};
-use dcgan_dedup::hash::files::CODES;
 use dcgan_dedup::regenerate::{LinkMode, Target, regenerate};
 use dcgan_engine::context::Context;
 use dcgan_engine::external::{Advice, External, Form};
 use dcgan_engine::kind::{ConfigType, Kind, Traits};
 use dcgan_engine::paper::{Stated, no_bearing, unstated};
-use dcgan_engine::record::{InputRecord, Record};
 use dcgan_engine::stage::{Artifact, ConfigProblem, Facts, FactsOf, Input, InputRef, Outcome, Stage};
 use dcgan_files::words::counted;
 use dcgan_images::{Damaged, ImageStore, Resize, Source};
@@ -82,11 +80,10 @@ pub(crate) static KIND: Kind = Kind {
               groups is not in the set or, by its blake3, not the one that was hashed, or the one that stays cannot be read or is \
               itself removed, it is an error, and nothing is written. Groups of earlier versions have no blake3: of them the ones \
               that stay are decoded. A picture that a person marked as not the same as the one that stays \
-              for it (`judged`) stays. Nothing is deleted from the set itself.\n\n\
-              On a cluster lists and tars of a set that is no folder are made by its codes; the pictures are not looked at again for them.",
+              for it (`judged`) stays. Nothing is deleted from the set itself.",
     example: &["source.folder.path=photos", "groups=out/groups", "target=folder", "by=hard_link"],
     paper: &PAPER,
-    traits: Traits { uses_cluster: true, key_of_path: data_source::key_of_path, ..Traits::NONE },
+    traits: Traits { key_of_path: data_source::key_of_path, ..Traits::NONE },
     config: ConfigType::of::<RemoveDuplicates>(),
 };
 
@@ -111,51 +108,6 @@ impl RemoveDuplicates {
             TargetKind::Tars => Target::Tars,
             TargetKind::Store => Target::Store { resize: self.resize, damaged: self.damaged },
         }
-    }
-}
-
-impl RemoveDuplicates {
-    /// Lists alone are made on the cluster, from the codes that the groups were made from; the set itself is not read again.
-    fn list_on_cluster(&self, source: &Source, ctx: &Context<'_>) -> anyhow::Result<Option<Outcome>> {
-        let groups = ctx.input(&self.groups);
-        let codes = Record::read(&groups)?.and_then(|record| {
-            let read =
-                record.inputs.into_iter().filter(|input| input.key == "codes" || input.key == "against");
-            <[InputRecord; 1]>::try_from(read.collect::<Vec<_>>()).ok()
-        });
-        let codes = codes.map(|[input]| groups.join(input.path)).filter(|codes| codes.join(CODES).is_file());
-        let unless = [
-            (
-                "`target` is neither lists nor tars",
-                !matches!(self.target, TargetKind::Lists | TargetKind::Tars),
-            ),
-            ("`judged` is set", self.judged.is_some()),
-            ("links of a folder stay or go together", matches!(source, Source::Folder { .. })),
-            ("the codes of the groups are not there", codes.is_none()),
-        ];
-        let (Some(cluster), Some(codes)) = (ctx.cluster(&unless)?, codes) else { return Ok(None) };
-        let mut arguments = vec!["--codes".into(), codes.as_path().into(), "--groups".into(), groups.into()];
-        if self.target == TargetKind::Tars {
-            arguments.extend(["--tars".into(), serde_json::to_string(source)?.into()]);
-        }
-        let mut metrics = cluster.run(ctx.out, ctx.progress(), ("remove", arguments))?;
-        // bad.csv, which is that of the codes, also lists what is not named as a picture.
-        let of_codes = Record::read(&codes)?.map(|record| record.metrics).unwrap_or_default();
-        for key in ["n_bad", "not_read", "left_out"] {
-            if let Some(value) = of_codes.get(key) {
-                metrics[key] = value.clone();
-            }
-        }
-        let count = |key: &str| metrics[key].as_u64().unwrap_or_default();
-        let (n_kept, n_removed) = (count("n_kept"), count("n_removed"));
-        let mut differences = published::compare_duplicates(n_removed, n_kept + n_removed);
-        if count("n_bad") > 0 {
-            let left_out = format!("left out for being unreadable: {}", counted(count("n_bad"), "picture"));
-            ctx.progress().warn(format_args!("{left_out}; bad.csv in the stage's folder says why"));
-            differences.differences.push(left_out);
-        }
-        metrics["cluster"] = cluster.scheduler.as_str().into();
-        Ok(Some(Outcome { metrics, differences }))
     }
 }
 
@@ -260,9 +212,6 @@ impl Stage for RemoveDuplicates {
 
     fn run(&self, ctx: &Context<'_>) -> anyhow::Result<Outcome> {
         let source = data_source::resolve(self.from.as_ref(), &self.source, ctx)?;
-        if let Some(outcome) = self.list_on_cluster(&source, ctx)? {
-            return Ok(outcome);
-        }
         let groups = read_groups(&ctx.input(&self.groups).join(GROUPS))?;
         let Overruled { groups, n_overruled, n_not_found } = match &self.judged {
             Some(path) => overrule(path, groups)?,

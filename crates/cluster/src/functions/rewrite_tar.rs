@@ -36,7 +36,7 @@ impl TarSpec {
         let copied = copy_tar(archive, &written, &|key| gone.contains(key))?;
         fs_err::File::open(&written)?.sync_all()?;
         fs_err::rename(written, copy)?;
-        Ok(copied.n_left_out)
+        Ok(copied.n_kept)
     }
 }
 

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::folder::has_image_ending;
 use super::tar_labels;
@@ -49,6 +49,7 @@ pub(crate) fn visit(source: &Source, each: &mut dyn FnMut(&str, &str) -> Result<
         }
         Source::Tar { path, label } => {
             let shards = shards(path)?;
+            other_archives(path, &shards, &mut note)?;
             let label = tar_labels::of_set(&shards, *label);
             for shard in shards {
                 n_hidden += in_tar(&shard, label, &mut note)?;
@@ -70,6 +71,8 @@ fn why(ending: &str) -> String {
     let advice = match ending {
         ".heic" | ".heif" | ".avif" | ".jxl" | ".jp2" | ".svg" | ".psd" | ".cr2" | ".nef" | ".arw"
         | ".dng" => "; convert it to JPEG or PNG",
+        ".tar" => "; archives in folders below are not read, move them up",
+        ".gz" | ".tgz" | ".bz2" | ".tbz2" | ".xz" | ".txz" | ".zst" => "; unpack it",
         _ => "",
     };
     format!("not read: {named}, not as a JPEG, PNG, WebP, GIF, BMP or TIFF does{advice}")
@@ -85,6 +88,29 @@ fn in_folder(folder: &Path, note: &mut dyn FnMut(&Path, String) -> Result<()>) -
         }
     }
     Ok(walk.n_hidden())
+}
+
+/// Archives in and below the folder of a set of tars that are none of its shards: compressed, half downloaded, in a folder of their own.
+fn other_archives(
+    path: &Path,
+    shards: &[PathBuf],
+    note: &mut dyn FnMut(&Path, String) -> Result<()>,
+) -> Result<()> {
+    if !path.is_dir() {
+        return Ok(());
+    }
+    let mut walk = Walk::counting_hidden(path, Stop::default(), has_image_ending)?;
+    while let Some(found) = walk.next() {
+        let Found::File(file) = found? else { continue };
+        let name = file.file_name().unwrap_or_default().to_string_lossy().to_lowercase();
+        let is_archive =
+            name.contains(".tar") || [".tgz", ".tbz2", ".txz"].iter().any(|end| name.ends_with(end));
+        if is_archive && !shards.contains(&file) {
+            let key = walk.key(&file);
+            note(&file, key)?;
+        }
+    }
+    Ok(())
 }
 
 /// Files of a tar, by its headers alone; returns how many pictures are hidden.
@@ -155,5 +181,29 @@ mod tests {
         archive.finish().unwrap();
         let counts = Source::Tar { path: tar, label: None }.passed_over().unwrap();
         assert_eq!(in_words(&counts), "1 without an ending, 2 .heic, 1 .txt, 2 hidden");
+    }
+
+    #[test]
+    fn archives_that_are_no_shards_are_named() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        fs_err::create_dir(at("below")).unwrap();
+        for name in ["a.tar", "b.TAR", "below/c.tar"] {
+            tar::Builder::new(fs_err::File::create(at(name)).unwrap()).finish().unwrap();
+        }
+        for name in ["d.tar.gz", "e.tgz", "f.tar.partial", "stage.json", "g.txt"] {
+            fs_err::write(at(name), "").unwrap();
+        }
+        let source = Source::Tar { path: folder.path().to_path_buf(), label: None };
+        let mut keys = Vec::new();
+        let counts = visit(&source, &mut |key, why| {
+            keys.push(format!("{key}: {}", why.split("; ").last().unwrap_or_default()));
+            Ok(())
+        });
+        let counts = counts.unwrap();
+        keys.sort();
+        assert!(keys[0].starts_with("below/c.tar: archives in folders below are not read"), "{keys:?}");
+        assert_eq!(keys[1], "d.tar.gz: unpack it");
+        assert_eq!(in_words(&counts), "1 .gz, 1 .partial, 1 .tar, 1 .tgz");
     }
 }

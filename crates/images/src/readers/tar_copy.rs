@@ -34,6 +34,7 @@ struct Span {
     key: String,
     is_picture: bool,
     is_file: bool,
+    hard_link: Option<String>,
     end: u64,
 }
 
@@ -65,6 +66,15 @@ pub fn copy_tar(from: &Path, to: &Path, is_gone: &dyn Fn(&str) -> bool) -> Resul
         true => is_gone(&span),
         false => span.is_file && gone.contains(tar_labels::sample(&span.key)),
     };
+    let gone_keys: HashSet<&str> =
+        spans.iter().filter(|span| goes(span)).map(|span| span.key.as_str()).collect();
+    let dangles = |span: &&Span| {
+        !goes(span) && span.hard_link.as_ref().is_some_and(|link| gone_keys.contains(link.as_str()))
+    };
+    if let Some(Span { key, hard_link: Some(link), .. }) = spans.iter().find(dangles) {
+        let expected = format!("{key} with contents of its own; pack the archive with --hard-dereference");
+        return Err(ImagesError::layout(from, expected, format!("a hard link to {link}, which goes")));
+    }
     let (mut archive, mut copy) = (regular::open(from)?, fs_err::File::create_new(to)?);
     let mut start = 0;
     // Neighbours that stay are copied in one go; behind the last member the archive's end stays.
@@ -97,7 +107,13 @@ fn spans(path: &Path) -> Result<Vec<Span>> {
     let mut spans = Vec::new();
     tar_members::visit_headers(path, true, &mut |member| {
         let (is_picture, is_file) = (tar_labels::is_picture(&member), member.kind != Kind::Folder);
-        spans.push(Span { is_picture: is_picture && is_file, is_file, end: member.end, key: member.key });
+        spans.push(Span {
+            is_picture: is_picture && is_file,
+            is_file,
+            end: member.end,
+            hard_link: member.hard_link,
+            key: member.key,
+        });
         Ok(ControlFlow::Continue(()))
     })?;
     Ok(spans)
@@ -187,6 +203,38 @@ mod tests {
         assert_eq!(both, ["readme.txt", "a.jpg", "a.cls", "c.cls", "c.jpg", "d.jpg"]);
         let source = Source::Tar { path: at("both"), label: Some(TarLabel::None) };
         assert_eq!(source.records().unwrap().count(), 3);
+    }
+
+    #[test]
+    fn a_hard_link_to_what_goes_is_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        let at = |name: &str| dir.path().join(name);
+        let mut archive = tar::Builder::new(fs_err::File::create(at("0.tar")).unwrap());
+        let mut member = |name: &str, link: Option<&str>| {
+            let mut header = tar::Header::new_gnu();
+            let contents = if link.is_some() { "" } else { name };
+            header.set_size(contents.len() as u64);
+            match link {
+                Some(link) => {
+                    header.set_entry_type(tar::EntryType::Link);
+                    archive.append_link(&mut header, name, link).unwrap();
+                }
+                None => archive.append_data(&mut header, name, contents.as_bytes()).unwrap(),
+            }
+        };
+        member("a.jpg", None);
+        member("a.txt", None);
+        member("b.jpg", None);
+        member("b.txt", Some("a.txt"));
+        archive.finish().unwrap();
+        let copy = |gone: &str, to: &str| copy_tar(&at("0.tar"), &at(to), &|key| key == gone);
+        let message = copy("0.tar/a.jpg", "one").unwrap_err().to_string();
+        assert!(
+            message.contains("b.txt") && message.contains("a hard link to a.txt, which goes"),
+            "{message}"
+        );
+        assert!(!at("one").exists());
+        assert_eq!(copy("0.tar/b.jpg", "two").unwrap(), CopiedTar { n_kept: 1, n_left_out: 1 });
     }
 
     #[test]

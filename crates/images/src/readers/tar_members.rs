@@ -67,6 +67,8 @@ pub(crate) struct Member<'a> {
     /// Where in the file it ends, with what fills its last block.
     pub(crate) end: u64,
     n_bytes: u64,
+    /// The key of the member that a hard link leads to.
+    pub(crate) hard_link: Option<String>,
     pub(crate) contents: &'a mut dyn Read,
 }
 
@@ -200,13 +202,24 @@ fn visit_entries<R: Read>(
             Some(_) => Kind::Other("a sparse file in PAX form; pack the archive without --sparse".into()),
             None => kind(entry_type, &name, &entry.link_name_bytes().unwrap_or_default()),
         };
+        let hard_link =
+            (entry_type == EntryType::Link).then(|| key::of(&entry.link_name_bytes().unwrap_or_default()));
         let (key, n_bytes) = (key::of(&name), entry.size());
         end = End { offset: contents_offset.saturating_add(n_padded), last: key.clone() };
         let offset = place.base.saturating_add(entry.raw_header_position());
         let contents_offset = place.base.saturating_add(contents_offset);
         let ends = place.base.saturating_add(end.offset);
-        let member =
-            Member { key, name, kind, offset, contents_offset, end: ends, n_bytes, contents: &mut entry };
+        let member = Member {
+            key,
+            name,
+            kind,
+            offset,
+            contents_offset,
+            end: ends,
+            n_bytes,
+            hard_link,
+            contents: &mut entry,
+        };
         if each(member)?.is_break() {
             return Ok(None);
         }
