@@ -223,7 +223,7 @@ pub(crate) struct DeviceArgs {
 
 #[derive(Debug, Default, Args)]
 pub(crate) struct ClusterArgs {
-    /// Where work is done that can be divided (hashing, grouping, lists): a scheduler, df://HOST:50050, or local, an engine on this machine
+    /// Where work is done that can be divided (hashing, grouping): a scheduler, df://HOST:50050, or local, an engine on this machine
     /// that keeps to a limit of memory; needs the program dcgan-cluster [default: as the manifest's table says, else in this program]
     #[arg(long, value_name = "WHERE")]
     cluster: Option<String>,
