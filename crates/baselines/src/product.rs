@@ -177,7 +177,7 @@ fn part<S: Simd, const R: usize>(
 
 #[cfg(test)]
 mod tests {
-    use pulp::{Arch, WithSimd};
+    use pulp::WithSimd;
 
     use super::*;
 
@@ -218,7 +218,7 @@ mod tests {
             blocks.fill(&left);
             let panels = Panels::new(&right, n_columns);
             let mut out = vec![0.0; n_left * n_right];
-            Arch::new().dispatch(All { blocks: &blocks, panels: &panels, out: &mut out });
+            dcgan_vectors::arch().dispatch(All { blocks: &blocks, panels: &panels, out: &mut out });
             for (i, row) in left.chunks(n_columns).enumerate() {
                 for (j, other) in right.chunks(n_columns).enumerate() {
                     let expected: f32 = row.iter().zip(other).map(|(a, b)| a * b).sum();

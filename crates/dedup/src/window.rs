@@ -1,6 +1,6 @@
 //! Cutting a window out of a picture and scaling it to 32×32.
 
-use pulp::{Arch, Simd, WithSimd};
+use pulp::{Simd, WithSimd};
 
 use crate::preprocess::SIDE;
 
@@ -32,7 +32,14 @@ impl Window {
         }
         let mut low = vec![0.0; SIDE * side];
         for (plane, values) in pixels.chunks_exact(side * side).zip(values.chunks_exact_mut(SIDE * SIDE)) {
-            Arch::new().dispatch(Plane { plane, side, rows: &rows, across: &across, low: &mut low, values });
+            dcgan_vectors::arch().dispatch(Plane {
+                plane,
+                side,
+                rows: &rows,
+                across: &across,
+                low: &mut low,
+                values,
+            });
         }
     }
 

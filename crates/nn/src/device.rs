@@ -5,7 +5,8 @@ use std::{fmt, ops::Deref, str::FromStr};
 use candle_core::{DType, Tensor};
 
 pub use crate::kernels::Math;
-use crate::{NnError, Result, cpu::Cpu, kernels::Kernels, vectors};
+use crate::{NnError, Result, cpu::Cpu, kernels::Kernels};
+use dcgan_vectors as vectors;
 
 /// No machine has as many.
 const MOST_DEVICES: usize = 64;

@@ -2,7 +2,7 @@
 
 use pulp::{Simd, WithSimd};
 
-use crate::vectors;
+use dcgan_vectors as vectors;
 
 /// Right-hand rows are whole vectors of the widest kind: f32s of it.
 pub(crate) const LANES: usize = 16;
@@ -102,7 +102,7 @@ mod x86 {
     use pulp::{Simd, x86::V4};
 
     use super::{Lanes, Pair, Work};
-    use crate::vectors;
+    use dcgan_vectors as vectors;
 
     type Vector = <V4 as Simd>::f32s;
 

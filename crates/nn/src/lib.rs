@@ -25,7 +25,6 @@
 //! | [`rng`], [`init`] | seeded draws: candle's own CPU generator cannot be seeded |
 //! | [`device`] | the CPU or a GPU by name (a GPU with the feature `cuda`) |
 //! | [`pixels`], [`pool`] | uint8 NCHW pictures to activations and back; max-pooling to a grid |
-//! | [`vectors`] | which vector instructions the CPU's kernels use |
 //! | [`parts`] | one training on several devices, a process for each |
 //! | [`checkpoint`] | named tensors and their configuration in one `.safetensors` file |
 //!
@@ -99,12 +98,11 @@ pub mod state_dict;
 mod storage;
 #[cfg(test)]
 mod testing;
-pub mod vectors;
 
 pub use error::{NnError, Result};
 
 /// Runs `f`, compiled for the widest vectors this machine has.
 #[inline(always)]
 pub(crate) fn vectorised<T>(f: impl FnOnce() -> T) -> T {
-    vectors::arch().dispatch(f)
+    dcgan_vectors::arch().dispatch(f)
 }

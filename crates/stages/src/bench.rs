@@ -13,7 +13,7 @@ use dcgan_nn::candle::Tensor;
 use dcgan_nn::device::{Device, DeviceChoice};
 use dcgan_nn::labels::one_hot;
 use dcgan_nn::pixels::to_activations_of;
-use dcgan_nn::vectors;
+use dcgan_vectors as vectors;
 use serde::Serialize;
 
 /// Steps before those that are measured.

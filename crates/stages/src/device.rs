@@ -5,7 +5,7 @@ use dcgan_engine::suggest::nearest;
 
 pub use dcgan_nn::NnError;
 pub use dcgan_nn::device::{Device, DeviceChoice};
-pub use dcgan_nn::vectors::description as vectors;
+pub use dcgan_vectors::description as vectors;
 
 /// The device of a name.
 ///

@@ -62,8 +62,6 @@ impl Panels {
         let (_, width) = columns(panel_idx, self.n_columns);
         let size = band.len() / self.n_columns.div_ceil(WIDTH);
         let rows = &band[panel_idx * size..][..size];
-        // One number of every cache line, in order: the products, which come in another one, then need not wait for memory.
-        std::hint::black_box(rows.iter().step_by(16).sum::<f32>());
         Panel { rows, n_columns: STRIDE, start: 0, width }
     }
 
@@ -94,13 +92,13 @@ impl Panels {
             .flat_map(|panel_idx| (0..self.bands.len()).step_by(SUM_BANDS).map(move |band| (band, panel_idx)))
             .collect();
         let add_up = |&(first, panel_idx): &(usize, usize)| {
-            let mut sums = vec![0.0; n_out * STRIDE];
+            let (left, width) = columns(panel_idx, self.n_columns);
+            let mut sums = vec![0.0; n_out * width];
             let factors = narrow[first * HEIGHT * n_out..].chunks(HEIGHT * n_out);
             for (band, factors) in self.bands[first..].iter().zip(factors).take(SUM_BANDS) {
                 kernels::add_combination(self.panel(band, panel_idx), factors, groups, &mut sums);
             }
-            let (left, width) = columns(panel_idx, self.n_columns);
-            Part { left, sums: sums.chunks_exact(STRIDE).flat_map(|sums| &sums[..width]).copied().collect() }
+            Part { left, sums }
         };
         let parts: Vec<Part> = tasks.par_iter().map(add_up).collect();
         add_parts(&parts, factors, n_out, self.n_columns)

@@ -8,14 +8,8 @@ use crate::storage::Feature;
 
 /// Rows multiplied at a time, by one task.
 const BLOCK: usize = 64;
-/// Columns over which inner products are summed in f32 before they go on in f64.
-const DOT_COLUMNS: usize = 4096;
-/// The same for more than [`FEW`] weight vectors: these few columns of a row stay in the nearest cache while all vectors pass.
-const DOT_COLUMNS_OF_MANY: usize = 1024;
-/// Weight vectors that pass so quickly that reading the rows is what takes the time.
-const FEW: usize = 10;
 /// Columns of which one task adds up rows.
-const SUM_COLUMNS: usize = 1024;
+const SUM_COLUMNS: usize = 2048;
 /// Rows that one task adds up. Fixed, so that sums are taken in one order whatever the number of threads.
 const SUM_ROWS: usize = 4096;
 /// Numbers left free after each row of a copied panel: without them every row would compete for the same cache lines.
@@ -27,7 +21,6 @@ pub(crate) const PADDING: usize = 16;
 pub(crate) fn values<T: Feature>(features: ArrayView2<'_, T>, weights: &[&[f64]]) -> Vec<f64> {
     let (n_rows, n_columns) = features.dim();
     let n_out = weights.len();
-    let dot_columns = if n_out > FEW { DOT_COLUMNS_OF_MANY } else { DOT_COLUMNS };
     let narrow: Vec<f32> =
         weights.iter().flat_map(|weights| weights[..n_columns].iter().map(|&weight| weight as f32)).collect();
     let bias: Vec<f64> = weights.iter().map(|weights| f64::from(weights[n_columns] as f32)).collect();
@@ -37,11 +30,8 @@ pub(crate) fn values<T: Feature>(features: ArrayView2<'_, T>, weights: &[&[f64]]
         let rows = features.slice(s![start..(start + BLOCK).min(n_rows), ..]);
         match rows.to_slice().and_then(T::as_f32s) {
             Some(rows) => {
-                for start in (0..n_columns).step_by(dot_columns) {
-                    let width = dot_columns.min(n_columns - start);
-                    let weights = Panel { rows: &narrow, n_columns, start, width };
-                    kernels::add_dots(Panel { rows, ..weights }, weights, values);
-                }
+                let weights = Panel { rows: &narrow, n_columns, start: 0, width: n_columns };
+                kernels::add_dots(Panel { rows, ..weights }, weights, values);
             }
             None => {
                 let mut copy = Copy::default();
@@ -93,8 +83,8 @@ pub(crate) fn combinations<T: Feature>(
         .par_iter()
         .map(|&(top, left)| {
             let (bottom, right) = ((top + SUM_ROWS).min(n_rows), (left + SUM_COLUMNS).min(n_columns));
-            let part = features.slice(s![top..bottom, left..right]);
-            Part { left, sums: add_up(part, &narrow[top * n_out..bottom * n_out], groups) }
+            let rows = features.slice(s![top..bottom, ..]);
+            Part { left, sums: add_up(rows, (left, right), &narrow[top * n_out..bottom * n_out], groups) }
         })
         .collect();
     add_parts(&parts, factors, n_out, n_columns)
@@ -122,17 +112,25 @@ pub(crate) fn add_parts(parts: &[Part], factors: &[f64], n_out: usize, n_columns
     sums
 }
 
-/// The combinations of one task's rows and columns: (n_out, n_columns), row-major.
-fn add_up<T: Feature>(part: ArrayView2<'_, T>, factors: &[f32], groups: &[usize]) -> Vec<f64> {
+/// The combinations of one task's rows, columns `left..right` of them: (n_out, right − left), row-major.
+fn add_up<T: Feature>(
+    rows: ArrayView2<'_, T>,
+    (left, right): (usize, usize),
+    factors: &[f32],
+    groups: &[usize],
+) -> Vec<f64> {
     let n_out: usize = groups.iter().sum();
-    let width = part.ncols();
-    let mut sums = vec![0.0; n_out * (width + PADDING)];
+    let mut sums = vec![0.0; n_out * (right - left)];
     let mut copy = Copy::default();
-    for (start, factors) in (0..part.nrows()).step_by(BLOCK).zip(factors.chunks(BLOCK * n_out)) {
-        let rows = part.slice(s![start..(start + BLOCK).min(part.nrows()), ..]);
-        kernels::add_combination(copy.panel(rows), factors, groups, &mut sums);
+    for (start, factors) in (0..rows.nrows()).step_by(BLOCK).zip(factors.chunks(BLOCK * n_out)) {
+        let block = rows.slice(s![start..(start + BLOCK).min(rows.nrows()), ..]);
+        let panel = match block.to_slice().and_then(T::as_f32s) {
+            Some(rows) => Panel { rows, n_columns: block.ncols(), start: left, width: right - left },
+            None => copy.panel(block.slice(s![.., left..right])),
+        };
+        kernels::add_combination(panel, factors, groups, &mut sums);
     }
-    sums.chunks_exact(width + PADDING).flat_map(|sums| &sums[..width]).copied().collect()
+    sums
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! Pictures into features: every patch's "triangle" max(0, mean distance − distance) to each centroid, summed over the cells of a
 //! grid.
 
-use pulp::{Arch, Simd, WithSimd};
+use pulp::{Simd, WithSimd};
 use rayon::prelude::*;
 
 use super::lloyd::square;
@@ -105,7 +105,7 @@ impl<'a> Encoder<'a> {
         pictures.for_each_init(
             || Scratch::of(self),
             |scratch, (picture, features)| {
-                Arch::new().dispatch(Picture { encoder: self, picture, scratch, features });
+                dcgan_vectors::arch().dispatch(Picture { encoder: self, picture, scratch, features });
             },
         );
         Ok(features)

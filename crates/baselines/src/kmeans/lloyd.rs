@@ -2,7 +2,7 @@
 
 use std::ops::ControlFlow;
 
-use pulp::{Arch, Simd, WithSimd};
+use pulp::{Simd, WithSimd};
 use rand::Rng;
 use rand_chacha::ChaCha8Rng;
 use rayon::prelude::*;
@@ -54,7 +54,12 @@ pub(super) fn assign(
             || Blocks::empty(n_columns),
             |blocks, ((rows, nearest), square)| {
                 blocks.fill(rows);
-                let least = Arch::new().dispatch(Nearest { blocks, panels: &panels, norms: &norms, nearest });
+                let least = dcgan_vectors::arch().dispatch(Nearest {
+                    blocks,
+                    panels: &panels,
+                    norms: &norms,
+                    nearest,
+                });
                 let own: f64 = rows.chunks_exact(n_columns).map(self::square).sum();
                 *square = own + least;
             },

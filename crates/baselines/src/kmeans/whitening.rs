@@ -9,7 +9,7 @@ use faer::diag::Diag;
 use faer::dyn_stack::{MemBuffer, MemStack};
 use faer::linalg::evd::{ComputeEigenvectors, self_adjoint_evd, self_adjoint_evd_scratch};
 use faer::{Mat, MatRef, Par, Spec};
-use pulp::{Arch, Simd, WithSimd};
+use pulp::{Simd, WithSimd};
 use rayon::prelude::*;
 
 use super::step::{Observe, Step};
@@ -57,7 +57,9 @@ impl Whitening {
             heard(observe(Step::Whitening, (idx * APPLIED) as u64, n_rows))?;
             rows.par_chunks_mut(APPLIED / 32 * n_columns).for_each_init(
                 || Blocks::empty(n_columns),
-                |blocks, rows| Arch::new().dispatch(Apply { whitening: self, panels: &panels, blocks, rows }),
+                |blocks, rows| {
+                    dcgan_vectors::arch().dispatch(Apply { whitening: self, panels: &panels, blocks, rows })
+                },
             );
         }
         Ok(())
@@ -141,7 +143,7 @@ fn add_products(rows: &[f32], mean: &[f64], sums: &mut [f64]) {
         to.iter_mut().zip(values).for_each(|(to, value)| *to = value);
     });
     sums.par_chunks_exact_mut(n_columns).enumerate().for_each(|(column, sums)| {
-        Arch::new().dispatch(|| {
+        dcgan_vectors::arch().dispatch(|| {
             for row in centred.chunks_exact(n_columns) {
                 let (left, right) = (row[column], &row[column..]);
                 sums[column..].iter_mut().zip(right).for_each(|(sum, right)| *sum += left * right);
@@ -161,7 +163,7 @@ fn inverse_root(matrix: Vec<f64>, size: usize, epsilon: f64, observe: Observe<'_
         stretch.par_chunks_mut(AT_ONCE * size).enumerate().for_each(|(part_idx, rows)| {
             let first = stretch_idx * POLLED + part_idx * AT_ONCE;
             let mut sums = vec![-0.0; rows.len()];
-            Arch::new().dispatch(|| {
+            dcgan_vectors::arch().dispatch(|| {
                 for (k, root) in roots.iter().enumerate() {
                     let vector = &vectors[k * size..][..size];
                     for (i, sums) in sums.chunks_exact_mut(size).enumerate() {

@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use pulp::{Arch, Simd, WithSimd};
+use pulp::{Simd, WithSimd};
 use rayon::prelude::*;
 
 use super::bound::limit;
@@ -89,7 +89,7 @@ pub fn balls(
             is_held: &is_held[first..][..n],
         };
         n_around_right.par_chunks_mut(PANEL).enumerate().for_each(|(panel_idx, n_around)| {
-            Arch::new().dispatch(Count { tile: &of_tile, panel_idx, n_around });
+            dcgan_vectors::arch().dispatch(Count { tile: &of_tile, panel_idx, n_around });
         });
     }
     let taken = |flags: Vec<AtomicBool>| flags.into_iter().map(AtomicBool::into_inner).collect();

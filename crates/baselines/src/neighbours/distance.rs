@@ -1,6 +1,5 @@
 //! Distances as they are compared in the end: of f64, in one order of summing.
 
-use pulp::Arch;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -44,10 +43,10 @@ fn sum(a: &[f32], b: &[f32], term: impl Fn(f64, f64) -> f64) -> f64 {
 
 /// |a − b|².
 pub(crate) fn squared(a: &[f32], b: &[f32]) -> f64 {
-    Arch::new().dispatch(|| sum(a, b, |a, b| (a - b) * (a - b)))
+    dcgan_vectors::arch().dispatch(|| sum(a, b, |a, b| (a - b) * (a - b)))
 }
 
 /// a·b.
 pub(super) fn dot(a: &[f32], b: &[f32]) -> f64 {
-    Arch::new().dispatch(|| sum(a, b, |a, b| a * b))
+    dcgan_vectors::arch().dispatch(|| sum(a, b, |a, b| a * b))
 }

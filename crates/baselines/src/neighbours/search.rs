@@ -2,7 +2,7 @@
 
 use std::cmp::Ordering;
 
-use pulp::{Arch, Simd, WithSimd};
+use pulp::{Simd, WithSimd};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
@@ -171,7 +171,7 @@ impl<'a> NearestNeighbours<'a> {
         let of_tile = Tile { of: test, rows, labels, norms: &norms, scores: &scores, lengths };
         let first_row = self.n_rows;
         self.nearest.par_chunks_mut(PANEL).enumerate().for_each(|(panel_idx, nearest)| {
-            Arch::new().dispatch(Search {
+            dcgan_vectors::arch().dispatch(Search {
                 tile: &of_tile,
                 blocks: &self.blocks,
                 panel_idx,

@@ -1,6 +1,6 @@
 //! From a hashed set to groups of near-duplicates.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::ops::ControlFlow;
 use std::path::Path;
 
@@ -15,9 +15,9 @@ use super::near::SearchReport;
 use super::near_groups::near_groups;
 use super::phash::phash_groups;
 use super::second_look::{ComparedPair, pixel_distance};
-use crate::hash::{self, Codes, Pictures, check_keys, read_contents, read_keys, read_n_bytes};
+use crate::hash::{self, Codes, Pictures, check_keys, read_codes, read_contents, read_keys, read_n_bytes};
 use crate::preprocess::PICTURE_BYTES;
-use crate::{DedupError, Result};
+use crate::{Code, DedupError, Result};
 
 /// What one rule finds.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -108,7 +108,7 @@ pub fn group_images(
         (_, Some(phash)) => phash,
         (_, None) => &exact,
     };
-    let (ordered, mut doubts) = write_named(hashed, &set, Some(&pictures), groups, config, dir)?;
+    let (ordered, mut doubts) = write_named(hashed, Some(&pictures), groups, config, dir)?;
     if config.rule == Rule::Near {
         let nearest = |image: &u32| found.nearest.get(image).copied();
         doubts = ordered.iter().map(|images| largest(images.iter().filter_map(nearest))).collect();
@@ -141,41 +141,41 @@ pub fn write_groups(
     config: &GroupConfig,
     dir: &Path,
 ) -> Result<RuleCounts> {
-    let set = Codes::read(&hashed.join(hash::files::CODES))?;
     let pictures = hashed.join(hash::files::PICTURES);
     let pictures = match pictures.exists() {
-        true => Some(Pictures::open(&pictures, set.codes.len() as u64)?),
+        true => Some(Pictures::open(&pictures, hash::n_codes(&hashed.join(hash::files::CODES))?)?),
         false => None,
     };
-    write_named(hashed, &set, pictures.as_ref(), groups, config, dir)?;
+    write_named(hashed, pictures.as_ref(), groups, config, dir)?;
     Ok(counts(groups))
 }
 
-/// Looks up the keys of the images in groups, and writes the files. Returns the groups, of each the image that stays first, and of each how
+/// Looks up what the table of codes says of the images in groups, and writes the files. Returns the groups, of each the image that stays first, and of each how
 /// far its images are from that one at most.
 fn write_named(
     hashed: &Path,
-    set: &Codes,
     pictures: Option<&Pictures>,
     groups: &[Vec<u32>],
     config: &GroupConfig,
     dir: &Path,
 ) -> Result<(Vec<Vec<u32>>, Vec<f32>)> {
     let codes_path = hashed.join(hash::files::CODES);
-    let is_grouped: HashMap<u32, ()> = groups.iter().flatten().map(|&image| (image, ())).collect();
-    let keys = read_keys(&codes_path, |image| is_grouped.contains_key(&image))?.into_iter().collect();
-    let contents = read_contents(&codes_path, |image| is_grouped.contains_key(&image))?;
-    let n_bytes = read_n_bytes(&codes_path, |image| is_grouped.contains_key(&image))?;
+    let grouped: HashSet<u32> = groups.iter().flatten().copied().collect();
+    let is_grouped = |image: u32| grouped.contains(&image);
+    let codes = read_codes(&codes_path, is_grouped)?;
+    let keys = read_keys(&codes_path, is_grouped)?.into_iter().collect();
+    let contents = read_contents(&codes_path, is_grouped)?;
+    let n_bytes = read_n_bytes(&codes_path, is_grouped)?;
     if config.keep == Keep::Bytes && n_bytes.is_empty() && !groups.is_empty() {
         let expected = "codes with the files' sizes (n_bytes), for keep = bytes";
         return Err(DedupError::file(&codes_path, expected, "codes of an earlier version"));
     }
-    let names = Names { keys, contents, n_bytes };
+    let names = Names { codes, keys, contents, n_bytes };
     let (mut members, mut ordered) = (Vec::with_capacity(groups.len()), Vec::with_capacity(groups.len()));
     let mut map = Vec::new();
     for (number, group) in groups.iter().enumerate() {
-        let (order, of_group) = members_of(group, set, pictures, &names, config.keep)?;
-        let size = |image: &u32| set.sizes[*image as usize];
+        let (order, of_group) = members_of(group, pictures, &names, config.keep)?;
+        let size = |image: &u32| names.size(*image);
         map.extend(
             of_group.iter().zip(&order).map(|(member, image)| Row::new(number, member, size(image), config)),
         );
@@ -205,22 +205,31 @@ fn counts(groups: &[Vec<u32>]) -> RuleCounts {
 
 /// What stands in the table of the images that are in groups.
 struct Names {
+    codes: HashMap<u32, (Code, [u32; 2])>,
     keys: HashMap<u32, String>,
     contents: HashMap<u32, u64>,
     n_bytes: HashMap<u32, u64>,
 }
 
+impl Names {
+    fn code(&self, image: u32) -> Code {
+        self.codes.get(&image).map_or(Code([0; 2]), |&(code, _)| code)
+    }
+
+    fn size(&self, image: u32) -> [u32; 2] {
+        self.codes.get(&image).map_or([0; 2], |&(_, size)| size)
+    }
+}
+
 /// The members of a group and their numbers, the one that stays first, the others by their keys.
 fn members_of(
     group: &[u32],
-    set: &Codes,
     pictures: Option<&Pictures>,
     names: &Names,
     keep: Keep,
 ) -> Result<(Vec<u32>, Vec<Member>)> {
     let key = |image: u32| names.keys.get(&image).map_or("", String::as_str);
-    let n_pixels =
-        |image: u32| set.sizes[image as usize].iter().map(|&side| u64::from(side)).product::<u64>();
+    let n_pixels = |image: u32| names.size(image).iter().map(|&side| u64::from(side)).product::<u64>();
     let rank = |image: u32| match keep {
         Keep::Largest => (u64::MAX - n_pixels(image), key(image)),
         Keep::Bytes => (u64::MAX - names.n_bytes.get(&image).copied().unwrap_or(0), key(image)),
@@ -240,7 +249,7 @@ fn members_of(
     let member = |(place, &image): (usize, &u32)| Member {
         key: key(image).to_owned(),
         representative: key(kept).to_owned(),
-        distance: set.codes[image as usize].distance(set.codes[kept as usize]),
+        distance: names.code(image).distance(names.code(kept)),
         pixel_distance: distance(place),
         blake3: names.contents.get(&image).copied(),
         elsewhere: false,

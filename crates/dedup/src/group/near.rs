@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use pulp::{Arch, Simd, WithSimd};
+use pulp::{Simd, WithSimd};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
@@ -91,7 +91,7 @@ fn search_all(
             let tasks: Vec<usize> = buckets.clone().step_by(BUCKETS_A_TASK).collect();
             let task = |&first: &usize| {
                 let buckets = first..buckets.end.min(first + BUCKETS_A_TASK);
-                Arch::new().dispatch(Task { search, table: &table, asked: asked.as_ref(), buckets })
+                dcgan_vectors::arch().dispatch(Task { search, table: &table, asked: asked.as_ref(), buckets })
             };
             let found: Vec<Found> = tasks.par_iter().map(task).collect();
             let mut pairs = Vec::new();
@@ -116,7 +116,8 @@ pub(super) fn search_some(
     let table = Table::new(codes, search);
     let asked = queries.map(|queries| Table::new(queries, search));
     let buckets = 0..table.buckets.len();
-    let found = Arch::new().dispatch(Task { search, table: &table, asked: asked.as_ref(), buckets });
+    let found =
+        dcgan_vectors::arch().dispatch(Task { search, table: &table, asked: asked.as_ref(), buckets });
     (found.pairs, found.report)
 }
 

@@ -6,7 +6,7 @@ use std::path::Path;
 use dcgan_images::read_bad;
 use serde::{Deserialize, Serialize};
 
-use crate::hash::{self, Codes};
+use crate::hash;
 use crate::{DedupError, Result};
 
 /// Its name.
@@ -31,7 +31,7 @@ impl Readable {
         if !bad.exists() {
             return Ok(Self::default());
         }
-        let n_images = Codes::read(&hashed.join(hash::files::CODES))?.codes.len() as u64;
+        let n_images = hash::n_codes(&hashed.join(hash::files::CODES))?;
         Ok(Self { n_images, bad: read_bad(&bad)?.into_iter().collect() })
     }
 

@@ -1,6 +1,6 @@
 //! A second look at two pictures: their distance once one is aligned with the other.
 
-use pulp::{Arch, Simd, WithSimd};
+use pulp::{Simd, WithSimd};
 use serde::Serialize;
 
 use super::align::{Alignment, Mover, Template, inner};
@@ -88,7 +88,7 @@ pub(crate) struct Prepared {
 impl Prepared {
     /// Of 3072 bytes.
     pub(crate) fn new(pixels: &[u8]) -> Self {
-        Arch::new().dispatch(Prepare { pixels })
+        dcgan_vectors::arch().dispatch(Prepare { pixels })
     }
 
     /// 3072 bytes.
@@ -142,7 +142,7 @@ impl WithSimd for Prepare<'_> {
 
 /// [`pixel_distance`] where `start` says about where `template` lies in `moved`.
 pub(super) fn distance_from(template: &Prepared, moved: &Prepared, start: Alignment) -> f32 {
-    Arch::new().dispatch(Comparison { template, moved, start })
+    dcgan_vectors::arch().dispatch(Comparison { template, moved, start })
 }
 
 struct Comparison<'a> {

@@ -27,22 +27,57 @@ impl Codes {
     /// # Errors
     /// Where it cannot be read, a column is missing, or there are 2³² rows or more.
     pub fn read(path: &Path) -> Result<Self> {
+        n_codes(path)?;
         let mut all = Self::default();
-        let wanted =
-            [("word0", Kind::U64), ("word1", Kind::U64), ("width", Kind::U32), ("height", Kind::U32)];
-        columns::read(path, &wanted, |columns| {
-            if let [Column::U64(low), Column::U64(high), Column::U32(widths), Column::U32(heights)] =
-                &columns[..]
-            {
-                all.codes.extend(low.iter().zip(high).map(|(&low, &high)| Code([low, high])));
-                all.sizes.extend(widths.iter().zip(heights).map(|(&width, &height)| [width, height]));
-            }
+        for_each_code(path, |code, size| {
+            all.codes.push(code);
+            all.sizes.push(size);
         })?;
-        if all.codes.is_empty() || all.codes.len() > u32::MAX as usize {
-            return Err(DedupError::file(path, "1 to 2³² − 1 codes", all.codes.len().to_string()));
-        }
         Ok(all)
     }
+}
+
+/// The codes of the images for which `is_wanted`, with their pictures' width and height.
+///
+/// # Errors
+/// As [`Codes::read`].
+pub(crate) fn read_codes(
+    path: &Path,
+    is_wanted: impl Fn(u32) -> bool,
+) -> Result<HashMap<u32, (Code, [u32; 2])>> {
+    n_codes(path)?;
+    let (mut codes, mut image) = (HashMap::new(), 0);
+    for_each_code(path, |code, size| {
+        if is_wanted(image) {
+            codes.insert(image, (code, size));
+        }
+        image += 1;
+    })?;
+    Ok(codes)
+}
+
+/// How many codes a file has.
+///
+/// # Errors
+/// Where it cannot be read, or has none, or 2³² or more.
+pub(crate) fn n_codes(path: &Path) -> Result<u64> {
+    match Reader::open(path)?.n_rows()? {
+        n if n > 0 && n <= u64::from(u32::MAX) => Ok(n),
+        n => Err(DedupError::file(path, "1 to 2³² − 1 codes", n.to_string())),
+    }
+}
+
+fn for_each_code(path: &Path, mut visit: impl FnMut(Code, [u32; 2])) -> Result<()> {
+    let wanted = [("word0", Kind::U64), ("word1", Kind::U64), ("width", Kind::U32), ("height", Kind::U32)];
+    columns::read(path, &wanted, |columns| {
+        if let [Column::U64(low), Column::U64(high), Column::U32(widths), Column::U32(heights)] = &columns[..]
+        {
+            let sizes = widths.iter().zip(heights).map(|(&width, &height)| [width, height]);
+            let codes = low.iter().zip(high).map(|(&low, &high)| Code([low, high]));
+            codes.zip(sizes).for_each(|(code, size)| visit(code, size));
+        }
+    })?;
+    Ok(())
 }
 
 /// The keys of the images for which `is_wanted`, with their indices, in order.

@@ -26,7 +26,7 @@ use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 pub use codes::{Codes, read_images, read_keys};
-pub(crate) use codes::{check_keys, read_contents, read_n_bytes};
+pub(crate) use codes::{check_keys, n_codes, read_codes, read_contents, read_n_bytes};
 pub use merge::{HashedPart, merge};
 pub use pictures::Pictures;
 pub use summary::HashSummary;

@@ -10,7 +10,7 @@ use crate::{
     batch_norm::{EPS, Statistics},
     element::Element,
     kernels::Mean,
-    vectorised, vectors,
+    vectorised,
 };
 
 /// Values a task handles; fixed, so that sums do not depend on the number of threads.
@@ -63,7 +63,7 @@ fn sums(n: usize, c: usize, terms: &impl Terms) -> (Vec<f64>, Vec<f64>) {
         .map(|part| {
             let (mut first, mut second) = (vec![0.0; c], vec![0.0; c]);
             let rows = part * chunk..n.min((part + 1) * chunk);
-            vectors::arch().dispatch(Sums { terms, rows, c, first: &mut first, second: &mut second });
+            dcgan_vectors::arch().dispatch(Sums { terms, rows, c, first: &mut first, second: &mut second });
             (first, second)
         })
         .collect();
@@ -227,7 +227,8 @@ pub(super) fn backward<E: Element>(
     let chunk = chunk_len(c);
     let chunks = gradient.par_chunks_mut(chunk).zip(x.par_chunks(chunk)).zip(y.par_chunks(chunk));
     let factors = Factors { mean: &mean, scale: &scale, shift: &shift, slant: &slant, slope };
-    chunks.for_each(|((gradient, x), y)| vectors::arch().dispatch(Backward { factors, x, y, gradient }));
+    chunks
+        .for_each(|((gradient, x), y)| dcgan_vectors::arch().dispatch(Backward { factors, x, y, gradient }));
     Ok((dgain, dbias))
 }
 

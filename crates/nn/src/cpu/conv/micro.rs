@@ -1,15 +1,12 @@
 //! The innermost loops: a small block of sums held in registers while one long dot product after another runs through it.
 //!
 //! Both read their left side in place, one broadcast value at a time, so that no matrix of patches is ever written; the right
-//! side is a row of neighbouring outputs. Both are compiled for every row of [`vectors`], and for f32 and [pairs](crate::lanes) of bf16.
+//! side is a row of neighbouring outputs. Both are compiled for every row of [`dcgan_vectors`], and for f32 and [pairs](crate::lanes) of bf16.
 
 use pulp::{Simd, WithSimd};
 
 use super::shared::Shared;
-use crate::{
-    lanes::{LANES, Lanes, Value, Work},
-    vectors,
-};
+use crate::lanes::{LANES, Lanes, Value, Work};
 
 /// Output columns of one piece of work: as many as the widest registers hold at once, and several times those of others. What a piece
 /// prepares is then shared by as many columns everywhere.
@@ -25,7 +22,7 @@ pub(super) fn register_panel() -> usize {
             S::F32_LANES * vectors::<S>()
         }
     }
-    vectors::arch().dispatch(Width)
+    dcgan_vectors::arch().dispatch(Width)
 }
 
 /// Vectors in a row of the block: with a register for each sum, the right side and the broadcast value.

@@ -10,7 +10,7 @@ use super::shared::Shared;
 use crate::{
     element::{Element, narrow_to},
     lanes::{LANES, Pair, Value},
-    vectorised, vectors,
+    vectorised,
 };
 
 /// Rows of a matrix that a task packs.
@@ -67,7 +67,7 @@ impl Multiplied for bf16 {
         pairs.par_chunks_mut(ROWS * step).zip(rows).for_each(|(pairs, rows)| {
             for (pairs, rows) in pairs.chunks_exact_mut(step).zip(rows.chunks(2 * columns)) {
                 let (first, second) = rows.split_at(columns);
-                vectors::arch().dispatch(PairUp { first, second, to: &mut pairs[..columns] });
+                dcgan_vectors::arch().dispatch(PairUp { first, second, to: &mut pairs[..columns] });
             }
         });
         Cow::Owned(pairs)

@@ -5,7 +5,8 @@ use std::marker::PhantomData;
 
 use pulp::{Simd, WithSimd};
 
-use crate::{element::Element, lanes::LANES, vectors};
+use crate::{element::Element, lanes::LANES};
+use dcgan_vectors as vectors;
 
 /// One of the matrices, C columns and R rows, times a column of vectors.
 pub(super) trait Matrix<const C: usize, const R: usize> {

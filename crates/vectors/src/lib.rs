@@ -1,7 +1,7 @@
-//! Which vector instructions the CPU's kernels are run with: the one table of them.
+//! Which vector instructions the kernels of all crates are run with: the one table of them.
 //!
 //! Every kernel is compiled once for each row; the first row that the processor has is used. `DCGAN_VECTORS` (`avx2`, `scalar`) leaves
-//! out what is wider, so that a run can be repeated as another machine would do it. Matrix products of candle's keep to the processor.
+//! out what is wider, so that a run can be repeated as another machine would do it. Matrix products of candle's and faer's keep to the processor.
 
 use std::sync::OnceLock;
 
@@ -70,7 +70,7 @@ fn first(named: Option<&str>) -> (Vectors, Arch) {
 
 /// The row that is used as `pulp` has it.
 #[inline]
-pub(crate) fn arch() -> Arch {
+pub fn arch() -> Arch {
     used().1
 }
 
@@ -91,7 +91,7 @@ pub fn description() -> String {
 ///
 /// # Errors
 /// What is missing.
-pub(crate) fn multiplies_bf16() -> Result<(), String> {
+pub fn multiplies_bf16() -> Result<(), String> {
     #[cfg(target_arch = "x86_64")]
     {
         static IS_THERE: OnceLock<bool> = OnceLock::new();
