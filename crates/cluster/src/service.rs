@@ -10,6 +10,7 @@ use ballista_scheduler::cluster::BallistaCluster;
 use ballista_scheduler::config::SchedulerConfig;
 use ballista_scheduler::scheduler_process::start_server;
 use dcgan_engine::terminal::say;
+use tokio::signal::unix::{SignalKind, signal};
 
 use crate::session::register;
 use crate::{ClusterError, Result, functions};
@@ -44,7 +45,7 @@ pub struct ExecutorJob {
     pub work: PathBuf,
 }
 
-/// Runs a scheduler until it is stopped.
+/// Runs a scheduler until it is stopped by Ctrl-C or SIGTERM.
 ///
 /// # Errors
 /// Where it cannot listen.
@@ -69,7 +70,16 @@ pub fn scheduler(job: &SchedulerJob) -> Result<()> {
     runtime()?.block_on(async {
         let cluster =
             BallistaCluster::new_from_config(&config).await.map_err(|error| failed(error.to_string()))?;
-        start_server(cluster, listen, Arc::new(config)).await.map_err(|error| failed(error.to_string()))
+        // Neither would end the first process of a container by itself.
+        let mut interrupted = signal(SignalKind::interrupt())?;
+        let mut terminated = signal(SignalKind::terminate())?;
+        tokio::select! {
+            served = start_server(cluster, listen, Arc::new(config)) => {
+                served.map_err(|error| failed(error.to_string()))
+            }
+            _ = interrupted.recv() => Ok(()),
+            _ = terminated.recv() => Ok(()),
+        }
     })
 }
 

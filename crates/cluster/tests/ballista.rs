@@ -124,6 +124,17 @@ fn group_job(rooms: &Rooms, config: GroupConfig, name: &str) -> GroupJob {
 }
 
 #[test]
+fn a_scheduler_ends_when_it_is_asked_to() {
+    let dir = tempfile::tempdir().unwrap();
+    for name in ["-INT", "-TERM"] {
+        let mut scheduler = scheduler(dir.path(), free_port());
+        let sent = Command::new("kill").args([name, &scheduler.0.id().to_string()]).status().unwrap();
+        assert!(sent.success());
+        assert_eq!(scheduler.0.wait().unwrap().code(), Some(0), "{name}");
+    }
+}
+
+#[test]
 fn a_cluster_finds_what_one_machine_finds() {
     let rooms = Rooms::new();
     let cluster = Cluster::start(rooms.dir.path());
