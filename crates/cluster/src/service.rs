@@ -65,7 +65,8 @@ pub fn scheduler(job: &SchedulerJob) -> Result<()> {
         })),
         ..SchedulerConfig::default()
     };
-    let listen: std::net::SocketAddr = address.parse().map_err(|error: std::net::AddrParseError| failed(error.to_string()))?;
+    let listen: std::net::SocketAddr =
+        address.parse().map_err(|error: std::net::AddrParseError| failed(error.to_string()))?;
     // An address that is taken is refused before it is said.
     drop(std::net::TcpListener::bind(listen).map_err(|error| failed(error.to_string()))?);
     say(format_args!("scheduler at df://{address}"));
