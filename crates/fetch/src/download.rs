@@ -119,7 +119,7 @@ fn from(
     options: &Options,
     observe: &mut Observe<'_>,
 ) -> Result<std::result::Result<Digests, String>> {
-    let agent = agent(options, matches!(address, Address::Url(url) if options.s3.is_https(url)));
+    let agent = agent(options, matches!(address, Address::Url(url) if options.stores.is_https(url)));
     let (mut n_vain, mut n_wrong) = (0, 0);
     loop {
         let before = part.n_bytes();

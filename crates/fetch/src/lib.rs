@@ -13,7 +13,8 @@
 //! | `http`, `part`, `transfer`, `watch`, `download` | one response, what is kept of a file, one attempt and its limits, and all attempts at all mirrors |
 //! | [`unpack_tar_gz`], [`unpack_zip`] | archives that may not leave their folder, nor fill the disk |
 //! | `ledger`, `install` | what is known of the files that are there, and what becomes of those that are wanted |
-//! | [`fetch_shards`], `listing`, [`S3`] | shards of a set at addresses, into a cache that every reader of them shares |
+//! | [`ShardSet`], `listing` | shards of a set at addresses, into a cache that every reader of them shares |
+//! | [`Stores`], [`S3`], [`Gcs`], `google_token` | object stores: where objects lie, and what opens them |
 //! | `place`, `work` | how a file gets to its place and loses nothing that is there |
 //!
 //! ```
@@ -46,8 +47,11 @@
 
 mod checksum;
 mod download;
+mod encoding;
 mod error;
 mod event;
+mod gcs;
+mod google_token;
 mod http;
 mod install;
 mod ledger;
@@ -62,6 +66,7 @@ mod sets;
 mod shards;
 mod space;
 mod sparse;
+mod stores;
 mod transfer;
 mod unpack;
 mod watch;
@@ -70,11 +75,14 @@ mod work;
 pub use checksum::{Algorithm, Checksum};
 pub use error::{FetchError, Result};
 pub use event::{Action, Event, Observe};
+pub use gcs::Gcs;
+pub use google_token::GoogleCredentials;
 pub use install::{Summary, fetch};
 pub use ledger::{LEDGER, check_ledger, known_files};
 pub use options::Options;
 pub use range::ContentRange;
 pub use s3::{Credentials, S3};
 pub use sets::{Install, RemoteFile, Set};
-pub use shards::{Shards, fetch_shards};
+pub use shards::{ShardSet, Shards, is_address, shard_cache};
+pub use stores::Stores;
 pub use unpack::{Limits, unpack_tar_gz, unpack_zip};

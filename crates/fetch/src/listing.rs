@@ -2,15 +2,16 @@
 //!
 //! An address is a file (`https://host/a.tar`), several (`https://host/{00000..00099}.tar`), a list of addresses (one that ends in
 //! `.txt`, with one address a line, also relative to the list's own), or all files below a place of an object store
-//! (`s3://bucket/sets/bedrooms/`). A list may also be a file here.
+//! (`s3://bucket/sets/bedrooms/`, `gs://…`). A list may also be a file here.
 
 use std::collections::BTreeMap;
 use std::path::Path;
 
 use crate::download::download;
+use crate::encoding::{decoded, encoded};
 use crate::event::Observe;
-use crate::s3::{SCHEME, decoded, encoded};
-use crate::{FetchError, Install, Options, RemoteFile, Result, part};
+use crate::stores::{Kind, is_object, kind_of};
+use crate::{Checksum, FetchError, Install, Options, RemoteFile, Result, gcs, part, s3};
 
 /// The ending of a list.
 const LIST: &str = "txt";
@@ -27,9 +28,14 @@ pub(crate) struct Listed {
     pub(crate) url: String,
     /// Its size, where the object store says it.
     pub(crate) bytes: Option<u64>,
-    /// Its `ETag`, where the object store says it.
+    /// Its `ETag` (Google's: its generation), where the object store says it.
     pub(crate) etag: Option<String>,
+    /// Its checksum, where the object store says it.
+    pub(crate) checksum: Option<Checksum>,
 }
+
+/// Some of the files in a folder of an object store, and where the next ones are.
+type Page = (Vec<Listed>, Option<String>);
 
 /// What is looked for, and with what.
 pub(crate) struct Lister<'a, 'o> {
@@ -65,10 +71,11 @@ impl Lister<'_, '_> {
                 for line in self.lines(&url)? {
                     all.extend(self.all_of(&line, false)?);
                 }
-            } else if url.starts_with(SCHEME) && url.ends_with('/') {
+            } else if is_object(&url) && url.ends_with('/') {
                 all.extend(self.objects_below(&url)?);
             } else {
-                all.push(Listed { name: name_of(&url, self.ending)?, url, bytes: None, etag: None });
+                let name = name_of(&url, self.ending)?;
+                all.push(Listed { name, url, bytes: None, etag: None, checksum: None });
             }
         }
         Ok(all)
@@ -83,54 +90,97 @@ impl Lister<'_, '_> {
         let lines = text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'));
         let base = &url[..=url.rfind('/').unwrap_or(0)];
         let absolute = |line: &str| {
-            let is_absolute = ["https://", "http://", SCHEME].iter().any(|scheme| line.starts_with(scheme));
+            let is_absolute = is_object(line) || line.starts_with("https://") || line.starts_with("http://");
             let is_relative = !line.contains("://") && !line.starts_with(['/', '<']);
             match (is_absolute, is_relative) {
                 (true, _) => Ok(line.to_owned()),
                 (_, true) if !is_here => Ok(format!("{base}{line}")),
-                _ if is_here => Err(listing(url, "an address in each line (https://…, s3://…)", line)),
+                _ if is_here => {
+                    Err(listing(url, "an address in each line (https://…, s3://…, gs://…)", line))
+                }
                 _ => Err(listing(url, "an address, or a path relative to the list, in each line", line)),
             }
         };
         lines.map(absolute).collect()
     }
 
-    /// The files below `s3://bucket/prefix/`, not those in folders further below.
+    /// The files below `s3://bucket/prefix/` or `gs://bucket/prefix/`, not those in folders further below.
     fn objects_below(&mut self, address: &str) -> Result<Vec<Listed>> {
-        let rest = address.strip_prefix(SCHEME).unwrap_or(address);
+        let (scheme, rest) = address.split_once("://").unwrap_or(("", address));
         let (bucket, prefix) = rest.split_once('/').unwrap_or((rest, ""));
-        let (mut listed, mut after) = (Vec::new(), String::new());
+        let (mut listed, mut token): (Vec<Listed>, Option<String>) = (Vec::new(), None);
         loop {
-            // As they are signed: in the order of their names.
-            let query =
-                format!("{after}delimiter=%2F&encoding-type=url&list-type=2&prefix={}", encoded(prefix));
-            let xml = self.text(&format!("{SCHEME}{bucket}?{query}"))?;
-            let xml = String::from_utf8_lossy(&xml);
-            if !xml.contains("<ListBucketResult") {
-                return Err(listing(address, "a list of objects", "another answer"));
-            }
-            for contents in elements(&xml, "Contents") {
-                let key = decoded(&element(contents, "Key").replace('+', " "));
-                let name = key.strip_prefix(prefix).unwrap_or(&key);
-                if has_ending(name, self.ending) && !name.starts_with('.') {
-                    listed.push(Listed {
-                        name: name.to_owned(),
-                        url: format!("{SCHEME}{bucket}/{key}"),
-                        bytes: element(contents, "Size").parse().ok(),
-                        etag: Some(element(contents, "ETag").replace("&quot;", "\""))
-                            .filter(|etag| etag.starts_with('"')),
-                    });
+            let (page, next) = match kind_of(address) {
+                Kind::Gcs => self.page_of_gcs(address, (bucket, prefix), token.as_deref())?,
+                _ => self.page_of_s3(address, (bucket, prefix), token.as_deref())?,
+            };
+            for mut file in page {
+                let name = file.url.strip_prefix(prefix).unwrap_or(&file.url).to_owned();
+                // Some stores do not leave out what lies further below.
+                if !has_ending(&name, self.ending) || name.contains('/') || name.starts_with('.') {
+                    continue;
                 }
-            }
-            let token = element(&xml, "NextContinuationToken");
-            if element(&xml, "IsTruncated") != "true" || token.is_empty() {
-                return Ok(listed);
+                if !is_name(&name) {
+                    return Err(listing(address, "names that files can have", format!("`{name}`")));
+                }
+                file.url = format!("{scheme}://{bucket}/{}", file.url);
+                listed.push(Listed { name, ..file });
             }
             if listed.len() > MAX_SHARDS {
                 return Err(too_many(address));
             }
-            after = format!("continuation-token={}&", encoded(&unescaped(token)));
+            match next.filter(|next| !next.is_empty()) {
+                None => return Ok(listed),
+                Some(next) if token.as_ref() == Some(&next) => {
+                    return Err(listing(address, "a list that ends", "the same page again"));
+                }
+                next => token = next,
+            }
         }
+    }
+
+    /// A page of Amazon's list; addresses in it are keys.
+    fn page_of_s3(&mut self, address: &str, below: (&str, &str), token: Option<&str>) -> Result<Page> {
+        let (bucket, prefix) = below;
+        let token = token.map(|token| format!("continuation-token={}&", encoded(token))).unwrap_or_default();
+        // As they are signed: in the order of their names.
+        let query = format!("{token}delimiter=%2F&encoding-type=url&list-type=2&prefix={}", encoded(prefix));
+        let xml = self.text(&format!("{}{bucket}?{query}", s3::SCHEME))?;
+        let xml = String::from_utf8_lossy(&xml);
+        if !xml.contains("<ListBucketResult") {
+            return Err(listing(address, "a list of objects", "another answer"));
+        }
+        // Stores that do not know this encoding write keys as XML does.
+        let is_encoded = element(&xml, "EncodingType") == "url";
+        let object = |contents: &str| {
+            let key = element(contents, "Key");
+            let etag = unescaped(element(contents, "ETag"));
+            Listed {
+                name: String::new(),
+                url: if is_encoded { decoded(&key.replace('+', " ")) } else { unescaped(key) },
+                bytes: element(contents, "Size").parse().ok(),
+                etag: Some(etag).filter(|etag| etag.starts_with('"')),
+                checksum: None,
+            }
+        };
+        let next = (element(&xml, "IsTruncated") == "true")
+            .then(|| unescaped(element(&xml, "NextContinuationToken")));
+        Ok((elements(&xml, "Contents").map(object).collect(), next))
+    }
+
+    /// A page of Google's list; addresses in it are names.
+    fn page_of_gcs(&mut self, address: &str, below: (&str, &str), token: Option<&str>) -> Result<Page> {
+        let text = self.text(&gcs::page_address(below.0, below.1, token))?;
+        let page: gcs::Page = serde_json::from_slice(&text)
+            .map_err(|_| listing(address, "a list of objects", "another answer"))?;
+        let object = |item: gcs::Item| Listed {
+            name: String::new(),
+            bytes: item.bytes(),
+            etag: item.tag(),
+            checksum: item.md5().and_then(|digits| format!("md5:{digits}").parse().ok()),
+            url: item.name,
+        };
+        Ok((page.items.into_iter().map(object).collect(), page.next_page_token))
     }
 
     /// What lies at an address that is no shard.
@@ -174,7 +224,7 @@ fn too_many(address: &str) -> FetchError {
 
 /// The part of an address that names a path: without the query.
 pub(crate) fn path_of(url: &str) -> &str {
-    let end = if url.starts_with(SCHEME) { None } else { url.find(['?', '#']) };
+    let end = if is_object(url) { None } else { url.find(['?', '#']) };
     &url[..end.unwrap_or(url.len())]
 }
 
@@ -191,13 +241,18 @@ fn has_ending(name: &str, ending: &str) -> bool {
 fn name_of(url: &str, ending: &str) -> Result<String> {
     let path = path_of(url);
     let last = path.rsplit('/').next().unwrap_or_default();
-    let name = if url.starts_with(SCHEME) { last.to_owned() } else { decoded(last) };
-    let is_fit = has_ending(&name, ending) && !name.starts_with('.') && !name.contains(['/', '\0', '\\']);
+    let name = if is_object(url) { last.to_owned() } else { decoded(last) };
+    let is_fit = has_ending(&name, ending) && is_name(&name);
     let expected = format!(
         "the address of a file *.{ending}, of several ({{00000..00099}}.{ending}), of a list of them (*.{LIST}), or of a folder \
-         of an object store (s3://bucket/folder/)"
+         of an object store (s3://bucket/folder/, gs://bucket/folder/)"
     );
     if is_fit { Ok(name) } else { Err(listing(url, expected, format!("`{last}` at its end"))) }
+}
+
+/// Whether a file here can have the name.
+fn is_name(name: &str) -> bool {
+    !name.starts_with('.') && !name.contains(['/', '\0', '\\'])
 }
 
 /// The addresses that one with `{000..099}` stands for.

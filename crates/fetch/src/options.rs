@@ -3,11 +3,11 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use crate::s3::S3;
+use crate::stores::Stores;
 use crate::{Checksum, FetchError, Result};
 
 /// How files are fetched.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct Options {
     /// Tried before a file's own addresses, in turn: an address or a folder that holds the files by their names.
     pub mirrors: Vec<String>,
@@ -34,8 +34,8 @@ pub struct Options {
     pub proxy_from_environment: bool,
     /// Whether to say which files have no published checksum.
     pub tell_unpublished: bool,
-    /// For addresses `s3://bucket/key`.
-    pub s3: S3,
+    /// For addresses of objects, `s3://bucket/key` and `gs://bucket/name`.
+    pub stores: Stores,
 }
 
 impl Options {
@@ -95,7 +95,7 @@ impl Default for Options {
             keep_archives: false,
             proxy_from_environment: true,
             tell_unpublished: true,
-            s3: S3::default(),
+            stores: Stores::default(),
         }
     }
 }

@@ -8,6 +8,9 @@ use std::time::SystemTime;
 use dcgan_files::dates::rfc3339;
 use sha2::{Digest, Sha256};
 
+use crate::encoding::encoded_path;
+use crate::stores::{Signed, parts_of};
+
 /// What addresses of objects begin with.
 pub(crate) const SCHEME: &str = "s3://";
 /// SHA-256 of nothing: what is asked for has no body.
@@ -42,9 +45,6 @@ impl fmt::Debug for Credentials {
     }
 }
 
-/// A request as it is sent: its address, and the headers that sign it.
-pub(crate) type Signed = (String, Vec<(&'static str, String)>);
-
 impl S3 {
     /// As `AWS_ENDPOINT_URL_S3`, `AWS_ENDPOINT_URL`, `AWS_REGION`, `AWS_DEFAULT_REGION`, `AWS_ACCESS_KEY_ID`, `AWS_SECRET_ACCESS_KEY` and
     /// `AWS_SESSION_TOKEN` say.
@@ -66,24 +66,14 @@ impl S3 {
         }
     }
 
-    /// Whether what an address stands for is asked for by https alone.
-    pub(crate) fn is_https(&self, address: &str) -> bool {
-        let is_object = address.starts_with(SCHEME);
-        match &self.endpoint {
-            Some(endpoint) if is_object => endpoint.starts_with("https://"),
-            _ => is_object || address.starts_with("https://"),
-        }
+    /// Whether it is asked by https alone.
+    pub(crate) fn is_https(&self) -> bool {
+        self.endpoint.as_ref().is_none_or(|endpoint| endpoint.starts_with("https://"))
     }
 
-    /// The request for an address: `s3://bucket/key` for an object, `s3://bucket?query` for a list; others stay as they are.
+    /// The request for an address: `s3://bucket/key` for an object, `s3://bucket?query` for a list.
     pub(crate) fn request(&self, address: &str, now: SystemTime) -> Signed {
-        let Some(rest) = address.strip_prefix(SCHEME) else { return (address.to_owned(), Vec::new()) };
-        let end = rest.find(['/', '?']).unwrap_or(rest.len());
-        let (bucket, rest) = rest.split_at(end);
-        let (key, query) = match rest.strip_prefix('?') {
-            Some(query) => ("", query),
-            None => (rest.trim_start_matches('/'), ""),
-        };
+        let (bucket, key, query) = parts_of(address.strip_prefix(SCHEME).unwrap_or(address));
         let (scheme, host, path) = match &self.endpoint {
             Some(endpoint) => {
                 let endpoint = endpoint.trim_end_matches('/');
@@ -102,7 +92,7 @@ impl S3 {
         (format!("{scheme}://{host}{path}{question}{query}"), headers)
     }
 
-    fn region(&self) -> &str {
+    pub(crate) fn region(&self) -> &str {
         if self.region.is_empty() { "us-east-1" } else { &self.region }
     }
 
@@ -158,40 +148,6 @@ fn hmac(key: &[u8], message: &[u8]) -> Vec<u8> {
 
 fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
-/// A key with all but letters, digits, `-_.~` and `/` as `%20`.
-pub(crate) fn encoded_path(key: &str) -> String {
-    let parts: Vec<String> = key.split('/').map(encoded).collect();
-    parts.join("/")
-}
-
-/// A text with all but letters, digits and `-_.~` as `%20`.
-pub(crate) fn encoded(text: &str) -> String {
-    let byte = |byte: u8| match byte {
-        b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'~' => char::from(byte).to_string(),
-        _ => format!("%{byte:02X}"),
-    };
-    text.bytes().map(byte).collect()
-}
-
-/// A text in which `%20` stands for a byte.
-pub(crate) fn decoded(text: &str) -> String {
-    let (mut bytes, mut rest) = (Vec::with_capacity(text.len()), text.as_bytes());
-    while let Some((first, behind)) = rest.split_first() {
-        let digits = behind.get(..2).and_then(|digits| std::str::from_utf8(digits).ok());
-        match digits.and_then(|digits| u8::from_str_radix(digits, 16).ok()).filter(|_| *first == b'%') {
-            Some(byte) => {
-                bytes.push(byte);
-                rest = &behind[2..];
-            }
-            None => {
-                bytes.push(*first);
-                rest = behind;
-            }
-        }
-    }
-    String::from_utf8_lossy(&bytes).into_owned()
 }
 
 /// `20130524T000000Z`.
@@ -260,16 +216,14 @@ mod tests {
                 "93e653cdba9834bfc91ff94e48a5ea2b3057c645c5623a03f4b8632908d574c5".into()
             )
         );
-        assert!(!s3.is_https("s3://examplebucket/a.tar") && example().is_https("s3://examplebucket/a.tar"));
+        assert!(!s3.is_https() && example().is_https());
     }
 
     #[test]
-    fn nobody_signs_nothing_and_other_addresses_stay() {
+    fn nobody_signs_nothing() {
         let public = S3 { region: "eu-west-1".into(), ..S3::default() };
         let (url, headers) = public.request("s3://sets/x/00000.tar", at(0));
         assert_eq!((url.as_str(), headers.len()), ("https://sets.s3.eu-west-1.amazonaws.com/x/00000.tar", 0));
-        let (url, headers) = example().request("https://host/a b?c", at(0));
-        assert_eq!((url.as_str(), headers.len()), ("https://host/a b?c", 0));
         assert!(!format!("{:?}", example()).contains("wJalr"));
     }
 
@@ -286,13 +240,5 @@ mod tests {
         ] {
             assert_eq!(timestamp(at(seconds)), expected);
         }
-    }
-
-    #[test]
-    fn what_is_encoded_comes_back() {
-        for text in ["a b/ü%2.tar", "%", "%4", "100 %", "plain"] {
-            assert_eq!(decoded(&encoded(text)), text);
-        }
-        assert_eq!(encoded_path("a b/c+d"), "a%20b/c%2Bd");
     }
 }

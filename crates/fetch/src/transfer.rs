@@ -55,7 +55,7 @@ pub(crate) fn attempt(
     let if_range = (part.origin().url == url).then(|| part.origin().validator().map(str::to_owned)).flatten();
     let messages = http::send(
         agent,
-        Request { url: url.to_owned(), start, if_range, only_head: false, s3: options.s3.clone() },
+        Request { url: url.to_owned(), start, if_range, only_head: false, stores: options.stores.clone() },
     )?;
     let mut stall = Stall::new(options.stall);
     match next(&messages, file, part, &mut stall, observe)? {
@@ -65,6 +65,7 @@ pub(crate) fn attempt(
             }
         }
         Some(Message::Failed(why)) => return Ok(failed(why)),
+        Some(Message::Hopeless(why)) => return Ok(hopeless(why)),
         Some(Message::Bytes(_) | Message::End) => return Ok(failed("an answer without a head")),
         None => return Ok(failed(stall.to_string())),
     }
@@ -105,10 +106,20 @@ fn begin(
             part.clear()?;
             return Ok(Some(failed(format!("the server has no byte {start}; beginning anew"))));
         }
-        408 | 425 | 429 | 500..=599 => {
-            return Ok(Some(Attempt::Failed { why: http::status(head.status), wait: head.retry_after }));
+        412 if start > 0 => {
+            part.clear()?;
+            return Ok(Some(failed("the file has changed meanwhile; beginning anew")));
         }
-        _ => return Ok(Some(hopeless(http::status(head.status)))),
+        408 | 425 | 429 | 500..=599 => {
+            return Ok(Some(Attempt::Failed { why: head.refusal(), wait: head.retry_after }));
+        }
+        _ => return Ok(Some(hopeless(head.refusal()))),
+    }
+    if let Some(encoding) = head.encoding.as_deref().filter(|_| !is_compressed(&file.name)) {
+        part.clear()?;
+        return Ok(Some(hopeless(format!(
+            "expected the file as it is, the server sends it compressed (Content-Encoding: {encoding}); store it without"
+        ))));
     }
     let total = match head.status {
         200 => head.n_bytes,
@@ -129,6 +140,12 @@ fn begin(
         space::check(folder, &file.name, total.saturating_sub(part.n_bytes()))?;
     }
     Ok(None)
+}
+
+/// Whether a file's name says that it is compressed: some servers announce what it is as how they send it.
+fn is_compressed(name: &str) -> bool {
+    let name = name.to_lowercase();
+    [".gz", ".tgz", ".z", ".bz2", ".xz", ".zst", ".br"].iter().any(|ending| name.ends_with(ending))
 }
 
 /// What is wrong with a partial answer, if something is.
@@ -187,6 +204,7 @@ fn receive(
                 });
             }
             Some(Message::Failed(why)) => return Ok(failed(why)),
+            Some(Message::Hopeless(why)) => return Ok(hopeless(why)),
             Some(Message::Head(_)) => return Ok(failed("an answer with two heads")),
             None => return Ok(failed(stall.to_string())),
         }

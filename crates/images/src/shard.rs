@@ -19,6 +19,8 @@ use crate::{ImagesError, Result};
 pub struct Shard {
     index: u64,
     count: u64,
+    /// The source holds this part alone.
+    is_alone: bool,
 }
 
 impl Shard {
@@ -35,6 +37,17 @@ impl Shard {
     /// Whether it is the last one.
     pub fn is_last(self) -> bool {
         self.index == self.count
+    }
+
+    /// The same part, of a source that holds its pictures and no others: there is nothing to divide.
+    #[must_use]
+    pub fn alone(self) -> Self {
+        Self { is_alone: true, ..self }
+    }
+
+    /// Whether the source holds this part alone.
+    pub fn is_alone(self) -> bool {
+        self.is_alone
     }
 
     /// Which of `n` pictures are in it: all parts together are all pictures, and no two differ by more than one picture.
@@ -56,7 +69,7 @@ impl FromStr for Shard {
     fn from_str(text: &str) -> Result<Self> {
         let parsed = text.split_once('/').and_then(|(index, count)| {
             let (index, count) = (index.trim().parse().ok()?, count.trim().parse().ok()?);
-            (1 <= index && index <= count).then_some(Self { index, count })
+            (1 <= index && index <= count).then_some(Self { index, count, is_alone: false })
         });
         parsed.ok_or_else(|| ImagesError::Setting {
             name: "shard",
@@ -89,7 +102,7 @@ mod tests {
         for (n, count) in [(10, 3), (7, 7), (3_000_000_000, 64), (1, 1), (2, 5)] {
             let mut next = 0;
             for index in 1..=count {
-                let range = Shard { index, count }.range(n);
+                let range = Shard { index, count, is_alone: false }.range(n);
                 assert_eq!(range.start, next);
                 assert!((n / count..=n.div_ceil(count)).contains(&(range.end - range.start)));
                 next = range.end;
@@ -100,7 +113,9 @@ mod tests {
 
     #[test]
     fn what_is_no_part_is_refused() {
-        assert_eq!("3/64".parse::<Shard>().unwrap(), Shard { index: 3, count: 64 });
+        let part: Shard = "3/64".parse().unwrap();
+        assert_eq!(part, Shard { index: 3, count: 64, is_alone: false });
+        assert!(part.alone().is_alone() && part.alone().to_string() == "3/64");
         for text in ["0/3", "4/3", "1", "a/b", "1/0", "-1/2"] {
             let message = text.parse::<Shard>().unwrap_err().to_string();
             assert!(message.contains("from 1/64 to 64/64") && message.contains(text), "{message}");

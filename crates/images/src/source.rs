@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::readers::name_of;
+use crate::Result;
+use crate::readers::{name_of, parquet, tar_labels};
 
 /// A data set on disk, in the layout it is distributed in.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -68,7 +69,7 @@ pub enum Source {
     /// JPEG, PNG, WebP, GIF, BMP and TIFF files (by their endings) in tar archives, as WebDataset writes them; other files are passed over.
     Tar {
         /// A tar of pictures, or a folder of such (WebDataset), read in the order of their names; or where they lie: https://…,
-        /// s3://…, {000..099} for several, or a .txt with an address a line.
+        /// s3://…, gs://…, {000..099} for several, or a .txt with an address a line.
         #[schemars(extend("format" = "file or folder"))]
         path: PathBuf,
         /// Which members are labels; where it is left out, those that the first archive has.
@@ -78,7 +79,7 @@ pub enum Source {
     /// Parquet files with encoded pictures in a column, as the Hugging Face hub stores data sets.
     Parquet {
         /// A Parquet file, or a folder of such (of the Hugging Face hub), read in the order of their names; or where they lie:
-        /// https://…, s3://…, {000..099} for several, or a .txt with an address a line.
+        /// https://…, s3://…, gs://…, {000..099} for several, or a .txt with an address a line.
         #[schemars(extend("format" = "file or folder"))]
         path: PathBuf,
         /// Of a folder of several splits, which one: "train" for train-00000-of-00005.parquet and its like.
@@ -167,6 +168,53 @@ impl Source {
             },
             Self::Store { path } => Self::Store { path: join(path) },
         }
+    }
+
+    /// The path of tars or Parquet files, and the ending of these; none for other sets.
+    pub fn shards(&self) -> Option<(&Path, &'static str)> {
+        match self {
+            Self::Tar { path, .. } => Some((path, "tar")),
+            Self::Parquet { path, .. } => Some((path, "parquet")),
+            _ => None,
+        }
+    }
+
+    /// The same of tars or Parquet files that lie elsewhere.
+    #[must_use]
+    pub fn at(&self, elsewhere: PathBuf) -> Self {
+        let mut source = self.clone();
+        if let Self::Tar { path, .. } | Self::Parquet { path, .. } = &mut source {
+            *path = elsewhere;
+        }
+        source
+    }
+
+    /// Which of the files of tars or Parquet, of these names in their order, are read: of Parquet those of the split.
+    ///
+    /// # Errors
+    /// [`ImagesError::Layout`] where there are none of the split, or several splits of which none is chosen.
+    pub fn files_among(&self, names: Vec<String>) -> Result<Vec<String>> {
+        match self {
+            Self::Parquet { path, split, .. } => parquet::of_split(path, split, names),
+            _ => Ok(names),
+        }
+    }
+
+    /// Whether its first file tells how the others are read: what of a tar's members are labels, where that is left out.
+    pub fn needs_first_file(&self) -> bool {
+        matches!(self, Self::Tar { label: None, .. })
+    }
+
+    /// The same, as its first file tells ([`Source::needs_first_file`]).
+    #[must_use]
+    pub fn with_label_of(&self, first: &Path) -> Self {
+        let mut source = self.clone();
+        if let Self::Tar { label, .. } = &mut source
+            && label.is_none()
+        {
+            *label = Some(tar_labels::of_set(&[first.to_path_buf()], None));
+        }
+        source
     }
 
     /// The first of [`Source::paths`].

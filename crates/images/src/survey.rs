@@ -89,12 +89,15 @@ impl Survey<'_> {
         }
     }
 
-    /// The records of a part of the set, and how many they are where that is known: of tars whole archives, else a run of pictures.
+    /// The records of a part of the set, and how many they are where that is known: of tars whole archives, else a run of
+    /// pictures; of a source that holds the part alone ([`Shard::alone`]) everything.
     ///
     /// # Errors
     /// As [`Source::records`]; [`ImagesError::Layout`] where there are fewer archives, or pictures, than parts.
     pub fn records_of(&mut self, shard: Option<Shard>, stop: &Stop) -> Result<(Records, Option<u64>)> {
-        let Some(shard) = shard else { return Ok((self.records(stop)?, self.n_images)) };
+        let Some(shard) = shard.filter(|shard| !shard.is_alone()) else {
+            return Ok((self.records(stop)?, self.n_images));
+        };
         packed::refuse(self.source)?;
         let path = self.source.path();
         let too_few = |what: &str, found: u64| {

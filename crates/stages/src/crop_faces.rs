@@ -169,10 +169,11 @@ impl Stage for CropFaces {
     }
 
     fn run(&self, ctx: &Context<'_>) -> anyhow::Result<Outcome> {
-        let source = data_source::resolve(self.from.as_ref(), &self.source, ctx)?;
+        let reading = data_source::resolve_part(self.from.as_ref(), &self.source, self.shard, ctx)?;
+        let source = &reading.source;
+        let config = CollectConfig { shard: reading.shard, ..self.config() };
         let mut task = ctx.task("looking for faces", "photos");
-        let summary =
-            crop_faces(&source, &self.config(), ctx.out, &mut |done, total| task.observe(done, total))?;
+        let summary = crop_faces(source, &config, ctx.out, &mut |done, total| task.observe(done, total))?;
         drop(task);
         if summary.n_bad > 0 {
             ctx.progress().warn(format_args!(
@@ -185,10 +186,10 @@ impl Stage for CropFaces {
             Some(shard) => published::part(shard, summary.n_photos),
         };
         let mut metrics = serde_json::to_value(&summary)?;
-        // What is not read at all is told once, by the last part.
-        if self.shard.is_none_or(Shard::is_last) {
-            data_source::list_passed_over(&source, ctx, &mut metrics)?;
-            data_source::note_left_out(&source, ctx, &mut metrics)?;
+        reading.note(&mut metrics);
+        if reading.tells_the_rest() {
+            data_source::list_passed_over(source, ctx, &mut metrics)?;
+            data_source::note_left_out(source, ctx, &mut metrics)?;
         }
         Ok(Outcome { metrics, differences })
     }

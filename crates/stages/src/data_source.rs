@@ -5,12 +5,12 @@ use std::path::{Component, Path};
 use dcgan_engine::context::Context;
 use dcgan_engine::external::{Advice, External, Form};
 use dcgan_engine::stage::{ConfigProblem, FactsOf, Input, InputRef};
-use dcgan_images::{HIDDEN, Source, in_words};
+use dcgan_images::{HIDDEN, Shard, Source, in_words};
 
 use crate::artifact;
 use crate::known::{Known, known};
 use crate::lineage::{FOLDER, IMAGENET, LSUN, SVHN};
-use crate::remote;
+use crate::remote::{self, Reading};
 
 /// The stage that made the data set, as an input.
 pub(crate) fn inputs<'a>(from: Option<&'a Input>, source: &Source) -> Vec<InputRef<'a>> {
@@ -147,9 +147,19 @@ pub(crate) fn problems(from: Option<&Input>, source: &Source) -> Option<ConfigPr
 
 /// The source with its paths put under the folder of the stage that made it, or with its shards fetched from where they lie.
 pub(crate) fn resolve(from: Option<&Input>, source: &Source, ctx: &Context<'_>) -> anyhow::Result<Source> {
+    Ok(resolve_part(from, source, None, ctx)?.source)
+}
+
+/// The same of a part of it, of which alone shards are fetched.
+pub(crate) fn resolve_part(
+    from: Option<&Input>,
+    source: &Source,
+    shard: Option<Shard>,
+    ctx: &Context<'_>,
+) -> anyhow::Result<Reading> {
     match from {
-        Some(from) => Ok(source.within(&ctx.input(from))),
-        None => remote::fetched(source, ctx),
+        Some(from) => Ok(Reading::here(source.within(&ctx.input(from)), shard)),
+        None => remote::fetched(source, shard, ctx),
     }
 }
 

@@ -16,6 +16,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::device;
+use crate::remote::Reading;
 use crate::{artifact, data_source, published};
 
 /// What to hash, and with what.
@@ -82,11 +83,13 @@ const PAPER: [Stated; 7] = [
 ];
 
 impl HashImages {
-    fn hash_here(&self, source: &Source, ctx: &Context<'_>) -> anyhow::Result<HashSummary> {
+    fn hash_here(&self, reading: &Reading, ctx: &Context<'_>) -> anyhow::Result<HashSummary> {
         let device = device::open(ctx)?;
         let model = Autoencoder::load(&ctx.input(&self.autoencoder).join(AUTOENCODER))?.on(&device)?;
+        let config = HashConfig { shard: reading.shard, ..self.config() };
         let mut task = ctx.task("hashing", "pictures");
-        Ok(hash(source, &model, &self.config(), ctx.out, &mut |done, total| task.observe(done, total))?)
+        let mut observe = |done, total| task.observe(done, total);
+        Ok(hash(&reading.source, &model, &config, ctx.out, &mut observe)?)
     }
 
     /// Parts of the set are hashed wherever there is room.
@@ -153,15 +156,16 @@ impl Stage for HashImages {
     }
 
     fn run(&self, ctx: &Context<'_>) -> anyhow::Result<Outcome> {
-        let source = data_source::resolve(self.from.as_ref(), &self.source, ctx)?;
+        let reading = data_source::resolve_part(self.from.as_ref(), &self.source, self.shard, ctx)?;
+        let source = &reading.source;
         let unless = [
             ("`limit` is set", self.limit.is_some()),
             ("`shard` is set", self.shard.is_some()),
             ("another device is asked for", ctx.device() != CPU),
         ];
         let summary = match ctx.cluster(&unless)? {
-            Some(cluster) => self.hash_on(cluster, &source, ctx)?,
-            None => self.hash_here(&source, ctx)?,
+            Some(cluster) => self.hash_on(cluster, source, ctx)?,
+            None => self.hash_here(&reading, ctx)?,
         };
         if summary.n_bad > 0 {
             ctx.progress().warn(format_args!(
@@ -182,10 +186,10 @@ impl Stage for HashImages {
             Some(shard) => published::part(shard, summary.n_images),
         };
         let mut metrics = serde_json::to_value(&summary)?;
-        // What is not read at all is told once, by the last part.
-        if self.shard.is_none_or(Shard::is_last) {
-            data_source::list_passed_over(&source, ctx, &mut metrics)?;
-            data_source::note_left_out(&source, ctx, &mut metrics)?;
+        reading.note(&mut metrics);
+        if reading.tells_the_rest() {
+            data_source::list_passed_over(source, ctx, &mut metrics)?;
+            data_source::note_left_out(source, ctx, &mut metrics)?;
         }
         Ok(Outcome { metrics, differences })
     }

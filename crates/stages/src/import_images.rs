@@ -177,9 +177,11 @@ impl Stage for ImportImages {
     }
 
     fn run(&self, ctx: &Context<'_>) -> anyhow::Result<Outcome> {
-        let source = data_source::resolve(self.from.as_ref(), &self.source, ctx)?;
+        let reading = data_source::resolve_part(self.from.as_ref(), &self.source, self.shard, ctx)?;
+        let source = &reading.source;
+        let config = ImportConfig { shard: reading.shard, ..self.config() };
         let mut task = ctx.task("reading", "pictures");
-        let summary = import(&source, &self.config(), ctx.out, &mut |done, total| task.observe(done, total))?;
+        let summary = import(source, &config, ctx.out, &mut |done, total| task.observe(done, total))?;
         drop(task);
         if summary.n_bad > 0 {
             ctx.progress().warn(format_args!(
@@ -206,10 +208,10 @@ impl Stage for ImportImages {
             differences.count("classes among the labels", classes.len(), Count::Exactly(10));
         }
         let mut metrics = json!({"n_images": summary.n_images, "n_bad": summary.n_bad});
-        // What is not read at all is told once, by the last part.
-        if self.shard.is_none_or(Shard::is_last) {
-            data_source::list_passed_over(&source, ctx, &mut metrics)?;
-            data_source::note_left_out(&source, ctx, &mut metrics)?;
+        reading.note(&mut metrics);
+        if reading.tells_the_rest() {
+            data_source::list_passed_over(source, ctx, &mut metrics)?;
+            data_source::note_left_out(source, ctx, &mut metrics)?;
         }
         note_empty_classes(&summary.empty_classes, ctx, &mut metrics);
         Ok(Outcome { metrics, differences })

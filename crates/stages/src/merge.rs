@@ -1,6 +1,6 @@
 //! `merge`: the parts of a set, each made by another machine, as the whole.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail, ensure};
@@ -90,6 +90,8 @@ impl Part {
                 forget(name, &input.name);
             }
         }
+        // Files are divided as they are listed, by each machine for itself.
+        read["list of files"] = self.record.metrics["divided"]["list"].clone();
         json!({"settings": config, "read": read, "version": self.record.stage_version, "parts": self.shard.count()})
     }
 }
@@ -248,19 +250,32 @@ impl Stage for Merge {
             _ => json!({"n_images": merge_stores(&folders, ctx.out, &mut observe)?, "n_bad": count("n_bad")}),
         };
         metrics["n_parts"] = parts.len().into();
-        // What was not read at all the last part has told.
-        let last = &parts[parts.len() - 1].record.metrics;
-        for name in ["not_read", "left_out"] {
-            if let Some(told) = last.get(name) {
-                metrics[name] = told.clone();
-            }
-        }
+        note_the_rest(&parts, &mut metrics);
         let differences = match (kind, faces) {
             (_, Some(faces)) => faces,
             ("extract_features", _) => Comparison::found(Vec::new()),
             _ => compared(&parts[0].record, count("n_images"), count("n_bad"), ctx, &mut metrics)?,
         };
         Ok(Outcome { metrics, differences })
+    }
+}
+
+/// Notes what was not read at all, which the last part has told, or each of its own files.
+fn note_the_rest(parts: &[Part], metrics: &mut Value) {
+    let mut not_read = BTreeMap::<&str, u64>::new();
+    let mut left_out = Vec::new();
+    for part in parts {
+        let told = part.record.metrics["not_read"].as_object().into_iter().flatten();
+        for (kind, n) in told {
+            *not_read.entry(kind).or_default() += n.as_u64().unwrap_or(0);
+        }
+        left_out.extend(part.record.metrics["left_out"].as_array().into_iter().flatten().cloned());
+    }
+    if !not_read.is_empty() {
+        metrics["not_read"] = json!(not_read);
+    }
+    if !left_out.is_empty() {
+        metrics["left_out"] = left_out.into();
     }
 }
 

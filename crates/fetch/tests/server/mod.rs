@@ -1,7 +1,7 @@
 //! A real HTTP server on the loopback interface, whose every answer a test decides.
 #![allow(dead_code)]
 
-use std::io::{BufRead, BufReader, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -17,6 +17,9 @@ pub(crate) struct Asked {
     pub(crate) if_range: Option<String>,
     /// Only the first byte is asked for.
     pub(crate) is_probe: bool,
+    pub(crate) authorization: Option<String>,
+    /// What is sent, of a POST.
+    pub(crate) body: String,
 }
 
 /// What the server does.
@@ -113,6 +116,7 @@ fn serve(
     reader.read_line(&mut line)?;
     let path = line.split(' ').nth(1).unwrap_or_default().to_owned();
     let (mut start, mut if_range, mut is_probe) = (None, None, false);
+    let (mut authorization, mut n_bytes) = (None, 0);
     loop {
         line.clear();
         reader.read_line(&mut line)?;
@@ -124,12 +128,16 @@ fn serve(
                     value.strip_prefix("bytes=").and_then(|range| range.trim_end_matches('-').parse().ok())
             }
             "if-range" => if_range = Some(value.to_owned()),
+            "authorization" => authorization = Some(value.to_owned()),
+            "content-length" => n_bytes = value.parse().unwrap_or(0),
             _ => {}
         }
     }
+    let mut body = String::new();
+    reader.take(n_bytes).read_to_string(&mut body)?;
     let asked = {
         let mut log = log.lock().unwrap();
-        let asked = Asked { number: log.len(), path, start, if_range, is_probe };
+        let asked = Asked { number: log.len(), path, start, if_range, is_probe, authorization, body };
         log.push(asked.clone());
         asked
     };

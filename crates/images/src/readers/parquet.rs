@@ -3,6 +3,7 @@
 //! A picture is a group `image` of `bytes` and `path`, or a column of bytes; a label is an integer, whose classes are named in the
 //! metadata `huggingface`. Format: <https://huggingface.co/docs/datasets/about_dataset_features>.
 
+use std::collections::HashSet;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{SyncSender, sync_channel};
@@ -39,9 +40,8 @@ pub(crate) struct Table<'a> {
 const SPLITS: [&str; 6] = ["train", "test", "validation", "valid", "val", "dev"];
 
 /// A file's split: what its name begins with.
-fn split_of(path: &Path) -> String {
-    let name = name_of(path);
-    name.split(['-', '.']).next().unwrap_or_default().to_owned()
+fn split_of(name: &str) -> &str {
+    name.split(['-', '.']).next().unwrap_or_default()
 }
 
 /// Files that stay open until they are read, at most.
@@ -71,34 +71,37 @@ impl Columns {
     }
 }
 
+/// Those of a folder's files, by their names in order, that are of a split; all of them where it is empty.
+///
+/// # Errors
+/// [`ImagesError::Layout`] where there are none, or several splits of which none is chosen.
+pub(crate) fn of_split(folder: &Path, split: &str, names: Vec<String>) -> Result<Vec<String>> {
+    let mut splits: Vec<String> = names.iter().map(|name| split_of(name).to_owned()).collect();
+    splits.dedup();
+    let wrong = |expected: String| Err(ImagesError::layout(folder, expected, splits.join(", ")));
+    if !split.is_empty() {
+        let chosen: Vec<String> = names.into_iter().filter(|name| split_of(name) == split).collect();
+        return if chosen.is_empty() { wrong(format!("files {split}-*.parquet")) } else { Ok(chosen) };
+    }
+    if splits.iter().filter(|split| SPLITS.contains(&split.as_str())).count() > 1 {
+        return wrong("files of one split (`source.parquet.split` chooses among several)".to_owned());
+    }
+    Ok(names)
+}
+
 impl Table<'_> {
     fn files(&self) -> Result<Vec<PathBuf>> {
         let files = shards(self.path, "parquet")?;
         let split = self.split;
         if self.path.is_file() {
-            let is_it = split.is_empty() || split_of(self.path) == split;
+            let is_it = split.is_empty() || split_of(&name_of(self.path)) == split;
             let other =
                 || ImagesError::layout(self.path, format!("a file of the split {split}"), "another one");
             return if is_it { Ok(files) } else { Err(other()) };
         }
-        let mut splits: Vec<String> = files.iter().map(|file| split_of(file)).collect();
-        splits.dedup();
-        let found = || splits.join(", ");
-        if !split.is_empty() {
-            let chosen: Vec<PathBuf> = files.into_iter().filter(|file| split_of(file) == split).collect();
-            let expected = format!("files {split}-*.parquet");
-            return if chosen.is_empty() {
-                Err(ImagesError::layout(self.path, expected, found()))
-            } else {
-                Ok(chosen)
-            };
-        }
-        let n_splits = splits.iter().filter(|split| SPLITS.contains(&split.as_str())).count();
-        if n_splits > 1 {
-            let expected = "files of one split (`source.parquet.split` chooses among several)";
-            return Err(ImagesError::layout(self.path, expected, found()));
-        }
-        Ok(files)
+        let of = of_split(self.path, split, files.iter().map(|file| name_of(file)).collect())?;
+        let of: HashSet<String> = of.into_iter().collect();
+        Ok(files.into_iter().filter(|file| of.contains(&name_of(file))).collect())
     }
 
     /// Opens all files, in which what is to be read must be the same.
