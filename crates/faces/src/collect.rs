@@ -8,12 +8,12 @@ use std::time::{Duration, Instant};
 
 use dcgan_files::threads;
 use dcgan_files::walk::Stop;
-use dcgan_images::{DecodeConfig, ImagesError, Payload, Record, Records, ReducedPicture, Source};
+use dcgan_images::{DecodeConfig, ImagesError, Payload, Record, Records, ReducedPicture, Source, behind};
 use rayon::prelude::*;
 
 use crate::config::CollectConfig;
 use crate::finish::{About, finish};
-use crate::journal::{Journal, Shown};
+use crate::journal::{Journal, ROWS, Shown};
 use crate::part::finish_part;
 use crate::row::{Outcome, Photo};
 use crate::sheet::{ON_SHEET, with_boxes};
@@ -52,7 +52,7 @@ pub fn crop_faces(
     let stop = Stop::default();
     let (records, n_images) = set.records_of(config.shard, &stop)?;
     let n_total = n_images.map_or(0, |n| n.min(limit as u64));
-    let records: Records = Box::new(records.take(limit).skip(n_resumed as usize));
+    let records = behind(Box::new(records.take(limit)), &dir.join(ROWS), n_resumed)?;
     let worker = Worker { detector, config, shown: Mutex::new(journal.shown()), stop: stop.clone() };
     let mut times = Times::default();
     std::thread::scope(|scope| {

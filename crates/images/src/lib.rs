@@ -34,6 +34,7 @@
 
 mod bad;
 pub mod batches;
+mod behind;
 mod decode;
 mod decode_config;
 mod error;
@@ -61,6 +62,7 @@ mod webp;
 use dcgan_files::{key, regular, threads, walk};
 
 pub use bad::{BadWriter, read_bad};
+pub use behind::behind;
 pub use decode::decode;
 pub use decode_config::{Damaged, DecodeConfig};
 pub use error::{ImagesError, Result};

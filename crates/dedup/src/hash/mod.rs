@@ -21,7 +21,9 @@ use std::time::Duration;
 
 use dcgan_files::threads;
 use dcgan_files::walk::Stop;
-use dcgan_images::{Damaged, DecodeConfig, ImagesError, Payload, Record, Records, Shard, Source, Thumbnail};
+use dcgan_images::{
+    Damaged, DecodeConfig, ImagesError, Payload, Record, Records, Shard, Source, Thumbnail, behind,
+};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
@@ -102,7 +104,7 @@ pub fn hash(
     let stop = Stop::default();
     let (records, n_images) = set.records_of(config.shard, &stop)?;
     let n_total = n_images.map_or(0, |n| n.min(limit as u64));
-    let records: Records = Box::new(records.take(limit).skip(n_resumed as usize));
+    let records = behind(Box::new(records.take(limit)), &dir.join(files::JOURNAL), n_resumed)?;
     let decode = DecodeConfig { max_pixels: config.max_pixels, damaged: config.damaged };
     std::thread::scope(|scope| {
         // Reading overlaps decoding and hashing, and those overlap writing.

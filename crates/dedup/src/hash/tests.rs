@@ -64,6 +64,22 @@ fn a_run_that_broke_off_anywhere_is_continued_to_the_same_bits() {
 }
 
 #[test]
+fn a_set_that_has_changed_while_its_run_waited_is_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let pictures = dir.path().join("pictures");
+    fs_err::create_dir(&pictures).unwrap();
+    let source = folder(&pictures, CHUNK + 20);
+    let parts = dir.path().join("parts");
+    assert!(matches!(run(&source, &parts, CHUNK as u64), Err(DedupError::Interrupted)));
+    fs_err::write(pictures.join("00000-.jpg"), b"new").unwrap();
+    let message = run(&source, &parts, u64::MAX).unwrap_err().to_string();
+    assert!(message.contains("as image") && message.contains("the set has changed"), "{message}");
+    // As the message says.
+    fs_err::remove_file(parts.join(files::JOURNAL)).unwrap();
+    assert_eq!(run(&source, &parts, u64::MAX).unwrap().n_resumed, 0);
+}
+
+#[test]
 fn codes_and_pictures_belong_together() {
     let dir = tempfile::tempdir().unwrap();
     let pictures = dir.path().join("pictures");
