@@ -6,8 +6,9 @@ use serde::Deserialize;
 use ureq::Agent;
 
 use crate::encoding::encoded;
-use crate::google_token::{GoogleCredentials, NoToken, Tokens};
-use crate::stores::{Signed, parts_of};
+use crate::google_token::{GoogleCredentials, Tokens};
+use crate::object::{Signed, parts_of};
+use crate::refusal::NoToken;
 
 /// What addresses of objects begin with.
 pub(crate) const SCHEME: &str = "gs://";

@@ -16,8 +16,7 @@ use ureq::Agent;
 use ureq::http::header::CONTENT_TYPE;
 
 use crate::encoding::encoded;
-use crate::http;
-use crate::stores::message_of;
+use crate::refusal::{NoToken, message_of, status_in_words};
 
 /// What is asked for: to read.
 const SCOPE: &str = "https://www.googleapis.com/auth/devstorage.read_only";
@@ -42,15 +41,6 @@ impl fmt::Debug for GoogleCredentials {
             Self::File(path) => f.debug_tuple("File").field(path).finish(),
         }
     }
-}
-
-/// Why there is no token.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) enum NoToken {
-    /// It may go better next time.
-    ForNow(String),
-    /// It will not.
-    Ever(String),
 }
 
 /// The token that was asked for last, which all requests share.
@@ -169,7 +159,7 @@ impl File {
             return serde_json::from_str(&text).map_err(nothing);
         }
         let said = said_of(&text).map_or_else(String::new, |said| format!(": {said}"));
-        let why = failed(format!("{}{said}", http::status(status)));
+        let why = failed(format!("{}{said}", status_in_words(status)));
         let may_pass = matches!(status, 408 | 425 | 429 | 500..=599);
         Err(if may_pass { NoToken::ForNow(why) } else { NoToken::Ever(why) })
     }

@@ -8,8 +8,8 @@ use ureq::http::header::{self, HeaderName};
 use ureq::http::{HeaderMap, Response};
 use ureq::{Agent, Body};
 
-use crate::google_token::NoToken;
 use crate::range::ContentRange;
+use crate::refusal::{NoToken, message_of, status_in_words};
 use crate::stores::{self, Kind, Stores};
 use crate::{Options, Result};
 
@@ -54,7 +54,7 @@ pub(crate) struct Head {
 impl Head {
     /// Why there is no file.
     pub(crate) fn refusal(&self) -> String {
-        format!("{}{}", status(self.status), self.said)
+        format!("{}{}", status_in_words(self.status), self.said)
     }
 }
 
@@ -178,7 +178,7 @@ fn said(response: Response<Body>, stores: &Stores, url: &str) -> String {
     let mut body = Vec::new();
     // What breaks off says nothing, or enough.
     let _ = response.into_body().into_reader().take(MAX_SAID).read_to_end(&mut body);
-    let message = stores::message_of(&String::from_utf8_lossy(&body));
+    let message = message_of(&String::from_utf8_lossy(&body));
     let message = message.map(|message| format!(": {message}")).unwrap_or_default();
     let is_elsewhere = matches!(status, 301 | 307 | 400) && region.as_deref() != Some(stores.s3.region());
     let region = region.filter(|_| is_elsewhere);
@@ -211,10 +211,4 @@ fn head<B>(response: &Response<B>, url: &str) -> Head {
 
 fn text(headers: &HeaderMap, name: header::HeaderName) -> Option<String> {
     headers.get(name)?.to_str().ok().map(str::to_owned)
-}
-
-/// A status in words.
-pub(crate) fn status(status: u16) -> String {
-    let words = ureq::http::StatusCode::from_u16(status).ok().and_then(|code| code.canonical_reason());
-    format!("the server answers {status} {}", words.unwrap_or_default()).trim_end().to_owned()
 }

@@ -9,7 +9,7 @@ use dcgan_files::dates::rfc3339;
 use sha2::{Digest, Sha256};
 
 use crate::encoding::encoded_path;
-use crate::stores::{Signed, parts_of};
+use crate::object::{Signed, parts_of};
 
 /// What addresses of objects begin with.
 pub(crate) const SCHEME: &str = "s3://";

@@ -5,11 +5,9 @@ use std::time::SystemTime;
 use ureq::Agent;
 
 use crate::gcs::{self, Gcs};
-use crate::google_token::NoToken;
+use crate::object::Signed;
+use crate::refusal::NoToken;
 use crate::s3::{self, S3};
-
-/// A request as it is sent: its address, and the headers that sign it.
-pub(crate) type Signed = (String, Vec<(&'static str, String)>);
 
 /// The object stores that addresses may lead to, and who asks there.
 #[derive(Debug, Clone, Default)]
@@ -40,16 +38,6 @@ pub(crate) fn kind_of(address: &str) -> Kind {
 /// Whether an address is an object's, whose name stands in it as it is.
 pub(crate) fn is_object(address: &str) -> bool {
     kind_of(address) != Kind::Http
-}
-
-/// Bucket, key and query of `bucket/key` or `bucket?query`.
-pub(crate) fn parts_of(rest: &str) -> (&str, &str, &str) {
-    let end = rest.find(['/', '?']).unwrap_or(rest.len());
-    let (bucket, rest) = rest.split_at(end);
-    match rest.strip_prefix('?') {
-        Some(query) => (bucket, "", query),
-        None => (bucket, rest.strip_prefix('/').unwrap_or(rest), ""),
-    }
 }
 
 impl Stores {
@@ -105,44 +93,12 @@ impl Stores {
     }
 }
 
-/// What the body of a store's refusal says, in one line: the message in Amazon's XML or Google's JSON, or a short text.
-pub(crate) fn message_of(body: &str) -> Option<String> {
-    const MOST: usize = 300;
-    let xml =
-        || body.split_once("<Message>")?.1.split_once("</Message>").map(|(message, _)| message.to_owned());
-    let json = || {
-        let value: serde_json::Value = serde_json::from_str(body).ok()?;
-        Some(value.pointer("/error/message")?.as_str()?.to_owned())
-    };
-    let plain = || (!body.trim_start().starts_with(['<', '{'])).then(|| body.to_owned());
-    let message = xml().or_else(json).or_else(plain)?;
-    let line: String = message.chars().map(|c| if c.is_control() { ' ' } else { c }).take(MOST).collect();
-    Some(line.trim().to_owned()).filter(|line| !line.is_empty())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn parts_of_an_address_are_bucket_key_and_query() {
-        assert_eq!(parts_of("b/k/a?b.tar"), ("b", "k/a?b.tar", ""));
-        assert_eq!(parts_of("b//k.tar"), ("b", "/k.tar", ""));
-        assert_eq!(parts_of("b?prefix=k"), ("b", "", "prefix=k"));
-        assert_eq!(parts_of("b"), ("b", "", ""));
+    fn an_address_within_an_address_is_no_objects() {
         assert!(is_object("gs://b/k") && is_object("s3://b/k") && !is_object("https://h/gs://b"));
-    }
-
-    #[test]
-    fn refusals_are_said_in_the_stores_words() {
-        let xml = "<?xml version=\"1.0\"?><Error><Code>AccessDenied</Code><Message>Access\n Denied</Message></Error>";
-        assert_eq!(message_of(xml).unwrap(), "Access  Denied");
-        let json = r#"{"error": {"code": 401, "message": "Anonymous caller does not have access."}}"#;
-        assert_eq!(message_of(json).unwrap(), "Anonymous caller does not have access.");
-        assert_eq!(message_of("No such object: b/a.tar\n").unwrap(), "No such object: b/a.tar");
-        for none in ["", "<html><body>no</body></html>", "{\"a\": 1}", " \n"] {
-            assert_eq!(message_of(none), None, "{none}");
-        }
-        assert_eq!(message_of(&"x".repeat(1000)).unwrap().len(), 300);
     }
 }

@@ -188,7 +188,7 @@ impl Combination<'_> {
     fn add<S: Simd, const R: usize>(mut self, simd: S) {
         let n_out = self.sums.len() / self.width;
         // Rows that are left over go with rows of zeros.
-        while self.rows.len() % R != 0 {
+        while !self.rows.len().is_multiple_of(R) {
             self.rows.push((self.rows[0].0, [0.0; RUN]));
         }
         let mut all = vec![0.0; n_out.next_multiple_of(VECTORS) * self.width];
