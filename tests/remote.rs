@@ -349,6 +349,14 @@ fn of_parquet_only_the_split_is_fetched() {
     let listed: Vec<String> = parts.iter().map(|part| format!("\"{part}\"")).collect();
     place.stdout(&["stage", "merge", "--out", "merged", &format!("parts=[{}]", listed.join(","))]);
     same(&place, "test", "merged");
+    // Another machine finds another file.
+    let [one, other] = [0, 2].map(|k| set.join(format!("test-{k:05}-of-00003.parquet")));
+    std::fs::copy(one, other).unwrap();
+    let shard = ["source.parquet.split=test", "shard=4/4"];
+    said(run("other", &shard).env("DCGAN_CACHE", place.path("another cache")), 0);
+    let parts = r#"parts=["part-1", "part-2", "part-3", "other"]"#;
+    let told = place.fails(1, &["stage", "merge", "--out", "mixed", parts]);
+    assert!(told.contains("what it read as `list of files` is not the same"), "{told}");
 }
 
 #[test]

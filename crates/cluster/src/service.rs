@@ -67,15 +67,15 @@ pub fn scheduler(job: &SchedulerJob) -> Result<()> {
     };
     let listen: std::net::SocketAddr =
         address.parse().map_err(|error: std::net::AddrParseError| failed(error.to_string()))?;
-    // An address that is taken is refused before it is said.
-    drop(std::net::TcpListener::bind(listen).map_err(|error| failed(error.to_string()))?);
-    say(format_args!("scheduler at df://{address}"));
     runtime()?.block_on(async {
-        let cluster =
-            BallistaCluster::new_from_config(&config).await.map_err(|error| failed(error.to_string()))?;
         // Neither would end the first process of a container by itself.
         let mut interrupted = signal(SignalKind::interrupt())?;
         let mut terminated = signal(SignalKind::terminate())?;
+        // An address that is taken is refused before it is said.
+        drop(std::net::TcpListener::bind(listen).map_err(|error| failed(error.to_string()))?);
+        say(format_args!("scheduler at df://{address}"));
+        let cluster =
+            BallistaCluster::new_from_config(&config).await.map_err(|error| failed(error.to_string()))?;
         tokio::select! {
             served = start_server(cluster, listen, Arc::new(config)) => {
                 served.map_err(|error| failed(error.to_string()))

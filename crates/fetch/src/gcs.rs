@@ -7,7 +7,7 @@ use ureq::Agent;
 
 use crate::encoding::encoded;
 use crate::google_token::{GoogleCredentials, Tokens};
-use crate::object::{Signed, parts_of};
+use crate::object::{Signed, is_private, parts_of};
 use crate::refusal::NoToken;
 
 /// What addresses of objects begin with.
@@ -38,7 +38,7 @@ impl Gcs {
     }
 
     /// As `STORAGE_EMULATOR_HOST`, `GOOGLE_OAUTH_ACCESS_TOKEN` (or `CLOUDSDK_AUTH_ACCESS_TOKEN`), `GOOGLE_APPLICATION_CREDENTIALS` and
-    /// `GOOGLE_CLOUD_QUOTA_PROJECT` say.
+    /// `GOOGLE_CLOUD_QUOTA_PROJECT` say. Who asks is not told to a store that is asked without TLS, unless it is on this machine.
     pub fn from_environment() -> Self {
         let any = |names: &[&str]| {
             names.iter().find_map(|name| std::env::var(name).ok().filter(|value| !value.is_empty()))
@@ -49,7 +49,11 @@ impl Gcs {
             .map(|token| GoogleCredentials::Token(token.trim().to_owned()))
             .or(file.map(|path| GoogleCredentials::File(path.into())));
         let payer = any(&["GOOGLE_CLOUD_QUOTA_PROJECT"]);
-        Self { payer, ..Self::new(any(&["STORAGE_EMULATOR_HOST"]), credentials) }
+        let mut gcs = Self { payer, ..Self::new(any(&["STORAGE_EMULATOR_HOST"]), credentials) };
+        if !is_private(&gcs.base()) {
+            gcs.credentials = None;
+        }
+        gcs
     }
 
     /// Where the interface is, without `/` at its end. Google's clients take an emulator's host also without `http://`.
@@ -89,8 +93,9 @@ impl Gcs {
         if let Some(credentials) = &self.credentials {
             let token = self.tokens.of(credentials, agent)?;
             headers.push(("authorization", format!("Bearer {token}")));
+            // Nobody has no project.
+            headers.extend(self.payer.iter().map(|payer| ("x-goog-user-project", payer.clone())));
         }
-        headers.extend(self.payer.iter().map(|payer| ("x-goog-user-project", payer.clone())));
         Ok((url, headers))
     }
 

@@ -16,6 +16,7 @@ use ureq::Agent;
 use ureq::http::header::CONTENT_TYPE;
 
 use crate::encoding::encoded;
+use crate::object::is_private;
 use crate::refusal::{NoToken, message_of, status_in_words};
 
 /// What is asked for: to read.
@@ -123,10 +124,18 @@ impl File {
         let text = fs_err::read(path).map_err(|error| error.to_string())?;
         let value: serde_json::Value =
             serde_json::from_slice(&text).map_err(|_| wrong(path, "what is no JSON"))?;
-        let kind = value["type"].as_str().unwrap_or("no `type`").to_owned();
-        serde_json::from_value(value).map_err(|error| match kind.as_str() {
-            "service_account" | "authorized_user" => wrong(path, error),
-            _ => wrong(path, kind),
+        let kind = value["type"].as_str().map(str::to_owned);
+        // Of what stands there only what cannot be a secret is said.
+        serde_json::from_value(value).map_err(|error| match kind.as_deref() {
+            Some("service_account" | "authorized_user") => match error.to_string() {
+                missing if missing.starts_with("missing field") => wrong(path, missing),
+                _ => wrong(path, "a field that is no text"),
+            },
+            Some(kind) if kind.len() < 40 && kind.bytes().all(|c| c.is_ascii_lowercase() || c == b'_') => {
+                wrong(path, kind)
+            }
+            Some(_) => wrong(path, "another `type`"),
+            None => wrong(path, "no `type`"),
         })
     }
 
@@ -148,6 +157,9 @@ impl File {
                 (token_uri.as_deref().unwrap_or(TOKEN_URI), form)
             }
         };
+        if !is_private(uri) {
+            return Err(NoToken::Ever(wrong(path, "a `token_uri` without https")));
+        }
         let failed = |why: String| format!("no token by {} from {uri}: {why}", path.display());
         let call = agent.post(uri).header(CONTENT_TYPE, "application/x-www-form-urlencoded");
         let answer = call.send(form.as_str()).map_err(|error| NoToken::ForNow(failed(error.to_string())))?;
@@ -268,6 +280,7 @@ mod tests {
             ("{}", "found no `type`"),
             (r#"{"type": "external_account"}"#, "found external_account"),
             (r#"{"type": "service_account", "client_email": "a"}"#, "found missing field `private_key`"),
+            (r#"{"type": "authorized_user", "client_id": 7}"#, "found a field that is no text"),
         ] {
             fs_err::write(&path, text).unwrap();
             let message = File::read(&path).err().unwrap();

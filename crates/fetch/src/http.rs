@@ -18,6 +18,8 @@ const CHUNK: usize = 256 << 10;
 const N_AHEAD: usize = 8;
 /// Longest wait that a server may ask for.
 const LONGEST_RETRY_AFTER: u64 = 300;
+/// What bytes may have gone through on the way; other values of the header say nothing of them (`utf-8`, `aws-chunked`).
+const ENCODINGS: [&str; 5] = ["gzip", "deflate", "compress", "br", "zstd"];
 /// Bytes of a refusal that are read.
 const MAX_SAID: u64 = 64 << 10;
 
@@ -137,11 +139,15 @@ fn receive(
     }
 }
 
-/// Asks, and follows redirects. Amazon's store also answers so without saying where to: that is a refusal.
+/// Asks, and follows redirects. Amazon's store also answers so without saying where to: that is a refusal. Where a request is signed it is
+/// one too: the signature is the first host's, and a session's token is nobody else's.
 fn call(agent: &Agent, request: &Request) -> std::result::Result<Response<Body>, NoToken> {
     if stores::kind_of(&request.url) == Kind::S3 {
         let response = call_once(agent, request, Some(0))?;
-        if !response.status().is_redirection() || !response.headers().contains_key(header::LOCATION) {
+        let is_signed = request.stores.s3.credentials.is_some();
+        let leads_on =
+            response.status().is_redirection() && response.headers().contains_key(header::LOCATION);
+        if is_signed || !leads_on {
             return Ok(response);
         }
     }
@@ -204,7 +210,7 @@ fn head<B>(response: &Response<B>, url: &str) -> Head {
         modified: text(headers, header::LAST_MODIFIED).filter(|_| !is_googles),
         retry_after: seconds.map(|seconds| Duration::from_secs(seconds.min(LONGEST_RETRY_AFTER))),
         encoding: text(headers, header::CONTENT_ENCODING)
-            .filter(|encoding| !encoding.is_empty() && !encoding.eq_ignore_ascii_case("identity")),
+            .filter(|encoding| ENCODINGS.iter().any(|name| encoding.to_ascii_lowercase().contains(name))),
         said: String::new(),
     }
 }

@@ -292,7 +292,16 @@ fn element<'a>(xml: &'a str, tag: &str) -> &'a str {
 }
 
 fn unescaped(text: &str) -> String {
-    let marks = [("&quot;", "\""), ("&lt;", "<"), ("&gt;", ">"), ("&apos;", "'"), ("&amp;", "&")];
+    let marks = [
+        ("&quot;", "\""),
+        ("&#34;", "\""),
+        ("&lt;", "<"),
+        ("&gt;", ">"),
+        ("&apos;", "'"),
+        ("&#39;", "'"),
+        // The last: what it gives is not looked at again.
+        ("&amp;", "&"),
+    ];
     marks.iter().fold(text.to_owned(), |text, (mark, character)| text.replace(mark, character))
 }
 

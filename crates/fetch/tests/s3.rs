@@ -6,7 +6,7 @@ mod server;
 
 use std::ops::ControlFlow;
 
-use dcgan_fetch::{Options, Result, S3, ShardSet, Stores};
+use dcgan_fetch::{Credentials, Options, Result, S3, ShardSet, Stores};
 
 use served::options;
 use server::{Reply, Server, honest};
@@ -86,4 +86,15 @@ fn redirects_that_lead_somewhere_are_followed() {
         Server::start(move |asked| Reply::new(307, b"").header("Location", format!("{at}{}", asked.path)));
     assert_eq!(fetched("s3://bucket/a.tar", &store(&server)).unwrap(), ["a.tar"]);
     assert_eq!(elsewhere.asked()[0].path, "/bucket/a.tar");
+    // Who asks is not told to another host.
+    let n_asked = elsewhere.asked().len();
+    let mut signed = store(&server);
+    signed.stores.s3.credentials = Some(Credentials {
+        access_key: "key".into(),
+        secret_key: "secret".into(),
+        session_token: Some("token".into()),
+    });
+    let told = fetched("s3://bucket/a.tar", &signed).unwrap_err().to_string();
+    assert!(told.contains("307 Temporary Redirect"), "{told}");
+    assert_eq!(elsewhere.asked().len(), n_asked);
 }

@@ -7,6 +7,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::Result;
+use crate::readers::tar_labels::TarLabel;
 use crate::readers::{name_of, parquet, tar_labels};
 
 /// A data set on disk, in the layout it is distributed in.
@@ -112,18 +113,6 @@ pub enum Split {
     Train,
     /// `test_batch.bin`.
     Test,
-}
-
-/// Members of a WebDataset's tar that are labels, of the picture that has the same name up to its first full stop.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum TarLabel {
-    /// `17.cls`: an integer.
-    Cls,
-    /// `17.json`: the integer `label` in it.
-    Json,
-    /// None.
-    None,
 }
 
 impl Source {

@@ -40,7 +40,7 @@ pub(crate) struct Reading {
     pub(crate) shard: Option<Shard>,
     /// Of files at addresses, what the list of them comes to.
     list: Option<String>,
-    /// Of a part that is whole files, how many files there are in all.
+    /// Of a part, how many files there are in all.
     n_files: Option<usize>,
 }
 
@@ -106,7 +106,7 @@ pub(crate) fn fetched(source: &Source, shard: Option<Shard>, ctx: &Context<'_>) 
     ));
     let Some(part) = part else {
         let source = source.at(shards.path);
-        return Ok(Reading { list, ..Reading::here(source, shard) });
+        return Ok(Reading { list, n_files: shard.map(|_| n_files), ..Reading::here(source, shard) });
     };
     let source = source.with_label_of(&set.path_of(&names[0])).at(set.only(&part)?);
     Ok(Reading { list, n_files: Some(n_files), ..Reading::here(source, shard.map(Shard::alone)) })

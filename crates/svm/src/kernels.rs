@@ -1,14 +1,14 @@
 //! The two products of a pass, for a handful of weight vectors, in the widest vectors that the processor has.
 //!
 //! General matrix products first copy their operands into an order of their own, which for ten columns costs as much as
-//! the multiplication. These read the features where they lie, row by row, each number once.
+//! the multiplication. These read the features where they lie, row by row.
 
 use ndarray::ArrayView1;
 use pulp::{Simd, WithSimd};
 
 use crate::storage::Feature;
 
-/// Columns of a few rows that all weight vectors meet, and all combinations, before the next columns: they stay in the nearest cache,
+/// Columns of a few rows that all weight vectors meet, or all combinations of a run, before the next columns: they stay in the nearest cache,
 /// while memory is read row by row.
 const COLUMNS: usize = 512;
 /// Weight vectors, or combinations, whose sums or factors are held in registers at once.

@@ -19,9 +19,8 @@ const SUM_BANDS: usize = 32;
 
 /// All features as f32, in panels of [`HEIGHT`] rows and [`WIDTH`] columns, each in one piece.
 ///
-/// A panel fits into the second cache and is read there once for each group of weight vectors; from memory it comes as one
-/// stream. Rows where they lie are many kilobytes apart, and a pass over a few columns of each waits for memory. The copy
-/// costs about two passes, and 4·n_rows·n_columns bytes.
+/// A panel fits into the second cache, and is read there for each run of combinations; from memory it comes as one stream. Rows where
+/// they lie are many kilobytes apart, and a pass over a few columns of each waits for memory. The copy costs about two passes, and 4·n_rows·n_columns bytes.
 pub(crate) struct Panels {
     n_rows: usize,
     n_columns: usize,

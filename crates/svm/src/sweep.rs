@@ -143,12 +143,12 @@ mod tests {
     #[test]
     fn passes_are_products() {
         let features =
-            Array2::from_shape_fn((333, 1507), |(i, j)| ((i * 29 + j * 11) % 31) as f32 / 16.0 - 1.0);
-        let mut wide = Array2::ones((333, 1508));
-        wide.slice_mut(s![.., ..1507]).assign(&features.mapv(f64::from));
+            Array2::from_shape_fn((333, 2507), |(i, j)| ((i * 29 + j * 11) % 31) as f32 / 16.0 - 1.0);
+        let mut wide = Array2::ones((333, 2508));
+        wide.slice_mut(s![.., ..2507]).assign(&features.mapv(f64::from));
         for n_out in [1, 5, 7, 13] {
             let weights: Vec<Vec<f64>> = (0..n_out)
-                .map(|k| (0..1508).map(|j| ((j * (k + 3)) % 13) as f64 / 8.0 - 0.75).collect())
+                .map(|k| (0..2508).map(|j| ((j * (k + 3)) % 13) as f64 / 8.0 - 0.75).collect())
                 .collect();
             let views: Vec<&[f64]> = weights.iter().map(Vec::as_slice).collect();
             let found = values(features.view(), &views);
@@ -169,9 +169,9 @@ mod tests {
     #[test]
     fn bf16_is_multiplied_as_the_f32_it_stands_for() {
         let features =
-            Array2::from_shape_fn((70, 1100), |(i, j)| bf16::from_f32((i * 29 + j * 11) as f32 / 7.0));
+            Array2::from_shape_fn((70, 2100), |(i, j)| bf16::from_f32((i * 29 + j * 11) as f32 / 7.0));
         let wide = features.mapv(bf16::to_f32);
-        let weights: Vec<f64> = (0..1101).map(|j| f64::from(j % 17) / 3.0).collect();
+        let weights: Vec<f64> = (0..2101).map(|j| f64::from(j % 17) / 3.0).collect();
         let found = values(features.view(), &[&weights]);
         let expected = values(wide.view(), &[&weights]);
         assert!(found.iter().zip(&expected).all(|(a, b)| (a - b).abs() < 1e-6 * b.abs()));
@@ -181,8 +181,8 @@ mod tests {
     /// More rows and columns than one task takes.
     #[test]
     fn the_bits_do_not_depend_on_the_threads() {
-        let features = Array2::from_shape_fn((4200, 1100), |(i, j)| ((i * 29 + j * 11) % 31) as f32 / 7.0);
-        let weights: Vec<f64> = (0..1101).map(|j| (j % 17) as f64 / 3.0).collect();
+        let features = Array2::from_shape_fn((4200, 2100), |(i, j)| ((i * 29 + j * 11) % 31) as f32 / 7.0);
+        let weights: Vec<f64> = (0..2101).map(|j| (j % 17) as f64 / 3.0).collect();
         let on = |n_threads| {
             let pool = rayon::ThreadPoolBuilder::new().num_threads(n_threads).build().unwrap();
             pool.install(|| {

@@ -163,6 +163,10 @@ fn write_named(
     let grouped: HashSet<u32> = groups.iter().flatten().copied().collect();
     let is_grouped = |image: u32| grouped.contains(&image);
     let codes = read_codes(&codes_path, is_grouped)?;
+    if codes.len() != grouped.len() {
+        let expected = format!("the {} images that are in groups", grouped.len());
+        return Err(DedupError::file(&codes_path, expected, format!("{} of them", codes.len())));
+    }
     let keys = read_keys(&codes_path, is_grouped)?.into_iter().collect();
     let contents = read_contents(&codes_path, is_grouped)?;
     let n_bytes = read_n_bytes(&codes_path, is_grouped)?;

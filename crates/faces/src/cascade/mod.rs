@@ -82,7 +82,7 @@ impl Cascade {
         }
         let picture = Part { pixels: grey, stride: width, width, height: grey.len() / width };
         // Compiled for the widest vectors of the machine it runs on.
-        pulp::Arch::new().dispatch(
+        dcgan_vectors::arch().dispatch(
             #[inline(always)]
             || self.detect_inner(picture, overlap, scratch),
         )

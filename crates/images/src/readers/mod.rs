@@ -24,6 +24,7 @@ use std::io::Read;
 use std::path::Path;
 
 pub use self::tar_copy::{CopiedTar, archives, copy_tar};
+pub use self::tar_labels::TarLabel;
 pub(crate) use dcgan_files::regular::read_up_to;
 
 use crate::{ImagesError, Record, Result, key};

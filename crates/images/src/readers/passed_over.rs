@@ -7,10 +7,11 @@ use std::path::{Path, PathBuf};
 
 use super::folder::has_image_ending;
 use super::tar_labels;
+use super::tar_labels::TarLabel;
 use super::tar_members::{self, Kind, is_hidden, is_systems};
 use super::tar_shards::shards;
 use crate::Result;
-use crate::source::{Source, TarLabel};
+use crate::source::Source;
 use crate::walk::{Found, Stop, Walk};
 
 /// How many files of each ending (in lower case, with its full stop; empty for none) are not read, and how many pictures that are

@@ -7,12 +7,26 @@ use std::io::Read as _;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::members::Members;
 use super::tar_members::{self, Kind, Member};
 use super::{folder, name_of};
-use crate::{ImagesError, Result, TarLabel};
+use crate::{ImagesError, Result};
+
+/// Members of a WebDataset's tar that are labels, of the picture that has the same name up to its first full stop.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum TarLabel {
+    /// `17.cls`: an integer.
+    Cls,
+    /// `17.json`: the integer `label` in it.
+    Json,
+    /// None.
+    None,
+}
 
 /// The longest member that is read as a label.
 const MAX_BYTES: u64 = 1 << 20;
