@@ -181,7 +181,7 @@ impl Source {
     /// Which of the files of tars or Parquet, of these names in their order, are read: of Parquet those of the split.
     ///
     /// # Errors
-    /// [`ImagesError::Layout`] where there are none of the split, or several splits of which none is chosen.
+    /// [`ImagesError::Layout`](crate::ImagesError::Layout) where there are none of the split, or several splits of which none is chosen.
     pub fn files_among(&self, names: Vec<String>) -> Result<Vec<String>> {
         match self {
             Self::Parquet { path, split, .. } => parquet::of_split(path, split, names),
