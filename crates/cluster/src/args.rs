@@ -43,7 +43,7 @@ pub(crate) struct PlaceArgs {
     /// What the engine may hold in memory in this process, such as 4GB, before it writes to --spill.
     #[arg(long, default_value = "4GB", value_parser = memory)]
     memory: u64,
-    /// A folder for what does not fit into memory in this process; by default in --work.
+    /// A folder for what does not fit into memory in this process; by default the system's for temporary files.
     #[arg(long)]
     spill: Option<PathBuf>,
     /// Parts that a stage is divided into; by default as many as this machine has cores, or 16 on a cluster.
@@ -72,15 +72,15 @@ impl PlaceArgs {
 
     pub(crate) fn place(&self) -> Place {
         let n_cores = std::thread::available_parallelism().map_or(1, usize::from);
+        let memory = usize::try_from(self.memory).unwrap_or(usize::MAX);
+        let spill = self.spill.clone().unwrap_or_else(std::env::temp_dir);
         match self.cluster.as_str() {
-            "local" => Place::Local {
-                memory: usize::try_from(self.memory).unwrap_or(usize::MAX),
-                spill: self.spill.clone().unwrap_or_else(std::env::temp_dir),
-                n_threads: self.partitions.unwrap_or(n_cores),
-            },
+            "local" => Place::Local { memory, spill, n_threads: self.partitions.unwrap_or(n_cores) },
             scheduler => Place::Cluster {
                 scheduler: scheduler.to_owned(),
                 n_partitions: self.partitions.unwrap_or(16),
+                memory,
+                spill,
             },
         }
     }

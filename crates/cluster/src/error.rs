@@ -10,6 +10,9 @@ pub enum ClusterError {
     /// Codes, groups or pictures are not what they should be.
     #[error(transparent)]
     Dedup(#[from] dcgan_dedup::DedupError),
+    /// Files at addresses could not be fetched.
+    #[error(transparent)]
+    Fetch(#[from] dcgan_fetch::FetchError),
     /// A file could not be read or written; the message names it.
     #[error(transparent)]
     Io(#[from] std::io::Error),

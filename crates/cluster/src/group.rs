@@ -2,16 +2,14 @@
 
 use std::path::{Path, PathBuf};
 
-use datafusion::arrow::array::AsArray;
-use datafusion::arrow::datatypes::UInt32Type;
-use dcgan_dedup::group::{GroupConfig, Mirrored, READABLE, Readable, Rule, RuleCounts, write_groups};
+use dcgan_dedup::group::{GroupConfig, GroupWriter, Mirrored, READABLE, Readable, Rule, RuleCounts};
 use serde::Serialize;
 use serde_json::json;
 
 use crate::near::{self, Near};
 use crate::session::Session;
 use crate::work::Work;
-use crate::{ClusterError, Result, codes, components, out};
+use crate::{ClusterError, Result, codes, components, named, out};
 
 /// What is grouped, and where to.
 #[derive(Clone, Debug)]
@@ -83,9 +81,9 @@ pub fn group(session: &Session, job: &GroupJob) -> Result<GroupReport> {
             ("exact".to_owned(), None)
         }
     };
-    let groups = read(&work, &table)?;
+    named::name(&mut work, &table, &job.hashed)?;
     let report = out::folder(&job.out, &mut |dir| {
-        let counts = write_groups(&job.hashed, &groups, &job.config, dir)?;
+        let counts = write(&work, job, dir)?;
         let (exact, near_groups) = match near {
             None => (Some(counts), None),
             Some(_) => (None, Some(counts)),
@@ -109,22 +107,22 @@ const EXACT: &str = "
     SELECT c.image AS a, d.first AS b FROM codes AS c JOIN doubled AS d ON c.word0 = d.word0 AND c.word1 = d.word1
     WHERE c.image > d.first";
 
-/// The groups of a table (a, b) of images and the first ones of their groups, as on one machine: by their first images, the images of each
-/// in rising order.
-fn read(work: &Work<'_>, table: &str) -> Result<Vec<Vec<u32>>> {
-    let mut groups: Vec<Vec<u32>> = Vec::new();
-    let query = format!("SELECT a, b FROM {table} ORDER BY b, a");
-    work.session().read("groups", &query, &mut |batch| {
-        let [images, firsts] = [0, 1].map(|k| batch.column(k).as_primitive::<UInt32Type>().values());
-        for (&image, &first) in images.iter().zip(firsts) {
-            match groups.last_mut().filter(|group| group[0] == first) {
-                Some(group) => group.push(image),
-                None => groups.push(vec![first, image]),
-            }
+/// Writes the groups, as on one machine: by their first images.
+fn write(work: &Work<'_>, job: &GroupJob, dir: &Path) -> Result<RuleCounts> {
+    let mut writer = GroupWriter::create(&job.hashed, &job.config, dir)?;
+    let (mut group, mut group_first) = (Vec::new(), None);
+    named::each(work, &mut |first, image| {
+        if group_first.is_some_and(|last| last != first) {
+            writer.write(std::mem::take(&mut group))?;
         }
+        group_first = Some(first);
+        group.push(image);
         Ok(())
     })?;
-    Ok(groups)
+    if !group.is_empty() {
+        writer.write(group)?;
+    }
+    Ok(writer.finish()?)
 }
 
 fn write_json(path: &Path, value: &impl Serialize) -> Result<()> {

@@ -3,21 +3,24 @@
 use std::path::PathBuf;
 
 use dcgan_dedup::DedupError;
+use dcgan_dedup::hash::files::BAD;
 use dcgan_dedup::hash::{HashConfig, HashSummary, HashedPart, merge};
 use dcgan_files::columns::{Column, Writer};
-use dcgan_images::{Source, archives};
+use dcgan_images::{PassedOver, Source, archives};
+use serde::Serialize;
 use serde_json::json;
 
 use crate::functions::ShardSpec;
 use crate::near::json;
+use crate::remote::is_remote;
 use crate::session::Session;
 use crate::work::Work;
-use crate::{ClusterError, Result, out};
+use crate::{ClusterError, Result, out, remote};
 
 /// What is hashed, and where to.
 #[derive(Clone, Debug)]
 pub struct HashJob {
-    /// The data set; on a cluster at the same path on every machine.
+    /// The data set; on a cluster at the same path on every machine, or at an address, from where each fetches what it hashes.
     pub source: Source,
     /// `autoencoder.safetensors`.
     pub autoencoder: PathBuf,
@@ -33,25 +36,46 @@ pub struct HashJob {
 
 const SCHEMA: &str = "message shard { REQUIRED INT64 shard (INTEGER(64, false)); }";
 
+/// What a hashing did.
+#[derive(Clone, Debug, Serialize)]
+pub struct HashReport {
+    /// Of the pictures.
+    #[serde(flatten)]
+    pub summary: HashSummary,
+    /// How many files of each ending are no pictures by their names; `bad.csv` lists them too.
+    #[serde(skip_serializing_if = "PassedOver::is_empty")]
+    pub not_read: PassedOver,
+}
+
 /// Hashes the parts and puts them together: the files that `hash_images` writes of the whole set.
 ///
 /// # Errors
 /// Where the set or a file cannot be read or written, or the engine gives up.
-pub fn hash(session: &Session, job: &HashJob) -> Result<HashSummary> {
+pub fn hash(session: &Session, job: &HashJob) -> Result<HashReport> {
     if job.n_parts == 0 || job.n_parts > 99_999 {
         return Err(ClusterError::setting("parts", "1 to 99999", &job.n_parts.to_string()));
     }
     out::check(&job.out)?;
     let autoencoder = fs_err::canonicalize(&job.autoencoder)?;
-    // Executors run elsewhere.
-    let source = job.source.within(&std::env::current_dir()?);
+    let remote =
+        is_remote(&job.source).then(|| remote::list(&job.source, &mut || session.flow())).transpose()?;
+    let source = match &remote {
+        Some(listed) => listed.source.clone(),
+        // Executors run elsewhere.
+        None => job.source.within(&std::env::current_dir()?),
+    };
+    let listed = remote.as_ref().map(|listed| listed.digest.clone());
     let about = json!({
-        "hash": source, "autoencoder": autoencoder, "max_pixels": job.config.max_pixels, "damaged": job.config.damaged,
+        "hash": source, "listed": listed, "autoencoder": autoencoder, "max_pixels": job.config.max_pixels, "damaged": job.config.damaged,
     });
     let mut work = Work::open(session, &job.work, &about)?;
-    let n_parts = n_parts(session, &source, job.n_parts)?;
+    let n_parts = match &remote {
+        Some(listed) => job.n_parts.min(listed.n_files),
+        None => n_parts(session, &source, job.n_parts)?,
+    };
     let spec = ShardSpec {
-        source,
+        source: source.clone(),
+        listed,
         autoencoder,
         max_pixels: job.config.max_pixels,
         damaged: job.config.damaged,
@@ -72,12 +96,24 @@ pub fn hash(session: &Session, job: &HashJob) -> Result<HashSummary> {
     session.table("shards", &lists)?;
     let query = format!("SELECT shard, hash_shard(shard, {}) AS n_images FROM shards", json(&spec));
     work.stage(&format!("hashed_{n_parts}"), &query)?;
-    let parts: Vec<HashedPart> = (1..=n_parts).map(|index| spec.part(index)).collect::<Result<_>>()?;
+    let parts: Vec<(HashedPart, PassedOver)> =
+        (1..=n_parts).map(|index| spec.part(index)).collect::<Result<_>>()?;
+    let (parts, passed_over): (Vec<_>, Vec<_>) = parts.into_iter().unzip();
+    let mut not_read = PassedOver::new();
+    for (kind, n) in passed_over.into_iter().flatten() {
+        *not_read.entry(kind).or_default() += n;
+    }
     let mut observe = |_| session.flow();
-    let summary = out::folder(&job.out, &mut |dir| Ok(merge(&parts, dir, &mut observe)?))?;
+    let summary = out::folder(&job.out, &mut |dir| {
+        let summary = merge(&parts, dir, &mut observe)?;
+        if remote.is_none() {
+            not_read = source.list_passed_over(&dir.join(BAD)).map_err(DedupError::from)?;
+        }
+        Ok(summary)
+    })?;
     spec.delete()?;
     work.finish()?;
-    Ok(summary)
+    Ok(HashReport { summary, not_read })
 }
 
 /// As many parts as are wanted, but no more than there are archives or pictures, of which each needs some.

@@ -9,8 +9,10 @@
 //! | [`session`] | where queries run |
 //! | [`hash`], [`group`], [`remove`] | the jobs |
 //! | `near`, `components` | pairs of near-duplicates, and which are connected by them |
+//! | `named` | what the table of codes says of the images in groups |
+//! | `remote` | sets at addresses, whose files are fetched where they are hashed |
 //! | `functions` | what queries call, by name: keys of groups, the search in a group, views, the second look, the hashing of a part |
-//! | `work`, `out` | stages that are there once they are whole, and results likewise |
+//! | `work`, `out`, `scratch` | stages that are there once they are whole, results likewise, and what does not fit into memory |
 //! | [`service`] | scheduler and executors that know the functions |
 
 mod codes;
@@ -19,9 +21,12 @@ mod error;
 mod functions;
 pub mod group;
 pub mod hash;
+mod named;
 mod near;
 mod out;
+mod remote;
 pub mod remove;
+mod scratch;
 pub mod service;
 pub mod session;
 mod work;

@@ -109,7 +109,7 @@ fn sample(work: &Work<'_>, n: u64) -> Result<Vec<Code>> {
     let step = SearchApart::sample_step(n as usize);
     let query = format!("SELECT word0, word1 FROM codes WHERE image % {step} = 0 ORDER BY image");
     let mut sample = Vec::new();
-    work.session().read("sample", &query, &mut |batch| {
+    work.session().read_in_order("sample", &query, &mut |batch| {
         let [low, high] = [0, 1].map(|k| batch.column(k).as_primitive::<UInt64Type>().values());
         sample.extend(low.iter().zip(high).map(|(&low, &high)| Code([low, high])));
         Ok(())
@@ -126,7 +126,7 @@ fn of_views(
 ) -> Result<Vec<String>> {
     let mut sizes = Vec::new();
     let query = "SELECT DISTINCT width, height FROM codes ORDER BY width, height";
-    work.session().read("sizes", query, &mut |batch| {
+    work.session().read_in_order("sizes", query, &mut |batch| {
         let [widths, heights] = [0, 1].map(|k| batch.column(k).as_primitive::<UInt32Type>().values());
         sizes.extend(widths.iter().zip(heights).map(|(&width, &height)| [width, height]));
         Ok(())

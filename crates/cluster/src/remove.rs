@@ -15,7 +15,7 @@ use serde_json::json;
 
 use crate::functions::TarSpec;
 use crate::near::json as json_literal;
-use crate::session::Session;
+use crate::session::{Session, texts};
 use crate::work::Work;
 use crate::{ClusterError, Result, codes, out};
 
@@ -66,14 +66,17 @@ pub fn remove(session: &Session, job: &RemoveJob) -> Result<RemoveReport> {
     work.stage("removed", "SELECT key FROM groups WHERE elsewhere <> 0 OR key <> representative")?;
     refuse_strangers(&work, &groups)?;
     let tars = source.map(|source| rewrite(&mut work, &source, &job.hashed)).transpose()?.unwrap_or_default();
+    for (list, join) in [("keep", "ANTI"), ("remove", "SEMI")] {
+        work.stage(
+            list,
+            &format!("SELECT k.image, k.key FROM keys AS k LEFT {join} JOIN removed AS r ON k.key = r.key"),
+        )?;
+    }
     let report = out::folder(&job.out, &mut |dir| {
-        let list = |name: &str, join: &str| {
-            let query = format!(
-                "SELECT k.key FROM keys AS k LEFT {join} JOIN removed AS r ON k.key = r.key ORDER BY k.image"
-            );
-            write(&work, &query, &dir.join(name))
+        let report = RemoveReport {
+            n_kept: write(&work, "keep", &dir.join(KEEP))?,
+            n_removed: write(&work, "remove", &dir.join(REMOVE))?,
         };
-        let report = RemoveReport { n_kept: list(KEEP, "ANTI")?, n_removed: list(REMOVE, "SEMI")? };
         let bad = job.hashed.join(BAD);
         if bad.exists() {
             fs_err::copy(bad, dir.join(BAD))?;
@@ -202,13 +205,18 @@ fn refuse_strangers(work: &Work<'_>, groups: &Path) -> Result<()> {
     }
 }
 
-fn write(work: &Work<'_>, query: &str, path: &Path) -> Result<u64> {
+/// Writes the keys of a table in the order of the set.
+fn write(work: &Work<'_>, list: &str, path: &Path) -> Result<u64> {
     let mut file = BufWriter::new(fs_err::File::create(path)?);
     let mut n = 0;
-    work.session().each_text("lists", query, &mut |key| {
-        n += 1;
-        Ok(writeln!(file, "{key}")?)
-    })?;
+    work.session().read_in_order(
+        "lists",
+        &format!("SELECT key FROM {list} ORDER BY image"),
+        &mut |batch| {
+            n += batch.num_rows() as u64;
+            texts(batch, 0)?.iter().flatten().try_for_each(|key| Ok(writeln!(file, "{key}")?))
+        },
+    )?;
     file.flush()?;
     Ok(n)
 }

@@ -12,6 +12,7 @@ use ballista_scheduler::scheduler_process::start_server;
 use dcgan_engine::terminal::say;
 use tokio::signal::unix::{SignalKind, signal};
 
+use crate::scratch::Scratch;
 use crate::session::register;
 use crate::{ClusterError, Result, functions};
 
@@ -99,7 +100,7 @@ pub fn executor(job: &ExecutorJob) -> Result<()> {
     for function in functions::aggregate() {
         registry.aggregate_functions.insert(function.name().to_owned(), function);
     }
-    fs_err::create_dir_all(&job.work)?;
+    let scratch = Scratch::within(&job.work)?;
     let config = ExecutorProcessConfig {
         bind_host: job.host.clone(),
         external_host: Some(job.external_host.clone()),
@@ -109,7 +110,7 @@ pub fn executor(job: &ExecutorJob) -> Result<()> {
         scheduler_port,
         scheduler_connect_timeout_seconds: 30,
         vcores: job.n_tasks,
-        work_dir: Some(job.work.display().to_string()),
+        work_dir: Some(scratch.path().display().to_string()),
         memory_pool_size: Some(job.memory),
         executor_heartbeat_interval_seconds: 2,
         override_function_registry: Some(Arc::new(registry)),

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use ballista::prelude::{SessionConfigExt as _, SessionContextExt as _};
-use datafusion::arrow::array::{AsArray as _, RecordBatch};
+use datafusion::arrow::array::{AsArray as _, RecordBatch, StringArray};
 use datafusion::arrow::compute::cast;
 use datafusion::arrow::datatypes::DataType;
 use datafusion::error::DataFusionError;
@@ -20,6 +20,7 @@ use dcgan_engine::interrupt::Interrupt;
 use dcgan_engine::terminal::say;
 use futures::TryStreamExt as _;
 
+use crate::scratch::Scratch;
 use crate::{ClusterError, Result, functions};
 
 /// Rows that are handled together; a group of codes is one row.
@@ -45,12 +46,23 @@ pub enum Place {
         scheduler: String,
         /// Parts that a stage is divided into.
         n_partitions: usize,
+        /// Bytes that what is put in order in this process may take before it is written to `spill`.
+        memory: usize,
+        /// A folder for what does not fit.
+        spill: PathBuf,
     },
 }
+
+/// What is done with rows.
+type Visit<'a> = dyn FnMut(&RecordBatch) -> Result<()> + 'a;
 
 /// A connection to the engine.
 pub struct Session {
     context: SessionContext,
+    /// The engine in this process, by which rows come in an order: those of a cluster do not keep to one.
+    here: SessionContext,
+    /// Where it writes what does not fit.
+    _scratch: Scratch,
     /// There until the end.
     runtime: Option<tokio::runtime::Runtime>,
     interrupt: Interrupt,
@@ -60,6 +72,11 @@ pub struct Session {
 /// The settings of queries, without those of the place.
 fn config(n_partitions: usize) -> SessionConfig {
     SessionConfig::new().with_target_partitions(n_partitions).with_batch_size(BATCH)
+}
+
+/// Bytes that each sort keeps back for its end: a part of the memory, where that is little.
+fn reservation(memory: usize, n_threads: usize) -> usize {
+    (memory / (16 * n_threads)).min(10 << 20)
 }
 
 /// The engine's memory, and where it writes what does not fit.
@@ -103,13 +120,17 @@ impl Session {
     pub fn open(place: &Place, interrupt: Interrupt) -> Result<Self> {
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
         let failed = |source| ClusterError::engine("connect", source);
+        let (memory, spill, n_threads) = match place {
+            Place::Local { memory, spill, n_threads } => (*memory, spill, *n_threads),
+            Place::Cluster { memory, spill, .. } => (*memory, spill, 1),
+        };
+        let scratch = Scratch::within(spill)?;
+        let environment = environment(memory, scratch.path()).map_err(failed)?;
+        let settings = config(n_threads).with_sort_spill_reservation_bytes(reservation(memory, n_threads));
+        let here = SessionContext::new_with_state(state(settings, environment));
         let context = match place {
-            Place::Local { memory, spill, n_threads } => {
-                fs_err::create_dir_all(spill)?;
-                let environment = environment(*memory, spill).map_err(failed)?;
-                SessionContext::new_with_state(state(config(*n_threads), environment))
-            }
-            Place::Cluster { scheduler, n_partitions } => {
+            Place::Local { .. } => here.clone(),
+            Place::Cluster { scheduler, n_partitions, .. } => {
                 // Ballista cannot read the plans in which fields of structs are taken out below what uses them.
                 let config = SessionConfig::new_with_ballista()
                     .set_bool("datafusion.optimizer.enable_leaf_expression_pushdown", false)
@@ -123,7 +144,7 @@ impl Session {
                 context
             }
         };
-        Ok(Self { context, runtime: Some(runtime), interrupt, place: place.clone() })
+        Ok(Self { context, here, _scratch: scratch, runtime: Some(runtime), interrupt, place: place.clone() })
     }
 
     /// What an observer returns.
@@ -177,9 +198,12 @@ impl Session {
     pub(crate) fn table(&self, name: &str, paths: &[PathBuf]) -> Result<()> {
         let paths: Vec<String> = paths.iter().map(|path| path.display().to_string()).collect();
         let named = async {
-            self.context.deregister_table(name)?;
-            let table = self.context.read_parquet(paths, ParquetReadOptions::default()).await?;
-            self.context.register_table(name, table.into_view()).map(|_| ())
+            for context in [&self.context, &self.here] {
+                context.deregister_table(name)?;
+                let table = context.read_parquet(paths.clone(), ParquetReadOptions::default()).await?;
+                context.register_table(name, table.into_view())?;
+            }
+            Ok(())
         };
         self.wait(name, named)
     }
@@ -193,16 +217,26 @@ impl Session {
         self.wait(stage, async { self.context.sql(&text).await?.collect().await.map(|_| ()) })
     }
 
-    /// Hands what a query finds to `visit`, in its order.
-    pub(crate) fn read(
+    /// Hands what a query finds to `visit`, in any order.
+    pub(crate) fn read(&self, stage: &str, query: &str, visit: &mut Visit<'_>) -> Result<()> {
+        self.read_by(&self.context, stage, query, visit)
+    }
+
+    /// Hands what a query finds to `visit` in its order, by this process: for tables that need no more than to be sorted.
+    pub(crate) fn read_in_order(&self, stage: &str, query: &str, visit: &mut Visit<'_>) -> Result<()> {
+        self.read_by(&self.here, stage, query, visit)
+    }
+
+    fn read_by(
         &self,
+        context: &SessionContext,
         stage: &str,
         query: &str,
-        visit: &mut dyn FnMut(&RecordBatch) -> Result<()>,
+        visit: &mut Visit<'_>,
     ) -> Result<()> {
         let mut failed = Ok(());
         let work = async {
-            let mut batches = self.context.sql(query).await?.execute_stream().await?;
+            let mut batches = context.sql(query).await?.execute_stream().await?;
             while let Some(batch) = batches.try_next().await? {
                 failed = visit(&batch);
                 if failed.is_err() {
@@ -217,20 +251,23 @@ impl Session {
 }
 
 impl Session {
-    /// Hands the texts of a query's first column to `visit`, in its order.
+    /// Hands the texts of a query's first column to `visit`, in any order.
     pub(crate) fn each_text(
         &self,
         stage: &str,
         query: &str,
         visit: &mut dyn FnMut(&str) -> Result<()>,
     ) -> Result<()> {
-        self.read(stage, query, &mut |batch| {
-            // Depending on the way here, text is viewed or not.
-            let texts = cast(batch.column(0), &DataType::Utf8);
-            let texts = texts.map_err(|error| self.failed(stage, error.into()))?;
-            texts.as_string::<i32>().iter().flatten().try_for_each(&mut *visit)
-        })
+        self.read(stage, query, &mut |batch| texts(batch, 0)?.iter().flatten().try_for_each(&mut *visit))
     }
+}
+
+/// A column of texts.
+pub(crate) fn texts(batch: &RecordBatch, column: usize) -> Result<StringArray> {
+    // Depending on the way here, text is viewed or not.
+    let texts = cast(batch.column(column), &DataType::Utf8);
+    let texts = texts.map_err(|error| ClusterError::engine("texts", error.into()))?;
+    Ok(texts.as_string::<i32>().clone())
 }
 
 impl Drop for Session {

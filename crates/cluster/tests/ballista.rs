@@ -3,11 +3,9 @@
 
 mod common;
 
-use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
 
+use common::processes::{Process, executor, free_port, scheduler, wait_for};
 use common::{Rooms, bytes};
 use dcgan_cluster::group::{GroupJob, group};
 use dcgan_cluster::hash::{HashJob, hash};
@@ -17,45 +15,6 @@ use dcgan_dedup::hash::HashConfig;
 use dcgan_engine::interrupt::Interrupt;
 
 const SAME: [&str; 3] = [GROUPS, MAP_CSV, MAP_PARQUET];
-const PATIENCE: Duration = Duration::from_secs(60);
-
-/// A process that ends with the test.
-struct Process(Child);
-
-impl Process {
-    fn start(arguments: &[&str], log: &Path) -> Self {
-        let log = fs_err::File::create(log).unwrap().into_parts().0;
-        let mut command = Command::new(env!("CARGO_BIN_EXE_dcgan-cluster"));
-        command.args(arguments).stdout(Stdio::null()).stderr(log);
-        Self(command.spawn().unwrap())
-    }
-
-    /// SIGKILL.
-    fn kill(&mut self) {
-        self.0.kill().unwrap();
-        self.0.wait().unwrap();
-    }
-}
-
-impl Drop for Process {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
-fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
-}
-
-fn wait_for(what: &str, is_there: impl Fn() -> bool) {
-    let clock = Instant::now();
-    while !is_there() {
-        assert!(clock.elapsed() < PATIENCE, "no {what}");
-        std::thread::sleep(Duration::from_millis(20));
-    }
-}
-
 struct Cluster {
     dir: PathBuf,
     port: u16,
@@ -67,50 +26,16 @@ impl Cluster {
     fn start(dir: &Path) -> Self {
         let port = free_port();
         let scheduler = scheduler(dir, port);
-        let executors = (0..2).map(|k| executor(dir, port, k)).collect();
+        let executors = (0..2).map(|k| executor(dir, port, k, &[])).collect();
         Self { dir: dir.to_owned(), port, scheduler, executors }
     }
 
     fn session(&self) -> Session {
-        let place = Place::Cluster { scheduler: format!("df://127.0.0.1:{}", self.port), n_partitions: 4 };
+        let scheduler = format!("df://127.0.0.1:{}", self.port);
+        let spill = self.dir.join("spill");
+        let place = Place::Cluster { scheduler, n_partitions: 4, memory: 64 << 20, spill };
         Session::open(&place, Interrupt::default()).unwrap()
     }
-}
-
-fn scheduler(dir: &Path, port: u16) -> Process {
-    let arguments = ["scheduler", "--host", "127.0.0.1", "--port", &port.to_string(), "--timeout", "6"];
-    let process = Process::start(&arguments, &dir.join("scheduler.log"));
-    wait_for("scheduler", || TcpStream::connect(("127.0.0.1", port)).is_ok());
-    process
-}
-
-fn executor(dir: &Path, scheduler: u16, k: usize) -> Process {
-    let (port, task_port) = (free_port(), free_port());
-    let work = dir.join(format!("executor-{k}-{port}"));
-    let process = Process::start(
-        &[
-            "executor",
-            "--host",
-            "127.0.0.1",
-            "--name",
-            "127.0.0.1",
-            "--tasks",
-            "2",
-            "--memory",
-            "256MB",
-            "--scheduler",
-            &format!("127.0.0.1:{scheduler}"),
-            "--port",
-            &port.to_string(),
-            "--task-port",
-            &task_port.to_string(),
-            "--work",
-            &work.display().to_string(),
-        ],
-        &dir.join(format!("executor-{k}-{port}.log")),
-    );
-    wait_for("executor", || TcpStream::connect(("127.0.0.1", port)).is_ok());
-    process
 }
 
 /// With few kinds of views, as the engine plans each anew.
@@ -128,9 +53,7 @@ fn a_scheduler_ends_when_it_is_asked_to() {
     let dir = tempfile::tempdir().unwrap();
     for name in ["-INT", "-TERM"] {
         let mut scheduler = scheduler(dir.path(), free_port());
-        let sent = Command::new("kill").args([name, &scheduler.0.id().to_string()]).status().unwrap();
-        assert!(sent.success());
-        assert_eq!(scheduler.0.wait().unwrap().code(), Some(0), "{name}");
+        assert_eq!(scheduler.stop(name), Some(0), "{name}");
     }
 }
 
@@ -166,7 +89,7 @@ fn an_executor_that_is_killed_while_it_hashes_is_replaced() {
             hashing.is_finished() || (1..=12).any(|k| job.work.join(format!("parts/part-{k:05}")).exists())
         });
         cluster.executors[0].kill();
-        hashing.join().unwrap().unwrap()
+        hashing.join().unwrap().unwrap().summary
     });
     assert_eq!((summary.n_images, summary.n_bad), (210, 0));
     let files = ["codes.parquet", "pictures.npy", "bad.csv", "autoencoder.safetensors"];
@@ -206,7 +129,7 @@ fn a_job_goes_on_after_its_scheduler_was_killed() {
     assert!(!job.out.exists());
     let kept = fs_err::metadata(job.work.join("near_0.parquet")).unwrap().modified().unwrap();
     cluster.scheduler = scheduler(&cluster.dir, cluster.port);
-    cluster.executors = (2..4).map(|k| executor(&cluster.dir, cluster.port, k)).collect();
+    cluster.executors = (2..4).map(|k| executor(&cluster.dir, cluster.port, k, &[])).collect();
     // The stage is not made again.
     let again = std::thread::scope(|scope| {
         let session = cluster.session();

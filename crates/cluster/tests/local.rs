@@ -84,7 +84,7 @@ fn a_set_hashed_in_parts_is_one_hashed_as_a_whole() {
         out: rooms.at("parts"),
         work: rooms.at("work"),
     };
-    let summary = hash(&rooms.session(), &job).unwrap();
+    let summary = hash(&rooms.session(), &job).unwrap().summary;
     assert_eq!((summary.n_images, summary.n_bad), (210, 0));
     let files = ["codes.parquet", "pictures.npy", "bad.csv", "autoencoder.safetensors"];
     assert!(bytes(&job.out, &files) == bytes(&rooms.hashed(), &files));

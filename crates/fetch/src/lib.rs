@@ -85,6 +85,6 @@ pub use options::Options;
 pub use range::ContentRange;
 pub use s3::{Credentials, S3};
 pub use sets::{Install, RemoteFile, Set};
-pub use shards::{ShardSet, Shards, is_address, shard_cache};
+pub use shards::{ShardSet, Shards, is_address, is_fetched, shard_cache};
 pub use stores::Stores;
 pub use unpack::{Limits, unpack_tar_gz, unpack_zip};

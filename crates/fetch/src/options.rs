@@ -42,6 +42,11 @@ impl Options {
     /// See [`Options::stall`].
     pub const STALL_BYTES: u64 = 4096;
 
+    /// For a set's shards, whose checksums nobody publishes, from stores as the environment says.
+    pub fn of_shards() -> Self {
+        Self { stores: Stores::from_environment(), tell_unpublished: false, ..Self::default() }
+    }
+
     /// # Errors
     /// [`FetchError::Setting`].
     pub fn validate(&self) -> Result<()> {

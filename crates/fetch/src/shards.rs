@@ -32,6 +32,11 @@ pub fn is_address(path: &Path) -> bool {
     ["http://", "https://", s3::SCHEME, gcs::SCHEME].iter().any(|scheme| path.starts_with(scheme.as_bytes()))
 }
 
+/// Whether the files that a path stands for are fetched: it is an address, or a list of such (`*.txt`).
+pub fn is_fetched(path: &Path) -> bool {
+    is_address(path) || path.to_str().is_some_and(is_list)
+}
+
 /// The folder that shards are kept in: `shards` in `$DCGAN_CACHE`, or in `dcgan` in the user's cache; none without a home.
 pub fn shard_cache() -> Option<PathBuf> {
     let set = |name| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
@@ -87,13 +92,15 @@ impl<'a> ShardSet<'a> {
         let home = cache.join(&hex(address)[..16]);
         let folder = home.join(set_name(address));
         let downloads = folder.join(DOWNLOADS);
-        fs_err::create_dir_all(&downloads)?;
+        fs_err::create_dir_all(&home)?;
         fs_err::write(home.join(ADDRESS), address)?;
         let lock = fs_err::OpenOptions::new().create(true).append(true).open(home.join(LOCK))?;
         while let Err(std::fs::TryLockError::WouldBlock) = lock.file().try_lock() {
             progress(observe, Action::Downloading, "what another run is fetching", 0, None)?;
             std::thread::sleep(TICK);
         }
+        // Whoever held the lock before has deleted it when all was there.
+        fs_err::create_dir_all(&downloads)?;
         let listed = Lister { ending, options, downloads: &downloads, observe }.list(address)?;
         refuse_others(&folder, address, ending, &listed)?;
         Ok(Self { address, options, home, folder, listed, _lock: lock })

@@ -5,7 +5,7 @@ use std::path::{Component, Path};
 use dcgan_engine::context::Context;
 use dcgan_engine::external::{Advice, External, Form};
 use dcgan_engine::stage::{ConfigProblem, FactsOf, Input, InputRef};
-use dcgan_images::{HIDDEN, Shard, Source, in_words};
+use dcgan_images::{HIDDEN, PassedOver, Shard, Source, in_words};
 
 use crate::artifact;
 use crate::known::{Known, known};
@@ -163,6 +163,18 @@ pub(crate) fn resolve_part(
     }
 }
 
+/// The source for those who read it elsewhere, and fetch shards there.
+pub(crate) fn resolve_elsewhere(
+    from: Option<&Input>,
+    source: &Source,
+    ctx: &Context<'_>,
+) -> anyhow::Result<Reading> {
+    match from {
+        Some(from) => Ok(Reading::here(source.within(&ctx.input(from)), None)),
+        None => Reading::elsewhere(source),
+    }
+}
+
 /// The same, where nothing is to be fetched for it.
 pub(crate) fn resolve_here(from: Option<&Input>, source: &Source, ctx: &Context<'_>) -> Option<Source> {
     match from {
@@ -216,10 +228,18 @@ pub(crate) fn list_passed_over(
     ctx: &Context<'_>,
     metrics: &mut serde_json::Value,
 ) -> anyhow::Result<()> {
-    let passed_over = source.list_passed_over(&ctx.out.join("bad.csv"))?;
+    note_passed_over(&source.list_passed_over(&ctx.out.join("bad.csv"))?, ctx, metrics)
+}
+
+/// The same of files that are listed already.
+pub(crate) fn note_passed_over(
+    passed_over: &PassedOver,
+    ctx: &Context<'_>,
+    metrics: &mut serde_json::Value,
+) -> anyhow::Result<()> {
     if !passed_over.is_empty() {
         let listed = if passed_over.keys().all(|kind| kind == HIDDEN) { "" } else { " (see bad.csv)" };
-        ctx.progress().warn(format_args!("files that are not read: {}{listed}", in_words(&passed_over)));
+        ctx.progress().warn(format_args!("files that are not read: {}{listed}", in_words(passed_over)));
         metrics["not_read"] = serde_json::to_value(passed_over)?;
     }
     Ok(())

@@ -11,7 +11,7 @@ use dcgan_engine::paper::{Stated, no_bearing, says};
 use dcgan_engine::run_stage::CPU;
 use dcgan_engine::stage::{Artifact, ConfigProblem, Input, InputRef, Outcome, Stage};
 use dcgan_files::words::counted;
-use dcgan_images::{Damaged, Shard, Source};
+use dcgan_images::{Damaged, PassedOver, Shard, Source};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -92,14 +92,21 @@ impl HashImages {
         Ok(hash(&reading.source, &model, &config, ctx.out, &mut observe)?)
     }
 
-    /// Parts of the set are hashed wherever there is room.
-    fn hash_on(&self, cluster: &Cluster, source: &Source, ctx: &Context<'_>) -> anyhow::Result<HashSummary> {
+    /// Parts of the set are hashed wherever there is room; also what in the set is not read, which is listed already.
+    fn hash_on(
+        &self,
+        cluster: &Cluster,
+        source: &Source,
+        ctx: &Context<'_>,
+    ) -> anyhow::Result<(HashSummary, PassedOver)> {
         let mut arguments = vec!["--source".into(), serde_json::to_string(source)?.into()];
         arguments.extend(["--autoencoder".into(), ctx.input(&self.autoencoder).into()]);
         arguments.extend(["--parts".into(), cluster.parts().to_string().into()]);
         let settings = HashConfig { limit: None, shard: None, ..self.config() };
         arguments.extend(cluster_settings(&settings)?);
-        Ok(serde_json::from_value(cluster.run(ctx.out, ctx.progress(), ("hash", arguments))?)?)
+        let report = cluster.run(ctx.out, ctx.progress(), ("hash", arguments))?;
+        let not_read = report.get("not_read").map(PassedOver::deserialize).transpose()?;
+        Ok((serde_json::from_value(report)?, not_read.unwrap_or_default()))
     }
 
     fn config(&self) -> HashConfig {
@@ -156,16 +163,23 @@ impl Stage for HashImages {
     }
 
     fn run(&self, ctx: &Context<'_>) -> anyhow::Result<Outcome> {
-        let reading = data_source::resolve_part(self.from.as_ref(), &self.source, self.shard, ctx)?;
-        let source = &reading.source;
         let unless = [
             ("`limit` is set", self.limit.is_some()),
             ("`shard` is set", self.shard.is_some()),
             ("another device is asked for", ctx.device() != CPU),
         ];
-        let summary = match ctx.cluster(&unless)? {
-            Some(cluster) => self.hash_on(cluster, source, ctx)?,
-            None => self.hash_here(&reading, ctx)?,
+        let cluster = ctx.cluster(&unless)?;
+        let from = self.from.as_ref();
+        let reading = match cluster {
+            Some(_) => data_source::resolve_elsewhere(from, &self.source, ctx)?,
+            None => data_source::resolve_part(from, &self.source, self.shard, ctx)?,
+        };
+        let source = &reading.source;
+        let (summary, listed) = match cluster {
+            Some(cluster) => {
+                self.hash_on(cluster, source, ctx).map(|(summary, listed)| (summary, Some(listed)))?
+            }
+            None => (self.hash_here(&reading, ctx)?, None),
         };
         if summary.n_bad > 0 {
             ctx.progress().warn(format_args!(
@@ -188,7 +202,10 @@ impl Stage for HashImages {
         let mut metrics = serde_json::to_value(&summary)?;
         reading.note(&mut metrics);
         if reading.tells_the_rest() {
-            data_source::list_passed_over(source, ctx, &mut metrics)?;
+            match listed {
+                Some(listed) => data_source::note_passed_over(&listed, ctx, &mut metrics)?,
+                None => data_source::list_passed_over(source, ctx, &mut metrics)?,
+            }
             data_source::note_left_out(source, ctx, &mut metrics)?;
         }
         Ok(Outcome { metrics, differences })

@@ -1,11 +1,9 @@
 //! Shards that lie at addresses: fetched into a cache before they are read.
 
-use std::path::Path;
-
 use anyhow::Context as _;
 use dcgan_engine::context::Context;
 pub(crate) use dcgan_fetch::is_address;
-use dcgan_fetch::{Options, ShardSet, Stores, shard_cache};
+use dcgan_fetch::{Options, ShardSet, is_fetched, shard_cache};
 use dcgan_images::{Shard, Source};
 use serde_json::json;
 
@@ -13,12 +11,7 @@ use crate::fetch::Bar;
 
 /// Whether a data set's shards are fetched: they lie at an address, or the path is a list of such.
 pub(crate) fn is_remote(source: &Source) -> bool {
-    source.shards().is_some_and(|(path, _)| is_address(path) || is_list(path))
-}
-
-/// Whether a path here is a list of addresses.
-pub(crate) fn is_list(path: &Path) -> bool {
-    path.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("txt"))
+    source.shards().is_some_and(|(path, _)| is_fetched(path))
 }
 
 /// What is wrong with a path that is an address: only shards may lie at one.
@@ -50,6 +43,11 @@ impl Reading {
         Self { source, shard, list: None, n_files: None }
     }
 
+    /// A data set whose files, if they lie at addresses, are fetched elsewhere.
+    pub(crate) fn elsewhere(source: &Source) -> anyhow::Result<Self> {
+        Ok(Self::here(absolute(source)?, None))
+    }
+
     /// Whether this part tells of files that are not read at all: else they are told once, by the last part.
     pub(crate) fn tells_the_rest(&self) -> bool {
         self.shard.is_none_or(|shard| shard.is_last() || shard.is_alone())
@@ -74,8 +72,7 @@ pub(crate) fn fetched(source: &Source, shard: Option<Shard>, ctx: &Context<'_>) 
         path.to_str().with_context(|| format!("{}: expected an address in UTF-8", path.display()))?;
     let cache = shard_cache()
         .context("expected a folder to keep shards in, found no home; name one in DCGAN_CACHE")?;
-    let options =
-        Options { stores: Stores::from_environment(), tell_unpublished: false, ..Options::default() };
+    let options = Options::of_shards();
     let mut bar = Bar::new(ctx);
     let set = ShardSet::list(address, ending, &options, &cache, &mut |event| bar.show(event))?;
     let names = source.files_among(set.names())?;
@@ -115,7 +112,7 @@ pub(crate) fn fetched(source: &Source, shard: Option<Shard>, ctx: &Context<'_>) 
 /// The same source; a list's path is whole: another folder's list of the same name is another list.
 fn absolute(source: &Source) -> anyhow::Result<Source> {
     Ok(match source.shards() {
-        Some((path, _)) if !is_address(path) => source.at(fs_err::canonicalize(path)?),
+        Some((path, _)) if is_fetched(path) && !is_address(path) => source.at(fs_err::canonicalize(path)?),
         _ => source.clone(),
     })
 }

@@ -1,6 +1,8 @@
 //! Sets that are made up, hashed and grouped on one machine.
 #![allow(dead_code, unreachable_pub, clippy::unwrap_used)]
 
+pub mod processes;
+
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 

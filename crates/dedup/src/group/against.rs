@@ -7,10 +7,10 @@ use std::path::Path;
 use serde::Serialize;
 
 use super::config::{GroupConfig, Rule};
-use super::groups_file::{self, Member};
+use super::groups_file::{GroupsWriter, Member};
 use super::near_groups::near_groups;
 use super::second_look::ComparedPair;
-use crate::hash::{self, Codes, Pictures, check_keys, read_contents, read_keys};
+use crate::hash::{self, Codes, Pictures, check_keys, read_hashed, read_keys};
 use crate::{Code, DedupError, Result};
 
 /// Keys that a summary names, at most.
@@ -79,14 +79,17 @@ pub fn group_against(
         }
     };
     let members = members(&pairs, border, [&ours, &theirs])?;
-    groups_file::write(&dir.join(groups_file::GROUPS), &members)?;
-    let named = members.iter().flatten().take(N_NAMED);
+    let named = members.iter().take(N_NAMED);
     let found = named.map(|member| [member.key.clone(), member.representative.clone()]).collect();
+    let n_found = members.len() as u64;
+    let mut file = GroupsWriter::create(dir)?;
+    members.into_iter().try_for_each(|member| file.write(vec![member]))?;
+    file.finish()?;
     let groups = pairs.iter().map(|pair| vec![pair.second, pair.first]).collect();
     Ok(AgainstSummary {
         n_images: u64::from(border),
         n_against,
-        n_found: members.len() as u64,
+        n_found,
         found,
         groups,
         doubts: pairs.iter().map(|pair| pair.pixel_distance).collect(),
@@ -107,20 +110,20 @@ fn equal_across(codes: &[Code], border: u32) -> Vec<ComparedPair> {
     ours.iter().zip(0..).filter_map(pair).collect()
 }
 
-fn members(pairs: &[ComparedPair], border: u32, [ours, theirs]: [&Path; 2]) -> Result<Vec<Vec<Member>>> {
+/// Of each pair the image of the set; the one that stays is elsewhere.
+fn members(pairs: &[ComparedPair], border: u32, [ours, theirs]: [&Path; 2]) -> Result<Vec<Member>> {
     let firsts: HashSet<u32> = pairs.iter().map(|pair| pair.first).collect();
     let seconds: HashSet<u32> = pairs.iter().map(|pair| pair.second - border).collect();
-    let keys: HashMap<u32, String> = read_keys(ours, |image| firsts.contains(&image))?.into_iter().collect();
+    let images = read_hashed(ours, |image| firsts.contains(&image))?;
     let others: HashMap<u32, String> =
         read_keys(theirs, |image| seconds.contains(&image))?.into_iter().collect();
-    let contents = read_contents(ours, |image| firsts.contains(&image))?;
     let member = |pair: &ComparedPair| Member {
-        key: keys.get(&pair.first).cloned().unwrap_or_default(),
+        key: images.get(&pair.first).map(|image| image.key.clone()).unwrap_or_default(),
         representative: others.get(&(pair.second - border)).cloned().unwrap_or_default(),
         distance: pair.distance,
         pixel_distance: pair.pixel_distance,
-        blake3: contents.get(&pair.first).copied(),
+        blake3: images.get(&pair.first).and_then(|image| image.blake3),
         elsewhere: true,
     };
-    Ok(pairs.iter().map(|pair| vec![member(pair)]).collect())
+    Ok(pairs.iter().map(member).collect())
 }

@@ -37,13 +37,40 @@ pub struct Member {
     pub elsewhere: bool,
 }
 
-/// Writes the groups, numbered from 0.
-pub(super) fn write(path: &Path, groups: &[Vec<Member>]) -> Result<()> {
-    let mut writer = Writer::create(path, SCHEMA)?;
-    let rows: Vec<(u32, &Member)> =
-        groups.iter().zip(0..).flat_map(|(members, group)| members.iter().map(move |m| (group, m))).collect();
-    for rows in rows.chunks(ROW_GROUP) {
-        writer.write(&[
+/// Writes groups one after the other, numbered from 0.
+pub(super) struct GroupsWriter {
+    file: Writer,
+    n_groups: u32,
+    /// Those that are not in the file yet.
+    rows: Vec<(u32, Member)>,
+}
+
+impl GroupsWriter {
+    pub(super) fn create(dir: &Path) -> Result<Self> {
+        Ok(Self { file: Writer::create(&dir.join(GROUPS), SCHEMA)?, n_groups: 0, rows: Vec::new() })
+    }
+
+    pub(super) fn write(&mut self, group: Vec<Member>) -> Result<()> {
+        for member in group {
+            self.rows.push((self.n_groups, member));
+            if self.rows.len() == ROW_GROUP {
+                self.write_rows()?;
+            }
+        }
+        self.n_groups += 1;
+        Ok(())
+    }
+
+    pub(super) fn finish(mut self) -> Result<()> {
+        if !self.rows.is_empty() {
+            self.write_rows()?;
+        }
+        Ok(self.file.finish()?)
+    }
+
+    fn write_rows(&mut self) -> Result<()> {
+        let rows = std::mem::take(&mut self.rows);
+        Ok(self.file.write(&[
             Column::U32(rows.iter().map(|(group, _)| *group).collect()),
             Column::Strings(rows.iter().map(|(_, member)| member.key.clone()).collect()),
             Column::Strings(rows.iter().map(|(_, member)| member.representative.clone()).collect()),
@@ -51,9 +78,8 @@ pub(super) fn write(path: &Path, groups: &[Vec<Member>]) -> Result<()> {
             Column::F32(rows.iter().map(|(_, member)| member.pixel_distance).collect()),
             Column::MaybeU64(rows.iter().map(|(_, member)| member.blake3).collect()),
             Column::U32(rows.iter().map(|(_, member)| u32::from(member.elsewhere)).collect()),
-        ])?;
+        ])?)
     }
-    Ok(writer.finish()?)
 }
 
 /// Reads the groups, in the order of their numbers.

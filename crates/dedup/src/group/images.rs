@@ -1,23 +1,21 @@
 //! From a hashed set to groups of near-duplicates.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::ops::ControlFlow;
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use super::config::{GroupConfig, Keep, Rule};
+use super::config::{GroupConfig, Rule};
 use super::distances::DistanceCounts;
 use super::equal_codes;
-use super::groups_file::{self, Member};
-use super::map_file::{self, Row};
 use super::near::SearchReport;
 use super::near_groups::near_groups;
 use super::phash::phash_groups;
-use super::second_look::{ComparedPair, pixel_distance};
-use crate::hash::{self, Codes, Pictures, check_keys, read_codes, read_contents, read_keys, read_n_bytes};
-use crate::preprocess::PICTURE_BYTES;
-use crate::{Code, DedupError, Result};
+use super::second_look::ComparedPair;
+use super::write::{GroupWriter, largest};
+use crate::hash::{self, Codes, Pictures, check_keys, read_hashed};
+use crate::{DedupError, Result};
 
 /// What one rule finds.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -30,6 +28,17 @@ pub struct RuleCounts {
     pub n_removed: u64,
     /// Images in the largest group.
     pub largest_group: u64,
+}
+
+impl RuleCounts {
+    /// Counts a group of so many images.
+    pub(super) fn add(&mut self, n_images: usize) {
+        let n_images = n_images as u64;
+        self.n_groups += 1;
+        self.n_grouped += n_images;
+        self.n_removed += n_images.saturating_sub(1);
+        self.largest_group = self.largest_group.max(n_images);
+    }
 }
 
 /// What [`group_images`] found, both rules side by side.
@@ -108,7 +117,7 @@ pub fn group_images(
         (_, Some(phash)) => phash,
         (_, None) => &exact,
     };
-    let (ordered, mut doubts) = write_named(hashed, Some(&pictures), groups, config, dir)?;
+    let (ordered, mut doubts) = write_groups(hashed, groups, config, dir)?;
     if config.rule == Rule::Near {
         let nearest = |image: &u32| found.nearest.get(image).copied();
         doubts = ordered.iter().map(|images| largest(images.iter().filter_map(nearest))).collect();
@@ -130,136 +139,34 @@ pub fn group_images(
     })
 }
 
-/// Writes `groups.parquet`, `map.csv` and `map.parquet` of groups of images of a hashed set, found by whatever means, into `dir`. Where
-/// the set has no `pictures.npy` the pictures' distances are not numbers.
-///
-/// # Errors
-/// Where a file cannot be read or written, or `config` keeps by what the codes do not tell.
-pub fn write_groups(
+/// Looks up what the table of codes says of the images in groups, and writes the files. Returns the groups, of each the image that stays
+/// first, and of each how far its images are from that one at most.
+fn write_groups(
     hashed: &Path,
-    groups: &[Vec<u32>],
-    config: &GroupConfig,
-    dir: &Path,
-) -> Result<RuleCounts> {
-    let pictures = hashed.join(hash::files::PICTURES);
-    let pictures = match pictures.exists() {
-        true => Some(Pictures::open(&pictures, hash::n_codes(&hashed.join(hash::files::CODES))?)?),
-        false => None,
-    };
-    write_named(hashed, pictures.as_ref(), groups, config, dir)?;
-    Ok(counts(groups))
-}
-
-/// Looks up what the table of codes says of the images in groups, and writes the files. Returns the groups, of each the image that stays first, and of each how
-/// far its images are from that one at most.
-fn write_named(
-    hashed: &Path,
-    pictures: Option<&Pictures>,
     groups: &[Vec<u32>],
     config: &GroupConfig,
     dir: &Path,
 ) -> Result<(Vec<Vec<u32>>, Vec<f32>)> {
-    let codes_path = hashed.join(hash::files::CODES);
+    let codes = hashed.join(hash::files::CODES);
     let grouped: HashSet<u32> = groups.iter().flatten().copied().collect();
-    let is_grouped = |image: u32| grouped.contains(&image);
-    let codes = read_codes(&codes_path, is_grouped)?;
-    if codes.len() != grouped.len() {
-        let expected = format!("the {} images that are in groups", grouped.len());
-        return Err(DedupError::file(&codes_path, expected, format!("{} of them", codes.len())));
+    let mut images = read_hashed(&codes, |image| grouped.contains(&image))?;
+    let (mut ordered, mut doubts) = (Vec::with_capacity(groups.len()), Vec::with_capacity(groups.len()));
+    let mut writer = GroupWriter::create(hashed, config, dir)?;
+    for group in groups {
+        let missing = || DedupError::file(&codes, format!("the images {group:?}"), "not all of them");
+        let group = group.iter().map(|image| images.remove(image)).collect::<Option<_>>();
+        let written = writer.write_ordered(group.ok_or_else(missing)?)?;
+        ordered.push(written.images);
+        doubts.push(written.largest_distance);
     }
-    let keys = read_keys(&codes_path, is_grouped)?.into_iter().collect();
-    let contents = read_contents(&codes_path, is_grouped)?;
-    let n_bytes = read_n_bytes(&codes_path, is_grouped)?;
-    if config.keep == Keep::Bytes && n_bytes.is_empty() && !groups.is_empty() {
-        let expected = "codes with the files' sizes (n_bytes), for keep = bytes";
-        return Err(DedupError::file(&codes_path, expected, "codes of an earlier version"));
-    }
-    let names = Names { codes, keys, contents, n_bytes };
-    let (mut members, mut ordered) = (Vec::with_capacity(groups.len()), Vec::with_capacity(groups.len()));
-    let mut map = Vec::new();
-    for (number, group) in groups.iter().enumerate() {
-        let (order, of_group) = members_of(group, pictures, &names, config.keep)?;
-        let size = |image: &u32| names.size(*image);
-        map.extend(
-            of_group.iter().zip(&order).map(|(member, image)| Row::new(number, member, size(image), config)),
-        );
-        members.push(of_group);
-        ordered.push(order);
-    }
-    let distances = |members: &Vec<Member>| largest(members.iter().map(|member| member.pixel_distance));
-    let doubts = members.iter().map(distances).collect();
-    groups_file::write(&dir.join(groups_file::GROUPS), &members)?;
-    map_file::write(dir, &map)?;
+    writer.finish()?;
     Ok((ordered, doubts))
 }
 
-fn largest(distances: impl Iterator<Item = f32>) -> f32 {
-    distances.fold(0.0, f32::max)
-}
-
 fn counts(groups: &[Vec<u32>]) -> RuleCounts {
-    let n_grouped = groups.iter().map(|group| group.len() as u64).sum();
-    RuleCounts {
-        n_groups: groups.len() as u64,
-        n_grouped,
-        n_removed: n_grouped - groups.len() as u64,
-        largest_group: groups.iter().map(|group| group.len() as u64).max().unwrap_or(0),
-    }
-}
-
-/// What stands in the table of the images that are in groups.
-struct Names {
-    codes: HashMap<u32, (Code, [u32; 2])>,
-    keys: HashMap<u32, String>,
-    contents: HashMap<u32, u64>,
-    n_bytes: HashMap<u32, u64>,
-}
-
-impl Names {
-    fn code(&self, image: u32) -> Code {
-        self.codes.get(&image).map_or(Code([0; 2]), |&(code, _)| code)
-    }
-
-    fn size(&self, image: u32) -> [u32; 2] {
-        self.codes.get(&image).map_or([0; 2], |&(_, size)| size)
-    }
-}
-
-/// The members of a group and their numbers, the one that stays first, the others by their keys.
-fn members_of(
-    group: &[u32],
-    pictures: Option<&Pictures>,
-    names: &Names,
-    keep: Keep,
-) -> Result<(Vec<u32>, Vec<Member>)> {
-    let key = |image: u32| names.keys.get(&image).map_or("", String::as_str);
-    let n_pixels = |image: u32| names.size(image).iter().map(|&side| u64::from(side)).product::<u64>();
-    let rank = |image: u32| match keep {
-        Keep::Largest => (u64::MAX - n_pixels(image), key(image)),
-        Keep::Bytes => (u64::MAX - names.n_bytes.get(&image).copied().unwrap_or(0), key(image)),
-        Keep::LowestKey => (0, key(image)),
-        Keep::First => (u64::from(image), ""),
-    };
-    let kept = group.iter().copied().min_by_key(|&image| rank(image)).unwrap_or_default();
-    let mut order = vec![kept];
-    let mut others: Vec<u32> = group.iter().copied().filter(|&image| image != kept).collect();
-    others.sort_by_key(|&image| key(image));
-    order.extend(others);
-    let pixels = pictures.map(|pictures| pictures.read(&order)).transpose()?;
-    let distance = |place: usize| {
-        let picture = |place: usize| pixels.as_ref()?.chunks_exact(PICTURE_BYTES).nth(place);
-        picture(0).zip(picture(place)).map_or(f32::NAN, |(kept, picture)| pixel_distance(kept, picture))
-    };
-    let member = |(place, &image): (usize, &u32)| Member {
-        key: key(image).to_owned(),
-        representative: key(kept).to_owned(),
-        distance: names.code(image).distance(names.code(kept)),
-        pixel_distance: distance(place),
-        blake3: names.contents.get(&image).copied(),
-        elsewhere: false,
-    };
-    let members = order.iter().enumerate().map(member).collect();
-    Ok((order, members))
+    let mut counts = RuleCounts::default();
+    groups.iter().for_each(|group| counts.add(group.len()));
+    counts
 }
 
 #[cfg(test)]

@@ -15,7 +15,7 @@
 //! the code of a part of it, squeezed, grey, blurred, turned or mirrored, or it is like another picture of the group that is like the one
 //! that stays. Both numbers are of the whole pictures nevertheless, by whatever rule they were found.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use dcgan_files::columns::{Column, ROW_GROUP, Writer};
 use dcgan_files::csv::field;
@@ -55,7 +55,7 @@ pub(super) struct Row {
 }
 
 impl Row {
-    pub(super) fn new(group: usize, member: &Member, size: [u32; 2], config: &GroupConfig) -> Self {
+    pub(super) fn new(group: u64, member: &Member, size: [u32; 2], config: &GroupConfig) -> Self {
         let stays = member.key == member.representative;
         Self {
             group: group as u32,
@@ -88,29 +88,58 @@ fn why_it_goes(member: &Member, config: &GroupConfig) -> &'static str {
     }
 }
 
-/// Writes both files into `dir`.
-pub(super) fn write(dir: &Path, rows: &[Row]) -> Result<()> {
-    let path = dir.join(MAP_CSV);
-    let wrong = |error: csv::Error| DedupError::file(&path, "a table to write", error.to_string());
-    let mut table = csv::Writer::from_writer(fs_err::File::create(&path)?);
-    let names =
-        ["group", "key", "stays", "representative", "why", "width", "height", "distance", "pixel_distance"];
-    table.write_record(names).map_err(wrong)?;
-    for row in rows {
+/// Writes both files, a picture after the other.
+pub(super) struct MapWriter {
+    path: PathBuf,
+    table: csv::Writer<fs_err::File>,
+    file: Writer,
+    /// Those that are not in the Parquet file yet.
+    rows: Vec<Row>,
+}
+
+impl MapWriter {
+    pub(super) fn create(dir: &Path) -> Result<Self> {
+        let path = dir.join(MAP_CSV);
+        let table = csv::Writer::from_writer(fs_err::File::create(&path)?);
+        let file = Writer::create(&dir.join(MAP_PARQUET), SCHEMA)?;
+        let mut map = Self { path, table, file, rows: Vec::new() };
+        let names = ["group", "key", "stays", "representative", "why", "width", "height", "distance"];
+        map.record(names.into_iter().chain(["pixel_distance"]).map(str::to_owned))?;
+        Ok(map)
+    }
+
+    pub(super) fn write(&mut self, row: Row) -> Result<()> {
         let [width, height] = row.size.map(|side| side.to_string());
         let numbers = [row.distance.to_string(), row.pixel_distance.to_string()];
         let texts = [&field(&row.key), row.stays, &field(&row.representative), row.why].map(str::to_owned);
-        let record =
-            std::iter::once(row.group.to_string()).chain(texts).chain([width, height]).chain(numbers);
-        table.write_record(record).map_err(wrong)?;
+        let number = std::iter::once(row.group.to_string());
+        self.record(number.chain(texts).chain([width, height]).chain(numbers))?;
+        self.rows.push(row);
+        if self.rows.len() == ROW_GROUP {
+            self.write_rows()?;
+        }
+        Ok(())
     }
-    table.flush()?;
-    let mut writer = Writer::create(&dir.join(MAP_PARQUET), SCHEMA)?;
-    for rows in rows.chunks(ROW_GROUP) {
+
+    pub(super) fn finish(mut self) -> Result<()> {
+        self.table.flush()?;
+        if !self.rows.is_empty() {
+            self.write_rows()?;
+        }
+        Ok(self.file.finish()?)
+    }
+
+    fn record(&mut self, record: impl Iterator<Item = String>) -> Result<()> {
+        let wrong = |error: csv::Error| DedupError::file(&self.path, "a table to write", error.to_string());
+        self.table.write_record(record).map_err(wrong)
+    }
+
+    fn write_rows(&mut self) -> Result<()> {
+        let rows = std::mem::take(&mut self.rows);
         let texts =
             |of: &dyn Fn(&Row) -> &str| Column::Strings(rows.iter().map(|row| of(row).to_owned()).collect());
         let numbers = |of: &dyn Fn(&Row) -> u32| Column::U32(rows.iter().map(of).collect());
-        writer.write(&[
+        Ok(self.file.write(&[
             numbers(&|row| row.group),
             texts(&|row| &row.key),
             texts(&|row| row.stays),
@@ -120,9 +149,8 @@ pub(super) fn write(dir: &Path, rows: &[Row]) -> Result<()> {
             numbers(&|row| row.size[1]),
             numbers(&|row| row.distance),
             Column::F32(rows.iter().map(|row| row.pixel_distance).collect()),
-        ])?;
+        ])?)
     }
-    Ok(writer.finish()?)
 }
 
 #[cfg(test)]
@@ -144,7 +172,11 @@ mod tests {
         };
         let config = GroupConfig { rule: Rule::Near, ..GroupConfig::default() };
         let row = |key, off| Row::new(7, &member(key, off), [64, 48], &config);
-        write(dir.path(), &[row("a,b", 0.0), row("=c", 0.125), row("d", 0.5)]).unwrap();
+        let mut map = MapWriter::create(dir.path()).unwrap();
+        for (key, off) in [("a,b", 0.0), ("=c", 0.125), ("d", 0.5)] {
+            map.write(row(key, off)).unwrap();
+        }
+        map.finish().unwrap();
         let text = std::fs::read_to_string(dir.path().join(MAP_CSV)).unwrap();
         let lines: Vec<&str> = text.lines().collect();
         assert_eq!(lines[1], "7,\"a,b\",yes,\"a,b\",\"most pixels, then lowest key\",64,48,3,0");

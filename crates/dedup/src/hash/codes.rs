@@ -1,10 +1,11 @@
 //! `codes.parquet`, read.
 
 use std::collections::HashMap;
+use std::ops::ControlFlow;
 use std::path::Path;
 
 use crate::{Code, DedupError, Result};
-use dcgan_files::columns::{self, Column, Kind, Reader};
+use dcgan_files::columns::{self, Column, Kind, ROW_GROUP, Reader};
 use dcgan_files::key;
 
 const KEY: (&str, Kind) = ("key", Kind::Strings);
@@ -37,30 +38,100 @@ impl Codes {
     }
 }
 
-/// The codes of the images for which `is_wanted`, with their pictures' width and height.
+/// What `codes.parquet` says of an image.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HashedImage {
+    /// Its row.
+    pub image: u32,
+    /// Its key.
+    pub key: String,
+    /// Its code.
+    pub code: Code,
+    /// Width and height, in pixels.
+    pub size: [u32; 2],
+    /// The first 64 bits of its file's BLAKE3 hash; files of earlier versions do not say.
+    pub blake3: Option<u64>,
+    /// Bytes of its file; files of earlier versions do not say.
+    pub n_bytes: Option<u64>,
+}
+
+/// Calls `visit` with some images at a time, in the order of their rows, until it breaks.
+///
+/// # Errors
+/// As [`Codes::read`], and what `visit` breaks with.
+pub fn each_hashed<E: From<DedupError>>(
+    path: &Path,
+    mut visit: impl FnMut(Vec<HashedImage>) -> ControlFlow<std::result::Result<(), E>>,
+) -> std::result::Result<(), E> {
+    n_codes(path)?;
+    let reader = Reader::open(path).map_err(DedupError::from)?;
+    let mut wanted = vec![KEY, ("word0", Kind::U64), ("word1", Kind::U64)];
+    wanted.extend([("width", Kind::U32), ("height", Kind::U32)]);
+    let newer = [CONTENT, N_BYTES].map(|column| reader.has(column.0).then_some(column));
+    wanted.extend(newer.iter().flatten());
+    let (mut first, mut broke) = (0, Ok(()));
+    let mut hand_over = |mut columns: Vec<Column>| {
+        let mut newest = columns.split_off(5).into_iter();
+        let newer = newer.map(|column| column.and_then(|_| newest.next()));
+        let images = hashed_images(&columns, &newer, first);
+        first += images.len() as u32;
+        match visit(images) {
+            ControlFlow::Continue(()) => ControlFlow::Continue(()),
+            ControlFlow::Break(result) => {
+                broke = result;
+                ControlFlow::Break(())
+            }
+        }
+    };
+    reader.read_in_parts(&wanted, ROW_GROUP, &mut hand_over).map_err(DedupError::from)?;
+    broke
+}
+
+fn hashed_images(columns: &[Column], newer: &[Option<Column>; 2], first: u32) -> Vec<HashedImage> {
+    let [
+        Column::Strings(keys),
+        Column::U64(low),
+        Column::U64(high),
+        Column::U32(widths),
+        Column::U32(heights),
+    ] = columns
+    else {
+        return Vec::new();
+    };
+    let number = |k: usize, i: usize| match &newer[k] {
+        Some(Column::U64(values)) => Some(values[i]),
+        _ => None,
+    };
+    let image = |(i, key): (usize, &String)| HashedImage {
+        image: first + i as u32,
+        key: key.clone(),
+        code: Code([low[i], high[i]]),
+        size: [widths[i], heights[i]],
+        blake3: number(0, i),
+        n_bytes: number(1, i),
+    };
+    keys.iter().enumerate().map(image).collect()
+}
+
+/// What is said of the images for which `is_wanted`.
 ///
 /// # Errors
 /// As [`Codes::read`].
-pub(crate) fn read_codes(
-    path: &Path,
-    is_wanted: impl Fn(u32) -> bool,
-) -> Result<HashMap<u32, (Code, [u32; 2])>> {
-    n_codes(path)?;
-    let (mut codes, mut image) = (HashMap::new(), 0);
-    for_each_code(path, |code, size| {
-        if is_wanted(image) {
-            codes.insert(image, (code, size));
-        }
-        image += 1;
+pub(crate) fn read_hashed(path: &Path, is_wanted: impl Fn(u32) -> bool) -> Result<HashMap<u32, HashedImage>> {
+    let mut wanted = HashMap::new();
+    each_hashed(path, |images| {
+        let images = images.into_iter().filter(|image| is_wanted(image.image));
+        wanted.extend(images.map(|image| (image.image, image)));
+        ControlFlow::Continue::<Result<()>>(())
     })?;
-    Ok(codes)
+    Ok(wanted)
 }
 
 /// How many codes a file has.
 ///
 /// # Errors
 /// Where it cannot be read, or has none, or 2³² or more.
-pub(crate) fn n_codes(path: &Path) -> Result<u64> {
+pub fn n_codes(path: &Path) -> Result<u64> {
     match Reader::open(path)?.n_rows()? {
         n if n > 0 && n <= u64::from(u32::MAX) => Ok(n),
         n => Err(DedupError::file(path, "1 to 2³² − 1 codes", n.to_string())),
@@ -131,45 +202,6 @@ pub(crate) fn check_keys(path: &Path) -> Result<()> {
         }
     })?;
     wrong.map_or(Ok(()), |(expected, found)| Err(DedupError::file(path, expected, found)))
-}
-
-/// What is kept of the contents of the images for which `is_wanted`; empty where the file says nothing of contents.
-///
-/// # Errors
-/// Where the file cannot be read.
-pub(crate) fn read_contents(path: &Path, is_wanted: impl Fn(u32) -> bool) -> Result<HashMap<u32, u64>> {
-    read_numbers(path, CONTENT, is_wanted)
-}
-
-/// How many bytes the files of the images have for which `is_wanted`; empty where the file does not say.
-///
-/// # Errors
-/// Where the file cannot be read.
-pub(crate) fn read_n_bytes(path: &Path, is_wanted: impl Fn(u32) -> bool) -> Result<HashMap<u32, u64>> {
-    read_numbers(path, N_BYTES, is_wanted)
-}
-
-fn read_numbers(
-    path: &Path,
-    column: (&'static str, Kind),
-    is_wanted: impl Fn(u32) -> bool,
-) -> Result<HashMap<u32, u64>> {
-    let (mut numbers, mut image) = (HashMap::new(), 0);
-    let reader = Reader::open(path)?;
-    if reader.has(column.0) {
-        reader.read(&[column], |columns| {
-            for column in columns {
-                let Column::U64(values) = column else { continue };
-                for value in values {
-                    if is_wanted(image) {
-                        numbers.insert(image, value);
-                    }
-                    image += 1;
-                }
-            }
-        })?;
-    }
-    Ok(numbers)
 }
 
 fn for_each_key(path: &Path, mut visit: impl FnMut(u32, String)) -> Result<()> {

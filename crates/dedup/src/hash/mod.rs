@@ -27,8 +27,8 @@ use dcgan_images::{
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
-pub use codes::{Codes, read_images, read_keys};
-pub(crate) use codes::{check_keys, n_codes, read_codes, read_contents, read_n_bytes};
+pub use codes::{Codes, HashedImage, each_hashed, n_codes, read_images, read_keys};
+pub(crate) use codes::{check_keys, read_hashed};
 pub use merge::{HashedPart, merge};
 pub use pictures::Pictures;
 pub use summary::HashSummary;

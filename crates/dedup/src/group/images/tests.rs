@@ -7,8 +7,8 @@ use rand_chacha::ChaCha8Rng;
 
 use super::*;
 use crate::Autoencoder;
-use crate::group::{GROUPS, MAP_CSV, MAP_PARQUET, read_groups};
-use crate::hash::{HashConfig, hash};
+use crate::group::{GROUPS, Keep, MAP_CSV, MAP_PARQUET, read_groups};
+use crate::hash::{HashConfig, hash, read_keys};
 use crate::preprocess::Preprocessing;
 
 fn go(_: u64, _: u64) -> ControlFlow<()> {
@@ -65,21 +65,6 @@ fn the_one_that_is_asked_for_stays() {
         };
         assert!(sizes.into_iter().all(has_size), "{map}");
         assert!(dir.path().join(MAP_PARQUET).exists());
-    }
-}
-
-#[test]
-fn the_first_in_the_set_is_not_the_one_with_the_lowest_key() {
-    let dir = tempfile::tempdir().unwrap();
-    hashed(dir.path());
-    let codes = read_codes(&dir.path().join(hash::files::CODES), |_| true).unwrap();
-    let pictures = Pictures::open(&dir.path().join(hash::files::PICTURES), 4).unwrap();
-    let keys = [(0, "z".to_owned()), (1, "y".to_owned()), (2, "x".to_owned())].into_iter().collect();
-    let names = Names { codes, keys, contents: HashMap::new(), n_bytes: HashMap::new() };
-    for (keep, order) in [(Keep::First, [0, 2, 1]), (Keep::LowestKey, [2, 1, 0])] {
-        let (found, members) = members_of(&[0, 1, 2], Some(&pictures), &names, keep).unwrap();
-        assert_eq!(found, order, "{keep:?}");
-        assert!(members.iter().all(|member| member.representative == names.keys[&order[0]]));
     }
 }
 
