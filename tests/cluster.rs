@@ -91,6 +91,23 @@ fn what_the_program_says_and_how_it_fails_is_passed_on() {
     assert!(place.path("runs/m/codes/codes.parquet").is_file());
 }
 
+/// Files at addresses are fetched by those who hash them, not by who hands them the set.
+#[test]
+fn a_set_at_an_address_is_handed_over_unread() {
+    let place = Place::new(&MANIFEST.replace(
+        "from = \"pictures\"\nsource.lsun.path = \"lsun/rooms_lmdb\"\nautoencoder",
+        "source.tar.path = \"gs://nobodys/shards/\"\nautoencoder",
+    ));
+    program(&place, concat!("dcgan-cluster ", env!("CARGO_PKG_VERSION")));
+    let message = place.fails(1, &["run", "m.toml", "--runs", "runs"]);
+    assert!(
+        message.contains("stage `codes` (hash_images) failed: stage codes: nobody is there"),
+        "{message}"
+    );
+    let arguments = std::fs::read_to_string(place.path("arguments")).unwrap();
+    assert!(arguments.contains("--source\n{\"tar\":{\"path\":\"gs://nobodys/shards/\"}}\n"), "{arguments}");
+}
+
 #[test]
 fn places_that_are_none_are_refused_with_the_line() {
     let place = Place::new(&MANIFEST.replace("df://nobody:50050", "nobody"));

@@ -17,7 +17,7 @@ pub enum ClusterError {
     #[error(transparent)]
     Io(#[from] std::io::Error),
     /// The engine gave up.
-    #[error("stage {stage}: {source}")]
+    #[error("stage {stage}: {}", in_words(source))]
     Engine {
         /// What was being made.
         stage: String,
@@ -59,6 +59,44 @@ pub enum ClusterError {
     Interrupted,
 }
 
+/// What went wrong in one of this crate's functions. An engine passes on what it knows of an error in the notation for debugging: there the
+/// words are between marks.
+pub(crate) struct Told(String);
+
+const MARKS: [char; 2] = ['⟦', '⟧'];
+
+impl Told {
+    pub(crate) fn of(error: &impl std::error::Error) -> Self {
+        Self(error.to_string())
+    }
+}
+
+impl std::fmt::Debug for Told {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}{}{}", MARKS[0], self.0, MARKS[1])
+    }
+}
+
+impl std::fmt::Display for Told {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for Told {}
+
+/// What one of this crate's functions told, or all that the engine says.
+fn in_words(error: &DataFusionError) -> String {
+    if let DataFusionError::External(told) = error.find_root()
+        && let Some(told) = told.downcast_ref::<Told>()
+    {
+        return told.to_string();
+    }
+    let text = error.to_string();
+    let told = text.split_once(MARKS[0]).and_then(|(_, rest)| rest.split_once(MARKS[1]));
+    told.map_or_else(|| text.clone(), |(told, _)| told.to_owned())
+}
+
 /// The crate's result.
 pub type Result<T> = std::result::Result<T, ClusterError>;
 
@@ -79,5 +117,22 @@ impl ClusterError {
 impl From<dcgan_files::FilesError> for ClusterError {
     fn from(error: dcgan_files::FilesError) -> Self {
         Self::Dedup(error.into())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_function_tells_is_all_that_is_said() {
+        let told = || DataFusionError::External(Box::new(Told("a.tar: broken".to_owned())));
+        let local = ClusterError::engine("hashed", told().context("a task"));
+        let passed_on = DataFusionError::Execution(format!("Job 7 failed: {:?}", told()));
+        for error in [local, ClusterError::engine("hashed", passed_on)] {
+            assert_eq!(error.to_string(), "stage hashed: a.tar: broken");
+        }
+        let other = ClusterError::engine("hashed", DataFusionError::Execution("no room".to_owned()));
+        assert_eq!(other.to_string(), "stage hashed: Execution error: no room");
     }
 }

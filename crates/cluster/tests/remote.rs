@@ -155,4 +155,16 @@ fn executors_fetch_what_they_hash_and_no_more() {
     let mut names: Vec<String> = (0..N_TARS).map(|k| format!("rooms-{k:05}.tar")).collect();
     names.insert(0, names[0].clone());
     assert_eq!(fetched(&server.asked()), names);
+    // What goes wrong there is told here in words.
+    let broken = rooms.at("broken");
+    fs_err::create_dir(&broken).unwrap();
+    fs_err::write(broken.join("a.tar"), [b'x'; 1024]).unwrap();
+    let source = format!("tar={}", broken.display());
+    let cluster = format!("df://127.0.0.1:{port}");
+    let mut command = Command::new(env!("CARGO_BIN_EXE_dcgan-cluster"));
+    command.args(["hash", "--source", &source, "--cluster", &cluster]).arg("--autoencoder");
+    let failed = command.arg(rooms.at("model")).arg("--out").arg(rooms.at("none")).assert().code(1);
+    let told = String::from_utf8(failed.get_output().stderr.clone()).unwrap();
+    let expected = format!("error: stage hashed_1, scheduler {cluster}: {}/a.tar: ", broken.display());
+    assert!(told.contains(&expected) && !told.contains("DataFusionError"), "{told}");
 }

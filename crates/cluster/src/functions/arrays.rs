@@ -10,9 +10,11 @@ use datafusion::error::{DataFusionError, Result};
 use datafusion::logical_expr::ColumnarValue;
 use serde::de::DeserializeOwned;
 
+use crate::error::Told;
+
 /// An error of the library that a function calls.
-pub(super) fn outer(error: impl std::error::Error + Send + Sync + 'static) -> DataFusionError {
-    DataFusionError::External(Box::new(error))
+pub(super) fn outer(error: impl std::error::Error) -> DataFusionError {
+    DataFusionError::External(Box::new(Told::of(&error)))
 }
 
 /// The settings that a function is given as its last argument: JSON, the same for all rows.
