@@ -12,7 +12,7 @@ use dcgan_dedup::hash::files::CODES;
 use dcgan_dedup::hash::{HashedImage, each_hashed};
 use dcgan_files::columns::{Column, ROW_GROUP, Writer};
 
-use crate::session::texts;
+use crate::session::{Session, texts};
 use crate::work::Work;
 use crate::{ClusterError, Result};
 
@@ -43,18 +43,19 @@ pub(crate) fn name(work: &mut Work<'_>, groups: &str, hashed: &Path) -> Result<(
     let members = "SELECT image, \"first\" FROM members ORDER BY image";
     let (session, codes) = (work.session(), hashed.join(CODES));
     let name = |path: &Path| {
+        let wanted = Wanted::of(session)?;
         std::thread::scope(|scope| {
             let (sender, receiver) = sync_channel(N_AHEAD);
-            let reading = scope.spawn(|| read(&codes, sender));
+            let reading = scope.spawn(|| read(&codes, &wanted, sender));
             let mut images = receiver.into_iter().flatten();
             let mut table = Named { file: Writer::create(path, SCHEMA)?, rows: Vec::new() };
             let mut is_missing = false;
             let written = session.read_in_order("members", members, &mut |batch| {
-                let [wanted, firsts] = [0, 1].map(|k| batch.column(k).as_primitive::<UInt32Type>().values());
-                for (&wanted, &first) in wanted.iter().zip(firsts) {
-                    match images.find(|image| image.image == wanted) {
-                        Some(image) => table.push(first, image)?,
-                        None => is_missing = true,
+                let [members, firsts] = [0, 1].map(|k| batch.column(k).as_primitive::<UInt32Type>().values());
+                for (&member, &first) in members.iter().zip(firsts) {
+                    match images.next() {
+                        Some(image) if image.image == member => table.push(first, image)?,
+                        _ => is_missing = true,
                     }
                 }
                 Ok(())
@@ -72,12 +73,40 @@ pub(crate) fn name(work: &mut Work<'_>, groups: &str, hashed: &Path) -> Result<(
     work.make("named", &mut |path| name(path)).map(|_| ())
 }
 
-/// Reads images for as long as somebody wants them.
-fn read(codes: &Path, sender: SyncSender<Vec<HashedImage>>) -> Result<()> {
-    each_hashed(codes, |images| match sender.send(images) {
-        Ok(()) => ControlFlow::Continue(()),
-        Err(_) => ControlFlow::Break(Ok(())),
-    })
+/// The images that are in groups: a bit for each image of the set.
+struct Wanted(Vec<u64>);
+
+impl Wanted {
+    fn of(session: &Session) -> Result<Self> {
+        let mut words: Vec<u64> = Vec::new();
+        session.read_in_order("members", "SELECT image FROM members", &mut |batch| {
+            for &image in batch.column(0).as_primitive::<UInt32Type>().values() {
+                let word = image as usize / 64;
+                if words.len() <= word {
+                    words.resize(word + 1, 0);
+                }
+                words[word] |= 1 << (image % 64);
+            }
+            Ok(())
+        })?;
+        Ok(Self(words))
+    }
+
+    fn has(&self, image: u32) -> bool {
+        self.0.get(image as usize / 64).is_some_and(|word| word >> (image % 64) & 1 == 1)
+    }
+}
+
+/// Reads images for as long as somebody takes them.
+fn read(codes: &Path, wanted: &Wanted, sender: SyncSender<Vec<HashedImage>>) -> Result<()> {
+    Ok(each_hashed(
+        codes,
+        |image| wanted.has(image),
+        |images| match sender.send(images) {
+            Ok(()) => ControlFlow::Continue(()),
+            Err(_) => ControlFlow::Break(()),
+        },
+    )?)
 }
 
 /// The table, as it is written.

@@ -3,6 +3,7 @@
 //! Codes are brought together by the bits of a band, and each group of them is searched by the library that searches them on one machine
 //! ([`SearchApart`]): the same comparisons are made, with the same limits on buckets of too many.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use datafusion::arrow::array::AsArray;
@@ -13,7 +14,7 @@ use dcgan_dedup::hash::files::{AUTOENCODER, PICTURES};
 use serde::Serialize;
 
 use crate::Result;
-use crate::functions::{LookSpec, NearSpec, VIEW, ViewSpec, WHOLE};
+use crate::functions::{KeysSpec, LookSpec, NearSpec, VIEW, ViewSpec, WHOLE};
 use crate::work::Work;
 
 /// Bytes that a code takes while it is brought to its group, about.
@@ -172,12 +173,13 @@ fn find(work: &mut Work<'_>, name: &str, search: &SearchApart, kinds: &[u32], n:
     };
     let mut names = Vec::new();
     for (number, tasks) in tasks.chunks(at_once).enumerate() {
-        let keyed: Vec<String> = tasks.iter().flat_map(|&(view, part)| keyed(view, part, &spec)).collect();
+        let keys = json(&KeysSpec { search: search.clone(), tasks: tasks.to_vec() });
         let query = format!(
             "SELECT view, near_in(view, part, records, {spec}) AS found FROM (
-                 SELECT view, part, key, records(image, word0, word1) AS records
-                 FROM ({}) GROUP BY view, part, key)",
-            keyed.join(" UNION ALL ")
+                 SELECT k['view'] AS view, k['part'] AS part, k['key'] AS key, records(image, word0, word1) AS records
+                 FROM (SELECT unnest(search_keys(kind, word0, word1, {keys})) AS k, image, word0, word1 FROM ({}))
+                 GROUP BY 1, 2, 3)",
+            searched(tasks)
         );
         let name = format!("{name}_{number}");
         work.stage(&name, &query)?;
@@ -186,22 +188,23 @@ fn find(work: &mut Work<'_>, name: &str, search: &SearchApart, kinds: &[u32], n:
     Ok(names)
 }
 
-/// Codes of whole pictures, and those of views that are looked for among them, with their groups.
-fn keyed(view: u32, part: usize, spec: &str) -> Vec<String> {
-    let number = |number: usize| format!("CAST({number} AS INT UNSIGNED)");
-    let from = |image: &str, table: &str| {
+/// Codes of whole pictures, and those of views that are looked for among them.
+fn searched(tasks: &[(u32, usize)]) -> String {
+    let from = |kind: &str, image: &str, table: &str| {
         format!(
-            "SELECT {} AS view, {part} AS part, search_key({part}, word0, word1, {spec}) AS key,
-                 CAST({image} AS BIGINT UNSIGNED) AS image, word0, word1 FROM {table}",
-            number(view as usize),
-            part = number(part),
+            "SELECT CAST({kind} AS INT UNSIGNED) AS kind, CAST({image} AS BIGINT UNSIGNED) AS image, word0, word1 FROM {table}"
         )
     };
-    let mut all = vec![from("image", "codes")];
-    if view != WHOLE {
-        all.push(from(&format!("(CAST(image AS BIGINT) + {VIEW})"), &format!("views WHERE view = {view}")));
+    let whole = from(&WHOLE.to_string(), "image", "codes");
+    let views: BTreeSet<u32> = tasks.iter().map(|task| task.0).filter(|&view| view != WHOLE).collect();
+    let views: Vec<String> = views.iter().map(ToString::to_string).collect();
+    match views.is_empty() {
+        true => whole,
+        false => {
+            let views = format!("views WHERE view IN ({})", views.join(", "));
+            format!("{whole} UNION ALL {}", from("view", &format!("CAST(image AS BIGINT) + {VIEW}"), &views))
+        }
     }
-    all
 }
 
 /// Adds what searches met.

@@ -7,7 +7,7 @@ mod near_in;
 mod record;
 mod records;
 mod rewrite_tar;
-mod search_key;
+mod search_keys;
 mod view_codes;
 
 use std::sync::Arc;
@@ -19,12 +19,13 @@ pub(crate) use self::look::LookSpec;
 pub(crate) use self::near_in::{NearSpec, WHOLE};
 pub(crate) use self::record::VIEW;
 pub(crate) use self::rewrite_tar::TarSpec;
+pub(crate) use self::search_keys::KeysSpec;
 pub(crate) use self::view_codes::ViewSpec;
 
 /// All that take a row.
 pub(crate) fn scalar() -> Vec<Arc<ScalarUDF>> {
     let all = [
-        search_key::function(),
+        search_keys::function(),
         near_in::function(),
         look::function(),
         view_codes::function(),

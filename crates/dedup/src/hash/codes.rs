@@ -55,62 +55,55 @@ pub struct HashedImage {
     pub n_bytes: Option<u64>,
 }
 
-/// Calls `visit` with some images at a time, in the order of their rows, until it breaks.
+/// Calls `visit` with some of the images for which `is_wanted` at a time, in the order of their rows, until it breaks.
 ///
 /// # Errors
-/// As [`Codes::read`], and what `visit` breaks with.
-pub fn each_hashed<E: From<DedupError>>(
+/// As [`Codes::read`].
+pub fn each_hashed(
     path: &Path,
-    mut visit: impl FnMut(Vec<HashedImage>) -> ControlFlow<std::result::Result<(), E>>,
-) -> std::result::Result<(), E> {
+    is_wanted: impl Fn(u32) -> bool,
+    mut visit: impl FnMut(Vec<HashedImage>) -> ControlFlow<()>,
+) -> Result<()> {
     n_codes(path)?;
-    let reader = Reader::open(path).map_err(DedupError::from)?;
+    let reader = Reader::open(path)?;
     let mut wanted = vec![KEY, ("word0", Kind::U64), ("word1", Kind::U64)];
     wanted.extend([("width", Kind::U32), ("height", Kind::U32)]);
     let newer = [CONTENT, N_BYTES].map(|column| reader.has(column.0).then_some(column));
     wanted.extend(newer.iter().flatten());
-    let (mut first, mut broke) = (0, Ok(()));
-    let mut hand_over = |mut columns: Vec<Column>| {
+    let mut first = 0;
+    let hand_over = |mut columns: Vec<Column>| {
         let mut newest = columns.split_off(5).into_iter();
         let newer = newer.map(|column| column.and_then(|_| newest.next()));
-        let images = hashed_images(&columns, &newer, first);
-        first += images.len() as u32;
-        match visit(images) {
-            ControlFlow::Continue(()) => ControlFlow::Continue(()),
-            ControlFlow::Break(result) => {
-                broke = result;
-                ControlFlow::Break(())
-            }
-        }
+        let Ok::<[Column; 5], _>(
+            [
+                Column::Strings(keys),
+                Column::U64(low),
+                Column::U64(high),
+                Column::U32(widths),
+                Column::U32(heights),
+            ],
+        ) = columns.try_into()
+        else {
+            return ControlFlow::Continue(());
+        };
+        let number = |k: usize, i: usize| match &newer[k] {
+            Some(Column::U64(values)) => Some(values[i]),
+            _ => None,
+        };
+        let rows = first..first + keys.len() as u32;
+        first = rows.end;
+        let wanted = keys.into_iter().zip(rows).enumerate().filter(|(_, (_, row))| is_wanted(*row));
+        let image = |(i, (key, image)): (usize, (String, u32))| HashedImage {
+            image,
+            key,
+            code: Code([low[i], high[i]]),
+            size: [widths[i], heights[i]],
+            blake3: number(0, i),
+            n_bytes: number(1, i),
+        };
+        visit(wanted.map(image).collect())
     };
-    reader.read_in_parts(&wanted, ROW_GROUP, &mut hand_over).map_err(DedupError::from)?;
-    broke
-}
-
-fn hashed_images(columns: &[Column], newer: &[Option<Column>; 2], first: u32) -> Vec<HashedImage> {
-    let [
-        Column::Strings(keys),
-        Column::U64(low),
-        Column::U64(high),
-        Column::U32(widths),
-        Column::U32(heights),
-    ] = columns
-    else {
-        return Vec::new();
-    };
-    let number = |k: usize, i: usize| match &newer[k] {
-        Some(Column::U64(values)) => Some(values[i]),
-        _ => None,
-    };
-    let image = |(i, key): (usize, &String)| HashedImage {
-        image: first + i as u32,
-        key: key.clone(),
-        code: Code([low[i], high[i]]),
-        size: [widths[i], heights[i]],
-        blake3: number(0, i),
-        n_bytes: number(1, i),
-    };
-    keys.iter().enumerate().map(image).collect()
+    Ok(reader.read_in_parts(&wanted, ROW_GROUP, hand_over)?)
 }
 
 /// What is said of the images for which `is_wanted`.
@@ -119,10 +112,9 @@ fn hashed_images(columns: &[Column], newer: &[Option<Column>; 2], first: u32) ->
 /// As [`Codes::read`].
 pub(crate) fn read_hashed(path: &Path, is_wanted: impl Fn(u32) -> bool) -> Result<HashMap<u32, HashedImage>> {
     let mut wanted = HashMap::new();
-    each_hashed(path, |images| {
-        let images = images.into_iter().filter(|image| is_wanted(image.image));
-        wanted.extend(images.map(|image| (image.image, image)));
-        ControlFlow::Continue::<Result<()>>(())
+    each_hashed(path, is_wanted, |images| {
+        wanted.extend(images.into_iter().map(|image| (image.image, image)));
+        ControlFlow::Continue(())
     })?;
     Ok(wanted)
 }
