@@ -88,13 +88,15 @@ impl PlaceArgs {
 
 #[derive(Debug, Args)]
 pub(crate) struct HashArgs {
-    /// The data set: KIND=PATH, such as lsun=bedroom_train_lmdb, tar=shards or folder=photos; or as in a manifest, in JSON.
+    /// The data set: KIND=PATH, such as lsun=bedroom_train_lmdb, tar=shards, tar=s3://bucket/shards/ or folder=photos; or as in a
+    /// manifest, in JSON.
     #[arg(long, value_parser = source)]
     pub(crate) source: Source,
     /// The folder of the stage train_autoencoder.
     #[arg(long)]
     pub(crate) autoencoder: PathBuf,
-    /// Parts of the set that are hashed apart.
+    /// Parts of the set that are hashed apart: no more than there are pictures, of tars and of what lies at addresses no more than there
+    /// are files.
     #[arg(long, default_value_t = 16)]
     pub(crate) parts: u64,
     /// Settings as in a manifest: max_pixels=100000000 damaged=allow.

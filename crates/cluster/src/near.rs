@@ -171,6 +171,8 @@ fn find(work: &mut Work<'_>, name: &str, search: &SearchApart, kinds: &[u32], n:
         Some(memory) => (memory / 2 / (CODE_BYTES * n as usize)).clamp(1, tasks.len()),
         None => tasks.len(),
     };
+    // A stage has the same tasks when the job goes on with other memory.
+    let at_once = work.keep(&format!("{name}_at_once"), at_once)?.max(1);
     let mut names = Vec::new();
     for (number, tasks) in tasks.chunks(at_once).enumerate() {
         let keys = json(&KeysSpec { search: search.clone(), tasks: tasks.to_vec() });

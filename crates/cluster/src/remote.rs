@@ -3,7 +3,8 @@
 use std::ops::ControlFlow;
 
 use dcgan_dedup::DedupError;
-use dcgan_fetch::{Event, Options, ShardSet, is_address, is_fetched, shard_cache};
+use dcgan_engine::terminal::say;
+use dcgan_fetch::{Action, Event, Options, ShardSet, is_address, is_fetched, shard_cache};
 use dcgan_images::{Shard, Source};
 
 use crate::{ClusterError, Result};
@@ -34,7 +35,7 @@ pub(crate) fn list(source: &Source, flow: &mut dyn FnMut() -> ControlFlow<()>) -
         let mut source = source.clone();
         // By it labels are recognised.
         if source.needs_first_file() {
-            set.fetch(&names[..1], &mut |_: Event<'_>| flow())?;
+            set.fetch(&names[..1], &mut telling(flow))?;
             source = source.with_label_of(&set.path_of(&names[0]));
         }
         Ok(Listed { source, digest: set.digest(), n_files: names.len() as u64 })
@@ -55,7 +56,7 @@ pub(crate) fn fetch(
         }
         let range = shard.range(names.len() as u64);
         let part = &names[range.start as usize..range.end as usize];
-        set.fetch(part, &mut |_: Event<'_>| flow())?;
+        set.fetch(part, &mut telling(flow))?;
         Ok(source.at(set.only(part)?))
     })
 }
@@ -75,7 +76,23 @@ fn with_set<T>(
     let cache =
         shard_cache().ok_or_else(|| wrong("a folder to keep files in, named in DCGAN_CACHE", "no home"))?;
     let options = Options::of_shards();
-    let set = ShardSet::list(address, ending, &options, &cache, &mut |_| flow())?;
+    let set = ShardSet::list(address, ending, &options, &cache, &mut telling(flow))?;
     let names = source.files_among(set.names()).map_err(DedupError::from)?;
     with(&set, &names, flow)
+}
+
+/// Says what is fetched or waited for, and what there is to know of it.
+fn telling(flow: &mut dyn FnMut() -> ControlFlow<()>) -> impl FnMut(Event<'_>) -> ControlFlow<()> {
+    let mut last = String::new();
+    move |event| {
+        match event {
+            Event::Progress { action: Action::Downloading, file, .. } if file != last => {
+                last = file.to_owned();
+                say(format_args!("fetching {file}"));
+            }
+            Event::Progress { .. } => {}
+            Event::Note(text) => say(format_args!("{text}")),
+        }
+        flow()
+    }
 }

@@ -33,7 +33,7 @@ impl<'a> Work<'a> {
     /// Where it holds another job, or something that is no job.
     pub(crate) fn open(session: &'a Session, dir: &Path, job: &Value) -> Result<Self> {
         let path = dir.join(JOB);
-        let job = json!({"program": "dcgan-cluster", "version": 1, "job": job});
+        let job = json!({"program": "dcgan-cluster", "version": 2, "job": job});
         if session.flow().is_break() {
             return Err(ClusterError::Interrupted);
         }
@@ -95,6 +95,19 @@ impl<'a> Work<'a> {
         }
         self.files.push(path.clone());
         Ok(path)
+    }
+
+    /// A number that the job goes by, as it was when the job began.
+    pub(crate) fn keep(&mut self, name: &str, number: usize) -> Result<usize> {
+        let path = self.path(&format!("{name}.json"));
+        if !path.exists() {
+            let partial = self.path(&format!("{name}.partial.json"));
+            fs_err::write(&partial, number.to_string())?;
+            fs_err::rename(&partial, &path)?;
+        }
+        let text = fs_err::read_to_string(&path)?;
+        self.files.push(path.clone());
+        text.parse().map_err(|_| ClusterError::file(&path, "a number", text))
     }
 
     /// Makes a stage's file of what a query finds.

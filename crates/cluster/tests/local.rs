@@ -7,6 +7,7 @@ use common::{Rooms, bytes, go, local, random_codes, write_codes};
 use dcgan_cluster::group::{GroupJob, group};
 use dcgan_cluster::hash::{HashJob, hash};
 use dcgan_cluster::remove::{RemoveJob, remove};
+use dcgan_cluster::session::{Place, Session};
 use dcgan_dedup::group::{
     GROUPS, GroupConfig, MAP_CSV, MAP_PARQUET, Mirrored, Rule, UnionFind, equal_codes, group_images,
     near_pairs, read_groups,
@@ -14,6 +15,7 @@ use dcgan_dedup::group::{
 use dcgan_dedup::hash::{HashConfig, hash as hash_set};
 use dcgan_dedup::regenerate::{Target, regenerate};
 use dcgan_dedup::{Autoencoder, Code, Preprocessing};
+use dcgan_engine::interrupt::Interrupt;
 use dcgan_images::Source;
 use dcgan_synthetic::{DigitsConfig, write_digits};
 
@@ -137,6 +139,41 @@ fn codes_are_grouped_and_hot_buckets_reported_as_on_one_machine() {
         assert_eq!(report["n_candidates"], n_pairs);
         assert!(cap > 100 || expected.n_hot_buckets > 0);
     }
+}
+
+/// With little memory a stage has few parts of the search, with more it would have more.
+#[test]
+fn a_search_that_goes_on_with_more_memory_finds_all() {
+    let codes = random_codes(200_000, 150_000, 9, 3);
+    let dir = tempfile::tempdir().unwrap();
+    let at = |name: &str| dir.path().join(name);
+    write_codes(&at("codes"), &codes);
+    let config = GroupConfig { rule: Rule::Near, ..GroupConfig::default() };
+    let job = GroupJob { hashed: at("codes"), config: config.clone(), out: at("groups"), work: at("work") };
+    let interrupt = Interrupt::default();
+    let stopped = std::thread::scope(|scope| {
+        scope.spawn(|| {
+            while !job.work.join("near_0.parquet").exists() && !interrupt.is_requested() {
+                std::thread::sleep(std::time::Duration::from_millis(2));
+            }
+            interrupt.request();
+        });
+        let place = Place::Local { memory: 64 << 20, spill: at("spill"), n_threads: 2 };
+        let stopped = group(&Session::open(&place, interrupt.clone()).unwrap(), &job);
+        interrupt.request();
+        stopped
+    });
+    assert!(stopped.is_err() && job.work.join("near_0.parquet").exists(), "{stopped:?}");
+    let report = group(&local(&at("spill"), 1 << 30), &job).unwrap();
+    let mut sets = UnionFind::new(codes.len() as u32);
+    near_pairs(&codes, config.radius, config.bucket_cap, &mut |pairs| {
+        pairs.iter().for_each(|pair| {
+            sets.join(pair.first, pair.second);
+        });
+    });
+    let expected: usize = sets.groups().iter().map(Vec::len).sum();
+    assert_eq!(report.counts().n_grouped, expected as u64);
+    assert!(!job.work.exists());
 }
 
 #[test]

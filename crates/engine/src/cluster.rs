@@ -39,10 +39,10 @@ pub struct Cluster {
     /// Parts that a data set is hashed in, each by one machine; 16 where it is not set.
     #[serde(default)]
     pub parts: Option<u32>,
-    /// With `local`: what the engine may hold in memory, such as 4GB, before it writes to `spill`.
+    /// What the engine may hold in memory on this machine, such as 4GB, before it writes to `spill`.
     #[serde(default)]
     pub memory: Option<String>,
-    /// With `local`: a folder for what does not fit into memory; the system's for temporary files where it is not set.
+    /// A folder on this machine for what does not fit into memory; the system's for temporary files where it is not set.
     #[serde(default)]
     #[schemars(extend("format" = "folder"))]
     pub spill: Option<PathBuf>,
@@ -73,10 +73,6 @@ impl Cluster {
         }
         if self.parts == Some(0) {
             problem("parts", "expected at least 1, found 0".to_owned());
-        }
-        let of_no_use = [("memory", self.memory.is_some()), ("spill", self.spill.is_some())];
-        for (key, _) in of_no_use.into_iter().filter(|(_, is_given)| *is_given && self.scheduler != LOCAL) {
-            problem(key, "is of use only with `scheduler = \"local\"`".to_owned());
         }
         problems
     }
@@ -142,11 +138,10 @@ impl Cluster {
         command.arg(verb).args(arguments).arg("--attended");
         command.arg("--cluster").arg(&self.scheduler).arg("--out").arg(&found);
         command.arg("--work").arg(folder.join(WORK));
-        if self.scheduler == LOCAL {
-            let spill = self.spill.clone().unwrap_or_else(std::env::temp_dir);
+        if let Some(spill) = &self.spill {
             command.arg("--spill").arg(spill);
-            command.args(self.memory.iter().flat_map(|memory| ["--memory", memory.as_str()]));
         }
+        command.args(self.memory.iter().flat_map(|memory| ["--memory", memory.as_str()]));
         let report = attend(command, progress)?;
         for entry in fs_err::read_dir(&found)? {
             let entry = entry?;
@@ -288,11 +283,10 @@ mod tests {
         let all = Cluster {
             parts: Some(0),
             memory: Some("4 bananas".to_owned()),
-            spill: Some("a".into()),
             ..Cluster::at("df://a:1".to_owned())
         };
         let keys: Vec<String> = all.problems().into_iter().map(|(key, _)| key).collect();
-        assert_eq!(keys, ["memory", "parts", "memory", "spill"]);
+        assert_eq!(keys, ["memory", "parts"]);
     }
 
     #[test]

@@ -111,11 +111,11 @@ impl<'a> ShardSet<'a> {
         self.listed.iter().map(|file| file.name.clone()).collect()
     }
 
-    /// What the list says: a digest of names, sizes and tags, the same wherever the list is the same.
+    /// What the list says: a digest of names, sizes and tags, and of addresses where there are no tags; the same wherever the list is.
     pub fn digest(&self) -> String {
         let line = |file: &Listed| {
             let bytes = file.bytes.map(|bytes| bytes.to_string()).unwrap_or_default();
-            format!("{}\t{bytes}\t{}\n", file.name, file.etag.as_deref().unwrap_or_default())
+            format!("{}\t{bytes}\t{}\n", file.name, file.etag.as_deref().unwrap_or(path_of(&file.url)))
         };
         hex(&self.listed.iter().map(line).collect::<String>())
     }
