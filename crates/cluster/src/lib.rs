@@ -12,7 +12,8 @@
 //! | `named` | what the table of codes says of the images in groups |
 //! | `remote` | sets at addresses, whose files are fetched where they are hashed |
 //! | `functions` | what queries call, by name: keys of groups, the search in a group, views, the second look, the hashing of a part |
-//! | `work`, `out`, `scratch` | stages that are there once they are whole, results likewise, and what does not fit into memory |
+//! | `work`, `out` | stages that are there once they are whole, and results likewise |
+//! | `pool`, `scratch` | what may be held in memory, and what does not fit |
 //! | [`service`] | scheduler and executors that know the functions |
 
 mod codes;
@@ -24,6 +25,7 @@ pub mod hash;
 mod named;
 mod near;
 mod out;
+mod pool;
 mod remote;
 pub mod remove;
 mod scratch;

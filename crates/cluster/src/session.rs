@@ -12,7 +12,6 @@ use datafusion::arrow::datatypes::DataType;
 use datafusion::error::DataFusionError;
 use datafusion::execution::FunctionRegistry as _;
 use datafusion::execution::disk_manager::{DiskManagerBuilder, DiskManagerMode};
-use datafusion::execution::memory_pool::FairSpillPool;
 use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
 use datafusion::execution::{SessionState, SessionStateBuilder};
 use datafusion::prelude::{ParquetReadOptions, SessionConfig, SessionContext};
@@ -20,6 +19,7 @@ use dcgan_engine::interrupt::Interrupt;
 use dcgan_engine::terminal::say;
 use futures::TryStreamExt as _;
 
+use crate::pool::Pool;
 use crate::scratch::Scratch;
 use crate::{ClusterError, Result, functions};
 
@@ -85,7 +85,7 @@ pub(crate) fn environment(memory: usize, spill: &Path) -> datafusion::error::Res
         .with_mode(DiskManagerMode::Directories(vec![spill.to_path_buf()]))
         .with_max_temp_directory_size(u64::MAX);
     RuntimeEnvBuilder::new()
-        .with_memory_pool(Arc::new(FairSpillPool::new(memory)))
+        .with_memory_pool(Arc::new(Pool::new(memory)))
         .with_disk_manager_builder(disk)
         .build_arc()
 }
