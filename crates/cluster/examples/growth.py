@@ -56,14 +56,14 @@ def plot(rows, path):
 
     figure, panels = plt.subplots(1, 2, figsize=(9, 3.6))
     for rule in sorted({row["rule"] for row in rows}):
-        mine = sorted((float(row["millions"]), float(row["cpu_seconds"]), float(row["peak_gb"])) for row in rows if row["rule"] == rule)
-        n, cpu, peak = zip(*mine)
-        panels[0].loglog(n, cpu, "o-", label=rule)
+        mine = sorted((float(row["millions"]), float(row["seconds"]), float(row["peak_gb"])) for row in rows if row["rule"] == rule)
+        n, seconds, peak = zip(*mine)
+        panels[0].loglog(n, seconds, "o-", label=rule)
         panels[1].loglog(n, peak, "o-", label=rule)
     n = [float(row["millions"]) for row in rows]
-    ends, least = [min(n), max(n)], min(float(row["cpu_seconds"]) for row in rows)
+    ends, least = [min(n), max(n)], min(float(row["seconds"]) for row in rows)
     panels[0].loglog(ends, [least * x / ends[0] for x in ends], ":", color="grey", label="linear")
-    panels[0].set_ylabel("seconds of the processors")
+    panels[0].set_ylabel("seconds")
     panels[1].axhline(4, ls=":", color="grey", label="--memory 4GB")
     panels[1].set_ylabel("largest resident memory, GB")
     for panel in panels:
