@@ -155,6 +155,8 @@ fn executors_fetch_what_they_hash_and_no_more() {
     let mut names: Vec<String> = (0..N_TARS).map(|k| format!("rooms-{k:05}.tar")).collect();
     names.insert(0, names[0].clone());
     assert_eq!(fetched(&server.asked()), names);
+    // Both had something to do.
+    assert!(rooms.at("cache-0").exists() && rooms.at("cache-1").exists());
     // What goes wrong there is told here in words.
     let broken = rooms.at("broken");
     fs_err::create_dir(&broken).unwrap();
