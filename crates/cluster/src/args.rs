@@ -38,7 +38,7 @@ pub(crate) enum Verb {
 #[derive(Debug, Args)]
 pub(crate) struct PlaceArgs {
     /// `local`, or a scheduler: df://host:50050.
-    #[arg(long, default_value = "local")]
+    #[arg(long, default_value = "local", value_parser = cluster)]
     cluster: String,
     /// What the engine may hold in memory in this process, such as 4GB, before it writes to --spill.
     #[arg(long, default_value = "4GB", value_parser = memory)]
@@ -200,8 +200,15 @@ pub(crate) struct ExecutorArgs {
 
 fn memory(text: &str) -> Result<u64, String> {
     match parse_bytes(text) {
-        Ok(0) => Err("expected more than 0 bytes".to_owned()),
+        Ok(..1_000_000) => Err("expected at least 1MB".to_owned()),
         parsed => parsed,
+    }
+}
+
+fn cluster(text: &str) -> Result<String, String> {
+    match text == "local" || text.strip_prefix("df://").is_some_and(|place| address(place).is_ok()) {
+        true => Ok(text.to_owned()),
+        false => Err("expected `local` or df://HOST:PORT".to_owned()),
     }
 }
 
@@ -227,7 +234,9 @@ mod tests {
     #[test]
     fn sizes_sources_and_settings_are_read() {
         assert_eq!(memory("4GB"), Ok(4_000_000_000));
-        assert!(memory("0").is_err() && memory("4X").is_err());
+        assert!(["0", "4", "4X"].iter().all(|text| memory(text).is_err()));
+        assert!(cluster("local").is_ok() && cluster("df://a:7").is_ok());
+        assert!(cluster("a:7").is_err() && cluster("df://a").is_err());
         assert_eq!(address("df://a:7"), Ok(("a".to_owned(), 7)));
         assert_eq!(source("lsun=a").map(|source| source.to_string()), Ok("lsun a".to_owned()));
         assert_eq!(source("folder=a").map(|source| source.to_string()), Ok("folder a".to_owned()));
