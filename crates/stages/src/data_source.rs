@@ -164,15 +164,9 @@ pub(crate) fn resolve_part(
 }
 
 /// The source for those who read it elsewhere, and fetch shards there.
-pub(crate) fn resolve_elsewhere(
-    from: Option<&Input>,
-    source: &Source,
-    ctx: &Context<'_>,
-) -> anyhow::Result<Reading> {
-    match from {
-        Some(from) => Ok(Reading::here(source.within(&ctx.input(from)), None)),
-        None => Reading::elsewhere(source),
-    }
+pub(crate) fn resolve_elsewhere(from: Option<&Input>, source: &Source, ctx: &Context<'_>) -> Reading {
+    let source = from.map_or_else(|| source.clone(), |from| source.within(&ctx.input(from)));
+    Reading::here(source, None)
 }
 
 /// The same, where nothing is to be fetched for it.

@@ -171,7 +171,7 @@ impl Stage for HashImages {
         let cluster = ctx.cluster(&unless)?;
         let from = self.from.as_ref();
         let reading = match cluster {
-            Some(_) => data_source::resolve_elsewhere(from, &self.source, ctx)?,
+            Some(_) => data_source::resolve_elsewhere(from, &self.source, ctx),
             None => data_source::resolve_part(from, &self.source, self.shard, ctx)?,
         };
         let source = &reading.source;

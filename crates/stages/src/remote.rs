@@ -43,11 +43,6 @@ impl Reading {
         Self { source, shard, list: None, n_files: None }
     }
 
-    /// A data set whose files, if they lie at addresses, are fetched elsewhere.
-    pub(crate) fn elsewhere(source: &Source) -> anyhow::Result<Self> {
-        Ok(Self::here(absolute(source)?, None))
-    }
-
     /// Whether this part tells of files that are not read at all: else they are told once, by the last part.
     pub(crate) fn tells_the_rest(&self) -> bool {
         self.shard.is_none_or(|shard| shard.is_last() || shard.is_alone())
@@ -112,7 +107,7 @@ pub(crate) fn fetched(source: &Source, shard: Option<Shard>, ctx: &Context<'_>) 
 /// The same source; a list's path is whole: another folder's list of the same name is another list.
 fn absolute(source: &Source) -> anyhow::Result<Source> {
     Ok(match source.shards() {
-        Some((path, _)) if is_fetched(path) && !is_address(path) => source.at(fs_err::canonicalize(path)?),
+        Some((path, _)) if !is_address(path) => source.at(fs_err::canonicalize(path)?),
         _ => source.clone(),
     })
 }
