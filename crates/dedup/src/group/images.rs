@@ -4,9 +4,10 @@ use std::collections::HashSet;
 use std::ops::ControlFlow;
 use std::path::Path;
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
 use super::config::{GroupConfig, Rule};
+use super::counts::RuleCounts;
 use super::distances::DistanceCounts;
 use super::equal_codes;
 use super::near::SearchReport;
@@ -16,30 +17,6 @@ use super::second_look::ComparedPair;
 use super::write::{GroupWriter, largest};
 use crate::hash::{self, Codes, Pictures, check_keys, read_hashed};
 use crate::{DedupError, Result};
-
-/// What one rule finds.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct RuleCounts {
-    /// Groups of two or more images.
-    pub n_groups: u64,
-    /// Images in them.
-    pub n_grouped: u64,
-    /// Images that would be removed: all of each group but one.
-    pub n_removed: u64,
-    /// Images in the largest group.
-    pub largest_group: u64,
-}
-
-impl RuleCounts {
-    /// Counts a group of so many images.
-    pub(super) fn add(&mut self, n_images: usize) {
-        let n_images = n_images as u64;
-        self.n_groups += 1;
-        self.n_grouped += n_images;
-        self.n_removed += n_images.saturating_sub(1);
-        self.largest_group = self.largest_group.max(n_images);
-    }
-}
 
 /// What [`group_images`] found, both rules side by side.
 #[derive(Clone, Debug, PartialEq, Serialize)]

@@ -3,8 +3,8 @@
 use std::path::Path;
 
 use super::config::{GroupConfig, Keep};
+use super::counts::RuleCounts;
 use super::groups_file::{GroupsWriter, Member};
-use super::images::RuleCounts;
 use super::map_file::{MapWriter, Row};
 use super::second_look::pixel_distance;
 use crate::hash::{self, HashedImage, Pictures};
