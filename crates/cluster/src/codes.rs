@@ -4,7 +4,8 @@ use std::path::Path;
 use std::time::UNIX_EPOCH;
 
 use dcgan_dedup::hash::files::CODES;
-use dcgan_files::columns::{Column, Kind, Writer, read};
+use dcgan_dedup::hash::n_codes;
+use dcgan_files::columns::{Column, Kind, ROW_GROUP, Writer, read};
 use serde_json::{Value, json};
 
 use crate::session::Session;
@@ -18,6 +19,10 @@ const SCHEMA: &str = "message numbered {
     REQUIRED INT32 width (INTEGER(32, false));
     REQUIRED INT32 height (INTEGER(32, false));
 }";
+
+/// Row groups that codes are written in at least, unless they are of few rows then.
+const N_GROUPS: usize = 64;
+const LEAST_ROWS: usize = 16;
 
 /// What says which codes they are.
 pub(crate) fn identity(hashed: &Path) -> Result<Value> {
@@ -64,20 +69,27 @@ fn check_keys(session: &Session, codes: &Path) -> Result<()> {
     Ok(())
 }
 
+/// Row groups are what is divided among executors: of small sets they are small.
 fn write(codes: &Path, path: &Path) -> Result<()> {
     let wanted = [("word0", Kind::U64), ("word1", Kind::U64), ("width", Kind::U32), ("height", Kind::U32)];
+    let n_rows = (n_codes(codes)? as usize / N_GROUPS).clamp(LEAST_ROWS, ROW_GROUP);
     let mut writer = Writer::create(path, SCHEMA)?;
-    let (mut n, mut written) = (0, Ok(()));
+    let (mut first, mut written) = (0, Ok(()));
     read(codes, &wanted, |columns| {
-        let n_rows = match columns.first() {
-            Some(Column::U64(words)) => words.len() as u32,
-            _ => 0,
+        let [Column::U64(low), Column::U64(high), Column::U32(widths), Column::U32(heights)] = &columns[..]
+        else {
+            return;
         };
-        let images = Column::U32((n..n + n_rows).collect());
-        n += n_rows;
-        if written.is_ok() {
-            let all: Vec<Column> = std::iter::once(images).chain(columns).collect();
-            written = writer.write(&all);
+        for start in (0..low.len()).step_by(n_rows) {
+            let rows = start..low.len().min(start + n_rows);
+            let images = Column::U32((first..first + rows.len() as u32).collect());
+            first += rows.len() as u32;
+            let words = [low, high].map(|word| Column::U64(word[rows.clone()].to_vec()));
+            let sides = [widths, heights].map(|side| Column::U32(side[rows.clone()].to_vec()));
+            let all: Vec<Column> = std::iter::once(images).chain(words).chain(sides).collect();
+            if written.is_ok() {
+                written = writer.write(&all);
+            }
         }
     })?;
     written?;

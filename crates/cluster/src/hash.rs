@@ -94,11 +94,7 @@ pub fn hash(session: &Session, job: &HashJob) -> Result<HashReport> {
         })?);
     }
     session.table("shards", &lists)?;
-    // Ballista divides what is below a grouping; what goes straight into one file is one task of one executor.
-    let query = format!(
-        "SELECT shard, max(n_images) AS n_images FROM (SELECT shard, hash_shard(shard, {}) AS n_images FROM shards) GROUP BY shard",
-        json(&spec)
-    );
+    let query = format!("SELECT shard, hash_shard(shard, {}) AS n_images FROM shards", json(&spec));
     work.stage(&format!("hashed_{n_parts}"), &query)?;
     let parts: Vec<(HashedPart, PassedOver)> =
         (1..=n_parts).map(|index| spec.part(index)).collect::<Result<_>>()?;

@@ -162,30 +162,33 @@ fn views(spec: &str) -> String {
     )
 }
 
-/// Makes the tables of a search, as many parts of it in one as memory allows; returns their names.
+/// Makes the tables of a search, as many parts of it in one as memory allows, or of one part as many groups; returns their names.
 fn find(work: &mut Work<'_>, name: &str, search: &SearchApart, kinds: &[u32], n: u64) -> Result<Vec<String>> {
     let spec = json(&NearSpec { search: search.clone() });
     let tasks: Vec<(u32, usize)> =
         kinds.iter().flat_map(|&view| (0..search.n_parts()).map(move |part| (view, part))).collect();
-    let at_once = match work.session().memory() {
-        Some(memory) => (memory / 2 / (CODE_BYTES * n as usize)).clamp(1, tasks.len()),
-        None => tasks.len(),
-    };
     // A stage has the same tasks when the job goes on with other memory.
-    let at_once = work.keep(&format!("{name}_at_once"), at_once)?.max(1);
+    let most = work.keep(&format!("{name}_most"), work.session().most_rows(CODE_BYTES))?.max(1);
+    // Of most pictures there is a view of a kind.
+    let n_codes = if kinds == [WHOLE] { n } else { 2 * n } as usize;
+    let n_slices = n_codes.div_ceil(most).max(1);
     let mut names = Vec::new();
-    for (number, tasks) in tasks.chunks(at_once).enumerate() {
-        let keys = json(&KeysSpec { search: search.clone(), tasks: tasks.to_vec() });
-        let query = format!(
-            "SELECT view, near_in(view, part, records, {spec}) AS found FROM (
-                 SELECT k['view'] AS view, k['part'] AS part, k['key'] AS key, records(image, word0, word1) AS records
-                 FROM (SELECT unnest(search_keys(kind, word0, word1, {keys})) AS k, image, word0, word1 FROM ({}))
-                 GROUP BY 1, 2, 3)",
-            searched(tasks)
-        );
-        let name = format!("{name}_{number}");
-        work.stage(&name, &query)?;
-        names.push(name);
+    for (number, tasks) in tasks.chunks((most / n_codes.max(1)).max(1)).enumerate() {
+        for slice in 0..n_slices {
+            let keys = KeysSpec { search: search.clone(), tasks: tasks.to_vec(), slice: (slice, n_slices) };
+            let query = format!(
+                "SELECT view, near_in(view, part, records, {spec}) AS found FROM (
+                     SELECT k['view'] AS view, k['part'] AS part, k['key'] AS key, records(image, word0, word1) AS records
+                     FROM (SELECT unnest(search_keys(kind, word0, word1, {})) AS k, image, word0, word1 FROM ({}))
+                     GROUP BY 1, 2, 3)",
+                json(&keys),
+                searched(tasks)
+            );
+            let slice = if n_slices > 1 { format!("_{slice}") } else { String::new() };
+            let name = format!("{name}_{number}{slice}");
+            work.stage(&name, &query)?;
+            names.push(name);
+        }
     }
     Ok(names)
 }

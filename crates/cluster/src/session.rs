@@ -25,6 +25,8 @@ use crate::{ClusterError, Result, functions};
 
 /// Rows that are handled together; a group of codes is one row.
 const BATCH: usize = 1024;
+/// What a part of a stage may hold on an executor, whose memory is not known here.
+const PARTITION_BYTES: usize = 320 << 20;
 /// How often it is said that a query goes on, as where no executor is there.
 const SAY_EVERY: Duration = Duration::from_secs(60);
 
@@ -131,9 +133,13 @@ impl Session {
         let context = match place {
             Place::Local { .. } => here.clone(),
             Place::Cluster { scheduler, n_partitions, .. } => {
-                // Ballista cannot read the plans in which fields of structs are taken out below what uses them.
                 let config = SessionConfig::new_with_ballista()
+                    // Ballista cannot read the plans in which fields of structs are taken out below what uses them.
                     .set_bool("datafusion.optimizer.enable_leaf_expression_pushdown", false)
+                    // Small tables are much work too, where it lies in a function: they are divided among executors as large ones are.
+                    .set_usize("datafusion.optimizer.repartition_file_min_size", 0)
+                    .set_usize("ballista.optimizer.broadcast_join_threshold_bytes", 0)
+                    .set_usize("ballista.optimizer.broadcast_join_threshold_rows", 0)
                     .with_target_partitions(*n_partitions)
                     .with_batch_size(BATCH);
                 let environment = RuntimeEnvBuilder::new().build_arc().map_err(failed)?;
@@ -152,11 +158,11 @@ impl Session {
         self.interrupt.flow()
     }
 
-    /// Bytes that the engine may hold; nothing is known of a cluster's.
-    pub(crate) fn memory(&self) -> Option<usize> {
+    /// Rows of so many bytes that are brought together at once without being written to the disk, about.
+    pub(crate) fn most_rows(&self, row_bytes: usize) -> usize {
         match self.place {
-            Place::Local { memory, .. } => Some(memory),
-            Place::Cluster { .. } => None,
+            Place::Local { memory, .. } => memory / 3 * 2 / row_bytes,
+            Place::Cluster { n_partitions, .. } => PARTITION_BYTES / row_bytes * n_partitions,
         }
     }
 

@@ -33,7 +33,7 @@ impl<'a> Work<'a> {
     /// Where it holds another job, or something that is no job.
     pub(crate) fn open(session: &'a Session, dir: &Path, job: &Value) -> Result<Self> {
         let path = dir.join(JOB);
-        let job = json!({"program": "dcgan-cluster", "version": 2, "job": job});
+        let job = json!({"program": "dcgan-cluster", "version": 3, "job": job});
         if session.flow().is_break() {
             return Err(ClusterError::Interrupted);
         }

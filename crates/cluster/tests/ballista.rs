@@ -68,6 +68,26 @@ fn a_cluster_finds_what_one_machine_finds() {
         let report = group(&session, &job).unwrap();
         assert!(bytes(&job.out, &SAME) == bytes(&expected, &SAME), "{name}: {report:?}");
     }
+    // Both executors made codes of views and looked at pairs: what they passed on names the columns.
+    for columns in [&["view", "word1"][..], &["pixel_distance"]] {
+        assert_eq!(n_with(rooms.dir.path(), columns), 2, "{columns:?}");
+    }
+}
+
+/// In how many executors' folders there is a file that has all these texts.
+fn n_with(dir: &Path, texts: &[&str]) -> usize {
+    fn has(path: &Path, texts: &[&str]) -> bool {
+        if path.is_dir() {
+            return fs_err::read_dir(path).unwrap().any(|entry| has(&entry.unwrap().path(), texts));
+        }
+        let bytes = fs_err::read(path).unwrap();
+        texts.iter().all(|text| bytes.windows(text.len()).any(|part| part == text.as_bytes()))
+    }
+    let folders = fs_err::read_dir(dir).unwrap().map(|entry| entry.unwrap().path());
+    folders
+        .filter(|path| path.is_dir() && path.file_name().unwrap().to_str().unwrap().starts_with("executor-"))
+        .filter(|path| has(path, texts))
+        .count()
 }
 
 #[test]
@@ -86,7 +106,7 @@ fn an_executor_that_is_killed_while_it_hashes_is_replaced() {
     let summary = std::thread::scope(|scope| {
         let hashing = scope.spawn(|| hash(&session, &job));
         wait_for("part", || {
-            hashing.is_finished() || (1..=12).any(|k| job.work.join(format!("parts/part-{k:05}")).exists())
+            hashing.is_finished() || (1..=12).any(|k| job.work.join(format!("parts-12/part-{k:05}")).exists())
         });
         cluster.executors[0].kill();
         hashing.join().unwrap().unwrap().summary

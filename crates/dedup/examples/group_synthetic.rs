@@ -1,6 +1,7 @@
 //! Times grouping on synthetic codes: `group_synthetic N_IMAGES [RADIUS …]`.
 //!
-//! A tenth of the codes are copies of earlier ones, half of them with up to 8 bits changed.
+//! The codes are those of the example `write_codes` of `dcgan-cluster` with 64 planted in a thousand: copies of earlier ones, half of them
+//! with up to 8 bits changed.
 
 #![allow(clippy::unwrap_used, clippy::print_stdout)]
 
@@ -49,12 +50,12 @@ fn synthetic_codes(n: usize) -> Vec<Code> {
     let mut rng = ChaCha8Rng::seed_from_u64(0);
     let mut codes: Vec<Code> = Vec::with_capacity(n);
     for i in 0..n {
-        if i == 0 || rng.random_range(0..10) > 0 {
-            codes.push(Code([rng.random(), rng.random()]));
-            continue;
-        }
-        let mut code = codes[rng.random_range(0..i)];
-        if rng.random() {
+        let is_planted = i > 0 && rng.random_range(0..1000) < 64;
+        let mut code = match is_planted {
+            true => codes[rng.random_range(0..i)],
+            false => Code([rng.random(), rng.random()]),
+        };
+        if is_planted && rng.random() {
             for _ in 0..rng.random_range(1..=8) {
                 code.0[rng.random_range(0..2)] ^= 1 << rng.random_range(0..64);
             }
