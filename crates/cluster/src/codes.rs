@@ -8,6 +8,7 @@ use dcgan_dedup::hash::n_codes;
 use dcgan_files::columns::{Column, Kind, ROW_GROUP, Writer, read};
 use serde_json::{Value, json};
 
+use crate::error::there;
 use crate::session::Session;
 use crate::work::Work;
 use crate::{ClusterError, Result};
@@ -26,7 +27,7 @@ const LEAST_ROWS: usize = 16;
 
 /// What says which codes they are.
 pub(crate) fn identity(hashed: &Path) -> Result<Value> {
-    let path = fs_err::canonicalize(hashed.join(CODES))?;
+    let path = there(&hashed.join(CODES), "codes, by `dcgan-cluster hash` or the stage hash_images")?;
     let about = fs_err::metadata(&path)?;
     let changed = about.modified()?.duration_since(UNIX_EPOCH).unwrap_or_default();
     Ok(json!({"codes": path, "n_bytes": about.len(), "changed_ns": changed.as_nanos() as u64}))

@@ -114,6 +114,17 @@ impl ClusterError {
     }
 }
 
+/// The whole path of a file that must be there.
+pub(crate) fn there(path: &Path, expected: &str) -> Result<PathBuf> {
+    std::fs::canonicalize(path).map_err(|error| {
+        let found = match error.kind() {
+            std::io::ErrorKind::NotFound => "nothing".to_owned(),
+            _ => error.to_string(),
+        };
+        ClusterError::file(path, expected, found)
+    })
+}
+
 impl From<dcgan_files::FilesError> for ClusterError {
     fn from(error: dcgan_files::FilesError) -> Self {
         Self::Dedup(error.into())

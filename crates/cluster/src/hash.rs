@@ -5,11 +5,13 @@ use std::path::PathBuf;
 use dcgan_dedup::DedupError;
 use dcgan_dedup::hash::files::BAD;
 use dcgan_dedup::hash::{HashConfig, HashSummary, HashedPart, merge};
+use dcgan_engine::terminal::say;
 use dcgan_files::columns::{Column, Writer};
 use dcgan_images::{PassedOver, Source, archives};
 use serde::Serialize;
 use serde_json::json;
 
+use crate::error::there;
 use crate::functions::ShardSpec;
 use crate::near::json;
 use crate::remote::is_remote;
@@ -56,7 +58,7 @@ pub fn hash(session: &Session, job: &HashJob) -> Result<HashReport> {
         return Err(ClusterError::setting("parts", "1 to 99999", &job.n_parts.to_string()));
     }
     out::check(&job.out)?;
-    let autoencoder = fs_err::canonicalize(&job.autoencoder)?;
+    let autoencoder = there(&job.autoencoder, "an autoencoder, by the stage train_autoencoder")?;
     let remote =
         is_remote(&job.source).then(|| remote::list(&job.source, &mut || session.flow())).transpose()?;
     let source = match &remote {
@@ -73,6 +75,9 @@ pub fn hash(session: &Session, job: &HashJob) -> Result<HashReport> {
         Some(listed) => job.n_parts.min(listed.n_files),
         None => n_parts(session, &source, job.n_parts)?,
     };
+    if n_parts < job.n_parts {
+        say(format_args!("{n_parts} parts and not {}: the set has no more files or pictures", job.n_parts));
+    }
     let spec = ShardSpec {
         source: source.clone(),
         listed,

@@ -13,6 +13,7 @@ use dcgan_images::{Source, archives, read_bad};
 use serde::Serialize;
 use serde_json::json;
 
+use crate::error::there;
 use crate::functions::TarSpec;
 use crate::near::json as json_literal;
 use crate::session::{Session, texts};
@@ -55,7 +56,8 @@ const SCHEMA: &str = "message keys {
 /// Where the groups name what is not in the set, a file cannot be read or written, or the engine gives up.
 pub fn remove(session: &Session, job: &RemoveJob) -> Result<RemoveReport> {
     out::check(&job.out)?;
-    let groups = fs_err::canonicalize(job.groups.join(GROUPS))?;
+    let groups =
+        there(&job.groups.join(GROUPS), "groups, by `dcgan-cluster group` or the stage group_duplicates")?;
     // Executors run elsewhere.
     let here = std::env::current_dir()?;
     let source = job.tars.as_ref().map(|source| source.within(&here));

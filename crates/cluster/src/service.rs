@@ -1,15 +1,17 @@
 //! Scheduler and executors of Ballista that know this crate's functions.
 
+use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use ballista_core::registry::BallistaFunctionRegistry;
 use ballista_core::utils::default_session_builder;
 use ballista_executor::executor_process::{ExecutorProcessConfig, start_executor_process};
-use ballista_scheduler::cluster::BallistaCluster;
+use ballista_scheduler::cluster::{BallistaCluster, ClusterState, ClusterStateEvent};
 use ballista_scheduler::config::SchedulerConfig;
 use ballista_scheduler::scheduler_process::start_server;
 use dcgan_engine::terminal::say;
+use futures::StreamExt as _;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::scratch::Scratch;
@@ -77,6 +79,7 @@ pub fn scheduler(job: &SchedulerJob) -> Result<()> {
         say(format_args!("scheduler at df://{address}"));
         let cluster =
             BallistaCluster::new_from_config(&config).await.map_err(|error| failed(error.to_string()))?;
+        tokio::spawn(announce(cluster.cluster_state()));
         tokio::select! {
             served = start_server(cluster, listen, Arc::new(config)) => {
                 served.map_err(|error| failed(error.to_string()))
@@ -85,6 +88,27 @@ pub fn scheduler(job: &SchedulerJob) -> Result<()> {
             _ = terminated.recv() => Ok(()),
         }
     })
+}
+
+/// Says which executors come and go.
+async fn announce(cluster: Arc<dyn ClusterState>) {
+    let Ok(mut events) = cluster.cluster_state_events().await else { return };
+    let mut places = HashMap::new();
+    while let Some(event) = events.next().await {
+        match event {
+            ClusterStateEvent::RegisteredExecutor { executor_id } => {
+                let Ok(about) = cluster.get_executor_metadata(&executor_id).await else { continue };
+                let place = format!("{}:{}", about.host, about.port);
+                say(format_args!("executor {place} is here"));
+                places.insert(executor_id, place);
+            }
+            ClusterStateEvent::RemovedExecutor { executor_id } => {
+                if let Some(place) = places.remove(&executor_id) {
+                    say(format_args!("executor {place} is gone; others do its tasks"));
+                }
+            }
+        }
+    }
 }
 
 /// Runs an executor until it is stopped.

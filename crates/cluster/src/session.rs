@@ -1,5 +1,6 @@
 //! Where queries run: DataFusion in this process, or a cluster of Ballista.
 
+use std::net::TcpStream;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -114,6 +115,19 @@ pub(crate) fn register(state: &mut SessionState) {
     }
 }
 
+/// Connects to a scheduler, `df://host:port`.
+fn answers(scheduler: &str) -> std::io::Result<()> {
+    TcpStream::connect(scheduler.trim_start_matches("df://")).map(|_| ())
+}
+
+fn silent(scheduler: &str, why: &str) -> ClusterError {
+    ClusterError::Service {
+        role: "scheduler",
+        address: scheduler.to_owned(),
+        reason: format!("does not answer {why}"),
+    }
+}
+
 impl Session {
     /// Opens it.
     ///
@@ -133,6 +147,7 @@ impl Session {
         let context = match place {
             Place::Local { .. } => here.clone(),
             Place::Cluster { scheduler, n_partitions, .. } => {
+                answers(scheduler).map_err(|error| silent(scheduler, &format!("({error})")))?;
                 let config = SessionConfig::new_with_ballista()
                     // Ballista cannot read the plans in which fields of structs are taken out below what uses them.
                     .set_bool("datafusion.optimizer.enable_leaf_expression_pushdown", false)
@@ -169,9 +184,10 @@ impl Session {
     fn failed(&self, stage: &str, source: DataFusionError) -> ClusterError {
         match &self.place {
             Place::Local { .. } => ClusterError::engine(stage, source),
-            Place::Cluster { scheduler, .. } => {
-                ClusterError::engine(&format!("{stage}, scheduler {scheduler}"), source)
-            }
+            Place::Cluster { scheduler, .. } => match answers(scheduler) {
+                Ok(()) => ClusterError::engine(&format!("{stage}, scheduler {scheduler}"), source),
+                Err(error) => silent(scheduler, &format!("any more, in stage {stage} ({error})")),
+            },
         }
     }
 

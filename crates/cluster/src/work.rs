@@ -129,12 +129,28 @@ impl<'a> Work<'a> {
     }
 
     /// Deletes the job's files, all of which it made or knew by its mark, and the folder if nothing else is in it.
-    pub(crate) fn finish(self) -> Result<()> {
-        for file in self.files.iter().rev() {
+    pub(crate) fn finish(mut self) -> Result<()> {
+        for file in std::mem::take(&mut self.files).iter().rev() {
             fs_err::remove_file(file)?;
         }
         // What else is there is somebody's.
         let _ = std::fs::remove_dir(&self.dir);
         Ok(())
+    }
+}
+
+impl Drop for Work<'_> {
+    /// Of a job that came to nothing, as where its settings were refused, nothing is left.
+    fn drop(&mut self) {
+        let is_ours = |name: &std::ffi::OsStr| name == LOCK || name == JOB;
+        let is_untouched = self.dir.read_dir().is_ok_and(|mut entries| {
+            entries.all(|entry| entry.is_ok_and(|entry| is_ours(&entry.file_name())))
+        });
+        if is_untouched {
+            for name in [JOB, LOCK] {
+                let _ = std::fs::remove_file(self.dir.join(name));
+            }
+            let _ = std::fs::remove_dir(&self.dir);
+        }
     }
 }

