@@ -4,7 +4,7 @@
 //! `.txt`, with one address a line, also relative to the list's own), or all files below a place of an object store
 //! (`s3://bucket/sets/bedrooms/`, `gs://…`). A list may also be a file here.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::path::Path;
 
 use crate::download::download;
@@ -109,6 +109,7 @@ impl Lister<'_, '_> {
         let (scheme, rest) = address.split_once("://").unwrap_or(("", address));
         let (bucket, prefix) = rest.split_once('/').unwrap_or((rest, ""));
         let (mut listed, mut token): (Vec<Listed>, Option<String>) = (Vec::new(), None);
+        let mut tokens = HashSet::new();
         loop {
             let (page, next) = match kind_of(address) {
                 Kind::Gcs => self.page_of_gcs(address, (bucket, prefix), token.as_deref())?,
@@ -131,7 +132,7 @@ impl Lister<'_, '_> {
             }
             match next.filter(|next| !next.is_empty()) {
                 None => return Ok(listed),
-                Some(next) if token.as_ref() == Some(&next) => {
+                Some(next) if !tokens.insert(next.clone()) => {
                     return Err(listing(address, "a list that ends", "the same page again"));
                 }
                 next => token = next,
@@ -242,7 +243,9 @@ fn name_of(url: &str, ending: &str) -> Result<String> {
     let path = path_of(url);
     let last = path.rsplit('/').next().unwrap_or_default();
     let name = if is_object(url) { last.to_owned() } else { decoded(last) };
-    let is_fit = has_ending(&name, ending) && is_name(&name);
+    // A bucket is no file, whatever it is called.
+    let is_bucket = is_object(url) && path.matches('/').count() < 3;
+    let is_fit = has_ending(&name, ending) && is_name(&name) && !is_bucket;
     let expected = format!(
         "the address of a file *.{ending}, of several ({{00000..00099}}.{ending}), of a list of them (*.{LIST}), or of a folder \
          of an object store (s3://bucket/folder/, gs://bucket/folder/)"

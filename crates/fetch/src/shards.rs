@@ -135,6 +135,7 @@ impl<'a> ShardSet<'a> {
         let options = Options { mirrors: Vec::new(), official: true, ..self.options.clone() };
         let summary = fetch(&files, &options, &self.folder, observe)?;
         let ledger = Ledger::open(&self.folder)?;
+        refuse_replaced(&ledger, &wanted)?;
         let bytes = wanted.iter().filter_map(|file| Some(ledger.get(Path::new(&file.name))?.bytes)).sum();
         let is_one = self.listed.len() == 1 && path_of(&self.listed[0].url) == path_of(self.address);
         Ok(Shards {
@@ -217,7 +218,9 @@ fn set_name(address: &str) -> String {
     let is_fit = |c: char| !c.is_control() && !matches!(c, '/' | '\\' | '{' | '}');
     let name = if is_object(address) { name.to_owned() } else { decoded(name) };
     let name: String = name.chars().filter(|c| is_fit(*c)).collect();
-    if name.trim_matches('.').is_empty() { "shards".to_owned() } else { name }
+    // Beside the set's folder lie some of our own, which begin with a point.
+    let name = name.trim_start_matches('.');
+    if name.trim_matches('.').is_empty() { "shards".to_owned() } else { name.to_owned() }
 }
 
 /// Refuses shards in the folder that the address does not stand for any more: they would be read too.
@@ -267,6 +270,24 @@ fn refuse_changed(
                 before,
                 now: version(now.0, now.1.as_deref()),
                 kept,
+            });
+        }
+    }
+    Ok(())
+}
+
+/// Refuses shards that are not what the list said any more when they were fetched.
+fn refuse_replaced(ledger: &Ledger, listed: &[&Listed]) -> Result<()> {
+    for file in listed.iter().filter(|file| file.etag.is_some()) {
+        let said = (file.bytes, file.etag.clone());
+        if let Some(entry) = ledger.get(Path::new(&file.name)).filter(|entry| has_changed(entry, &said)) {
+            return Err(FetchError::Listing {
+                address: file.url.clone(),
+                expected: format!("what the list says of it ({})", version(said.0, said.1.as_deref())),
+                found: format!(
+                    "another ({}): it was replaced meanwhile; the same command begins anew",
+                    version(Some(entry.bytes), entry.version.as_deref())
+                ),
             });
         }
     }
@@ -342,6 +363,7 @@ mod tests {
             ("gs://bucket/a%20b/", "a%20b"),
             ("https://h/a%20b/x.tar?key=/c/", "a b"),
             ("https://h/../x.tar", "shards"),
+            ("s3://bucket/.parts/", "parts"),
         ] {
             assert_eq!(set_name(address), name, "{address}");
         }

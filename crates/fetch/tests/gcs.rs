@@ -143,6 +143,13 @@ fn lists_that_are_none_or_never_end_are_refused() {
         () if asked.path.contains("prefix=round") => {
             list(&[item("round/a.tar", 3, "")], r#", "nextPageToken": "t""#)
         }
+        // Two pages that lead to each other.
+        () if asked.path.contains("prefix=circle") && asked.path.ends_with("Token=t") => {
+            list(&[item("circle/a.tar", 3, "")], r#", "nextPageToken": "u""#)
+        }
+        () if asked.path.contains("prefix=circle") => {
+            list(&[item("circle/b.tar", 3, "")], r#", "nextPageToken": "t""#)
+        }
         () if asked.path.contains("prefix=odd") => list(&[item("odd/a\\\\b.tar", 3, "")], ""),
         () => Reply::new(200, b"{}"),
     });
@@ -150,11 +157,34 @@ fn lists_that_are_none_or_never_end_are_refused() {
     for (address, said) in [
         ("gs://bucket/html/", "gs://bucket/html/: expected a list of objects, found another answer"),
         ("gs://bucket/round/", "gs://bucket/round/: expected a list that ends, found the same page again"),
+        ("gs://bucket/circle/", "gs://bucket/circle/: expected a list that ends, found the same page again"),
         ("gs://bucket/odd/", "gs://bucket/odd/: expected names that files can have, found `a\\b.tar`"),
         ("gs://bucket/none/", "gs://bucket/none/: expected files *.tar, found none"),
     ] {
         assert_eq!(error(address, &options), said);
     }
+    let told = error("gs://bucket.tar", &options);
+    assert!(told.ends_with("gs://bucket/folder/), found `bucket.tar` at its end"), "{told}");
+}
+
+/// Another object of the same size in its place, once it was listed: without a checksum the generation tells.
+#[test]
+fn an_object_that_is_replaced_between_list_and_download_is_refused_once() {
+    let n_listed = AtomicUsize::new(0);
+    let server = Server::start(move |asked| match asked.path.starts_with(LIST) {
+        true if n_listed.fetch_add(1, Ordering::SeqCst) == 0 => list(&[item("a.tar", 3, "")], ""),
+        true => list(&[item("a.tar", 3, "").replace("17", "18")], ""),
+        false => object(b"new", 18, asked),
+    });
+    let (cache, options) = (tempfile::tempdir().unwrap(), store(&server, None));
+    let told = shards("gs://bucket/", &options, cache.path()).0.unwrap_err().to_string();
+    assert_eq!(
+        told,
+        "gs://bucket/a.tar: expected what the list says of it (3 bytes, ETag \"17\"), found another (3 bytes, ETag \"18\"): it was \
+         replaced meanwhile; the same command begins anew"
+    );
+    let found = shards("gs://bucket/", &options, cache.path()).0.unwrap();
+    assert_eq!((read(&found, "a.tar"), found.n_downloaded), (b"new".to_vec(), 0));
 }
 
 /// Cut off: the rest is asked for, of the same generation; the checksum of the list holds of the whole.
