@@ -14,7 +14,7 @@ use dcgan_dedup::hash::files::{AUTOENCODER, PICTURES};
 use serde::Serialize;
 
 use crate::Result;
-use crate::functions::{KeysSpec, LookSpec, NearSpec, VIEW, ViewSpec, WHOLE};
+use crate::functions::{KeySpec, KeysSpec, LookSpec, NearSpec, VIEW, ViewSpec, WHOLE};
 use crate::work::Work;
 
 /// Bytes that a code takes while it is brought to its group, about.
@@ -171,21 +171,33 @@ fn find(work: &mut Work<'_>, name: &str, search: &SearchApart, kinds: &[u32], n:
     let most = work.keep(&format!("{name}_most"), work.session().most_rows(CODE_BYTES))?.max(1);
     // Of most pictures there is a view of a kind.
     let n_codes = if kinds == [WHOLE] { n } else { 2 * n } as usize;
-    let n_slices = n_codes.div_ceil(most).max(1);
+    let n_shares = n_codes.div_ceil(most).max(1);
     let mut names = Vec::new();
     for (number, tasks) in tasks.chunks((most / n_codes.max(1)).max(1)).enumerate() {
-        for slice in 0..n_slices {
-            let keys = KeysSpec { search: search.clone(), tasks: tasks.to_vec(), slice: (slice, n_slices) };
-            let query = format!(
-                "SELECT view, near_in(view, part, records, {spec}) AS found FROM (
-                     SELECT k['view'] AS view, k['part'] AS part, k['key'] AS key, records(image, word0, word1) AS records
+        for share in 0..n_shares {
+            let grouped = match tasks {
+                &[(view, part)] => {
+                    let key = json(&KeySpec { search: search.clone(), part });
+                    format!(
+                        "SELECT {view} AS view, {part} AS part, records(image, word0, word1) AS records
+                         FROM (SELECT search_key(word0, word1, {key}) AS key, image, word0, word1 FROM ({}))
+                         WHERE key % {n_shares} = {share} GROUP BY key",
+                        searched(tasks)
+                    )
+                }
+                _ => format!(
+                    "SELECT k['view'] AS view, k['part'] AS part, records(image, word0, word1) AS records
                      FROM (SELECT unnest(search_keys(kind, word0, word1, {})) AS k, image, word0, word1 FROM ({}))
-                     GROUP BY 1, 2, 3)",
-                json(&keys),
-                searched(tasks)
+                     GROUP BY k['view'], k['part'], k['key']",
+                    json(&KeysSpec { search: search.clone(), tasks: tasks.to_vec() }),
+                    searched(tasks)
+                ),
+            };
+            let query = format!(
+                "SELECT view, near_in(CAST(view AS INT UNSIGNED), CAST(part AS INT UNSIGNED), records, {spec}) AS found FROM ({grouped})"
             );
-            let slice = if n_slices > 1 { format!("_{slice}") } else { String::new() };
-            let name = format!("{name}_{number}{slice}");
+            let share = if n_shares > 1 { format!("_{share}") } else { String::new() };
+            let name = format!("{name}_{number}{share}");
             work.stage(&name, &query)?;
             names.push(name);
         }

@@ -176,7 +176,7 @@ impl Session {
     /// Rows of so many bytes that are brought together at once without being written to the disk, about.
     pub(crate) fn most_rows(&self, row_bytes: usize) -> usize {
         match self.place {
-            Place::Local { memory, .. } => memory / 3 * 2 / row_bytes,
+            Place::Local { memory, .. } => memory / row_bytes,
             Place::Cluster { n_partitions, .. } => PARTITION_BYTES / row_bytes * n_partitions,
         }
     }

@@ -7,6 +7,7 @@ mod near_in;
 mod record;
 mod records;
 mod rewrite_tar;
+mod search_key;
 mod search_keys;
 mod view_codes;
 
@@ -19,12 +20,14 @@ pub(crate) use self::look::LookSpec;
 pub(crate) use self::near_in::{NearSpec, WHOLE};
 pub(crate) use self::record::VIEW;
 pub(crate) use self::rewrite_tar::TarSpec;
+pub(crate) use self::search_key::KeySpec;
 pub(crate) use self::search_keys::KeysSpec;
 pub(crate) use self::view_codes::ViewSpec;
 
 /// All that take a row.
 pub(crate) fn scalar() -> Vec<Arc<ScalarUDF>> {
     let all = [
+        search_key::function(),
         search_keys::function(),
         near_in::function(),
         look::function(),

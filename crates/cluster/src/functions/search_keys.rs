@@ -19,8 +19,6 @@ pub(crate) struct KeysSpec {
     pub(crate) search: SearchApart,
     /// Kinds of views as in [`WHOLE`], with parts of the search.
     pub(crate) tasks: Vec<(u32, usize)>,
-    /// Which of so many shares of the groups.
-    pub(crate) slice: (usize, usize),
 }
 
 fn fields() -> Vec<Field> {
@@ -34,7 +32,7 @@ pub(super) fn function() -> ScalarUDF {
 
 /// Codes of whole pictures are in all searches, those of a view in the ones of its kind.
 fn keys(arguments: &[ColumnarValue]) -> Result<ColumnarValue> {
-    let KeysSpec { search, tasks, slice: (slice, n_slices) } = settings(arguments.last())?;
+    let KeysSpec { search, tasks } = settings(arguments.last())?;
     let columns = columns(arguments)?;
     let kinds = values::<UInt32Type>(&columns, 0)?;
     let (low, high) = (values::<UInt64Type>(&columns, 1)?, values::<UInt64Type>(&columns, 2)?);
@@ -43,9 +41,6 @@ fn keys(arguments: &[ColumnarValue]) -> Result<ColumnarValue> {
         let before = rows[0].len();
         for &(view, part) in tasks.iter().filter(|(view, _)| kind == WHOLE || kind == *view) {
             let key = search.key(part, Code([low, high]));
-            if key as usize % n_slices.max(1) != slice {
-                continue;
-            }
             rows.iter_mut().zip([view, part as u32, key]).for_each(|(column, value)| column.push(value));
         }
         lengths.push(rows[0].len() - before);

@@ -57,8 +57,8 @@ impl Bands {
 
 /// The number that some bits of a code make.
 pub(super) fn bucket(bits: &[u32], code: Code) -> u32 {
-    let code = code.joined();
-    bits.iter().rev().fold(0, |number, bit| number << 1 | (code >> bit) as u32 & 1)
+    let bit = |bit: u32| (code.0[bit as usize / 64] >> (bit % 64)) as u32 & 1;
+    bits.iter().rev().fold(0, |number, &place| number << 1 | bit(place))
 }
 
 /// Of `n` codes each so-manieth is looked at where bands are made.
