@@ -131,7 +131,7 @@ fn verbs_options_kinds_ids_keys_and_values_are_completed() {
 
 #[test]
 fn scripts_of_shells_ask_the_program() {
-    let place = Place::new("");
+    let place = Place::new(SMALL);
     for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
         let script = place.stdout(&["completions", shell]);
         assert!(script.contains("COMPLETE") && script.contains("dcgan"), "{shell}: {script}");
@@ -145,11 +145,15 @@ fn scripts_of_shells_ask_the_program() {
     let asked = [
         ("dcgan stage extr", 2, "extr", "extract_features"),
         ("dcgan stage import_images damaged = re", 5, "re", "refuse"),
-        ("dcgan stage import_images damaged =", 4, "=", "refuse allow"),
+        ("dcgan stage import_images damaged =", 4, "''", "refuse allow"),
+        ("dcgan stage import_images damaged = refuse resi", 6, "resi", "resize="),
+        ("dcgan run m.toml --set test-images.resi", 4, "test-images.resi", "test-images.resize="),
+        ("dcgan run m.toml --set test-images.damaged = re", 6, "re", "refuse"),
+        ("dcgan run m.toml --set test-images.damaged = refuse --to train-i", 8, "train-i", "train-images"),
     ];
     for (words, index, word, expected) in asked {
         let ask = format!(
-            "source complete.sh; COMP_WORDS=({words}); COMP_CWORD={index}; _clap_complete_dcgan dcgan {word} x; \
+            "source complete.sh; COMP_WORDS=({words}); COMP_CWORD={index}; _dcgan dcgan {word} x; \
              echo ${{COMPREPLY[@]}}"
         );
         let mut bash = std::process::Command::new("bash");

@@ -61,24 +61,7 @@ pub(crate) fn arguments(current: &OsStr) -> Vec<CompletionCandidate> {
     let words = words();
     let kind = words.iter().skip_while(|word| *word != "stage").nth(1);
     let Some(kind) = kind.and_then(|kind| KINDS.kind(kind)) else { return Vec::new() };
-    if let Some((key, value)) = in_bash(&words) {
-        let key = kind.keys().iter().find(|found| found.key == key);
-        let values = key.map(Key::values).unwrap_or_default().into_iter();
-        return beginning(OsStr::new(&value), values.map(|value| candidate(value, "")));
-    }
     beginning(current, pairs("", kind.keys(), current))
-}
-
-/// The key and the beginning of its value, where bash has made three words of `KEY=VALUE`: it puts in what stands behind the `=` alone.
-fn in_bash(words: &[String]) -> Option<(String, String)> {
-    let at: usize = std::env::var("_CLAP_COMPLETE_INDEX").ok()?.parse().ok()?;
-    match words.get(at).map(String::as_str) {
-        Some("=") => Some((words.get(at.checked_sub(1)?)?.clone(), String::new())),
-        value if words.get(at.checked_sub(1)?)? == "=" => {
-            Some((words.get(at.checked_sub(2)?)?.clone(), value.unwrap_or_default().to_owned()))
-        }
-        _ => None,
-    }
 }
 
 /// Each key with `=` behind it; with its values, where they can be listed and the key has been typed.

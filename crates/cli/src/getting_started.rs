@@ -29,6 +29,29 @@ pub(crate) fn init(args: &InitArgs, progress: &Progress) -> anyhow::Result<()> {
     print(&format!("{}\n", args.file.display()))
 }
 
+/// Bash makes three words of `KEY=VALUE`, and puts in what stands behind the `=` alone.
+const IN_BASH: &str = r#"
+_dcgan() {
+    local words=() word current i at=0
+    for ((i = 0; i < ${#COMP_WORDS[@]}; i++)); do
+        word=${COMP_WORDS[i]}
+        # Up to the cursor.
+        if ((i == COMP_CWORD)) && [[ $word != "=" ]]; then word=$2; fi
+        if ((i > 0)) && [[ $word == "=" || ${COMP_WORDS[i - 1]} == "=" ]]; then
+            words[${#words[@]} - 1]+=$word
+        else
+            words+=("$word")
+        fi
+        if ((i == COMP_CWORD)); then at=$((${#words[@]} - 1)); fi
+    done
+    current=${words[at]}
+    local COMP_WORDS=("${words[@]}") COMP_CWORD=$at
+    _clap_complete_dcgan "$1" "$current" "$3"
+    if [[ $current == *=* ]]; then COMPREPLY=("${COMPREPLY[@]#"${current%=*}="}"); fi
+}
+complete -o nospace -o bashdefault -F _dcgan dcgan
+"#;
+
 pub(crate) fn completions(shell: Shell) -> anyhow::Result<()> {
     let mut script = Vec::new();
     let shell: &dyn EnvCompleter = match shell {
@@ -40,6 +63,9 @@ pub(crate) fn completions(shell: Shell) -> anyhow::Result<()> {
         other => anyhow::bail!("expected bash, elvish, fish, powershell or zsh, found {other}"),
     };
     shell.write_registration("COMPLETE", "dcgan", "dcgan", "dcgan", &mut script)?;
+    if shell.name() == Bash.name() {
+        script.extend(IN_BASH.as_bytes());
+    }
     print(&String::from_utf8(script)?)
 }
 

@@ -158,7 +158,7 @@ fn a_search_that_goes_on_with_more_memory_finds_all() {
             }
             interrupt.request();
         });
-        let place = Place::Local { memory: 20 << 20, spill: at("spill"), n_threads: 2 };
+        let place = Place::Local { memory: 14 << 20, spill: at("spill"), n_threads: 2 };
         let stopped = group(&Session::open(&place, interrupt.clone()).unwrap(), &job);
         interrupt.request();
         stopped
