@@ -1,11 +1,11 @@
 //! The codes of a hashed set, numbered.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::UNIX_EPOCH;
 
 use dcgan_dedup::hash::files::CODES;
 use dcgan_dedup::hash::n_codes;
-use dcgan_files::columns::{Column, Kind, ROW_GROUP, Writer, read};
+use dcgan_files::columns::{Column, Kind, Writer, read};
 use serde_json::{Value, json};
 
 use crate::error::there;
@@ -21,9 +21,9 @@ const SCHEMA: &str = "message numbered {
     REQUIRED INT32 height (INTEGER(32, false));
 }";
 
-/// Row groups that codes are written in at least, unless they are of few rows then.
-const N_GROUPS: usize = 64;
-const LEAST_ROWS: usize = 16;
+/// Files that codes are written in, which many tasks can read, unless they are of few rows then.
+const N_FILES: u64 = 64;
+const LEAST_ROWS: u64 = 16;
 
 /// What says which codes they are.
 pub(crate) fn identity(hashed: &Path) -> Result<Value> {
@@ -37,11 +37,12 @@ pub(crate) fn identity(hashed: &Path) -> Result<Value> {
 pub(crate) fn number(work: &mut Work<'_>, hashed: &Path) -> Result<u64> {
     let codes = hashed.join(CODES);
     let session = work.session();
-    work.make("codes", &mut |path| {
+    let n = n_codes(&codes)?;
+    work.make_parts("codes", (n / LEAST_ROWS).clamp(1, N_FILES) as usize, &mut |paths| {
         check_keys(session, &codes)?;
-        write(&codes, path)
+        write(&codes, n, paths)
     })?;
-    work.count("SELECT count(*) FROM codes")
+    Ok(n)
 }
 
 /// Refuses keys by which pictures could be taken for each other: two equal ones, an empty one, and one of several lines.
@@ -70,29 +71,32 @@ fn check_keys(session: &Session, codes: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Row groups are what is divided among executors: of small sets they are small.
-fn write(codes: &Path, path: &Path) -> Result<()> {
+/// Writes the codes into files of as many rows each.
+fn write(codes: &Path, n_codes: u64, paths: &[PathBuf]) -> Result<()> {
     let wanted = [("word0", Kind::U64), ("word1", Kind::U64), ("width", Kind::U32), ("height", Kind::U32)];
-    let n_rows = (n_codes(codes)? as usize / N_GROUPS).clamp(LEAST_ROWS, ROW_GROUP);
-    let mut writer = Writer::create(path, SCHEMA)?;
-    let (mut first, mut written) = (0, Ok(()));
+    let n_rows = (n_codes as usize).div_ceil(paths.len()).max(1);
+    let mut writers: Vec<Writer> =
+        paths.iter().map(|path| Writer::create(path, SCHEMA)).collect::<dcgan_files::Result<_>>()?;
+    let (mut n, mut written) = (0, Ok(()));
     read(codes, &wanted, |columns| {
         let [Column::U64(low), Column::U64(high), Column::U32(widths), Column::U32(heights)] = &columns[..]
         else {
             return;
         };
-        for start in (0..low.len()).step_by(n_rows) {
-            let rows = start..low.len().min(start + n_rows);
-            let images = Column::U32((first..first + rows.len() as u32).collect());
-            first += rows.len() as u32;
-            let words = [low, high].map(|word| Column::U64(word[rows.clone()].to_vec()));
-            let sides = [widths, heights].map(|side| Column::U32(side[rows.clone()].to_vec()));
+        let mut start = 0;
+        while start < low.len() {
+            let file = n / n_rows;
+            let end = low.len().min(start + (file + 1) * n_rows - n);
+            let images = Column::U32((n as u32..(n + end - start) as u32).collect());
+            let words = [low, high].map(|word| Column::U64(word[start..end].to_vec()));
+            let sides = [widths, heights].map(|side| Column::U32(side[start..end].to_vec()));
             let all: Vec<Column> = std::iter::once(images).chain(words).chain(sides).collect();
-            if written.is_ok() {
+            if let (Ok(()), Some(writer)) = (&written, writers.get_mut(file)) {
                 written = writer.write(&all);
             }
+            (n, start) = (n + end - start, end);
         }
     })?;
     written?;
-    Ok(writer.finish()?)
+    Ok(writers.into_iter().try_for_each(Writer::finish)?)
 }

@@ -70,7 +70,6 @@ pub fn hash(session: &Session, job: &HashJob) -> Result<HashReport> {
     let about = json!({
         "hash": source, "listed": listed, "autoencoder": autoencoder, "max_pixels": job.config.max_pixels, "damaged": job.config.damaged,
     });
-    let mut work = Work::open(session, &job.work, &about)?;
     let n_parts = match &remote {
         Some(listed) => job.n_parts.min(listed.n_files),
         None => n_parts(session, &source, job.n_parts)?,
@@ -78,6 +77,7 @@ pub fn hash(session: &Session, job: &HashJob) -> Result<HashReport> {
     if n_parts < job.n_parts {
         say(format_args!("{n_parts} parts and not {}: the set has no more files or pictures", job.n_parts));
     }
+    let mut work = Work::open(session, &job.work, &about)?;
     let spec = ShardSpec {
         source: source.clone(),
         listed,

@@ -179,7 +179,7 @@ fn find(work: &mut Work<'_>, name: &str, search: &SearchApart, kinds: &[u32], n:
                 &[(view, part)] => {
                     let key = json(&KeySpec { search: search.clone(), part });
                     format!(
-                        "SELECT {view} AS view, {part} AS part, records(image, word0, word1) AS records
+                        "SELECT CAST({view} AS INT UNSIGNED) AS view, CAST({part} AS INT UNSIGNED) AS part, records(image, word0, word1) AS records
                          FROM (SELECT search_key(word0, word1, {key}) AS key, image, word0, word1 FROM ({}))
                          WHERE key % {n_shares} = {share} GROUP BY key",
                         searched(tasks)
@@ -193,9 +193,8 @@ fn find(work: &mut Work<'_>, name: &str, search: &SearchApart, kinds: &[u32], n:
                     searched(tasks)
                 ),
             };
-            let query = format!(
-                "SELECT view, near_in(CAST(view AS INT UNSIGNED), CAST(part AS INT UNSIGNED), records, {spec}) AS found FROM ({grouped})"
-            );
+            let query =
+                format!("SELECT view, near_in(view, part, records, {spec}) AS found FROM ({grouped})");
             let share = if n_shares > 1 { format!("_{share}") } else { String::new() };
             let name = format!("{name}_{number}{share}");
             work.stage(&name, &query)?;

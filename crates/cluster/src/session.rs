@@ -1,6 +1,6 @@
 //! Where queries run: DataFusion in this process, or a cluster of Ballista.
 
-use std::net::TcpStream;
+use std::net::{TcpStream, ToSocketAddrs as _};
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -28,6 +28,7 @@ use crate::{ClusterError, Result, functions};
 const BATCH: usize = 1024;
 /// What a part of a stage may hold on an executor, whose memory is not known here.
 const PARTITION_BYTES: usize = 320 << 20;
+const ANSWERS_WITHIN: Duration = Duration::from_secs(5);
 /// How often it is said that a query goes on, as where no executor is there.
 const SAY_EVERY: Duration = Duration::from_secs(60);
 
@@ -117,7 +118,14 @@ pub(crate) fn register(state: &mut SessionState) {
 
 /// Connects to a scheduler, `df://host:port`.
 fn answers(scheduler: &str) -> std::io::Result<()> {
-    TcpStream::connect(scheduler.trim_start_matches("df://")).map(|_| ())
+    let mut last = std::io::Error::other("a name without an address");
+    for address in scheduler.trim_start_matches("df://").to_socket_addrs()? {
+        match TcpStream::connect_timeout(&address, ANSWERS_WITHIN) {
+            Ok(_) => return Ok(()),
+            Err(error) => last = error,
+        }
+    }
+    Err(last)
 }
 
 fn silent(scheduler: &str, why: &str) -> ClusterError {
@@ -152,7 +160,6 @@ impl Session {
                     // Ballista cannot read the plans in which fields of structs are taken out below what uses them.
                     .set_bool("datafusion.optimizer.enable_leaf_expression_pushdown", false)
                     // Small tables are much work too, where it lies in a function: they are divided among executors as large ones are.
-                    .set_usize("datafusion.optimizer.repartition_file_min_size", 0)
                     .set_usize("ballista.optimizer.broadcast_join_threshold_bytes", 0)
                     .set_usize("ballista.optimizer.broadcast_join_threshold_rows", 0)
                     .with_target_partitions(*n_partitions)
@@ -181,19 +188,21 @@ impl Session {
         }
     }
 
-    fn failed(&self, stage: &str, source: DataFusionError) -> ClusterError {
+    /// What the engine of this process, or the cluster's, gave up for.
+    fn failed(&self, is_here: bool, stage: &str, source: DataFusionError) -> ClusterError {
         match &self.place {
-            Place::Local { .. } => ClusterError::engine(stage, source),
-            Place::Cluster { scheduler, .. } => match answers(scheduler) {
+            Place::Cluster { scheduler, .. } if !is_here => match answers(scheduler) {
                 Ok(()) => ClusterError::engine(&format!("{stage}, scheduler {scheduler}"), source),
                 Err(error) => silent(scheduler, &format!("any more, in stage {stage} ({error})")),
             },
+            _ => ClusterError::engine(stage, source),
         }
     }
 
     /// Does something, unless it is asked to stop meanwhile.
     fn wait<T>(
         &self,
+        is_here: bool,
         stage: &str,
         work: impl Future<Output = std::result::Result<T, DataFusionError>>,
     ) -> Result<T> {
@@ -210,7 +219,7 @@ impl Session {
         let Some(runtime) = &self.runtime else { return Err(ClusterError::Interrupted) };
         runtime.block_on(async {
             tokio::select! {
-                done = work => done.map_err(|source| self.failed(stage, source)),
+                done = work => done.map_err(|source| self.failed(is_here, stage, source)),
                 () = stopped => Err(ClusterError::Interrupted),
             }
         })
@@ -227,7 +236,7 @@ impl Session {
             }
             Ok(())
         };
-        self.wait(name, named)
+        self.wait(true, name, named)
     }
 
     /// Writes what a query finds as one Parquet file, which is there once it is whole.
@@ -236,26 +245,21 @@ impl Session {
             "COPY ({query}) TO '{}' STORED AS PARQUET",
             path.display().to_string().replace('\'', "''")
         );
-        self.wait(stage, async { self.context.sql(&text).await?.collect().await.map(|_| ()) })
+        self.wait(false, stage, async { self.context.sql(&text).await?.collect().await.map(|_| ()) })
     }
 
     /// Hands what a query finds to `visit`, in any order.
     pub(crate) fn read(&self, stage: &str, query: &str, visit: &mut Visit<'_>) -> Result<()> {
-        self.read_by(&self.context, stage, query, visit)
+        self.read_by(false, stage, query, visit)
     }
 
     /// Hands what a query finds to `visit` in its order, by this process: for tables that need no more than to be sorted.
     pub(crate) fn read_in_order(&self, stage: &str, query: &str, visit: &mut Visit<'_>) -> Result<()> {
-        self.read_by(&self.here, stage, query, visit)
+        self.read_by(true, stage, query, visit)
     }
 
-    fn read_by(
-        &self,
-        context: &SessionContext,
-        stage: &str,
-        query: &str,
-        visit: &mut Visit<'_>,
-    ) -> Result<()> {
+    fn read_by(&self, is_here: bool, stage: &str, query: &str, visit: &mut Visit<'_>) -> Result<()> {
+        let context = if is_here { &self.here } else { &self.context };
         let mut failed = Ok(());
         let work = async {
             let mut batches = context.sql(query).await?.execute_stream().await?;
@@ -267,7 +271,7 @@ impl Session {
             }
             Ok(())
         };
-        self.wait(stage, work)?;
+        self.wait(is_here, stage, work)?;
         failed
     }
 }

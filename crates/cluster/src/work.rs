@@ -33,7 +33,7 @@ impl<'a> Work<'a> {
     /// Where it holds another job, or something that is no job.
     pub(crate) fn open(session: &'a Session, dir: &Path, job: &Value) -> Result<Self> {
         let path = dir.join(JOB);
-        let job = json!({"program": "dcgan-cluster", "version": 3, "job": job});
+        let job = json!({"program": "dcgan-cluster", "version": 4, "job": job});
         if session.flow().is_break() {
             return Err(ClusterError::Interrupted);
         }
@@ -75,13 +75,44 @@ impl<'a> Work<'a> {
         let clock = Instant::now();
         let was_there = self.path(&format!("{name}.parquet")).exists();
         let path = self.list(name, make)?;
-        self.session.table(name, std::slice::from_ref(&path))?;
-        let n_rows = self.count(&format!("SELECT count(*) FROM \"{name}\""))?;
-        match was_there {
-            true => say(format_args!("{name}: {n_rows} rows, from an earlier run")),
-            false => say(format_args!("{name}: {n_rows} rows in {:.1} s", clock.elapsed().as_secs_f64())),
-        }
+        self.name(name, std::slice::from_ref(&path), (!was_there).then_some(clock))?;
         Ok(path)
+    }
+
+    /// The same of a stage of so many files, which are made together: so many tasks can read it.
+    pub(crate) fn make_parts(
+        &mut self,
+        name: &str,
+        n_parts: usize,
+        make: &mut dyn FnMut(&[PathBuf]) -> Result<()>,
+    ) -> Result<()> {
+        let clock = Instant::now();
+        let paths = |ending: &str| -> Vec<PathBuf> {
+            (1..=n_parts).map(|k| self.path(&format!("{name}-{k:03}.{ending}"))).collect()
+        };
+        let (partial, whole) = (paths("partial.parquet"), paths("parquet"));
+        let was_there = whole.iter().all(|path| path.exists());
+        if !was_there {
+            make(&partial)?;
+            for (partial, whole) in partial.iter().zip(&whole) {
+                fs_err::rename(partial, whole)?;
+            }
+        }
+        self.files.extend(whole.iter().cloned());
+        self.name(name, &whole, (!was_there).then_some(clock))
+    }
+
+    /// Names files as a table, and says how many rows it has and, of a new one, how long it took.
+    fn name(&self, name: &str, paths: &[PathBuf], clock: Option<Instant>) -> Result<()> {
+        self.session.table(name, paths)?;
+        let n_rows = self.count(&format!("SELECT count(*) FROM \"{name}\""))?;
+        match clock {
+            None => say(format_args!("{name}: {n_rows} rows, from an earlier run")),
+            Some(clock) => {
+                say(format_args!("{name}: {n_rows} rows in {:.1} s", clock.elapsed().as_secs_f64()))
+            }
+        }
+        Ok(())
     }
 
     /// The same of a file that is no stage of its own: nothing is said of it, and it is no table.
@@ -129,28 +160,12 @@ impl<'a> Work<'a> {
     }
 
     /// Deletes the job's files, all of which it made or knew by its mark, and the folder if nothing else is in it.
-    pub(crate) fn finish(mut self) -> Result<()> {
-        for file in std::mem::take(&mut self.files).iter().rev() {
+    pub(crate) fn finish(self) -> Result<()> {
+        for file in self.files.iter().rev() {
             fs_err::remove_file(file)?;
         }
         // What else is there is somebody's.
         let _ = std::fs::remove_dir(&self.dir);
         Ok(())
-    }
-}
-
-impl Drop for Work<'_> {
-    /// Of a job that came to nothing, as where its settings were refused, nothing is left.
-    fn drop(&mut self) {
-        let is_ours = |name: &std::ffi::OsStr| name == LOCK || name == JOB;
-        let is_untouched = self.dir.read_dir().is_ok_and(|mut entries| {
-            entries.all(|entry| entry.is_ok_and(|entry| is_ours(&entry.file_name())))
-        });
-        if is_untouched {
-            for name in [JOB, LOCK] {
-                let _ = std::fs::remove_file(self.dir.join(name));
-            }
-            let _ = std::fs::remove_dir(&self.dir);
-        }
     }
 }

@@ -68,25 +68,27 @@ fn a_cluster_finds_what_one_machine_finds() {
         let report = group(&session, &job).unwrap();
         assert!(bytes(&job.out, &SAME) == bytes(&expected, &SAME), "{name}: {report:?}");
     }
-    // Both executors made codes of views and looked at pairs: what they passed on names the columns.
-    for columns in [&["view", "word1"][..], &["pixel_distance"]] {
+    // Both executors made codes of views and looked at pairs: what they passed on has these columns, and nothing else has both.
+    for columns in [["view", "word1"], ["view", "pixel_distance"]] {
         assert_eq!(n_with(rooms.dir.path(), columns), 2, "{columns:?}");
     }
 }
 
-/// In how many executors' folders there is a file that has all these texts.
-fn n_with(dir: &Path, texts: &[&str]) -> usize {
-    fn has(path: &Path, texts: &[&str]) -> bool {
+/// In how many executors' folders there is a file in Arrow's format that has columns of these names.
+fn n_with(dir: &Path, columns: [&str; 2]) -> usize {
+    fn has(path: &Path, columns: &[Vec<u8>]) -> bool {
         if path.is_dir() {
-            return fs_err::read_dir(path).unwrap().any(|entry| has(&entry.unwrap().path(), texts));
+            return fs_err::read_dir(path).unwrap().any(|entry| has(&entry.unwrap().path(), columns));
         }
         let bytes = fs_err::read(path).unwrap();
-        texts.iter().all(|text| bytes.windows(text.len()).any(|part| part == text.as_bytes()))
+        columns.iter().all(|name| bytes.windows(name.len()).any(|part| part == name))
     }
+    // A name stands there behind its length.
+    let columns = columns.map(|name| [&(name.len() as u32).to_le_bytes(), name.as_bytes()].concat());
     let folders = fs_err::read_dir(dir).unwrap().map(|entry| entry.unwrap().path());
     folders
         .filter(|path| path.is_dir() && path.file_name().unwrap().to_str().unwrap().starts_with("executor-"))
-        .filter(|path| has(path, texts))
+        .filter(|path| has(path, &columns))
         .count()
 }
 

@@ -15,6 +15,7 @@ use dcgan_dedup::group::{
 use dcgan_dedup::hash::{HashConfig, hash as hash_set};
 use dcgan_dedup::regenerate::{Target, regenerate};
 use dcgan_dedup::{Autoencoder, Code, Preprocessing};
+use dcgan_engine::cluster::LOCK;
 use dcgan_engine::interrupt::Interrupt;
 use dcgan_images::Source;
 use dcgan_synthetic::{DigitsConfig, write_digits};
@@ -29,8 +30,10 @@ fn pictures_are_grouped_and_listed_as_on_one_machine() {
     let exact = GroupConfig::default();
     let near = GroupConfig { rule: Rule::Near, ..exact.clone() };
     let mirrored = GroupConfig { mirrored: Mirrored::Group, radius: 3, ..near.clone() };
+    // A search of one part.
+    let narrow = GroupConfig { radius: 0, crops: false, squeezed: false, ..near.clone() };
     let mut n_groups = Vec::new();
-    for (name, config) in [("exact", exact), ("near", near), ("mirrored", mirrored)] {
+    for (name, config) in [("exact", exact), ("near", near), ("mirrored", mirrored), ("narrow", narrow)] {
         let expected = rooms.grouped(&config, &format!("{name}-one"));
         let job = GroupJob { hashed: rooms.hashed(), config, out: rooms.at(name), work: rooms.at("work") };
         let report = group(&session, &job).unwrap();
@@ -38,7 +41,7 @@ fn pictures_are_grouped_and_listed_as_on_one_machine() {
         assert!(!job.work.exists(), "stages are deleted when all is done");
         n_groups.push(report.counts().n_groups);
     }
-    assert!(n_groups[0] > 0 && n_groups[1..].iter().all(|&n| n > n_groups[0]), "{n_groups:?}");
+    assert!(n_groups[0] > 0 && n_groups[1..3].iter().all(|&n| n > n_groups[0]), "{n_groups:?}");
 
     let groups = rooms.at("near");
     let one = rooms.at("lists-one");
@@ -91,6 +94,38 @@ fn a_set_hashed_in_parts_is_one_hashed_as_a_whole() {
     let files = ["codes.parquet", "pictures.npy", "bad.csv", "autoencoder.safetensors"];
     assert!(bytes(&job.out, &files) == bytes(&rooms.hashed(), &files));
     assert!(!job.work.exists(), "parts are deleted when all is done");
+}
+
+/// As of a set that is too large for the memory.
+#[test]
+fn pictures_are_grouped_in_shares_as_on_one_machine() {
+    let rooms = Rooms::new();
+    let config = GroupConfig { rule: Rule::Near, crops: false, squeezed: false, ..GroupConfig::default() };
+    let expected = rooms.grouped(&config, "one");
+    let job = GroupJob { hashed: rooms.hashed(), config, out: rooms.at("groups"), work: rooms.at("work") };
+    fs_err::create_dir(&job.work).unwrap();
+    let keep = |name: &str, text: &str| fs_err::write(job.work.join(name), text).unwrap();
+    keep(LOCK, "");
+    keep("near_most.json", "80");
+    (0..=8).for_each(|radius| keep(&format!("near_views_{radius}_most.json"), "150"));
+    let interrupt = Interrupt::default();
+    let stopped = std::thread::scope(|scope| {
+        scope.spawn(|| {
+            while !job.work.join("pairs.parquet").exists() && !interrupt.is_requested() {
+                std::thread::sleep(std::time::Duration::from_millis(2));
+            }
+            interrupt.request();
+        });
+        let place = Place::Local { memory: 256 << 20, spill: rooms.at("spill"), n_threads: 2 };
+        let stopped = group(&Session::open(&place, interrupt.clone()).unwrap(), &job);
+        interrupt.request();
+        stopped
+    });
+    // Three shares of the pictures, as many of these and their views.
+    let has = |name: &str| job.work.join(format!("{name}.parquet")).exists();
+    assert!(stopped.is_err() && has("near_0_2") && has("near_views_2_0_2"), "{stopped:?}");
+    group(&rooms.session(), &job).unwrap();
+    assert!(bytes(&job.out, &SAME) == bytes(&expected, &SAME));
 }
 
 /// The keys of groups of images.

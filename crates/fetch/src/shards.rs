@@ -285,7 +285,7 @@ fn refuse_replaced(ledger: &Ledger, listed: &[&Listed]) -> Result<()> {
                 address: file.url.clone(),
                 expected: format!("what the list says of it ({})", version(said.0, said.1.as_deref())),
                 found: format!(
-                    "another ({}): it was replaced meanwhile; the same command begins anew",
+                    "another ({}): it was replaced after it was listed",
                     version(Some(entry.bytes), entry.version.as_deref())
                 ),
             });

@@ -181,7 +181,7 @@ fn an_object_that_is_replaced_between_list_and_download_is_refused_once() {
     assert_eq!(
         told,
         "gs://bucket/a.tar: expected what the list says of it (3 bytes, ETag \"17\"), found another (3 bytes, ETag \"18\"): it was \
-         replaced meanwhile; the same command begins anew"
+         replaced after it was listed"
     );
     let found = shards("gs://bucket/", &options, cache.path()).0.unwrap();
     assert_eq!((read(&found, "a.tar"), found.n_downloaded), (b"new".to_vec(), 0));
