@@ -144,7 +144,7 @@ fn what_a_cluster_made_halfway_is_gone_on_with_and_forgotten_by_one_machine() {
     let partial = runs.join("m/.dcgan/partial/groups");
     let half_done = || {
         let folders = partial.read_dir().into_iter().flatten().flatten().map(|entry| entry.path());
-        folders.map(|folder| folder.join("cluster/work/codes.parquet")).find(|stage| stage.is_file())
+        folders.map(|folder| folder.join("cluster/work/codes-001.parquet")).find(|stage| stage.is_file())
     };
     let stop_halfway = || {
         let interrupt = Interrupt::default();
