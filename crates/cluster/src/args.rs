@@ -47,7 +47,7 @@ pub(crate) struct PlaceArgs {
     #[arg(long)]
     spill: Option<PathBuf>,
     /// Parts that a stage is divided into; by default as many as this machine has cores, or 16 on a cluster.
-    #[arg(long)]
+    #[arg(long, value_parser = partitions)]
     partitions: Option<usize>,
     /// Where stages are kept until all is done, on a cluster at the same path on every machine; by default OUT.work.
     #[arg(long)]
@@ -200,9 +200,13 @@ pub(crate) struct ExecutorArgs {
 
 fn memory(text: &str) -> Result<u64, String> {
     match parse_bytes(text) {
-        Ok(..1_000_000) => Err("expected at least 1MB".to_owned()),
+        Ok(..1_000_000) => Err("expected at least 1MB, such as 4GB".to_owned()),
         parsed => parsed,
     }
+}
+
+fn partitions(text: &str) -> Result<usize, String> {
+    text.parse().ok().filter(|n| (1..=4096).contains(n)).ok_or_else(|| "expected 1 to 4096".to_owned())
 }
 
 fn cluster(text: &str) -> Result<String, String> {
@@ -235,6 +239,7 @@ mod tests {
     fn sizes_sources_and_settings_are_read() {
         assert_eq!(memory("4GB"), Ok(4_000_000_000));
         assert!(["0", "4", "4X"].iter().all(|text| memory(text).is_err()));
+        assert!(partitions("64") == Ok(64) && partitions("0").is_err());
         assert!(cluster("local").is_ok() && cluster("df://a:7").is_ok());
         assert!(cluster("a:7").is_err() && cluster("df://a").is_err());
         assert_eq!(address("df://a:7"), Ok(("a".to_owned(), 7)));

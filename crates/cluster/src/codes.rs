@@ -1,11 +1,14 @@
 //! The codes of a hashed set, numbered.
 
 use std::path::{Path, PathBuf};
-use std::time::UNIX_EPOCH;
 
-use dcgan_dedup::hash::files::CODES;
+use dcgan_dedup::hash::files::{AUTOENCODER, CODES, PICTURES};
 use dcgan_dedup::hash::n_codes;
+use dcgan_engine::fingerprint;
 use dcgan_files::columns::{Column, Kind, Writer, read};
+use dcgan_files::key;
+use dcgan_files::walk::Stop;
+use dcgan_images::Source;
 use serde_json::{Value, json};
 
 use crate::error::there;
@@ -25,12 +28,27 @@ const SCHEMA: &str = "message numbered {
 const N_FILES: u64 = 64;
 const LEAST_ROWS: u64 = 16;
 
+/// What tells whether a file, or all under a folder, is still what the job began with; nothing where nothing is.
+pub(crate) fn stamp(path: &Path) -> Result<Option<String>> {
+    if !path.exists() {
+        return Ok(None);
+    }
+    let stamp = fingerprint::stamp(path, &Stop::default());
+    let stamp = stamp.map_err(|error| std::io::Error::other(format!("{error:#}")))?;
+    Ok(Some(stamp.digest))
+}
+
+/// The same of all that a set is made of.
+pub(crate) fn stamps(source: &Source) -> Result<Vec<Option<String>>> {
+    source.paths().into_iter().map(stamp).collect()
+}
+
 /// What says which codes they are.
 pub(crate) fn identity(hashed: &Path) -> Result<Value> {
     let path = there(&hashed.join(CODES), "codes, by `dcgan-cluster hash` or the stage hash_images")?;
-    let about = fs_err::metadata(&path)?;
-    let changed = about.modified()?.duration_since(UNIX_EPOCH).unwrap_or_default();
-    Ok(json!({"codes": path, "n_bytes": about.len(), "changed_ns": changed.as_nanos() as u64}))
+    let beside = [PICTURES, AUTOENCODER].map(|name| stamp(&hashed.join(name)));
+    let [pictures, autoencoder] = beside;
+    Ok(json!({"codes": path, "stamp": stamp(&path)?, "pictures": pictures?, "autoencoder": autoencoder?}))
 }
 
 /// The table `codes`: image, word0, word1, width, height. Returns how many there are.
@@ -45,30 +63,34 @@ pub(crate) fn number(work: &mut Work<'_>, hashed: &Path) -> Result<u64> {
     Ok(n)
 }
 
-/// Refuses keys by which pictures could be taken for each other: two equal ones, an empty one, and one of several lines.
-fn check_keys(session: &Session, codes: &Path) -> Result<()> {
-    session.table("keys_of_codes", &[codes.to_path_buf()])?;
-    let looks = [
-        (
-            "a key of its own for each image",
-            "SELECT key FROM keys_of_codes GROUP BY key HAVING count(*) > 1 LIMIT 1",
-        ),
-        (
-            "keys of one line",
-            "SELECT key FROM keys_of_codes WHERE key = '' OR strpos(key, chr(10)) > 0 OR strpos(key, chr(13)) > 0 LIMIT 1",
-        ),
-    ];
-    for (expected, query) in looks {
-        let mut found = None;
-        session.each_text("keys", query, &mut |key| {
-            found = Some(format!("{key:?}"));
-            Ok(())
-        })?;
-        if let Some(found) = found {
-            return Err(ClusterError::file(codes, expected, found));
+/// Refuses keys by which pictures could be taken for each other, as one machine does: two equal ones, an empty one, and one of several lines.
+pub(crate) fn check_keys(session: &Session, codes: &Path) -> Result<()> {
+    let (mut row, mut wrong) = (0u64, None);
+    read(codes, &[("key", Kind::Strings)], |columns| {
+        for column in columns {
+            let Column::Strings(keys) = column else { continue };
+            for key in keys {
+                if wrong.is_none() && (key.is_empty() || !key::is_one_line(&key)) {
+                    wrong = Some(format!("{key:?} in row {row}"));
+                }
+                row += 1;
+            }
         }
+    })?;
+    if let Some(wrong) = wrong {
+        return Err(ClusterError::file(codes, "keys of one line", wrong));
     }
-    Ok(())
+    session.table("keys_of_codes", &[codes.to_path_buf()])?;
+    let query = "SELECT key FROM keys_of_codes GROUP BY key HAVING count(*) > 1 LIMIT 1";
+    let mut doubled = None;
+    session.each_text("keys", query, &mut |key| {
+        doubled = Some(format!("{key:?}"));
+        Ok(())
+    })?;
+    match doubled {
+        None => Ok(()),
+        Some(key) => Err(ClusterError::file(codes, "a key of its own for each image", key)),
+    }
 }
 
 /// Writes the codes into files of as many rows each.

@@ -116,13 +116,18 @@ impl ClusterError {
 
 /// The whole path of a file that must be there.
 pub(crate) fn there(path: &Path, expected: &str) -> Result<PathBuf> {
-    std::fs::canonicalize(path).map_err(|error| {
+    let whole = std::fs::canonicalize(path).map_err(|error| {
         let found = match error.kind() {
             std::io::ErrorKind::NotFound => "nothing".to_owned(),
             _ => error.to_string(),
         };
         ClusterError::file(path, expected, found)
-    })
+    })?;
+    match whole.to_str() {
+        Some(_) => Ok(whole),
+        // Queries are text.
+        None => Err(ClusterError::file(path, "a path of UTF-8 text", "other bytes")),
+    }
 }
 
 impl From<dcgan_files::FilesError> for ClusterError {

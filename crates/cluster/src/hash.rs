@@ -17,7 +17,7 @@ use crate::near::json;
 use crate::remote::is_remote;
 use crate::session::Session;
 use crate::work::Work;
-use crate::{ClusterError, Result, out, remote};
+use crate::{ClusterError, Result, codes, out, remote};
 
 /// What is hashed, and where to.
 #[derive(Clone, Debug)]
@@ -67,8 +67,10 @@ pub fn hash(session: &Session, job: &HashJob) -> Result<HashReport> {
         None => job.source.within(&std::env::current_dir()?),
     };
     let listed = remote.as_ref().map(|listed| listed.digest.clone());
+    // A set, or a model, that has changed since the job began is another one.
+    let set = if remote.is_some() { Vec::new() } else { codes::stamps(&source)? };
     let about = json!({
-        "hash": source, "listed": listed, "autoencoder": autoencoder, "max_pixels": job.config.max_pixels, "damaged": job.config.damaged,
+        "hash": source, "listed": listed, "set": set, "autoencoder": autoencoder, "model": codes::stamp(&autoencoder)?, "max_pixels": job.config.max_pixels, "damaged": job.config.damaged,
     });
     let n_parts = match &remote {
         Some(listed) => job.n_parts.min(listed.n_files),

@@ -61,9 +61,16 @@ pub fn remove(session: &Session, job: &RemoveJob) -> Result<RemoveReport> {
     // Executors run elsewhere.
     let here = std::env::current_dir()?;
     let source = job.tars.as_ref().map(|source| source.within(&here));
-    let about = json!({"remove": codes::identity(&job.hashed)?, "groups": groups, "tars": source});
+    let set = source.as_ref().map(codes::stamps).transpose()?;
+    let about = json!({
+        "remove": codes::identity(&job.hashed)?, "groups": groups, "stamp": codes::stamp(&groups)?, "tars": source, "set": set,
+    });
     let mut work = Work::open(session, &job.work, &about)?;
-    work.make("keys", &mut |path| number(&job.hashed.join(CODES), path))?;
+    work.make("keys", &mut |path| {
+        let codes = job.hashed.join(CODES);
+        codes::check_keys(session, &codes)?;
+        number(&codes, path)
+    })?;
     session.table("groups", std::slice::from_ref(&groups))?;
     work.stage("removed", "SELECT key FROM groups WHERE elsewhere <> 0 OR key <> representative")?;
     refuse_strangers(&work, &groups)?;
@@ -190,21 +197,35 @@ fn number(codes: &Path, path: &Path) -> Result<()> {
     Ok(writer.finish()?)
 }
 
-/// Groups of another set are refused.
+/// Groups of another set are refused, and those of which nobody would stay.
 fn refuse_strangers(work: &Work<'_>, groups: &Path) -> Result<()> {
-    let query =
-        "SELECT r.key FROM removed AS r LEFT ANTI JOIN keys AS k ON r.key = k.key ORDER BY r.key LIMIT 1";
-    let mut stranger = None;
-    work.session().each_text("lists", query, &mut |key| {
-        stranger = Some(key.to_owned());
-        Ok(())
-    })?;
-    match stranger {
-        None => Ok(()),
-        Some(key) => {
-            Err(ClusterError::file(groups, "groups of the set", format!("{key}, which is not in it")))
+    let looks = [
+        (
+            "SELECT r.key FROM removed AS r LEFT ANTI JOIN keys AS k ON r.key = k.key ORDER BY r.key LIMIT 1",
+            "which is not in it",
+        ),
+        (
+            "SELECT g.representative FROM groups AS g LEFT ANTI JOIN keys AS k ON g.representative = k.key
+             WHERE g.elsewhere = 0 ORDER BY 1 LIMIT 1",
+            "which is to stay for others, but is not in it",
+        ),
+        (
+            "SELECT g.representative FROM groups AS g JOIN removed AS r ON g.representative = r.key
+             WHERE g.elsewhere = 0 AND g.key <> g.representative ORDER BY 1 LIMIT 1",
+            "which is to stay for others, but is itself removed",
+        ),
+    ];
+    for (query, what) in looks {
+        let mut found = None;
+        work.session().each_text("lists", query, &mut |key| {
+            found = Some(format!("{key}, {what}"));
+            Ok(())
+        })?;
+        if let Some(found) = found {
+            return Err(ClusterError::file(groups, "groups of the set", found));
         }
     }
+    Ok(())
 }
 
 /// Writes the keys of a table in the order of the set.

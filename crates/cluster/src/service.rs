@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use ballista_core::registry::BallistaFunctionRegistry;
 use ballista_core::utils::default_session_builder;
@@ -15,7 +16,7 @@ use futures::StreamExt as _;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::scratch::Scratch;
-use crate::session::register;
+use crate::session::{answers, register};
 use crate::{ClusterError, Result, functions};
 
 /// A scheduler.
@@ -124,6 +125,13 @@ pub fn executor(job: &ExecutorJob) -> Result<()> {
     for function in functions::aggregate() {
         registry.aggregate_functions.insert(function.name().to_owned(), function);
     }
+    let failed =
+        |address: String, reason: String| ClusterError::Service { role: "executor", address, reason };
+    for port in job.ports {
+        let listen = format!("{}:{port}", job.host);
+        let bound = std::net::TcpListener::bind(&listen);
+        drop(bound.map_err(|error| failed(listen, error.to_string()))?);
+    }
     let scratch = Scratch::within(&job.work)?;
     let config = ExecutorProcessConfig {
         bind_host: job.host.clone(),
@@ -141,9 +149,32 @@ pub fn executor(job: &ExecutorJob) -> Result<()> {
         ..ExecutorProcessConfig::default()
     };
     let address = format!("{}:{}", job.host, job.ports[0]);
-    say(format_args!("executor at {address}, for the scheduler at {}:{}", job.scheduler.0, job.scheduler.1));
-    let started = runtime()?.block_on(start_executor_process(Arc::new(config)));
-    started.map_err(|error| ClusterError::Service { role: "executor", address, reason: error.to_string() })
+    let scheduler = format!("{}:{}", job.scheduler.0, job.scheduler.1);
+    say(format_args!("executor at {address}, for the scheduler at {scheduler}"));
+    if let Err(error) = answers(&scheduler) {
+        say(format_args!("the scheduler at {scheduler} does not answer yet ({error})"));
+    }
+    runtime()?.block_on(async {
+        let mut interrupted = signal(SignalKind::interrupt())?;
+        let mut terminated = signal(SignalKind::terminate())?;
+        let is_stopped = Arc::new(AtomicBool::new(false));
+        let stopped = is_stopped.clone();
+        tokio::spawn(async move {
+            tokio::select! { _ = interrupted.recv() => {}, _ = terminated.recv() => {} }
+            stopped.store(true, Ordering::SeqCst);
+        });
+        // It ends by itself when it is stopped, and when there is no scheduler any more.
+        let ended = start_executor_process(Arc::new(config)).await;
+        tokio::task::yield_now().await;
+        match ended {
+            Err(error) => Err(failed(address, error.to_string())),
+            Ok(()) if is_stopped.load(Ordering::SeqCst) => Ok(()),
+            Ok(()) => Err(failed(
+                address,
+                format!("it has lost the scheduler at {scheduler}: start it again with that"),
+            )),
+        }
+    })
 }
 
 fn runtime() -> Result<tokio::runtime::Runtime> {

@@ -29,6 +29,7 @@ const BATCH: usize = 1024;
 /// What a part of a stage may hold on an executor, whose memory is not known here.
 const PARTITION_BYTES: usize = 320 << 20;
 const ANSWERS_WITHIN: Duration = Duration::from_secs(5);
+const ENDS_WITHIN: Duration = Duration::from_millis(300);
 /// How often it is said that a query goes on, as where no executor is there.
 const SAY_EVERY: Duration = Duration::from_secs(60);
 
@@ -117,7 +118,7 @@ pub(crate) fn register(state: &mut SessionState) {
 }
 
 /// Connects to a scheduler, `df://host:port`.
-fn answers(scheduler: &str) -> std::io::Result<()> {
+pub(crate) fn answers(scheduler: &str) -> std::io::Result<()> {
     let mut last = std::io::Error::other("a name without an address");
     for address in scheduler.trim_start_matches("df://").to_socket_addrs()? {
         match TcpStream::connect_timeout(&address, ANSWERS_WITHIN) {
@@ -126,6 +127,12 @@ fn answers(scheduler: &str) -> std::io::Result<()> {
         }
     }
     Err(last)
+}
+
+/// Of a scheduler that ends, connections may end before it takes no more.
+fn answers_still(scheduler: &str) -> std::io::Result<()> {
+    std::thread::sleep(ENDS_WITHIN);
+    answers(scheduler)
 }
 
 fn silent(scheduler: &str, why: &str) -> ClusterError {
@@ -191,7 +198,7 @@ impl Session {
     /// What the engine of this process, or the cluster's, gave up for.
     fn failed(&self, is_here: bool, stage: &str, source: DataFusionError) -> ClusterError {
         match &self.place {
-            Place::Cluster { scheduler, .. } if !is_here => match answers(scheduler) {
+            Place::Cluster { scheduler, .. } if !is_here => match answers_still(scheduler) {
                 Ok(()) => ClusterError::engine(&format!("{stage}, scheduler {scheduler}"), source),
                 Err(error) => silent(scheduler, &format!("any more, in stage {stage} ({error})")),
             },
@@ -212,7 +219,13 @@ impl Session {
                 tokio::time::sleep(Duration::from_millis(100)).await;
                 if began.elapsed() > said + SAY_EVERY {
                     said = began.elapsed();
-                    say(format_args!("{stage}: {} s so far", said.as_secs()));
+                    let hint = match self.place {
+                        Place::Cluster { .. } if !is_here => {
+                            " (the scheduler says which executors are there)"
+                        }
+                        _ => "",
+                    };
+                    say(format_args!("{stage}: {} s so far{hint}", said.as_secs()));
                 }
             }
         };

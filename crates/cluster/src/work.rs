@@ -16,6 +16,23 @@ use crate::{ClusterError, Result};
 /// What the job is, and the mark by which the folder is known as ours.
 const JOB: &str = "dcgan-cluster.json";
 
+/// Settings that are told, where there are many.
+const MOST_DIFFERENCES: usize = 3;
+
+/// In what two jobs differ.
+fn differences(there: &Value, now: &Value, name: &str, found: &mut Vec<String>) {
+    match (there, now) {
+        (Value::Object(a), Value::Object(b)) => {
+            for key in a.keys().chain(b.keys().filter(|key| !a.contains_key(*key))) {
+                let [a, b] = [a, b].map(|all| all.get(key).unwrap_or(&Value::Null));
+                differences(a, b, key, found);
+            }
+        }
+        _ if there != now => found.push(format!("{name} is {there} there, {now} now")),
+        _ => {}
+    }
+}
+
 /// A job's folder, on the engine.
 pub(crate) struct Work<'a> {
     session: &'a Session,
@@ -51,8 +68,12 @@ impl<'a> Work<'a> {
                 Err(error) => return Err(error.into()),
             };
             if !found.is_null() && found != job {
-                let expected = format!("the job {job}");
-                return Err(ClusterError::file(&path, expected, found.to_string()));
+                let mut differing = Vec::new();
+                differences(&found, &job, "", &mut differing);
+                differing.truncate(MOST_DIFFERENCES);
+                let found =
+                    format!("another ({}): give another --work, or delete that one", differing.join(", "));
+                return Err(ClusterError::file(&path, "the same job", found));
             }
         }
         fs_err::write(&path, job.to_string())?;

@@ -58,6 +58,28 @@ fn a_scheduler_ends_when_it_is_asked_to() {
 }
 
 #[test]
+fn an_executor_names_the_port_that_is_taken() {
+    let dir = tempfile::tempdir().unwrap();
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = taken.local_addr().unwrap().port().to_string();
+    let work = dir.path().join("work").display().to_string();
+    let scheduler = format!("127.0.0.1:{}", free_port());
+    let (free, log) = (free_port().to_string(), dir.path().join("log"));
+    for ports in [[&port, &free], [&free, &port]] {
+        let [data, tasks] = ports.map(String::as_str);
+        let place =
+            ["--host", "127.0.0.1", "--name", "127.0.0.1", "--work", &work, "--scheduler", &scheduler];
+        let arguments = [&["executor", "--port", data, "--task-port", tasks][..], &place].concat();
+        assert_eq!(Process::start(&arguments, &[], &log).wait(), Some(1));
+        let told = fs_err::read_to_string(&log).unwrap();
+        assert!(
+            told.starts_with(&format!("error: executor at 127.0.0.1:{port}: Address already in use")),
+            "{told}"
+        );
+    }
+}
+
+#[test]
 fn a_cluster_finds_what_one_machine_finds() {
     let rooms = Rooms::new();
     let cluster = Cluster::start(rooms.dir.path());
@@ -149,6 +171,16 @@ fn a_job_goes_on_after_its_scheduler_was_killed() {
     });
     let told = format!("scheduler at df://127.0.0.1:{}: does not answer any more, in stage ", cluster.port);
     assert!(message.starts_with(&told), "{message}");
+    // Executors do not outlive it either, and say so.
+    cluster.executors.iter_mut().for_each(|executor| assert_eq!(executor.wait(), Some(1)));
+    let logs = fs_err::read_dir(&cluster.dir).unwrap().map(|entry| entry.unwrap().path());
+    let logs = logs.filter(|path| path.file_name().unwrap().to_str().unwrap().starts_with("executor-"));
+    let logs: Vec<String> =
+        logs.filter(|path| path.is_file()).map(|path| fs_err::read_to_string(path).unwrap()).collect();
+    assert!(
+        logs.len() == 2 && logs.iter().all(|log| log.contains("it has lost the scheduler at ")),
+        "{logs:?}"
+    );
     assert!(!job.out.exists());
     let kept = fs_err::metadata(job.work.join("near_0.parquet")).unwrap().modified().unwrap();
     cluster.scheduler = scheduler(&cluster.dir, cluster.port);

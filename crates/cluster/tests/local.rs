@@ -3,6 +3,8 @@
 
 mod common;
 
+use std::path::Path;
+
 use common::{Rooms, bytes, go, local, random_codes, write_codes};
 use dcgan_cluster::group::{GroupJob, group};
 use dcgan_cluster::hash::{HashJob, hash};
@@ -17,6 +19,7 @@ use dcgan_dedup::regenerate::{Target, regenerate};
 use dcgan_dedup::{Autoencoder, Code, Preprocessing};
 use dcgan_engine::cluster::LOCK;
 use dcgan_engine::interrupt::Interrupt;
+use dcgan_files::columns::{Column, Writer};
 use dcgan_images::Source;
 use dcgan_synthetic::{DigitsConfig, write_digits};
 
@@ -217,6 +220,118 @@ fn equal_codes_are_grouped_with_little_memory() {
     let codes = random_codes(200_000, 150_000, 0, 1);
     let (groups, _) = grouped(&codes, GroupConfig::default(), 24 << 20);
     assert!(groups == keys(&equal_codes(&codes)) && groups.len() > 10_000);
+}
+
+/// Groups in which pairs of keys are one to go and the one that is to stay for it.
+fn write_groups(dir: &Path, pairs: &[[&str; 2]]) {
+    fs_err::create_dir_all(dir).unwrap();
+    let schema = "message groups {
+        REQUIRED INT32 group (INTEGER(32, false));
+        REQUIRED BYTE_ARRAY key (STRING);
+        REQUIRED BYTE_ARRAY representative (STRING);
+        REQUIRED INT32 elsewhere (INTEGER(32, false));
+    }";
+    let mut writer = Writer::create(&dir.join(GROUPS), schema).unwrap();
+    let keys = |k: usize| Column::Strings(pairs.iter().map(|pair| pair[k].to_owned()).collect());
+    let zeros = || Column::U32(vec![0; pairs.len()]);
+    writer.write(&[zeros(), keys(0), keys(1), zeros()]).unwrap();
+    writer.finish().unwrap();
+}
+
+#[test]
+fn groups_of_which_nobody_would_stay_are_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let at = |name: &str| dir.path().join(name);
+    write_codes(&at("codes"), &random_codes(4, 4, 0, 1));
+    let [a, b, c] = ["picture-00000000", "picture-00000001", "picture-00000002"];
+    let session = local(&at("spill"), 64 << 20);
+    for (number, (pairs, expected)) in [
+        (vec![[a, b], [b, a]], "which is to stay for others, but is itself removed"),
+        (vec![[a, b], [b, c]], "picture-00000001, which is to stay for others, but is itself removed"),
+        (vec![[a, "x"]], "x, which is to stay for others, but is not in it"),
+        (vec![["x", a]], "x, which is not in it"),
+        (vec![[a, a], [b, a]], ""),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let groups = at(&format!("groups-{number}"));
+        write_groups(&groups, &pairs);
+        let out = at(&format!("out-{number}"));
+        let work = at(&format!("work-{number}"));
+        let job = RemoveJob { hashed: at("codes"), groups, tars: None, out, work };
+        match remove(&session, &job) {
+            Ok(report) => assert!(expected.is_empty() && (report.n_kept, report.n_removed) == (3, 1)),
+            Err(error) => {
+                let told = error.to_string();
+                assert!(!expected.is_empty() && told.ends_with(expected), "{told}");
+                // Other groups are another job.
+                write_groups(&job.groups, &[[b, a]]);
+                let told = remove(&session, &job).unwrap_err().to_string();
+                assert!(told.contains("expected the same job, found another (stamp is "), "{told}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_set_that_changes_while_it_is_hashed_is_another_job() {
+    let rooms = Rooms::new();
+    let job = HashJob {
+        source: rooms.source(),
+        autoencoder: rooms.model(),
+        config: HashConfig::default(),
+        n_parts: 6,
+        out: rooms.at("parts"),
+        work: rooms.at("work"),
+    };
+    let interrupt = Interrupt::default();
+    let stopped = std::thread::scope(|scope| {
+        scope.spawn(|| {
+            while !job.work.join("parts-6/part-00001").exists() && !interrupt.is_requested() {
+                std::thread::sleep(std::time::Duration::from_millis(2));
+            }
+            interrupt.request();
+        });
+        let place = Place::Local { memory: 64 << 20, spill: rooms.at("spill"), n_threads: 1 };
+        let stopped = hash(&Session::open(&place, interrupt.clone()).unwrap(), &job);
+        interrupt.request();
+        stopped
+    });
+    assert!(stopped.is_err() && !job.out.exists());
+    let data = rooms.at("rooms/rooms_lmdb/data.mdb");
+    let (bytes_before, moved) = (fs_err::read(&data).unwrap(), rooms.at("rooms/moved.mdb"));
+    fs_err::rename(&data, &moved).unwrap();
+    fs_err::write(&data, &bytes_before).unwrap();
+    let told = hash(&rooms.session(), &job).unwrap_err().to_string();
+    assert!(told.contains("expected the same job, found another (set is "), "{told}");
+    fs_err::rename(&moved, &data).unwrap();
+}
+
+#[test]
+fn keys_are_refused_that_one_machine_refuses() {
+    let rooms = Rooms::new();
+    for key in ["a\0b", "a\u{2028}b", "a\nb", ""] {
+        let dir = tempfile::tempdir().unwrap();
+        let schema = "message codes {
+            REQUIRED BYTE_ARRAY key (STRING);
+            REQUIRED INT64 word0 (INTEGER(64, false));
+            REQUIRED INT64 word1 (INTEGER(64, false));
+            REQUIRED INT32 width (INTEGER(32, false));
+            REQUIRED INT32 height (INTEGER(32, false));
+        }";
+        let mut writer = Writer::create(&dir.path().join("codes.parquet"), schema).unwrap();
+        let keys = Column::Strings(vec!["first".to_owned(), key.to_owned()]);
+        let words = || Column::U64(vec![1, 2]);
+        let sides = || Column::U32(vec![64; 2]);
+        writer.write(&[keys, words(), words(), sides(), sides()]).unwrap();
+        writer.finish().unwrap();
+        let at = |name: &str| dir.path().join(name);
+        let hashed = dir.path().to_owned();
+        let job = GroupJob { hashed, config: GroupConfig::default(), out: at("groups"), work: at("work") };
+        let told = group(&rooms.session(), &job).unwrap_err().to_string();
+        assert!(told.ends_with(&format!("expected keys of one line, found {key:?} in row 1")), "{told}");
+    }
 }
 
 #[test]

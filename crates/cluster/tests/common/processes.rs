@@ -25,6 +25,18 @@ impl Process {
         self.0.wait().unwrap().code()
     }
 
+    /// Waits until it ends by itself: the exit code.
+    pub fn wait(&mut self) -> Option<i32> {
+        let clock = Instant::now();
+        loop {
+            if let Some(status) = self.0.try_wait().unwrap() {
+                return status.code();
+            }
+            assert!(clock.elapsed() < PATIENCE, "it does not end");
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+
     /// SIGKILL.
     pub fn kill(&mut self) {
         self.0.kill().unwrap();

@@ -40,6 +40,8 @@ pub struct SearchReport {
 const BUCKETS_AT_ONCE: usize = 1 << 15;
 /// Buckets that a task searches.
 const BUCKETS_A_TASK: usize = 1 << 7;
+/// Codes, or buckets, of which a table is made by one thread alone: to hand them to others would cost more.
+const FOR_ONE: usize = 1 << 14;
 /// Codes compared at once, so that only where one of them is near they are compared singly.
 const LANES: usize = 32;
 
@@ -140,17 +142,17 @@ struct Table<'a> {
 
 impl<'a> Table<'a> {
     fn new(codes: &'a [Code], search: &Search<'_>) -> Self {
-        let numbers: Vec<u32> = codes.par_iter().map(|code| bucket(search.bits, *code)).collect();
+        let numbers = codes.par_iter().with_min_len(FOR_ONE).map(|code| bucket(search.bits, *code));
+        let numbers: Vec<u32> = numbers.collect();
         let mut buckets =
             Buckets::new(codes.len() as u32, 1 << search.bits.len(), |image| numbers[image as usize]);
         drop(numbers);
-        buckets.each_mut().into_par_iter().filter(|bucket| bucket.len() > search.limits.cap).for_each(
-            |bucket| {
-                bucket.sort_unstable_by_key(|&image| (codes[image as usize], image));
-            },
-        );
-        let words =
-            buckets.order().par_iter().map(|&image| codes[image as usize].0[search.bands.word]).collect();
+        let hot = buckets.each_mut().into_par_iter().with_min_len(FOR_ONE);
+        hot.filter(|bucket| bucket.len() > search.limits.cap).for_each(|bucket| {
+            bucket.sort_unstable_by_key(|&image| (codes[image as usize], image));
+        });
+        let order = buckets.order().par_iter().with_min_len(FOR_ONE);
+        let words = order.map(|&image| codes[image as usize].0[search.bands.word]).collect();
         Self { codes, buckets, words }
     }
 
