@@ -120,5 +120,8 @@ fn write(codes: &Path, n_codes: u64, paths: &[PathBuf]) -> Result<()> {
         }
     })?;
     written?;
+    if n as u64 != n_codes {
+        return Err(ClusterError::file(codes, format!("{n_codes} codes"), n.to_string()));
+    }
     Ok(writers.into_iter().try_for_each(Writer::finish)?)
 }

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use ballista_core::registry::BallistaFunctionRegistry;
 use ballista_core::utils::default_session_builder;
@@ -165,7 +166,8 @@ pub fn executor(job: &ExecutorJob) -> Result<()> {
         });
         // It ends by itself when it is stopped, and when there is no scheduler any more.
         let ended = start_executor_process(Arc::new(config)).await;
-        tokio::task::yield_now().await;
+        // Both wait for the same signal.
+        tokio::time::sleep(Duration::from_millis(200)).await;
         match ended {
             Err(error) => Err(failed(address, error.to_string())),
             Ok(()) if is_stopped.load(Ordering::SeqCst) => Ok(()),
