@@ -56,7 +56,7 @@ impl GroupJob {
         if self.config.mirrored == Mirrored::Report {
             return Err(ClusterError::setting("mirrored", "ignore or group", "report"));
         }
-        out::check(&self.out)
+        out::check_beside(&self.out, &self.work)
     }
 }
 

@@ -57,7 +57,7 @@ pub fn hash(session: &Session, job: &HashJob) -> Result<HashReport> {
     if job.n_parts == 0 || job.n_parts > 99_999 {
         return Err(ClusterError::setting("parts", "1 to 99999", &job.n_parts.to_string()));
     }
-    out::check(&job.out)?;
+    out::check_beside(&job.out, &job.work)?;
     let autoencoder = there(&job.autoencoder, "an autoencoder, by the stage train_autoencoder")?;
     let remote =
         is_remote(&job.source).then(|| remote::list(&job.source, &mut || session.flow())).transpose()?;

@@ -28,10 +28,26 @@ fn main() -> ExitCode {
     match work(cli.verb, &interrupt) {
         Ok(code) => ExitCode::from(code),
         Err(error) => {
-            say(format_args!("error: {error}"));
+            say(format_args!("error: {}", told(&error)));
             ExitCode::from(if interrupt.is_requested() { INTERRUPTED } else { FAILED })
         }
     }
+}
+
+/// An error with what caused it, of which the engine's are told already.
+fn told(error: &ClusterError) -> String {
+    let mut text = error.to_string();
+    if !matches!(error, ClusterError::Engine { .. }) {
+        let mut cause = std::error::Error::source(error);
+        while let Some(why) = cause {
+            let why_text = why.to_string();
+            if !text.contains(&why_text) {
+                text += &format!(": {why_text}");
+            }
+            cause = why.source();
+        }
+    }
+    text
 }
 
 fn work(verb: Verb, interrupt: &Interrupt) -> Result<u8> {

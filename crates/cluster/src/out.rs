@@ -34,3 +34,12 @@ pub(crate) fn check(path: &Path) -> Result<()> {
         false => Err(ClusterError::file(path, "nothing or an empty folder", "files")),
     }
 }
+
+/// The same of a result that is not to lie where its job's stages do.
+pub(crate) fn check_beside(path: &Path, work: &Path) -> Result<()> {
+    check(path)?;
+    match std::path::absolute(path)? == std::path::absolute(work)? {
+        true => Err(ClusterError::file(path, "a folder other than --work", "the same")),
+        false => Ok(()),
+    }
+}

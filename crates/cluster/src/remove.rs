@@ -55,7 +55,7 @@ const SCHEMA: &str = "message keys {
 /// # Errors
 /// Where the groups name what is not in the set, a file cannot be read or written, or the engine gives up.
 pub fn remove(session: &Session, job: &RemoveJob) -> Result<RemoveReport> {
-    out::check(&job.out)?;
+    out::check_beside(&job.out, &job.work)?;
     let groups =
         there(&job.groups.join(GROUPS), "groups, by `dcgan-cluster group` or the stage group_duplicates")?;
     // Executors run elsewhere.

@@ -117,6 +117,19 @@ pub(crate) fn register(state: &mut SessionState) {
     }
 }
 
+/// The address of a file of which the whole path is known: there no letter has another meaning, as `*` has in paths.
+fn address(path: &Path) -> String {
+    let mut address = "file://".to_owned();
+    for &byte in path.as_os_str().as_encoded_bytes() {
+        match byte {
+            b'/' | b'-' | b'.' | b'_' | b'~' => address.push(char::from(byte)),
+            _ if byte.is_ascii_alphanumeric() => address.push(char::from(byte)),
+            _ => address += &format!("%{byte:02X}"),
+        }
+    }
+    address
+}
+
 /// Connects to a scheduler, `df://host:port`.
 pub(crate) fn answers(scheduler: &str) -> std::io::Result<()> {
     let mut last = std::io::Error::other("a name without an address");
@@ -240,7 +253,10 @@ impl Session {
 
     /// Names Parquet files as one table.
     pub(crate) fn table(&self, name: &str, paths: &[PathBuf]) -> Result<()> {
-        let paths: Vec<String> = paths.iter().map(|path| path.display().to_string()).collect();
+        let paths: Vec<String> = paths
+            .iter()
+            .map(|path| std::path::absolute(path).map(|path| address(&path)))
+            .collect::<std::io::Result<_>>()?;
         let named = async {
             for context in [&self.context, &self.here] {
                 context.deregister_table(name)?;
@@ -254,10 +270,7 @@ impl Session {
 
     /// Writes what a query finds as one Parquet file, which is there once it is whole.
     pub(crate) fn write(&self, stage: &str, query: &str, path: &Path) -> Result<()> {
-        let text = format!(
-            "COPY ({query}) TO '{}' STORED AS PARQUET",
-            path.display().to_string().replace('\'', "''")
-        );
+        let text = format!("COPY ({query}) TO '{}' STORED AS PARQUET", address(path));
         self.wait(false, stage, async { self.context.sql(&text).await?.collect().await.map(|_| ()) })
     }
 
