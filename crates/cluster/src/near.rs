@@ -174,6 +174,7 @@ fn find(work: &mut Work<'_>, name: &str, search: &SearchApart, kinds: &[u32], n:
     let n_shares = n_codes.div_ceil(most).max(1);
     let mut names = Vec::new();
     for (number, tasks) in tasks.chunks((most / n_codes.max(1)).max(1)).enumerate() {
+        // Where there are several shares they are of one task.
         for share in 0..n_shares {
             let grouped = match tasks {
                 &[(view, part)] => {

@@ -24,7 +24,7 @@ pub(crate) fn folder<T>(path: &Path, fill: &mut dyn FnMut(&Path) -> Result<T>) -
 }
 
 /// Refuses a path at which something is.
-pub(crate) fn check(path: &Path) -> Result<()> {
+fn check(path: &Path) -> Result<()> {
     let is_free = match path.read_dir() {
         Ok(mut entries) => entries.next().is_none(),
         Err(_) => !path.exists(),

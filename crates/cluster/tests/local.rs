@@ -5,7 +5,7 @@ mod common;
 
 use std::path::Path;
 
-use common::{Rooms, bytes, go, local, random_codes, write_codes};
+use common::{Rooms, bytes, go, local, random_codes, write_codes, write_keyed_codes};
 use dcgan_cluster::group::{GroupJob, group};
 use dcgan_cluster::hash::{HashJob, hash};
 use dcgan_cluster::remove::{RemoveJob, remove};
@@ -99,6 +99,26 @@ fn a_set_hashed_in_parts_is_one_hashed_as_a_whole() {
     assert!(!job.work.exists(), "parts are deleted when all is done");
 }
 
+/// What becomes of work that is interrupted as soon as something is there.
+fn stopped_when<T>(
+    is_halfway: &(dyn Fn() -> bool + Sync),
+    place: &Place,
+    work: &dyn Fn(&Session) -> dcgan_cluster::Result<T>,
+) -> dcgan_cluster::Result<T> {
+    let interrupt = Interrupt::default();
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            while !is_halfway() && !interrupt.is_requested() {
+                std::thread::sleep(std::time::Duration::from_millis(2));
+            }
+            interrupt.request();
+        });
+        let stopped = work(&Session::open(place, interrupt.clone()).unwrap());
+        interrupt.request();
+        stopped
+    })
+}
+
 /// As of a set that is too large for the memory.
 #[test]
 fn pictures_are_grouped_in_shares_as_on_one_machine() {
@@ -113,19 +133,9 @@ fn pictures_are_grouped_in_shares_as_on_one_machine() {
     keep(LOCK, "");
     keep("near_most.json", "80");
     (0..=8).for_each(|radius| keep(&format!("near_views_{radius}_most.json"), "150"));
-    let interrupt = Interrupt::default();
-    let stopped = std::thread::scope(|scope| {
-        scope.spawn(|| {
-            while !job.work.join("pairs.parquet").exists() && !interrupt.is_requested() {
-                std::thread::sleep(std::time::Duration::from_millis(2));
-            }
-            interrupt.request();
-        });
-        let place = Place::Local { memory: 256 << 20, spill: rooms.at("spill"), n_threads: 2 };
-        let stopped = group(&Session::open(&place, interrupt.clone()).unwrap(), &job);
-        interrupt.request();
-        stopped
-    });
+    let place = Place::Local { memory: 256 << 20, spill: rooms.at("spill"), n_threads: 2 };
+    let is_halfway = || job.work.join("pairs.parquet").exists();
+    let stopped = stopped_when(&is_halfway, &place, &|session| group(session, &job));
     // Three shares of the pictures, as many of these and their views.
     let names = fs_err::read_dir(&job.work).unwrap().map(|entry| entry.unwrap().file_name());
     let names: Vec<String> = names.map(|name| name.into_string().unwrap()).collect();
@@ -193,19 +203,9 @@ fn a_search_that_goes_on_with_more_memory_finds_all() {
     write_codes(&at("codes"), &codes);
     let config = GroupConfig { rule: Rule::Near, ..GroupConfig::default() };
     let job = GroupJob { hashed: at("codes"), config: config.clone(), out: at("groups"), work: at("work") };
-    let interrupt = Interrupt::default();
-    let stopped = std::thread::scope(|scope| {
-        scope.spawn(|| {
-            while !job.work.join("near_0_1.parquet").exists() && !interrupt.is_requested() {
-                std::thread::sleep(std::time::Duration::from_millis(2));
-            }
-            interrupt.request();
-        });
-        let place = Place::Local { memory: 14 << 20, spill: at("spill"), n_threads: 2 };
-        let stopped = group(&Session::open(&place, interrupt.clone()).unwrap(), &job);
-        interrupt.request();
-        stopped
-    });
+    let place = Place::Local { memory: 14 << 20, spill: at("spill"), n_threads: 2 };
+    let is_halfway = || job.work.join("near_0_1.parquet").exists();
+    let stopped = stopped_when(&is_halfway, &place, &|session| group(session, &job));
     assert!(stopped.is_err() && job.work.join("near_0_1.parquet").exists(), "{stopped:?}");
     let report = group(&local(&at("spill"), 1 << 30), &job).unwrap();
     let mut sets = UnionFind::new(codes.len() as u32);
@@ -290,19 +290,9 @@ fn a_set_that_changes_while_it_is_hashed_is_another_job() {
         out: rooms.at("parts"),
         work: rooms.at("work"),
     };
-    let interrupt = Interrupt::default();
-    let stopped = std::thread::scope(|scope| {
-        scope.spawn(|| {
-            while !job.work.join("parts-6/part-00001").exists() && !interrupt.is_requested() {
-                std::thread::sleep(std::time::Duration::from_millis(2));
-            }
-            interrupt.request();
-        });
-        let place = Place::Local { memory: 64 << 20, spill: rooms.at("spill"), n_threads: 1 };
-        let stopped = hash(&Session::open(&place, interrupt.clone()).unwrap(), &job);
-        interrupt.request();
-        stopped
-    });
+    let place = Place::Local { memory: 64 << 20, spill: rooms.at("spill"), n_threads: 1 };
+    let is_halfway = || job.work.join("parts-6/part-00001").exists();
+    let stopped = stopped_when(&is_halfway, &place, &|session| hash(session, &job));
     assert!(stopped.is_err() && !job.out.exists());
     let data = rooms.at("rooms/rooms_lmdb/data.mdb");
     let (bytes_before, moved) = (fs_err::read(&data).unwrap(), rooms.at("rooms/moved.mdb"));
@@ -318,19 +308,8 @@ fn keys_are_refused_that_one_machine_refuses() {
     let rooms = Rooms::new();
     for key in ["a\0b", "a\u{2028}b", "a\nb", ""] {
         let dir = tempfile::tempdir().unwrap();
-        let schema = "message codes {
-            REQUIRED BYTE_ARRAY key (STRING);
-            REQUIRED INT64 word0 (INTEGER(64, false));
-            REQUIRED INT64 word1 (INTEGER(64, false));
-            REQUIRED INT32 width (INTEGER(32, false));
-            REQUIRED INT32 height (INTEGER(32, false));
-        }";
-        let mut writer = Writer::create(&dir.path().join("codes.parquet"), schema).unwrap();
-        let keys = Column::Strings(vec!["first".to_owned(), key.to_owned()]);
-        let words = || Column::U64(vec![1, 2]);
-        let sides = || Column::U32(vec![64; 2]);
-        writer.write(&[keys, words(), words(), sides(), sides()]).unwrap();
-        writer.finish().unwrap();
+        let keys = ["first", key];
+        write_keyed_codes(dir.path(), &[Code([1, 2]); 2], &|image| keys[image].to_owned());
         let at = |name: &str| dir.path().join(name);
         let hashed = dir.path().to_owned();
         let job = GroupJob { hashed, config: GroupConfig::default(), out: at("groups"), work: at("work") };

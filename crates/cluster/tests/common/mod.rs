@@ -106,6 +106,11 @@ pub fn random_codes(n: usize, n_originals: usize, n_flipped: usize, seed: u64) -
 
 /// Writes codes as `hash_images` does, without pictures.
 pub fn write_codes(dir: &Path, codes: &[Code]) {
+    write_keyed_codes(dir, codes, &|image| format!("picture-{image:08}"));
+}
+
+/// The same with other keys.
+pub fn write_keyed_codes(dir: &Path, codes: &[Code], key: &dyn Fn(usize) -> String) {
     fs_err::create_dir_all(dir).unwrap();
     let schema = "message codes {
         REQUIRED BYTE_ARRAY key (STRING);
@@ -118,7 +123,7 @@ pub fn write_codes(dir: &Path, codes: &[Code]) {
     for (start, codes) in (0..).step_by(1000).zip(codes.chunks(1000)) {
         let words = |k: usize| Column::U64(codes.iter().map(|code| code.0[k]).collect());
         let sides = || Column::U32(vec![64; codes.len()]);
-        let keys = (start..start + codes.len()).map(|i| format!("picture-{i:08}")).collect();
+        let keys = (start..start + codes.len()).map(key).collect();
         writer.write(&[Column::Strings(keys), words(0), words(1), sides(), sides()]).unwrap();
     }
     writer.finish().unwrap();
