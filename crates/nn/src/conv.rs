@@ -112,6 +112,6 @@ pub fn to_pytorch(kernel: &Tensor) -> Result<Tensor> {
 }
 
 #[cfg(test)]
-mod bf16_tests;
+mod sum_tests;
 #[cfg(test)]
 mod tests;

@@ -5,7 +5,7 @@ use rayon::prelude::*;
 
 use super::micro::{Correlate, NOTHING, PANEL, Run};
 use super::shared::Shared;
-use super::winograd::{Raster, Winograd, transform_kernel};
+use super::winograd::{Raster, Taps, Winograd, transform_kernel};
 use crate::lanes::LANES;
 
 /// Positions that are worked on together: a multiple of the rows that the products hold in registers.
@@ -29,7 +29,7 @@ pub(crate) struct Fixed {
 #[derive(Debug)]
 enum Weights {
     /// Winograd's 36 points, (36, c, o).
-    Tiles(Vec<f32>),
+    Tiles(Taps, Vec<f32>),
     /// Neighbouring target channels each.
     Panels(Vec<Panel>),
 }
@@ -65,10 +65,10 @@ impl Fixed {
         padding: [usize; 2],
     ) -> Self {
         assert!(kernel.len() == kh * kw * c * o && !kernel.is_empty() && stride > 0);
-        let tiles = padding[0] == padding[1] && Winograd::pays([kh, kw], stride, padding[0], [c, o]);
-        let weights = match tiles {
-            true => Weights::Tiles(transform_kernel::<f32>(kernel, [c, o], false)),
-            false => Weights::Panels(pack(kernel, o)),
+        let taps = Winograd::pays([kh, kw], stride, padding[0], [c, o]);
+        let weights = match taps.filter(|_| padding[0] == padding[1] && stride == 1) {
+            Some(taps) => Weights::Tiles(taps, transform_kernel::<f32>(kernel, taps, [c, o], [1, 1])),
+            None => Weights::Panels(pack(kernel, o)),
         };
         let bias = bias.map(|bias| {
             assert_eq!(bias.len(), o);
@@ -101,11 +101,12 @@ impl Fixed {
         assert!(source.len().max(target.len()) < NOTHING as usize);
         let out = Shared::new(target);
         match &self.weights {
-            Weights::Tiles(kernel) => {
+            Weights::Tiles(taps, kernel) => {
                 let raster = |place: Place, c: usize| Raster {
                     size: [place.size[0], place.size[1], c],
                     step: place.channels,
                     first: place.first,
+                    fold: 1,
                 };
                 let (source_raster, target_raster) = (raster(from, c), raster(to, o));
                 let winograd = Winograd {
@@ -113,7 +114,7 @@ impl Fixed {
                     source: source_raster,
                     padding: self.padding[0],
                     target: target_raster,
-                    turned: false,
+                    taps: *taps,
                 };
                 let bias = self.bias.as_ref().map(|bias| &bias[..o]);
                 winograd.correlate_transformed(source, kernel, bias, out);

@@ -29,7 +29,7 @@ pub(crate) fn kernel_gradient<E: Multiplied>(
     gradient: &mut [f32],
     adds: bool,
 ) {
-    if let Some(winograd) = Winograd::of(g) {
+    if let Some(winograd) = Winograd::forward(g) {
         return winograd.kernel_gradient(images, maps, gradient, adds);
     }
     let gathers = g.c < FEW_CHANNELS;

@@ -24,7 +24,7 @@ use self::{
     correlation::{Correlation, Tap},
     micro::{Correlate, PANEL, Run},
     shared::Shared,
-    winograd::{Raster, Winograd},
+    winograd::Winograd,
 };
 use crate::{geometry::Geometry, lanes::LANES};
 
@@ -33,7 +33,7 @@ const PATCHES: usize = 240;
 
 /// Images (n, h, w, c) and kernel (kh, kw, c, o) → maps (n, oh, ow, o).
 pub(super) fn forward<E: Multiplied>(g: &Geometry, images: &[E], kernel: &[f32]) -> Vec<E> {
-    if let Some(winograd) = Winograd::of(g) {
+    if let Some(winograd) = Winograd::forward(g) {
         // SAFETY: the tiles cover the maps.
         #[allow(unsafe_code)]
         return unsafe { Shared::fill(g.n * g.map_len(), |maps| winograd.correlate(images, kernel, maps)) };
@@ -65,11 +65,8 @@ pub(super) fn forward<E: Multiplied>(g: &Geometry, images: &[E], kernel: &[f32])
 /// Image positions of one remainder by the stride meet the same kernel positions: for each of the stride² remainders this is
 /// a plain correlation of the maps with those.
 pub(super) fn input_gradient<E: Multiplied>(g: &Geometry, maps: &[E], kernel: &[f32]) -> Vec<E> {
-    if Winograd::of(g).is_some() {
-        // The gradient is the correlation of the maps with the kernel turned by 180 degrees.
-        let (source, target) = (Raster::whole([g.oh, g.ow, g.o]), Raster::whole([g.h, g.w, g.c]));
+    if let Some(winograd) = Winograd::input_gradient(g) {
         let kernel = packing::transposed(kernel, [g.kh * g.kw, g.c, g.o]);
-        let winograd = Winograd { n: g.n, source, padding: 2 - g.padding, target, turned: true };
         // SAFETY: the tiles cover the images.
         #[allow(unsafe_code)]
         return unsafe {

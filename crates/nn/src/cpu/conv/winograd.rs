@@ -1,11 +1,14 @@
-//! 3×3 convolutions of stride 1 by Winograd's minimal filtering F(4×4, 3×3) (Lavin and Gray 2016): a 4×4 tile of outputs
-//! is 36 products where the direct way takes 144.
+//! Convolutions by Winograd's minimal filtering F(4×4, 3×3) (Lavin and Gray 2016): a 4×4 tile of outputs is 36 products where the
+//! direct way of a 3×3 kernel takes 144.
 //!
 //! With the matrices Bᵀ, G and Aᵀ of the points 0, ±1, ±2 and ∞, a tile is Aᵀ((G·g·Gᵀ) ⊙ (Bᵀ·d·B))A for the kernel g and the 6×6
 //! source d; ⊙, summed over channels, is a matrix product for each of the 36 points. The kernel's gradient is the same bilinear
 //! map read the other way: Gᵀ(Σ over tiles (Bᵀ·d·B) ⊙ (A·dy·Aᵀ))G.
+//!
+//! A kernel of up to 5×5 with stride 2 is one of 3×3 with stride 1 over a [folded](Raster) picture, some of whose taps are 0: 144 products
+//! a tile and channel where the direct way of a 5×5 kernel takes 400.
 
-use std::ptr;
+use std::{ops::Range, ptr};
 
 use rayon::prelude::*;
 
@@ -13,16 +16,23 @@ use super::micro::{Correlate, OuterProducts, PANEL, Run};
 use super::packing::Multiplied;
 use super::shared::Shared;
 use super::tile::{A, At, Bt, G, Gt, Sandwich, grid};
+use crate::geometry::Geometry;
 use crate::lanes::LANES;
-use crate::{element::Element, geometry::Geometry};
 
 const POINTS: usize = 36;
-/// Tiles transformed together: a multiple of the rows that the products hold in registers.
-const BLOCK: usize = 24;
-/// Tiles whose products are summed before a kernel gradient's sums go back to memory.
-const GRADIENT_BLOCK: usize = 512;
+/// Tiles whose products are made together: a multiple of the rows that the products hold in registers.
+const BLOCK: usize = 48;
+/// Channels that are transformed together, and whose products are then summed: with [`BLOCK`] tiles they stay in L2.
+const DEPTH: usize = 64;
+/// Panels of target channels for which a source is transformed once.
+const PANELS: usize = 2;
+/// Tiles, or pairs of them, whose outer products are summed before a kernel gradient's sums leave the registers.
+const GRADIENT_BLOCK: usize = 64;
 
 /// Rasters of which some neighbouring channels are meant.
+///
+/// Folded by f, each f×f positions are one of f² times the channels: what is f apart becomes neighbours. Each of these f² phases has all
+/// channels that are meant.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Raster {
     /// Rows, columns and the channels that are meant.
@@ -31,47 +41,116 @@ pub(super) struct Raster {
     pub(super) step: usize,
     /// The first that is meant.
     pub(super) first: usize,
+    /// Rows, and columns, that are folded into one.
+    pub(super) fold: usize,
 }
 
 impl Raster {
     /// All channels.
-    pub(super) fn whole(size: [usize; 3]) -> Self {
-        Self { size, step: size[2], first: 0 }
+    pub(super) fn whole(size: [usize; 3], fold: usize) -> Self {
+        Self { size, step: size[2], first: 0, fold }
     }
 
-    /// Where the values of a picture's position begin.
-    fn at(&self, n: usize, y: usize, x: usize) -> usize {
-        ((n * self.size[0] + y) * self.size[1] + x) * self.step + self.first
+    fn phases(&self) -> usize {
+        self.fold * self.fold
+    }
+
+    /// Rows and columns of the folded raster.
+    fn folded(&self) -> [usize; 2] {
+        [self.size[0].div_ceil(self.fold), self.size[1].div_ceil(self.fold)]
+    }
+
+    /// Where a phase's values of a picture's folded position begin; none outside.
+    fn at(&self, n: usize, phase: usize, y: Option<usize>, x: Option<usize>) -> Option<usize> {
+        let (y, x) = (y? * self.fold + phase / self.fold, x? * self.fold + phase % self.fold);
+        let inside = y < self.size[0] && x < self.size[1];
+        inside.then(|| ((n * self.size[0] + y) * self.size[1] + x) * self.step + self.first)
     }
 }
 
-/// A 3×3 correlation of stride 1: target(y, x) = Σ kernel(ky, kx) · source(y + ky − padding, x + kx − padding).
+/// Which tap of a convolution's kernel each tap of each phase's 3×3 kernel is.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Taps {
+    /// Rows and columns of the kernel.
+    size: usize,
+    fold: usize,
+    /// Positions of the folded raster before the first.
+    padding: usize,
+    /// Rows of the first phase's first tap above the kernel.
+    shift: usize,
+    /// The 3×3 kernels are turned by 180 degrees.
+    turned: bool,
+}
+
+impl Taps {
+    /// Of a kernel whose phases' taps are no more than 3×3.
+    pub(super) fn of([kh, kw]: [usize; 2], fold: usize, padding: usize) -> Option<Self> {
+        let folded = padding.div_ceil(fold);
+        let shift = folded * fold - padding;
+        // The last tap's place in its phase.
+        let last = (kh + shift).saturating_sub(1) / fold;
+        (kh == kw && last < 3 && folded < 3).then_some(Self {
+            size: kh,
+            fold,
+            padding: folded,
+            shift,
+            turned: false,
+        })
+    }
+
+    fn tap(&self, phase: usize, i: usize, j: usize) -> Option<usize> {
+        let of = |i: usize, phase: usize| {
+            let i = if self.turned { 2 - i } else { i };
+            (i * self.fold + phase).checked_sub(self.shift).filter(|&tap| tap < self.size)
+        };
+        Some(of(i, phase / self.fold)? * self.size + of(j, phase % self.fold)?)
+    }
+}
+
+/// A correlation of stride 1 of folded rasters, by 3×3 kernels: target(y, x) = Σ kernel(ky, kx) · source(y + ky − padding, x + kx − padding).
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Winograd {
     pub(super) n: usize,
     pub(super) source: Raster,
     pub(super) padding: usize,
     pub(super) target: Raster,
-    /// The kernel is turned by 180 degrees.
-    pub(super) turned: bool,
+    pub(super) taps: Taps,
 }
 
 impl Winograd {
     /// A forward pass as tiles, where they pay.
-    pub(super) fn of(g: &Geometry) -> Option<Self> {
-        let (source, target) = (Raster::whole([g.h, g.w, g.c]), Raster::whole([g.oh, g.ow, g.o]));
-        let pays = Self::pays([g.kh, g.kw], g.stride, g.padding, [g.c, g.o]);
-        pays.then_some(Self { n: g.n, source, padding: g.padding, target, turned: false })
+    pub(super) fn forward(g: &Geometry) -> Option<Self> {
+        let taps = Self::pays([g.kh, g.kw], g.stride, g.padding, [g.c, g.o])?;
+        let (source, target) =
+            (Raster::whole([g.h, g.w, g.c], g.stride), Raster::whole([g.oh, g.ow, g.o], 1));
+        Some(Self { n: g.n, source, padding: taps.padding, target, taps })
+    }
+
+    /// The images' gradient as tiles, where they pay: the correlation of the maps with the turned kernel.
+    pub(super) fn input_gradient(g: &Geometry) -> Option<Self> {
+        let Self { n, source, padding, target, taps } = Self::forward(g)?;
+        let taps = Taps { turned: true, ..taps };
+        Some(Self { n, source: target, padding: 2 - padding, target: source, taps })
     }
 
     /// Whether it pays: channels fill whole vectors, and there are enough to hide the transforms.
-    pub(super) fn pays(kernel: [usize; 2], stride: usize, padding: usize, channels: [usize; 2]) -> bool {
+    pub(super) fn pays(
+        kernel: [usize; 2],
+        stride: usize,
+        padding: usize,
+        channels: [usize; 2],
+    ) -> Option<Taps> {
         let fills = |c: usize| c.is_multiple_of(LANES) && c >= 2 * LANES;
-        kernel == [3, 3] && stride == 1 && padding <= 2 && channels.into_iter().all(fills)
+        let pays = match stride {
+            1 => kernel == [3, 3],
+            2 => kernel[0] > 3,
+            _ => false,
+        };
+        Taps::of(kernel, stride, padding).filter(|_| pays && channels.into_iter().all(fills))
     }
 
     fn tiles(&self) -> [usize; 2] {
-        [self.target.size[0].div_ceil(4), self.target.size[1].div_ceil(4)]
+        self.target.folded().map(|size| size.div_ceil(4))
     }
 
     fn n_tiles(&self) -> usize {
@@ -84,9 +163,11 @@ impl Winograd {
         [t / (rows * columns), t / columns % rows * 4, t % columns * 4]
     }
 
-    /// Kernel (3, 3, source channels, target channels) → target.
+    /// Kernel (kh, kw, source channels, target channels) → target.
     pub(super) fn correlate<E: Multiplied>(&self, source: &[E], kernel: &[f32], out: Shared<E>) {
-        let kernel = transform_kernel::<E>(kernel, [self.source.size[2], self.target.size[2]], self.turned);
+        let (sources, targets) = (self.source.phases(), self.target.phases());
+        let channels = [self.source.size[2], self.target.size[2]];
+        let kernel = transform_kernel::<E>(kernel, self.taps, channels, [sources, targets]);
         self.correlate_transformed(source, &kernel, None, out);
     }
 
@@ -98,57 +179,70 @@ impl Winograd {
         bias: Option<&[f32]>,
         out: Shared<E>,
     ) {
-        let values_of = |elements: usize| elements / E::PER;
         let [c, o] = [self.source.size[2], self.target.size[2]];
+        let depth = self.source.phases() * c / E::PER;
         let n_tiles = self.n_tiles();
-        let runs = [Run { len: values_of(c), right_row: 0 }];
-        let zeros = vec![E::Value::default(); values_of(c)];
-        (0..n_tiles.div_ceil(BLOCK)).into_par_iter().for_each_init(
-            || (vec![E::default(); POINTS * BLOCK * c], vec![0.0; POINTS * BLOCK * PANEL]),
+        let zeros = vec![E::Value::default(); DEPTH / E::PER];
+        let panels = panels(self.target.phases(), o);
+        let blocks = n_tiles.div_ceil(BLOCK);
+        let groups = panels.len().div_ceil(PANELS);
+        (0..blocks * groups).into_par_iter().for_each_init(
+            || (vec![E::default(); POINTS * BLOCK * DEPTH], vec![0.0; POINTS * BLOCK * PANELS * PANEL]),
             |(values, products), task| {
-                let tiles = task * BLOCK..((task + 1) * BLOCK).min(n_tiles);
+                let first = task / groups * BLOCK;
+                let tiles = first..(first + BLOCK).min(n_tiles);
                 let rows = tiles.len();
-                let place = Shared::new(values);
-                for (row, t) in tiles.clone().enumerate() {
-                    self.transform_source(source, t, place, row * c, rows * c);
-                }
-                let offsets: Vec<u32> = (0..rows).map(|row| values_of(row * c) as u32).collect();
-                for first_column in (0..o).step_by(PANEL) {
-                    let columns = PANEL.min(o - first_column);
-                    let out_offsets: Vec<u32> = (0..rows).map(|row| (row * columns) as u32).collect();
-                    let products = &mut products[..POINTS * rows * columns];
-                    for (point, products) in products.chunks_exact_mut(rows * columns).enumerate() {
-                        let block = Correlate {
-                            left: E::values(&values[point * rows * c..][..rows * c]),
-                            offsets: &offsets,
-                            runs: &runs,
-                            zeros: &zeros,
-                            right: &kernel[point * values_of(c * o)..][..values_of(c * o)],
-                            step: o,
-                            first_column,
-                            columns,
-                            out: Shared::new(products),
-                            out_offsets: &out_offsets,
-                            add: false,
-                            bias: None,
-                        };
-                        // SAFETY: rows·columns products, all this task's own.
-                        #[allow(unsafe_code)]
-                        unsafe {
-                            block.run();
+                let group = task % groups * PANELS;
+                let panels = &panels[group..(group + PANELS).min(panels.len())];
+                let mut k = 0;
+                for (phase, channels) in chunks(self.source.phases(), c) {
+                    let len = channels.len();
+                    let place = Shared::new(values);
+                    for (row, t) in tiles.clone().enumerate() {
+                        self.transform_source(source, t, (phase, &channels), place, row * len, rows * len);
+                    }
+                    let offsets: Vec<u32> = (0..rows).map(|row| (row * len / E::PER) as u32).collect();
+                    let runs = [Run { len: len / E::PER, right_row: k }];
+                    for point in 0..POINTS {
+                        for (i, panel) in panels.iter().enumerate() {
+                            let products =
+                                &mut products[(i * POINTS + point) * BLOCK * PANEL..][..BLOCK * PANEL];
+                            let out_offsets: Vec<u32> = (0..rows).map(|row| (row * PANEL) as u32).collect();
+                            let block = Correlate {
+                                left: E::values(&values[point * rows * len..][..rows * len]),
+                                offsets: &offsets,
+                                runs: &runs,
+                                zeros: &zeros,
+                                right: &kernel[(panel.phase * POINTS + point) * depth * o..][..depth * o],
+                                step: o,
+                                first_column: panel.first,
+                                columns: panel.columns,
+                                out: Shared::new(products),
+                                out_offsets: &out_offsets,
+                                add: k > 0,
+                                bias: None,
+                            };
+                            // SAFETY: the products are this task's own.
+                            #[allow(unsafe_code)]
+                            unsafe {
+                                block.run();
+                            }
                         }
                     }
-                    for (row, t) in tiles.clone().enumerate() {
-                        let products = &products[row * columns..];
-                        let bias = bias.map(|bias| &bias[first_column..][..columns]);
-                        self.write_target(products, [rows * columns, columns], t, first_column, bias, out);
+                    k += len / E::PER;
+                }
+                for (row, t) in tiles.clone().enumerate() {
+                    for (panel, products) in panels.iter().zip(products.chunks_exact(POINTS * BLOCK * PANEL))
+                    {
+                        let bias = bias.map(|bias| &bias[panel.first..][..panel.columns]);
+                        self.write_target(&products[row * PANEL..], t, *panel, bias, out);
                     }
                 }
             },
         );
     }
 
-    /// Source and target's gradient → kernel's gradient (3, 3, source channels, target channels), written or added.
+    /// Source and target's gradient → kernel's gradient (kh, kw, source channels, target channels), written or added.
     pub(super) fn kernel_gradient<E: Multiplied>(
         &self,
         source: &[E],
@@ -158,68 +252,66 @@ impl Winograd {
     ) {
         let [c, o] = [self.source.size[2], self.target.size[2]];
         let n_tiles = self.n_tiles();
-        let panels = o.div_ceil(PANEL);
         // Tiles, or pairs of them.
         let n_rows = n_tiles.div_ceil(E::PER);
         let rows = GRADIENT_BLOCK.min(n_rows);
-        let mut values = vec![E::Value::default(); POINTS * rows * c];
-        let mut slopes = vec![E::Value::default(); POINTS * rows * o];
-        let mut sums = vec![0.0; POINTS * c * o];
-        for first in (0..n_rows).step_by(rows) {
-            let len = rows.min(n_rows - first);
-            let (all_values, all_slopes) = (Shared::new(&mut values), Shared::new(&mut slopes));
-            (0..len).into_par_iter().for_each_init(Vec::new, |scratch: &mut Vec<E>, row| {
-                self.transform_row(
-                    first + row,
-                    (all_values, row, rows),
-                    c,
-                    scratch,
-                    |t, out, first, step| {
-                        self.transform_source(source, t, out, first, step);
-                    },
-                );
-                self.transform_row(
-                    first + row,
-                    (all_slopes, row, rows),
-                    o,
-                    scratch,
-                    |t, out, first, step| {
-                        self.transform_slopes(dy, t, out, first, step);
-                    },
-                );
-            });
-            let out = Shared::new(&mut sums);
-            (0..POINTS * panels).into_par_iter().for_each(|piece| {
-                let (point, first_column) = (piece / panels, piece % panels * PANEL);
-                let columns = PANEL.min(o - first_column);
+        let out = Shared::new(gradient);
+        let panels = panels(1, o);
+        let chunks: Vec<_> = chunks(self.source.phases(), c).collect();
+        let scratch = || {
+            let values = vec![E::Value::default(); POINTS * rows * DEPTH];
+            let slopes = vec![E::Value::default(); POINTS * rows * PANEL];
+            (values, slopes, vec![0.0; POINTS * DEPTH * PANEL], Vec::new())
+        };
+        (0..chunks.len() * panels.len()).into_par_iter().for_each_init(scratch, |scratch, task| {
+            let (values, slopes, sums, elements) = scratch;
+            let ((phase, channels), panel) = (&chunks[task / panels.len()], panels[task % panels.len()]);
+            let (depth, columns) = (channels.len(), panel.columns);
+            for first in (0..n_rows).step_by(rows) {
+                let len = rows.min(n_rows - first);
+                let (all_values, all_slopes) = (Shared::new(values), Shared::new(slopes));
+                for row in 0..len {
+                    let place = (all_values, row, rows);
+                    self.transform_row(first + row, place, depth, elements, |t, out, first, step| {
+                        self.transform_source(source, t, (*phase, channels), out, first, step);
+                    });
+                    let place = (all_slopes, row, rows);
+                    self.transform_row(first + row, place, columns, elements, |t, out, first, step| {
+                        self.transform_slopes(dy, t, panel, out, first, step);
+                    });
+                }
                 let pairs: Vec<(u32, u32)> =
-                    (0..len).map(|row| ((row * c) as u32, (row * o + first_column) as u32)).collect();
-                let products = OuterProducts {
-                    left: &values[point * rows * c..][..rows * c],
-                    rows: c,
-                    right: &slopes[point * rows * o..][..rows * o],
-                    columns,
-                    pairs: &pairs,
-                    out,
-                    out_offset: point * c * o + first_column,
-                    out_step: o,
-                    add: first > 0,
-                };
-                // SAFETY: a piece is one panel's columns of one point's sums.
+                    (0..len).map(|row| ((row * depth) as u32, (row * columns) as u32)).collect();
+                for point in 0..POINTS {
+                    let products = OuterProducts {
+                        left: &values[point * rows * depth..][..rows * depth],
+                        rows: depth,
+                        right: &slopes[point * rows * columns..][..rows * columns],
+                        columns,
+                        pairs: &pairs,
+                        out: Shared::new(sums),
+                        out_offset: point * depth * columns,
+                        out_step: columns,
+                        add: first > 0,
+                    };
+                    // SAFETY: the sums are this task's own.
+                    #[allow(unsafe_code)]
+                    unsafe {
+                        products.run();
+                    }
+                }
+            }
+            for (i, channel) in channels.clone().enumerate() {
+                let from = grid(|y, x| sums[((y * 6 + x) * depth + i) * columns..][..columns].as_ptr());
+                let to = grid(|y, x| match self.taps.tap(*phase, y, x) {
+                    Some(tap) => out.at((tap * c + channel) * o + panel.first, columns),
+                    None => ptr::null_mut(),
+                });
+                // SAFETY: as many sums of each point; target channels of a source channel and of taps of one phase, which are this task's.
                 #[allow(unsafe_code)]
                 unsafe {
-                    products.run();
+                    Sandwich::<Gt<E>, f32, f32, 6, 3>::run(from, to, columns, adds);
                 }
-            });
-        }
-        let out = Shared::new(gradient);
-        (0..c).into_par_iter().for_each(|channel| {
-            let from = grid(|i, j| sums[(i * 6 + j) * c * o + channel * o..][..o].as_ptr());
-            let to = grid(|i, j| out.at((i * 3 + j) * c * o + channel * o, o));
-            // SAFETY: o sums of each point; the target channels of one source channel, which are this task's.
-            #[allow(unsafe_code)]
-            unsafe {
-                Sandwich::<Gt<E>, f32, f32, 6, 3>::run(from, to, o, adds);
             }
         });
     }
@@ -245,141 +337,164 @@ impl Winograd {
         let (first, second) = scratch.split_at(len);
         for point in 0..POINTS {
             let second = (tiles.len() > 1).then(|| &second[point * channels..][..channels]);
-            // SAFETY: a row of each point's matrix is one task's, and all of it was set when it was made.
+            // SAFETY: a row of each point's matrix is written by one task, and all of it was set when it was made.
             #[allow(unsafe_code)]
             let to = unsafe { out.slice((point * rows + row) * channels, channels) };
             E::join(&first[point * channels..][..channels], second, to);
         }
     }
 
-    /// Bᵀ·d·B of a tile: point p of the channels at `out[first + p·step..]`.
+    /// Bᵀ·d·B of a tile's channels of one phase: point p at `out[first + p·step..]`.
     fn transform_source<E: Multiplied>(
         &self,
         source: &[E],
         t: usize,
+        (phase, channels): (usize, &Range<usize>),
         out: Shared<E>,
         first: usize,
         step: usize,
     ) {
-        let [h, w, c] = self.source.size;
         let [n, y0, x0] = self.tile(t);
+        let len = channels.len();
         let from = grid(|i, j| {
-            let y = (y0 + i).checked_sub(self.padding).filter(|&y| y < h);
-            let x = (x0 + j).checked_sub(self.padding).filter(|&x| x < w);
-            match (y, x) {
-                (Some(y), Some(x)) => source[self.source.at(n, y, x)..][..c].as_ptr(),
-                _ => ptr::null(),
+            let (y, x) = ((y0 + i).checked_sub(self.padding), (x0 + j).checked_sub(self.padding));
+            match self.source.at(n, phase, y, x) {
+                Some(at) => source[at + channels.start..][..len].as_ptr(),
+                None => ptr::null(),
             }
         });
-        let to = grid(|i, j| out.at(first + (i * 6 + j) * step, c));
-        // SAFETY: c values each; a tile's row of each point's matrix is one task's.
+        let to = grid(|i, j| out.at(first + (i * 6 + j) * step, len));
+        // SAFETY: as many values each; a tile's row of each point's matrix is written by one task.
         #[allow(unsafe_code)]
         unsafe {
-            Sandwich::<Bt<E>, E, E, 6, 6>::run(from, to, c, false);
+            Sandwich::<Bt<E>, E, E, 6, 6>::run(from, to, len, false);
         }
     }
 
-    /// A·dy·Aᵀ of a tile, as [`Self::transform_source`].
-    fn transform_slopes<E: Multiplied>(&self, dy: &[E], t: usize, out: Shared<E>, first: usize, step: usize) {
-        let [h, w, o] = self.target.size;
+    /// A·dy·Aᵀ of a tile's channels of one panel, as [`Self::transform_source`].
+    fn transform_slopes<E: Multiplied>(
+        &self,
+        dy: &[E],
+        t: usize,
+        panel: Panel,
+        out: Shared<E>,
+        first: usize,
+        step: usize,
+    ) {
         let [n, y0, x0] = self.tile(t);
-        let from = grid(|i, j| match y0 + i < h && x0 + j < w {
-            true => dy[self.target.at(n, y0 + i, x0 + j)..][..o].as_ptr(),
-            false => ptr::null(),
+        let from = grid(|i, j| match self.target.at(n, panel.phase, Some(y0 + i), Some(x0 + j)) {
+            Some(at) => dy[at + panel.first..][..panel.columns].as_ptr(),
+            None => ptr::null(),
         });
-        let to = grid(|i, j| out.at(first + (i * 6 + j) * step, o));
+        let to = grid(|i, j| out.at(first + (i * 6 + j) * step, panel.columns));
         // SAFETY: as for the source.
         #[allow(unsafe_code)]
         unsafe {
-            Sandwich::<A<E>, E, E, 4, 6>::run(from, to, o, false);
+            Sandwich::<A<E>, E, E, 4, 6>::run(from, to, panel.columns, false);
         }
     }
 
-    /// Aᵀ·m·A of a tile's products, point p of which is at `products[p·step..]`.
+    /// Aᵀ·m·A of a tile's products, point p of which is at `products[p·BLOCK·PANEL..]`.
     fn write_target<E: Multiplied>(
         &self,
         products: &[f32],
-        [step, columns]: [usize; 2],
         t: usize,
-        first_column: usize,
+        panel: Panel,
         bias: Option<&[f32]>,
         out: Shared<E>,
     ) {
-        let [h, w, _] = self.target.size;
         let [n, y0, x0] = self.tile(t);
-        let from = grid(|i, j| products[(i * 6 + j) * step..][..columns].as_ptr());
-        let to = grid(|i, j| match y0 + i < h && x0 + j < w {
-            true => out.at(self.target.at(n, y0 + i, x0 + j) + first_column, columns),
-            false => ptr::null_mut(),
+        let from = grid(|i, j| products[(i * 6 + j) * BLOCK * PANEL..][..panel.columns].as_ptr());
+        let to = grid(|i, j| match self.target.at(n, panel.phase, Some(y0 + i), Some(x0 + j)) {
+            Some(at) => out.at(at + panel.first, panel.columns),
+            None => ptr::null_mut(),
         });
-        // SAFETY: `columns` products each; places inside the target, and no other task has this tile.
+        // SAFETY: as many products each; places inside the target, and no other task has this panel of this tile.
         #[allow(unsafe_code)]
         unsafe {
-            Sandwich::<At<E>, f32, E, 6, 4>::run_with(from, to, columns, false, bias);
+            Sandwich::<At<E>, f32, E, 6, 4>::run_with(from, to, panel.columns, false, bias);
         }
     }
 }
 
-/// G·g·Gᵀ for each pair of channels, of the kernel (3, 3, c, o) or of it turned by 180 degrees, as the right side of products:
-/// (36, c, o), source channels joined where they are multiplied so.
+/// G·g·Gᵀ for each pair of channels of each phase, of the kernel (kh, kw, c source channels, o target channels), as the right sides of
+/// products: (target phase, point, (source phase, source channel), target channel), source channels joined where they are
+/// multiplied so.
 pub(super) fn transform_kernel<E: Multiplied>(
     kernel: &[f32],
+    taps: Taps,
     [c, o]: [usize; 2],
-    turned: bool,
+    [sources, targets]: [usize; 2],
 ) -> Vec<E::Value> {
-    let len = POINTS * c / E::PER * o;
-    let mut values = vec![E::Value::default(); len];
+    let mut values = vec![E::Value::default(); sources * targets * POINTS * c / E::PER * o];
     let out = Shared::new(&mut values);
-    match E::as_elements(out) {
-        Some(out) => transform_all(kernel, c * o, turned, out),
-        None => transform_in_pairs::<E>(kernel, [c, o], turned, out),
-    }
-    values
-}
-
-/// Point p of all `channels` pairs at `out[p·channels..]`.
-fn transform_all<E: Element>(kernel: &[f32], channels: usize, turned: bool, out: Shared<E>) {
-    const CHUNK: usize = 1 << 12;
-    (0..channels.div_ceil(CHUNK)).into_par_iter().for_each(|chunk| {
-        let (first, len) = (chunk * CHUNK, CHUNK.min(channels - chunk * CHUNK));
-        let from = grid(|i, j| {
-            let position = if turned { 8 - (i * 3 + j) } else { i * 3 + j };
-            kernel[position * channels + first..][..len].as_ptr()
-        });
-        let to = grid(|i, j| out.at((i * 6 + j) * channels + first, len));
-        // SAFETY: `len` pairs of each point, which are this task's.
-        #[allow(unsafe_code)]
-        unsafe {
-            Sandwich::<G<E>, f32, E, 3, 6>::run(from, to, len, false);
-        }
-    });
-}
-
-/// Two source channels at a time.
-fn transform_in_pairs<E: Element>(kernel: &[f32], [c, o]: [usize; 2], turned: bool, out: Shared<E::Value>) {
-    (0..c / 2).into_par_iter().for_each_init(
-        || vec![E::default(); 2 * POINTS * o],
-        |scratch, pair| {
-            let place = Shared::new(scratch);
+    (0..sources * targets * c / E::PER).into_par_iter().for_each_init(
+        Vec::new,
+        |scratch: &mut Vec<E>, row| {
+            // Of values: of one channel, or of two.
+            let (phase, channel) = (row / (c / E::PER), row % (c / E::PER));
+            let depth = sources * c / E::PER;
+            let matrix = |point| phase / sources * POINTS + point;
+            let place = |point| (matrix(point) * depth + phase % sources * c / E::PER + channel) * o;
+            let from = |channel: usize| {
+                grid(|i, j| match taps.tap(phase, i, j) {
+                    Some(tap) => kernel[(tap * c + channel) * o..][..o].as_ptr(),
+                    None => ptr::null(),
+                })
+            };
+            if let Some(out) = E::as_elements(out) {
+                let to = grid(|i, j| out.at(place(i * 6 + j), o));
+                // SAFETY: o numbers of each point, which are this task's.
+                #[allow(unsafe_code)]
+                unsafe {
+                    Sandwich::<G<E>, f32, E, 3, 6>::run(from(channel), to, o, false);
+                }
+                return;
+            }
+            scratch.resize(2 * POINTS * o, E::default());
+            let own = Shared::new(scratch);
             for i in 0..2 {
-                let from = grid(|y, x| {
-                    let position = if turned { 8 - (y * 3 + x) } else { y * 3 + x };
-                    kernel[(position * c + 2 * pair + i) * o..][..o].as_ptr()
-                });
-                let to = grid(|y, x| place.at((i * POINTS + y * 6 + x) * o, o));
+                let to = grid(|y, x| own.at((i * POINTS + y * 6 + x) * o, o));
                 // SAFETY: o numbers of a source channel; the scratch is this task's.
                 #[allow(unsafe_code)]
                 unsafe {
-                    Sandwich::<G<E>, f32, E, 3, 6>::run(from, to, o, false);
+                    Sandwich::<G<E>, f32, E, 3, 6>::run(from(2 * channel + i), to, o, false);
                 }
             }
             let (first, second) = scratch.split_at(POINTS * o);
             for (point, (first, second)) in first.chunks_exact(o).zip(second.chunks_exact(o)).enumerate() {
                 // SAFETY: a pair of source channels is one task's, and all of it was set when it was made.
                 #[allow(unsafe_code)]
-                let to = unsafe { out.slice((point * c / 2 + pair) * o, o) };
+                let to = unsafe { out.slice(place(point), o) };
                 E::join(first, Some(second), to);
             }
         },
     );
+    values
+}
+
+/// Some neighbouring target channels of one phase.
+#[derive(Debug, Clone, Copy)]
+struct Panel {
+    phase: usize,
+    first: usize,
+    columns: usize,
+}
+
+/// All of them, no more than [`PANEL`] at a time.
+fn panels(phases: usize, channels: usize) -> Vec<Panel> {
+    let of = |phase| {
+        let firsts = (0..channels).step_by(PANEL);
+        firsts.map(move |first| Panel { phase, first, columns: PANEL.min(channels - first) })
+    };
+    (0..phases).flat_map(of).collect()
+}
+
+/// Source channels of each phase, no more than [`DEPTH`] at a time.
+fn chunks(phases: usize, channels: usize) -> impl Iterator<Item = (usize, Range<usize>)> {
+    let of = move |phase| {
+        let firsts = (0..channels).step_by(DEPTH);
+        firsts.map(move |first| (phase, first..(first + DEPTH).min(channels)))
+    };
+    (0..phases).flat_map(of)
 }
