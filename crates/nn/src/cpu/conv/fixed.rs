@@ -5,7 +5,7 @@ use rayon::prelude::*;
 
 use super::micro::{Correlate, NOTHING, PANEL, Run};
 use super::shared::Shared;
-use super::winograd::{Raster, Taps, Winograd, transform_kernel};
+use super::winograd::{Kernel, Raster, Taps, Winograd, transform_kernel};
 use crate::lanes::LANES;
 
 /// Positions that are worked on together: a multiple of the rows that the products hold in registers.
@@ -28,7 +28,7 @@ pub(crate) struct Fixed {
 
 #[derive(Debug)]
 enum Weights {
-    /// Winograd's 36 points, (36, c, o).
+    /// Winograd's 36 points, as [`transform_kernel`] makes them.
     Tiles(Taps, Vec<f32>),
     /// Neighbouring target channels each.
     Panels(Vec<Panel>),
@@ -117,7 +117,7 @@ impl Fixed {
                     taps: *taps,
                 };
                 let bias = self.bias.as_ref().map(|bias| &bias[..o]);
-                winograd.correlate_transformed(source, kernel, bias, out);
+                winograd.correlate(source, Kernel::Transformed(kernel), bias, out);
             }
             Weights::Panels(panels) => self.run_panels(panels, source, from, out, to),
         }

@@ -24,7 +24,7 @@ use self::{
     correlation::{Correlation, Tap},
     micro::{Correlate, PANEL, Run},
     shared::Shared,
-    winograd::Winograd,
+    winograd::{Kernel, Winograd},
 };
 use crate::{geometry::Geometry, lanes::LANES};
 
@@ -36,7 +36,11 @@ pub(super) fn forward<E: Multiplied>(g: &Geometry, images: &[E], kernel: &[f32])
     if let Some(winograd) = Winograd::forward(g) {
         // SAFETY: the tiles cover the maps.
         #[allow(unsafe_code)]
-        return unsafe { Shared::fill(g.n * g.map_len(), |maps| winograd.correlate(images, kernel, maps)) };
+        return unsafe {
+            Shared::fill(g.n * g.map_len(), |maps| {
+                winograd.correlate(images, Kernel::Plain(kernel), None, maps)
+            })
+        };
     }
     let kernel = E::pack(kernel, g.o);
     let taps = (0..g.kh * g.kw).map(|k| {
@@ -70,7 +74,9 @@ pub(super) fn input_gradient<E: Multiplied>(g: &Geometry, maps: &[E], kernel: &[
         // SAFETY: the tiles cover the images.
         #[allow(unsafe_code)]
         return unsafe {
-            Shared::fill(g.n * g.image_len(), |images| winograd.correlate(maps, &kernel, images))
+            Shared::fill(g.n * g.image_len(), |images| {
+                winograd.correlate(maps, Kernel::Plain(&kernel), None, images)
+            })
         };
     }
     if g.c < FEW_CHANNELS && g.kh * g.kw > 1 && g.o.is_multiple_of(E::PER) {

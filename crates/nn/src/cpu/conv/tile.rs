@@ -1,10 +1,11 @@
 //! Winograd's transforms of one tile, for many neighbouring channels at a time, by the points 0, ±a, ±2a and ∞, where a is
 //! [`Element::POINT`].
 
-use std::marker::PhantomData;
+use std::{marker::PhantomData, ptr};
 
 use pulp::{Simd, WithSimd};
 
+use super::shared::Shared;
 use crate::{element::Element, lanes::LANES};
 use dcgan_vectors as vectors;
 
@@ -143,12 +144,49 @@ impl<E: Element> Matrix<4, 6> for A<E> {
     }
 }
 
+/// Neighbouring values at N×N places: those of place (i, j) begin at `rows[i] + columns[j]`; a row or a column may be [`OUTSIDE`].
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Window<const N: usize> {
+    pub(super) rows: [usize; N],
+    pub(super) columns: [usize; N],
+}
+
+/// No place: zeros to a reader, and nowhere to a writer.
+pub(super) const OUTSIDE: usize = usize::MAX;
+
+/// Neighbouring values that are transformed at most at a time.
+pub(super) const MOST: usize = 64;
+
+impl<const N: usize> Window<N> {
+    /// Places `step` apart, row by row, from `first` on.
+    pub(super) fn even(first: usize, step: usize) -> Self {
+        Self {
+            rows: std::array::from_fn(|i| first + i * N * step),
+            columns: std::array::from_fn(|j| j * step),
+        }
+    }
+
+    /// Where the last of `channels` values ends.
+    fn end(&self, channels: usize) -> usize {
+        let last = |places: &[usize; N]| places.iter().copied().filter(|&place| place != OUTSIDE).max();
+        match (last(&self.rows), last(&self.columns)) {
+            (Some(row), Some(column)) => row + column + channels,
+            _ => 0,
+        }
+    }
+
+    fn place(&self, i: usize, j: usize) -> Option<usize> {
+        let inside = self.rows[i] != OUTSIDE && self.columns[j] != OUTSIDE;
+        inside.then(|| self.rows[i] + self.columns[j])
+    }
+}
+
 /// M·x·Mᵀ for `channels` neighbouring values at each of C×C places, written to (or added at) R×R places.
 pub(super) struct Sandwich<'a, M, F, T, const C: usize, const R: usize> {
-    /// Null is zeros.
-    from: [[*const F; C]; C],
-    /// Null is nowhere.
-    to: [[*mut T; R]; R],
+    source: &'a [F],
+    from: Window<C>,
+    target: Shared<T>,
+    to: Window<R>,
     channels: usize,
     adds: bool,
     /// A value for each channel that is added at last, after which nothing is below 0.
@@ -156,30 +194,38 @@ pub(super) struct Sandwich<'a, M, F, T, const C: usize, const R: usize> {
     matrix: PhantomData<M>,
 }
 
-impl<M: Matrix<C, R>, F: Element, T: Element, const C: usize, const R: usize> Sandwich<'_, M, F, T, C, R> {
-    /// # Safety
-    /// `channels`, a multiple of [`LANES`], values lie at each place that is not null, and nobody else touches those of `to`.
-    #[allow(unsafe_code)]
-    pub(super) unsafe fn run(from: [[*const F; C]; C], to: [[*mut T; R]; R], channels: usize, adds: bool) {
-        // SAFETY: the caller's promise.
-        unsafe { Self::run_with(from, to, channels, adds, None) }
+impl<'a, M: Matrix<C, R>, F: Element, T: Element, const C: usize, const R: usize>
+    Sandwich<'a, M, F, T, C, R>
+{
+    /// Of `channels` values each: a multiple of [`LANES`], no more than [`MOST`].
+    pub(super) fn new(
+        source: &'a [F],
+        from: Window<C>,
+        target: Shared<T>,
+        to: Window<R>,
+        channels: usize,
+    ) -> Self {
+        assert!(channels.is_multiple_of(LANES) && channels <= MOST);
+        assert!(from.end(channels) <= source.len() && target.holds(0, to.end(channels)));
+        Self { source, from, target, to, channels, adds: false, bias: None, matrix: PhantomData }
     }
 
-    /// [`Self::run`], then the bias.
-    ///
+    /// Adds to what is there.
+    pub(super) fn adding(self, adds: bool) -> Self {
+        Self { adds, ..self }
+    }
+
+    /// Adds a value for each channel, and takes nothing below 0 then.
+    pub(super) fn with_bias(self, bias: Option<&'a [f32]>) -> Self {
+        assert!(bias.is_none_or(|bias| bias.len() == self.channels));
+        Self { bias, ..self }
+    }
+
     /// # Safety
-    /// As [`Self::run`].
+    /// Nobody else touches the target's places.
     #[allow(unsafe_code)]
-    pub(super) unsafe fn run_with(
-        from: [[*const F; C]; C],
-        to: [[*mut T; R]; R],
-        channels: usize,
-        adds: bool,
-        bias: Option<&[f32]>,
-    ) {
-        assert!(channels.is_multiple_of(LANES) && bias.is_none_or(|bias| bias.len() == channels));
-        let sandwich = Sandwich { from, to, channels, adds, bias, matrix: PhantomData::<M> };
-        vectors::arch().dispatch(sandwich);
+    pub(super) unsafe fn run(self) {
+        vectors::arch().dispatch(self);
     }
 }
 
@@ -191,17 +237,23 @@ impl<M: Matrix<C, R>, F: Element, T: Element, const C: usize, const R: usize> Wi
     #[inline(always)]
     #[allow(unsafe_code, clippy::needless_range_loop)]
     fn with_simd<S: Simd>(self, simd: S) {
+        let zeros = [F::default(); MOST];
         let zero = simd.splat_f32s(0.0);
+        let from: [[*const F; C]; C] = grid(|i, j| match self.from.place(i, j) {
+            Some(place) => self.source.as_ptr().wrapping_add(place),
+            None => zeros.as_ptr(),
+        });
+        let to: [[*mut T; R]; R] = grid(|i, j| match self.to.place(i, j) {
+            Some(place) => self.target.at(place, 0),
+            None => ptr::null_mut(),
+        });
         for channel in (0..self.channels).step_by(S::F32_LANES) {
             let mut half = [[zero; C]; R];
             for j in 0..C {
                 let mut column = [zero; C];
                 for i in 0..C {
-                    let place = self.from[i][j];
-                    if !place.is_null() {
-                        // SAFETY: `run`'s promise.
-                        column[i] = unsafe { load::<S, F>(place.add(channel)) };
-                    }
+                    // SAFETY: `new` saw that the values of each place are there, and there are zeros enough.
+                    column[i] = unsafe { load::<S, F>(from[i][j].add(channel)) };
                 }
                 let column = M::apply(simd, column);
                 for i in 0..R {
@@ -217,12 +269,12 @@ impl<M: Matrix<C, R>, F: Element, T: Element, const C: usize, const R: usize> Wi
                     row = row.map(|value| simd.max_f32s(zero, simd.add_f32s(value, bias)));
                 }
                 for j in 0..R {
-                    if self.to[i][j].is_null() {
+                    if to[i][j].is_null() {
                         continue;
                     }
-                    // SAFETY: `run`'s promise.
+                    // SAFETY: `new` saw that the places are there, and `run` was promised that they are this task's.
                     unsafe {
-                        let place = self.to[i][j].add(channel);
+                        let place = to[i][j].add(channel);
                         let sum = if self.adds { simd.add_f32s(load::<S, T>(place), row[j]) } else { row[j] };
                         store::<S, T>(sum, place);
                     }
@@ -264,6 +316,6 @@ unsafe fn store<S: Simd, E: Element>(vector: S::f32s, to: *mut E) {
     }
 }
 
-pub(super) fn grid<T, const R: usize, const C: usize>(at: impl Fn(usize, usize) -> T) -> [[T; C]; R] {
+fn grid<T, const R: usize, const C: usize>(at: impl Fn(usize, usize) -> T) -> [[T; C]; R] {
     std::array::from_fn(|i| std::array::from_fn(|j| at(i, j)))
 }

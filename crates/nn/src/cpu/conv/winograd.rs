@@ -8,14 +8,14 @@
 //! A kernel of up to 5×5 with stride 2 is one of 3×3 with stride 1 over a [folded](Raster) picture, some of whose taps are 0: 144 products
 //! a tile and channel where the direct way of a 5×5 kernel takes 400.
 
-use std::{ops::Range, ptr};
+use std::ops::Range;
 
 use rayon::prelude::*;
 
 use super::micro::{Correlate, OuterProducts, PANEL, Run};
 use super::packing::Multiplied;
 use super::shared::Shared;
-use super::tile::{A, At, Bt, G, Gt, Sandwich, grid};
+use super::tile::{A, At, Bt, G, Gt, OUTSIDE, Sandwich, Window};
 use crate::geometry::Geometry;
 use crate::lanes::LANES;
 
@@ -24,8 +24,8 @@ const POINTS: usize = 36;
 const BLOCK: usize = 48;
 /// Channels that are transformed together, and whose products are then summed: with [`BLOCK`] tiles they stay in L2.
 const DEPTH: usize = 64;
-/// Panels of target channels for which a source is transformed once.
-const PANELS: usize = 2;
+/// Tiles whose products are summed over all channels before they leave their task.
+const GROUP: usize = 256;
 /// Tiles, or pairs of them, whose outer products are summed before a kernel gradient's sums leave the registers.
 const GRADIENT_BLOCK: usize = 64;
 
@@ -60,11 +60,27 @@ impl Raster {
         [self.size[0].div_ceil(self.fold), self.size[1].div_ceil(self.fold)]
     }
 
-    /// Where a phase's values of a picture's folded position begin; none outside.
-    fn at(&self, n: usize, phase: usize, y: Option<usize>, x: Option<usize>) -> Option<usize> {
-        let (y, x) = (y? * self.fold + phase / self.fold, x? * self.fold + phase % self.fold);
-        let inside = y < self.size[0] && x < self.size[1];
-        inside.then(|| ((n * self.size[0] + y) * self.size[1] + x) * self.step + self.first)
+    /// Where the values of a picture's N×N positions of a phase begin, for channels from `channel` on: from the folded position
+    /// (y, x) less `padding` on.
+    fn window<const N: usize>(
+        &self,
+        n: usize,
+        phase: usize,
+        [y, x]: [usize; 2],
+        padding: usize,
+        channel: usize,
+    ) -> Window<N> {
+        let places = |first: usize, phase: usize, size: usize, base: usize, step: usize| {
+            std::array::from_fn(|i| match (first + i).checked_sub(padding).map(|at| at * self.fold + phase) {
+                Some(at) if at < size => base + at * step,
+                _ => OUTSIDE,
+            })
+        };
+        let [h, w, _] = self.size;
+        Window {
+            rows: places(y, phase / self.fold, h, n * h * w * self.step, w * self.step),
+            columns: places(x, phase % self.fold, w, self.first + channel, self.step),
+        }
     }
 }
 
@@ -98,12 +114,21 @@ impl Taps {
         })
     }
 
-    fn tap(&self, phase: usize, i: usize, j: usize) -> Option<usize> {
-        let of = |i: usize, phase: usize| {
-            let i = if self.turned { 2 - i } else { i };
-            (i * self.fold + phase).checked_sub(self.shift).filter(|&tap| tap < self.size)
+    /// Where the matrices of a phase's taps begin, each of `step` numbers, from `first` in each on.
+    fn window(&self, phase: usize, first: usize, step: usize) -> Window<3> {
+        let places = |phase: usize, base: usize, step: usize| {
+            std::array::from_fn(|i| {
+                let i = if self.turned { 2 - i } else { i };
+                match (i * self.fold + phase).checked_sub(self.shift) {
+                    Some(tap) if tap < self.size => base + tap * step,
+                    _ => OUTSIDE,
+                }
+            })
         };
-        Some(of(i, phase / self.fold)? * self.size + of(j, phase % self.fold)?)
+        Window {
+            rows: places(phase / self.fold, first, self.size * step),
+            columns: places(phase % self.fold, 0, step),
+        }
     }
 }
 
@@ -157,25 +182,17 @@ impl Winograd {
         self.n * self.tiles()[0] * self.tiles()[1]
     }
 
-    /// Picture and first row and column of a tile.
-    fn tile(&self, t: usize) -> [usize; 3] {
+    /// Picture, and first row and column, of a tile.
+    fn tile(&self, t: usize) -> (usize, [usize; 2]) {
         let [rows, columns] = self.tiles();
-        [t / (rows * columns), t / columns % rows * 4, t % columns * 4]
+        (t / (rows * columns), [t / columns % rows * 4, t % columns * 4])
     }
 
-    /// Kernel (kh, kw, source channels, target channels) → target.
-    pub(super) fn correlate<E: Multiplied>(&self, source: &[E], kernel: &[f32], out: Shared<E>) {
-        let (sources, targets) = (self.source.phases(), self.target.phases());
-        let channels = [self.source.size[2], self.target.size[2]];
-        let kernel = transform_kernel::<E>(kernel, self.taps, channels, [sources, targets]);
-        self.correlate_transformed(source, &kernel, None, out);
-    }
-
-    /// The same with a kernel from [`transform_kernel`]; where there is a bias it is added, and nothing is below 0 then.
-    pub(super) fn correlate_transformed<E: Multiplied>(
+    /// Source and kernel → target; where there is a bias it is added, and nothing is below 0 then.
+    pub(super) fn correlate<E: Multiplied>(
         &self,
         source: &[E],
-        kernel: &[E::Value],
+        kernel: Kernel<'_, E::Value>,
         bias: Option<&[f32]>,
         out: Shared<E>,
     ) {
@@ -184,62 +201,76 @@ impl Winograd {
         let n_tiles = self.n_tiles();
         let zeros = vec![E::Value::default(); DEPTH / E::PER];
         let panels = panels(self.target.phases(), o);
-        let blocks = n_tiles.div_ceil(BLOCK);
-        let groups = panels.len().div_ceil(PANELS);
-        (0..blocks * groups).into_par_iter().for_each_init(
-            || (vec![E::default(); POINTS * BLOCK * DEPTH], vec![0.0; POINTS * BLOCK * PANELS * PANEL]),
-            |(values, products), task| {
-                let first = task / groups * BLOCK;
-                let tiles = first..(first + BLOCK).min(n_tiles);
-                let rows = tiles.len();
-                let group = task % groups * PANELS;
-                let panels = &panels[group..(group + PANELS).min(panels.len())];
-                let mut k = 0;
-                for (phase, channels) in chunks(self.source.phases(), c) {
-                    let len = channels.len();
-                    let place = Shared::new(values);
-                    for (row, t) in tiles.clone().enumerate() {
-                        self.transform_source(source, t, (phase, &channels), place, row * len, rows * len);
+        let groups = n_tiles.div_ceil(GROUP);
+        let group = n_tiles.div_ceil(groups.max(1));
+        let scratch = || Scratch::<E> {
+            values: vec![E::default(); POINTS * BLOCK * DEPTH],
+            products: vec![0.0; POINTS * group * PANEL],
+            kernel: vec![E::Value::default(); POINTS * DEPTH / E::PER * PANEL],
+            elements: Vec::new(),
+        };
+        let out_offsets: Vec<u32> = (0..BLOCK).map(|row| (row * PANEL) as u32).collect();
+        (0..groups * panels.len()).into_par_iter().for_each_init(scratch, |scratch, task| {
+            let tiles = task / panels.len() * group..((task / panels.len() + 1) * group).min(n_tiles);
+            let panel = panels[task % panels.len()];
+            let mut k = 0;
+            for (phase, channels) in chunks(self.source.phases(), c) {
+                let (len, values) = (channels.len(), channels.len() / E::PER);
+                // Where a point's rows begin, and how far apart the points are.
+                let (right, first, step) = match kernel {
+                    Kernel::Plain(kernel) => {
+                        let phase = phase + panel.phase;
+                        let taps = KernelTaps { kernel, taps: self.taps, channels: [c, o], phase };
+                        let (place, step) = (Shared::new(&mut scratch.kernel), values * panel.columns);
+                        for row in 0..values {
+                            let (value, at) = (channels.start / E::PER + row, row * panel.columns);
+                            taps.transform::<E>(value, panel, &mut scratch.elements, place, at, step);
+                        }
+                        (&scratch.kernel[..], 0, step)
                     }
-                    let offsets: Vec<u32> = (0..rows).map(|row| (row * len / E::PER) as u32).collect();
-                    let runs = [Run { len: len / E::PER, right_row: k }];
+                    Kernel::Transformed(kernel) => {
+                        let before = POINTS * depth * (panel.phase * o + panel.first);
+                        (kernel, before + k * panel.columns, depth * panel.columns)
+                    }
+                };
+                let offsets: Vec<u32> = (0..BLOCK).map(|row| (row * values) as u32).collect();
+                for block in tiles.clone().step_by(BLOCK) {
+                    let rows = BLOCK.min(tiles.end - block);
+                    let place = Shared::new(&mut scratch.values);
+                    for row in 0..rows {
+                        let channels = (phase, &channels);
+                        self.transform_source(source, block + row, channels, place, row * len, rows * len);
+                    }
                     for point in 0..POINTS {
-                        for (i, panel) in panels.iter().enumerate() {
-                            let products =
-                                &mut products[(i * POINTS + point) * BLOCK * PANEL..][..BLOCK * PANEL];
-                            let out_offsets: Vec<u32> = (0..rows).map(|row| (row * PANEL) as u32).collect();
-                            let block = Correlate {
-                                left: E::values(&values[point * rows * len..][..rows * len]),
-                                offsets: &offsets,
-                                runs: &runs,
-                                zeros: &zeros,
-                                right: &kernel[(panel.phase * POINTS + point) * depth * o..][..depth * o],
-                                step: o,
-                                first_column: panel.first,
-                                columns: panel.columns,
-                                out: Shared::new(products),
-                                out_offsets: &out_offsets,
-                                add: k > 0,
-                                bias: None,
-                            };
-                            // SAFETY: the products are this task's own.
-                            #[allow(unsafe_code)]
-                            unsafe {
-                                block.run();
-                            }
+                        let products = (point * group + block - tiles.start) * PANEL;
+                        let product = Correlate {
+                            left: E::values(&scratch.values[point * rows * len..][..rows * len]),
+                            offsets: &offsets[..rows],
+                            runs: &[Run { len: values, right_row: 0 }],
+                            zeros: &zeros,
+                            right: &right[first + point * step..][..values * panel.columns],
+                            step: panel.columns,
+                            first_column: 0,
+                            columns: panel.columns,
+                            out: Shared::new(&mut scratch.products[products..][..rows * PANEL]),
+                            out_offsets: &out_offsets[..rows],
+                            add: k > 0,
+                            bias: None,
+                        };
+                        // SAFETY: the products are this task's own.
+                        #[allow(unsafe_code)]
+                        unsafe {
+                            product.run();
                         }
                     }
-                    k += len / E::PER;
                 }
-                for (row, t) in tiles.clone().enumerate() {
-                    for (panel, products) in panels.iter().zip(products.chunks_exact(POINTS * BLOCK * PANEL))
-                    {
-                        let bias = bias.map(|bias| &bias[panel.first..][..panel.columns]);
-                        self.write_target(&products[row * PANEL..], t, *panel, bias, out);
-                    }
-                }
-            },
-        );
+                k += values;
+            }
+            let bias = bias.map(|bias| &bias[panel.first..][..panel.columns]);
+            for (row, t) in tiles.enumerate() {
+                self.write_target((&scratch.products, row * PANEL, group * PANEL), t, panel, bias, out);
+            }
+        });
     }
 
     /// Source and target's gradient → kernel's gradient (kh, kw, source channels, target channels), written or added.
@@ -302,15 +333,13 @@ impl Winograd {
                 }
             }
             for (i, channel) in channels.clone().enumerate() {
-                let from = grid(|y, x| sums[((y * 6 + x) * depth + i) * columns..][..columns].as_ptr());
-                let to = grid(|y, x| match self.taps.tap(*phase, y, x) {
-                    Some(tap) => out.at((tap * c + channel) * o + panel.first, columns),
-                    None => ptr::null_mut(),
-                });
-                // SAFETY: as many sums of each point; target channels of a source channel and of taps of one phase, which are this task's.
+                let from = Window::even(i * columns, depth * columns);
+                let to = self.taps.window(*phase, channel * o + panel.first, c * o);
+                let back = Sandwich::<Gt<E>, f32, f32, 6, 3>::new(sums, from, out, to, columns);
+                // SAFETY: target channels of a source channel and of taps of one phase, which are this task's.
                 #[allow(unsafe_code)]
                 unsafe {
-                    Sandwich::<Gt<E>, f32, f32, 6, 3>::run(from, to, columns, adds);
+                    back.adding(adds).run();
                 }
             }
         });
@@ -354,20 +383,14 @@ impl Winograd {
         first: usize,
         step: usize,
     ) {
-        let [n, y0, x0] = self.tile(t);
-        let len = channels.len();
-        let from = grid(|i, j| {
-            let (y, x) = ((y0 + i).checked_sub(self.padding), (x0 + j).checked_sub(self.padding));
-            match self.source.at(n, phase, y, x) {
-                Some(at) => source[at + channels.start..][..len].as_ptr(),
-                None => ptr::null(),
-            }
-        });
-        let to = grid(|i, j| out.at(first + (i * 6 + j) * step, len));
-        // SAFETY: as many values each; a tile's row of each point's matrix is written by one task.
+        let (n, at) = self.tile(t);
+        let from = self.source.window(n, phase, at, self.padding, channels.start);
+        let to = Window::even(first, step);
+        let transform = Sandwich::<Bt<E>, E, E, 6, 6>::new(source, from, out, to, channels.len());
+        // SAFETY: a tile's row of each point's matrix is written by one task.
         #[allow(unsafe_code)]
         unsafe {
-            Sandwich::<Bt<E>, E, E, 6, 6>::run(from, to, len, false);
+            transform.run();
         }
     }
 
@@ -381,44 +404,107 @@ impl Winograd {
         first: usize,
         step: usize,
     ) {
-        let [n, y0, x0] = self.tile(t);
-        let from = grid(|i, j| match self.target.at(n, panel.phase, Some(y0 + i), Some(x0 + j)) {
-            Some(at) => dy[at + panel.first..][..panel.columns].as_ptr(),
-            None => ptr::null(),
-        });
-        let to = grid(|i, j| out.at(first + (i * 6 + j) * step, panel.columns));
+        let (n, at) = self.tile(t);
+        let from = self.target.window(n, panel.phase, at, 0, panel.first);
+        let to = Window::even(first, step);
+        let transform = Sandwich::<A<E>, E, E, 4, 6>::new(dy, from, out, to, panel.columns);
         // SAFETY: as for the source.
         #[allow(unsafe_code)]
         unsafe {
-            Sandwich::<A<E>, E, E, 4, 6>::run(from, to, panel.columns, false);
+            transform.run();
         }
     }
 
-    /// Aᵀ·m·A of a tile's products, point p of which is at `products[p·BLOCK·PANEL..]`.
+    /// Aᵀ·m·A of a tile's products, point p of which is at `products[first + p·step..]`.
     fn write_target<E: Multiplied>(
         &self,
-        products: &[f32],
+        (products, first, step): (&[f32], usize, usize),
         t: usize,
         panel: Panel,
         bias: Option<&[f32]>,
         out: Shared<E>,
     ) {
-        let [n, y0, x0] = self.tile(t);
-        let from = grid(|i, j| products[(i * 6 + j) * BLOCK * PANEL..][..panel.columns].as_ptr());
-        let to = grid(|i, j| match self.target.at(n, panel.phase, Some(y0 + i), Some(x0 + j)) {
-            Some(at) => out.at(at + panel.first, panel.columns),
-            None => ptr::null_mut(),
-        });
-        // SAFETY: as many products each; places inside the target, and no other task has this panel of this tile.
+        let (n, at) = self.tile(t);
+        let (from, to) = (Window::even(first, step), self.target.window(n, panel.phase, at, 0, panel.first));
+        let back = Sandwich::<At<E>, f32, E, 6, 4>::new(products, from, out, to, panel.columns);
+        // SAFETY: no other task has this panel of this tile.
         #[allow(unsafe_code)]
         unsafe {
-            Sandwich::<At<E>, f32, E, 6, 4>::run_with(from, to, panel.columns, false, bias);
+            back.with_bias(bias).run();
+        }
+    }
+}
+
+/// What products multiply transformed sources with.
+#[derive(Clone, Copy)]
+pub(super) enum Kernel<'a, V> {
+    /// (kh, kw, source channels, target channels), transformed as it is needed.
+    Plain(&'a [f32]),
+    /// As [`transform_kernel`] makes it.
+    Transformed(&'a [V]),
+}
+
+/// What one task fills again and again.
+struct Scratch<E: Multiplied> {
+    values: Vec<E>,
+    products: Vec<f32>,
+    kernel: Vec<E::Value>,
+    elements: Vec<E>,
+}
+
+/// The taps of one phase of a kernel (kh, kw, source channels, target channels).
+struct KernelTaps<'a> {
+    kernel: &'a [f32],
+    taps: Taps,
+    /// Of source and target.
+    channels: [usize; 2],
+    phase: usize,
+}
+
+impl KernelTaps<'_> {
+    /// G·g·Gᵀ of a source channel, or of two that are joined in a value, and a panel's target channels: point p at
+    /// `out[at + p·step..]`.
+    fn transform<E: Multiplied>(
+        &self,
+        value: usize,
+        panel: Panel,
+        elements: &mut Vec<E>,
+        out: Shared<E::Value>,
+        at: usize,
+        step: usize,
+    ) {
+        let ([c, o], columns) = (self.channels, panel.columns);
+        let run = |channel: usize, out: Shared<E>, at: usize, step: usize| {
+            let from = self.taps.window(self.phase, channel * o + panel.first, c * o);
+            let to = Window::even(at, step);
+            let transform = Sandwich::<G<E>, f32, E, 3, 6>::new(self.kernel, from, out, to, columns);
+            // SAFETY: a value of a panel is one task's.
+            #[allow(unsafe_code)]
+            unsafe {
+                transform.run();
+            }
+        };
+        if let Some(out) = E::as_elements(out) {
+            return run(value, out, at, step);
+        }
+        elements.resize(2 * POINTS * columns, E::default());
+        for i in 0..2 {
+            run(2 * value + i, Shared::new(elements), i * POINTS * columns, columns);
+        }
+        let (first, second) = elements.split_at(POINTS * columns);
+        for (point, (first, second)) in
+            first.chunks_exact(columns).zip(second.chunks_exact(columns)).enumerate()
+        {
+            // SAFETY: a value of a panel is one task's, and all of it was set when it was made.
+            #[allow(unsafe_code)]
+            let to = unsafe { out.slice(at + point * step, columns) };
+            E::join(first, Some(second), to);
         }
     }
 }
 
 /// G·g·Gᵀ for each pair of channels of each phase, of the kernel (kh, kw, c source channels, o target channels), as the right sides of
-/// products: (target phase, point, (source phase, source channel), target channel), source channels joined where they are
+/// products: (panel, point, (source phase, source channel), the panel's target channels), source channels joined where they are
 /// multiplied so.
 pub(super) fn transform_kernel<E: Multiplied>(
     kernel: &[f32],
@@ -426,50 +512,17 @@ pub(super) fn transform_kernel<E: Multiplied>(
     [c, o]: [usize; 2],
     [sources, targets]: [usize; 2],
 ) -> Vec<E::Value> {
-    let mut values = vec![E::Value::default(); sources * targets * POINTS * c / E::PER * o];
+    let depth = sources * c / E::PER;
+    let mut values = vec![E::Value::default(); targets * POINTS * depth * o];
     let out = Shared::new(&mut values);
-    (0..sources * targets * c / E::PER).into_par_iter().for_each_init(
-        Vec::new,
-        |scratch: &mut Vec<E>, row| {
-            // Of values: of one channel, or of two.
-            let (phase, channel) = (row / (c / E::PER), row % (c / E::PER));
-            let depth = sources * c / E::PER;
-            let matrix = |point| phase / sources * POINTS + point;
-            let place = |point| (matrix(point) * depth + phase % sources * c / E::PER + channel) * o;
-            let from = |channel: usize| {
-                grid(|i, j| match taps.tap(phase, i, j) {
-                    Some(tap) => kernel[(tap * c + channel) * o..][..o].as_ptr(),
-                    None => ptr::null(),
-                })
-            };
-            if let Some(out) = E::as_elements(out) {
-                let to = grid(|i, j| out.at(place(i * 6 + j), o));
-                // SAFETY: o numbers of each point, which are this task's.
-                #[allow(unsafe_code)]
-                unsafe {
-                    Sandwich::<G<E>, f32, E, 3, 6>::run(from(channel), to, o, false);
-                }
-                return;
-            }
-            scratch.resize(2 * POINTS * o, E::default());
-            let own = Shared::new(scratch);
-            for i in 0..2 {
-                let to = grid(|y, x| own.at((i * POINTS + y * 6 + x) * o, o));
-                // SAFETY: o numbers of a source channel; the scratch is this task's.
-                #[allow(unsafe_code)]
-                unsafe {
-                    Sandwich::<G<E>, f32, E, 3, 6>::run(from(2 * channel + i), to, o, false);
-                }
-            }
-            let (first, second) = scratch.split_at(POINTS * o);
-            for (point, (first, second)) in first.chunks_exact(o).zip(second.chunks_exact(o)).enumerate() {
-                // SAFETY: a pair of source channels is one task's, and all of it was set when it was made.
-                #[allow(unsafe_code)]
-                let to = unsafe { out.slice(place(point), o) };
-                E::join(first, Some(second), to);
-            }
-        },
-    );
+    let panels = panels(targets, o);
+    (0..panels.len() * depth).into_par_iter().for_each_init(Vec::new, |elements: &mut Vec<E>, row| {
+        let (panel, row) = (panels[row / depth], row % depth);
+        let (source, value) = (row / (c / E::PER), row % (c / E::PER));
+        let taps = KernelTaps { kernel, taps, channels: [c, o], phase: source + panel.phase };
+        let at = POINTS * depth * (panel.phase * o + panel.first) + row * panel.columns;
+        taps.transform::<E>(value, panel, elements, out, at, depth * panel.columns);
+    });
     values
 }
 
