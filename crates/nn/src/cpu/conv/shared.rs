@@ -78,6 +78,27 @@ impl<T> Shared<T> {
     }
 }
 
+/// Values that begin where a cache line does.
+pub(super) struct Room<T> {
+    values: Vec<T>,
+    first: usize,
+}
+
+impl<T: Copy + Default> Room<T> {
+    /// Bytes of a cache line.
+    const LINE: usize = 64;
+
+    pub(super) fn new(len: usize) -> Self {
+        let values = vec![T::default(); len + Self::LINE / size_of::<T>()];
+        let first = values.as_ptr().align_offset(Self::LINE).min(values.len() - len);
+        Self { values, first }
+    }
+
+    pub(super) fn values(&mut self) -> &mut [T] {
+        &mut self.values[self.first..]
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -14,7 +14,7 @@ use rayon::prelude::*;
 
 use super::micro::{Correlate, OuterProducts, PANEL, Run};
 use super::packing::Multiplied;
-use super::shared::Shared;
+use super::shared::{Room, Shared};
 use super::tile::{A, At, Bt, G, Gt, OUTSIDE, Sandwich, Window};
 use crate::geometry::Geometry;
 use crate::lanes::LANES;
@@ -27,7 +27,12 @@ const DEPTH: usize = 64;
 /// Tiles whose products are summed over all channels before they leave their task.
 const GROUP: usize = 256;
 /// Tiles, or pairs of them, whose outer products are summed before a kernel gradient's sums leave the registers.
-const GRADIENT_BLOCK: usize = 64;
+const GRADIENT_BLOCK: usize = 32;
+
+/// How far apart the matrices of two points are that have `len` values each: neighbouring points' are then not in the same places of a cache.
+const fn apart(len: usize) -> usize {
+    len + LANES
+}
 
 /// Rasters of which some neighbouring channels are meant.
 ///
@@ -204,15 +209,17 @@ impl Winograd {
         let groups = n_tiles.div_ceil(GROUP);
         let group = n_tiles.div_ceil(groups.max(1));
         let scratch = || Scratch::<E> {
-            values: vec![E::default(); POINTS * BLOCK * DEPTH],
-            products: vec![0.0; POINTS * group * PANEL],
-            kernel: vec![E::Value::default(); POINTS * DEPTH / E::PER * PANEL],
+            values: Room::new(POINTS * apart(BLOCK * DEPTH)),
+            products: Room::new(POINTS * apart(group * PANEL)),
+            kernel: Room::new(POINTS * apart(DEPTH / E::PER * PANEL)),
             elements: Vec::new(),
         };
         let out_offsets: Vec<u32> = (0..BLOCK).map(|row| (row * PANEL) as u32).collect();
         (0..groups * panels.len()).into_par_iter().for_each_init(scratch, |scratch, task| {
             let tiles = task / panels.len() * group..((task / panels.len() + 1) * group).min(n_tiles);
             let panel = panels[task % panels.len()];
+            let Scratch { values: sources, products, kernel: own, elements } = scratch;
+            let (sources, products, own) = (sources.values(), products.values(), own.values());
             let mut k = 0;
             for (phase, channels) in chunks(self.source.phases(), c) {
                 let (len, values) = (channels.len(), channels.len() / E::PER);
@@ -221,12 +228,12 @@ impl Winograd {
                     Kernel::Plain(kernel) => {
                         let phase = phase + panel.phase;
                         let taps = KernelTaps { kernel, taps: self.taps, channels: [c, o], phase };
-                        let (place, step) = (Shared::new(&mut scratch.kernel), values * panel.columns);
+                        let (place, step) = (Shared::new(own), apart(DEPTH / E::PER * PANEL));
                         for row in 0..values {
                             let (value, at) = (channels.start / E::PER + row, row * panel.columns);
-                            taps.transform::<E>(value, panel, &mut scratch.elements, place, at, step);
+                            taps.transform::<E>(value, panel, elements, place, at, step);
                         }
-                        (&scratch.kernel[..], 0, step)
+                        (&own[..], 0, step)
                     }
                     Kernel::Transformed(kernel) => {
                         let before = POINTS * depth * (panel.phase * o + panel.first);
@@ -236,15 +243,16 @@ impl Winograd {
                 let offsets: Vec<u32> = (0..BLOCK).map(|row| (row * values) as u32).collect();
                 for block in tiles.clone().step_by(BLOCK) {
                     let rows = BLOCK.min(tiles.end - block);
-                    let place = Shared::new(&mut scratch.values);
+                    let place = Shared::new(sources);
+                    let source_step = apart(BLOCK * DEPTH);
                     for row in 0..rows {
                         let channels = (phase, &channels);
-                        self.transform_source(source, block + row, channels, place, row * len, rows * len);
+                        self.transform_source(source, block + row, channels, place, row * len, source_step);
                     }
                     for point in 0..POINTS {
-                        let products = (point * group + block - tiles.start) * PANEL;
+                        let first_product = point * apart(group * PANEL) + (block - tiles.start) * PANEL;
                         let product = Correlate {
-                            left: E::values(&scratch.values[point * rows * len..][..rows * len]),
+                            left: E::values(&sources[point * source_step..][..rows * len]),
                             offsets: &offsets[..rows],
                             runs: &[Run { len: values, right_row: 0 }],
                             zeros: &zeros,
@@ -252,7 +260,7 @@ impl Winograd {
                             step: panel.columns,
                             first_column: 0,
                             columns: panel.columns,
-                            out: Shared::new(&mut scratch.products[products..][..rows * PANEL]),
+                            out: Shared::new(&mut products[first_product..][..rows * PANEL]),
                             out_offsets: &out_offsets[..rows],
                             add: k > 0,
                             bias: None,
@@ -268,7 +276,7 @@ impl Winograd {
             }
             let bias = bias.map(|bias| &bias[panel.first..][..panel.columns]);
             for (row, t) in tiles.enumerate() {
-                self.write_target((&scratch.products, row * PANEL, group * PANEL), t, panel, bias, out);
+                self.write_target((products, row * PANEL, apart(group * PANEL)), t, panel, bias, out);
             }
         });
     }
@@ -290,23 +298,24 @@ impl Winograd {
         let panels = panels(1, o);
         let chunks: Vec<_> = chunks(self.source.phases(), c).collect();
         let scratch = || {
-            let values = vec![E::Value::default(); POINTS * rows * DEPTH];
-            let slopes = vec![E::Value::default(); POINTS * rows * PANEL];
-            (values, slopes, vec![0.0; POINTS * DEPTH * PANEL], Vec::new())
+            let values = Room::<E::Value>::new(POINTS * apart(rows * DEPTH));
+            let slopes = Room::<E::Value>::new(POINTS * apart(rows * PANEL));
+            (values, slopes, Room::<f32>::new(POINTS * apart(DEPTH * PANEL)), Vec::new())
         };
         (0..chunks.len() * panels.len()).into_par_iter().for_each_init(scratch, |scratch, task| {
             let (values, slopes, sums, elements) = scratch;
+            let (values, slopes, sums) = (values.values(), slopes.values(), sums.values());
             let ((phase, channels), panel) = (&chunks[task / panels.len()], panels[task % panels.len()]);
             let (depth, columns) = (channels.len(), panel.columns);
             for first in (0..n_rows).step_by(rows) {
                 let len = rows.min(n_rows - first);
                 let (all_values, all_slopes) = (Shared::new(values), Shared::new(slopes));
                 for row in 0..len {
-                    let place = (all_values, row, rows);
+                    let place = (all_values, row * depth, apart(rows * DEPTH));
                     self.transform_row(first + row, place, depth, elements, |t, out, first, step| {
                         self.transform_source(source, t, (*phase, channels), out, first, step);
                     });
-                    let place = (all_slopes, row, rows);
+                    let place = (all_slopes, row * columns, apart(rows * PANEL));
                     self.transform_row(first + row, place, columns, elements, |t, out, first, step| {
                         self.transform_slopes(dy, t, panel, out, first, step);
                     });
@@ -315,13 +324,13 @@ impl Winograd {
                     (0..len).map(|row| ((row * depth) as u32, (row * columns) as u32)).collect();
                 for point in 0..POINTS {
                     let products = OuterProducts {
-                        left: &values[point * rows * depth..][..rows * depth],
+                        left: &values[point * apart(rows * DEPTH)..][..rows * depth],
                         rows: depth,
-                        right: &slopes[point * rows * columns..][..rows * columns],
+                        right: &slopes[point * apart(rows * PANEL)..][..rows * columns],
                         columns,
                         pairs: &pairs,
                         out: Shared::new(sums),
-                        out_offset: point * depth * columns,
+                        out_offset: point * apart(DEPTH * PANEL),
                         out_step: columns,
                         add: first > 0,
                     };
@@ -333,7 +342,7 @@ impl Winograd {
                 }
             }
             for (i, channel) in channels.clone().enumerate() {
-                let from = Window::even(i * columns, depth * columns);
+                let from = Window::even(i * columns, apart(DEPTH * PANEL));
                 let to = self.taps.window(*phase, channel * o + panel.first, c * o);
                 let back = Sandwich::<Gt<E>, f32, f32, 6, 3>::new(sums, from, out, to, columns);
                 // SAFETY: target channels of a source channel and of taps of one phase, which are this task's.
@@ -345,17 +354,17 @@ impl Winograd {
         });
     }
 
-    /// Row `row` of `rows` of every point's matrix of values: what `transform` makes of one tile, or of two neighbouring ones, joined.
+    /// A row of every point's matrix of values, that of point p at `out[at + p·step..]`: what `transform` makes of one tile, or of two neighbouring ones, joined.
     fn transform_row<E: Multiplied>(
         &self,
         tile: usize,
-        (out, row, rows): (Shared<E::Value>, usize, usize),
+        (out, at, step): (Shared<E::Value>, usize, usize),
         channels: usize,
         scratch: &mut Vec<E>,
         transform: impl Fn(usize, Shared<E>, usize, usize),
     ) {
         if let Some(out) = E::as_elements(out) {
-            return transform(tile, out, row * channels, rows * channels);
+            return transform(tile, out, at, step);
         }
         let len = POINTS * channels;
         scratch.resize(E::PER * len, E::default());
@@ -368,7 +377,7 @@ impl Winograd {
             let second = (tiles.len() > 1).then(|| &second[point * channels..][..channels]);
             // SAFETY: a row of each point's matrix is written by one task, and all of it was set when it was made.
             #[allow(unsafe_code)]
-            let to = unsafe { out.slice((point * rows + row) * channels, channels) };
+            let to = unsafe { out.slice(at + point * step, channels) };
             E::join(&first[point * channels..][..channels], second, to);
         }
     }
@@ -446,9 +455,9 @@ pub(super) enum Kernel<'a, V> {
 
 /// What one task fills again and again.
 struct Scratch<E: Multiplied> {
-    values: Vec<E>,
-    products: Vec<f32>,
-    kernel: Vec<E::Value>,
+    values: Room<E>,
+    products: Room<f32>,
+    kernel: Room<E::Value>,
     elements: Vec<E>,
 }
 
