@@ -5,10 +5,9 @@ use rayon::prelude::*;
 
 use super::columns::FEW_CHANNELS;
 use super::micro::{Correlate, NOTHING, PANEL, Run};
-use super::packing::Multiplied;
+use super::packing::{Multiplied, Panels};
 use super::shared::Shared;
 use crate::element::narrow_to;
-use crate::lanes::LANES;
 
 /// Target positions that are worked on together: their part of the source stays in L2.
 const POSITIONS: usize = 192;
@@ -43,8 +42,8 @@ pub(super) struct Correlation {
 
 impl Correlation {
     /// Writes every target position to `out`, which has room for all of the target.
-    /// `kernel`: rows (tap, source channel) of the target's channels, packed.
-    pub(super) fn run<E: Multiplied>(&self, source: &[E], kernel: &[E::Value], out: Shared<E>) {
+    /// `kernel`: rows (tap, source channel) of the target's channels.
+    pub(super) fn run<E: Multiplied>(&self, source: &[E], kernel: &Panels<E::Value>, out: Shared<E>) {
         let n_positions = self.n * self.positions[0] * self.positions[1];
         let channels = self.target[2];
         if n_positions == 0 {
@@ -63,6 +62,7 @@ impl Correlation {
         (0..tiles * panels).into_par_iter().for_each_init(Tile::<E>::default, |scratch, piece| {
             let (t, first_column) = (piece / panels, piece % panels * PANEL);
             let columns = PANEL.min(channels - first_column);
+            let (right, step) = kernel.panel(piece % panels);
             scratch.place(self, t * tile, tile.min(n_positions - t * tile), first_column);
             let mut sums = std::mem::take(&mut scratch.sums);
             let (to, out_offsets) = match E::as_sums(out) {
@@ -74,20 +74,20 @@ impl Correlation {
                 }
             };
             let mut add = false;
-            for step in &steps {
+            for parts in &steps {
                 if gathers {
                     scratch.gather(self, source);
                 } else {
-                    scratch.locate(self, step);
+                    scratch.locate(self, parts);
                 }
                 let block = Correlate {
                     left: E::values(if gathers { &scratch.columns } else { source }),
                     offsets: &scratch.offsets,
                     runs: &scratch.runs,
                     zeros: &zeros,
-                    right: kernel,
-                    step: channels.next_multiple_of(LANES),
-                    first_column,
+                    right,
+                    step,
+                    first_column: 0,
                     columns,
                     out: to,
                     out_offsets: &out_offsets,

@@ -23,6 +23,7 @@ use self::{
     columns::FEW_CHANNELS,
     correlation::{Correlation, Tap},
     micro::{Correlate, PANEL, Run},
+    packing::Panels,
     shared::Shared,
     winograd::{Kernel, Winograd},
 };
@@ -42,7 +43,7 @@ pub(super) fn forward<E: Multiplied>(g: &Geometry, images: &[E], kernel: &[f32])
             })
         };
     }
-    let kernel = E::pack(kernel, g.o);
+    let kernel = Panels::new(&E::pack(kernel, g.o), g.o);
     let taps = (0..g.kh * g.kw).map(|k| {
         let at = |k: usize| k as isize - g.padding as isize;
         Tap { dy: at(k / g.kw), dx: at(k % g.kw), kernel: k }
@@ -82,7 +83,7 @@ pub(super) fn input_gradient<E: Multiplied>(g: &Geometry, maps: &[E], kernel: &[
     if g.c < FEW_CHANNELS && g.kh * g.kw > 1 && g.o.is_multiple_of(E::PER) {
         return few_channels_gradient(g, maps, kernel);
     }
-    let kernel = E::pack_transposed(kernel, [g.kh * g.kw, g.c, g.o]);
+    let kernel = Panels::new(&E::pack_transposed(kernel, [g.kh * g.kw, g.c, g.o]), g.c);
     let write = |images| {
         for phase in 0..g.stride * g.stride {
             let first = [phase / g.stride, phase % g.stride];

@@ -6,7 +6,8 @@ use half::bf16;
 use pulp::{Simd, WithSimd};
 use rayon::prelude::*;
 
-use super::shared::Shared;
+use super::micro::PANEL;
+use super::shared::{Room, Shared};
 use crate::{
     element::{Element, narrow_to},
     lanes::{LANES, Pair, Value},
@@ -15,6 +16,8 @@ use crate::{
 
 /// Rows of a matrix that a task packs.
 const ROWS: usize = 16;
+/// Rows of a panel that a task copies.
+const PANEL_ROWS: usize = 256;
 /// Values a task converts.
 const CHUNK: usize = 1 << 14;
 
@@ -103,6 +106,42 @@ impl Multiplied for bf16 {
 
     fn as_sums(_: Shared<Self>) -> Option<Shared<f32>> {
         None
+    }
+}
+
+/// A packed matrix cut into panels of [`PANEL`] columns, the rows of each of which lie together: however long a whole row is, a panel's
+/// lie in all places of a cache.
+pub(super) struct Panels<V> {
+    values: Room<V>,
+    n_rows: usize,
+    /// Columns of all panels, whole vectors.
+    width: usize,
+}
+
+impl<V: Value> Panels<V> {
+    /// Of rows of `columns` values, made whole vectors.
+    pub(super) fn new(rows: &[V], columns: usize) -> Self {
+        let width = columns.next_multiple_of(LANES);
+        let n_rows = rows.len() / width;
+        let mut values = Room::new(rows.len());
+        let tasks = values.values().par_chunks_mut((n_rows * PANEL).max(1)).enumerate();
+        let tasks = tasks.flat_map(|(panel, to)| {
+            let step = PANEL.min(width - panel * PANEL);
+            to.par_chunks_mut(PANEL_ROWS * step).enumerate().map(move |(block, to)| (panel, block, step, to))
+        });
+        tasks.for_each(|(panel, block, step, to)| {
+            let from = rows[block * PANEL_ROWS * width..].chunks_exact(width);
+            for (to, row) in to.chunks_exact_mut(step).zip(from) {
+                to.copy_from_slice(&row[panel * PANEL..][..step]);
+            }
+        });
+        Self { values, n_rows, width }
+    }
+
+    /// The rows of a panel, and how many columns it has.
+    pub(super) fn panel(&self, panel: usize) -> (&[V], usize) {
+        let step = PANEL.min(self.width - panel * PANEL);
+        (&self.values.get()[panel * PANEL * self.n_rows..][..step * self.n_rows], step)
     }
 }
 

@@ -82,6 +82,7 @@ impl<T> Shared<T> {
 pub(super) struct Room<T> {
     values: Vec<T>,
     first: usize,
+    len: usize,
 }
 
 impl<T: Copy + Default> Room<T> {
@@ -91,11 +92,15 @@ impl<T: Copy + Default> Room<T> {
     pub(super) fn new(len: usize) -> Self {
         let values = vec![T::default(); len + Self::LINE / size_of::<T>()];
         let first = values.as_ptr().align_offset(Self::LINE).min(values.len() - len);
-        Self { values, first }
+        Self { values, first, len }
+    }
+
+    pub(super) fn get(&self) -> &[T] {
+        &self.values[self.first..][..self.len]
     }
 
     pub(super) fn values(&mut self) -> &mut [T] {
-        &mut self.values[self.first..]
+        &mut self.values[self.first..][..self.len]
     }
 }
 
