@@ -16,8 +16,8 @@ use super::{
 };
 use crate::{geometry::Geometry, lanes::LANES};
 
-/// Map positions, or pairs of them, whose outer products are summed before the sums go back to memory: a block of maps stays in L2.
-const POSITIONS: usize = 512;
+/// Map positions, or pairs of them, whose outer products are summed before the sums go back to memory: a panel of their maps stays in L1.
+const POSITIONS: usize = 128;
 /// Least number of pieces that a kernel gradient is cut into, for many cores.
 const PIECES: usize = 16;
 
@@ -39,48 +39,52 @@ pub(crate) fn kernel_gradient<E: Multiplied>(
     // Offsets are 32 bits wide.
     assert!(images.len().max(maps.len()).max(joined.len()) < u32::MAX as usize);
     let n_positions = g.n * g.oh * layout.row;
-    let (n_taps, rows) = if gathers { (1, g.patch()) } else { (g.kh * g.kw, g.c) };
+    // Taps of one row of the kernel meet much the same of an image.
+    let ([tap_rows, row_taps], rows) = if gathers { ([1, 1], g.patch()) } else { ([g.kh, g.kw], g.c) };
     let panels = g.o.div_ceil(PANEL);
     // By the registers, as sums have always been cut.
-    let pieces = n_taps * g.o.div_ceil(register_panel());
+    let pieces = tap_rows * g.o.div_ceil(register_panel());
     let parts = PIECES.div_ceil(pieces).min(n_positions.div_ceil(POSITIONS)).max(1);
     let part = n_positions.div_ceil(parts).next_multiple_of(POSITIONS);
     let len = g.patch() * g.o;
     assert_eq!(gradient.len(), len);
     let mut others = vec![0.0; (parts - 1) * len];
     let out = [Shared::new(gradient), Shared::new(&mut others)];
-    (0..parts * n_taps * panels).into_par_iter().for_each_init(Scratch::<E>::default, |scratch, piece| {
-        let (first_column, tap, part_idx) =
-            (piece % panels * PANEL, piece / panels % n_taps, piece / panels / n_taps);
+    (0..parts * tap_rows * panels).into_par_iter().for_each_init(Scratch::<E>::default, |scratch, piece| {
+        let (first_column, tap_row, part_idx) =
+            (piece % panels * PANEL, piece / panels % tap_rows, piece / panels / tap_rows);
+        let columns = PANEL.min(g.o - first_column);
+        let step = g.o.next_multiple_of(LANES);
         let end = ((part_idx + 1) * part).min(n_positions);
         let mut block = part_idx * part;
         let mut add = adds && part_idx == 0;
         loop {
             let positions = block..(block + POSITIONS).min(end).max(block);
-            scratch.pairs.clear();
-            match gathers {
-                true => scratch.gather(&layout, images, positions),
-                false => layout.pair(tap, positions, &mut scratch.pairs),
-            }
-            let step = g.o.next_multiple_of(LANES);
-            for (_, map) in &mut scratch.pairs {
-                *map = *map * step as u32 + first_column as u32;
-            }
-            let products = OuterProducts {
-                left: if gathers { &scratch.columns } else { joined.as_ref() },
-                rows,
-                right: &maps,
-                columns: PANEL.min(g.o - first_column),
-                pairs: &scratch.pairs,
-                out: out[part_idx.min(1)],
-                out_offset: part_idx.saturating_sub(1) * len + tap * rows * g.o + first_column,
-                out_step: g.o,
-                add,
-            };
-            // SAFETY: a piece is one tap's rows and one panel's columns of one part's sums, all inside `gradient` or `others`.
-            #[allow(unsafe_code)]
-            unsafe {
-                products.run();
+            for tap in tap_row * row_taps..(tap_row + 1) * row_taps {
+                scratch.pairs.clear();
+                if gathers {
+                    scratch.gather(&layout, images, positions.clone());
+                } else {
+                    layout.pair(tap, positions.clone(), &mut scratch.pairs);
+                    scratch.pack_images(&joined, rows);
+                }
+                scratch.pack_maps(|map| &maps[map * step + first_column..], columns.next_multiple_of(LANES));
+                let products = OuterProducts {
+                    left: &scratch.columns,
+                    rows,
+                    right: &scratch.maps,
+                    columns,
+                    pairs: &scratch.pairs,
+                    out: out[part_idx.min(1)],
+                    out_offset: part_idx.saturating_sub(1) * len + tap * rows * g.o + first_column,
+                    out_step: g.o,
+                    add,
+                };
+                // SAFETY: a piece is a kernel row's taps and one panel's columns of one part's sums, all inside `gradient` or `others`.
+                #[allow(unsafe_code)]
+                unsafe {
+                    products.run();
+                }
             }
             (block, add) = (block + POSITIONS, true);
             if block >= end {
@@ -176,17 +180,39 @@ impl Layout<'_> {
 /// What one thread fills again and again.
 struct Scratch<E: Multiplied> {
     columns: Vec<E::Value>,
+    maps: Vec<E::Value>,
     patches: [Vec<E>; 2],
     pairs: Vec<(u32, u32)>,
 }
 
 impl<E: Multiplied> Default for Scratch<E> {
     fn default() -> Self {
-        Self { columns: Vec::new(), patches: Default::default(), pairs: Vec::new() }
+        Self { columns: Vec::new(), maps: Vec::new(), patches: Default::default(), pairs: Vec::new() }
     }
 }
 
 impl<E: Multiplied> Scratch<E> {
+    /// Copies what each pair meets in the images, so that it lies in few pages and in all places of a cache.
+    fn pack_images(&mut self, images: &[E::Value], rows: usize) {
+        self.columns.clear();
+        for (image, _) in &mut self.pairs {
+            let from = *image as usize;
+            *image = self.columns.len() as u32;
+            self.columns.extend_from_slice(&images[from..from + rows]);
+            self.columns.extend_from_slice(&[E::Value::default(); LANES]);
+        }
+    }
+
+    /// Copies a panel of each pair's map.
+    fn pack_maps<'a>(&mut self, map: impl Fn(usize) -> &'a [E::Value], columns: usize) {
+        self.maps.clear();
+        for (_, position) in &mut self.pairs {
+            let from = map(*position as usize);
+            *position = self.maps.len() as u32;
+            self.maps.extend_from_slice(&from[..columns]);
+        }
+    }
+
     /// The patches at `positions`, a row each, and the number of each position.
     fn gather(&mut self, layout: &Layout<'_>, images: &[E], positions: Range<usize>) {
         let (g, row) = (layout.g, layout.row);

@@ -21,7 +21,7 @@ use crate::lanes::LANES;
 
 const POINTS: usize = 36;
 /// Tiles whose products are made together: a multiple of the rows that the products hold in registers.
-const BLOCK: usize = 48;
+const BLOCK: usize = 24;
 /// Channels that are transformed together, and whose products are then summed: with [`BLOCK`] tiles they stay in L2.
 const DEPTH: usize = 64;
 /// Tiles whose products are summed over all channels before they leave their task.
