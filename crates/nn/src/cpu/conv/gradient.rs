@@ -18,6 +18,8 @@ use crate::{geometry::Geometry, lanes::LANES};
 
 /// Map positions, or pairs of them, whose outer products are summed before the sums go back to memory: a panel of their maps stays in L1.
 const POSITIONS: usize = 128;
+/// Channels so many that the same ones of neighbouring positions lie in few places of a cache.
+const MANY_CHANNELS: usize = 256;
 /// Least number of pieces that a kernel gradient is cut into, for many cores.
 const PIECES: usize = 16;
 
@@ -33,6 +35,7 @@ pub(crate) fn kernel_gradient<E: Multiplied>(
         return winograd.kernel_gradient(images, maps, gradient, adds);
     }
     let gathers = g.c < FEW_CHANNELS;
+    let packs = !gathers && g.c >= MANY_CHANNELS;
     let layout = Layout { g, per: E::PER, lead: (E::PER - 1) * g.stride, row: g.ow.div_ceil(E::PER) };
     let maps = joined_maps(g, maps);
     let joined = if gathers { Cow::Borrowed(&[][..]) } else { layout.joined_images(images) };
@@ -66,11 +69,13 @@ pub(crate) fn kernel_gradient<E: Multiplied>(
                     scratch.gather(&layout, images, positions.clone());
                 } else {
                     layout.pair(tap, positions.clone(), &mut scratch.pairs);
-                    scratch.pack_images(&joined, rows);
+                    if packs {
+                        scratch.pack_images(&joined, rows);
+                    }
                 }
                 scratch.pack_maps(|map| &maps[map * step + first_column..], columns.next_multiple_of(LANES));
                 let products = OuterProducts {
-                    left: &scratch.columns,
+                    left: if gathers || packs { &scratch.columns } else { joined.as_ref() },
                     rows,
                     right: &scratch.maps,
                     columns,

@@ -76,14 +76,14 @@ pub(super) fn input_gradient<E: Multiplied>(g: &Geometry, maps: &[E], kernel: &[
         #[allow(unsafe_code)]
         return unsafe {
             Shared::fill(g.n * g.image_len(), |images| {
-                winograd.correlate(maps, Kernel::Plain(&kernel), None, images)
+                winograd.correlate(maps, Kernel::Plain(kernel.get()), None, images)
             })
         };
     }
     if g.c < FEW_CHANNELS && g.kh * g.kw > 1 && g.o.is_multiple_of(E::PER) {
         return few_channels_gradient(g, maps, kernel);
     }
-    let kernel = Panels::new(&E::pack_transposed(kernel, [g.kh * g.kw, g.c, g.o]), g.c);
+    let kernel = E::pack_transposed(kernel, [g.kh * g.kw, g.c, g.o]);
     let write = |images| {
         for phase in 0..g.stride * g.stride {
             let first = [phase / g.stride, phase % g.stride];

@@ -7,7 +7,7 @@ use pulp::{Simd, WithSimd};
 use rayon::prelude::*;
 
 use super::micro::PANEL;
-use super::shared::{Room, Shared};
+use super::shared::{Plain, Room, Shared};
 use crate::{
     element::{Element, narrow_to},
     lanes::{LANES, Pair, Value},
@@ -18,16 +18,18 @@ use crate::{
 const ROWS: usize = 16;
 /// Rows of a panel that a task copies.
 const PANEL_ROWS: usize = 256;
+/// Side of the square that is transposed at a time: a cache line of values.
+const SIDE: usize = 16;
 /// Values a task converts.
 const CHUNK: usize = 1 << 14;
 
 /// Elements whose products are summed.
-pub(crate) trait Multiplied: Element {
+pub(crate) trait Multiplied: Element<Value: Plain> + Plain {
     /// A matrix's rows of `columns` numbers, those that make a value joined, whole vectors each.
     fn pack(matrix: &[f32], columns: usize) -> Cow<'_, [Self::Value]>;
 
     /// Matrices (c, o), one a tap, turned and packed so: rows (tap, o) of c numbers.
-    fn pack_transposed(kernel: &[f32], sizes: [usize; 3]) -> Vec<Self::Value>;
+    fn pack_transposed(kernel: &[f32], sizes: [usize; 3]) -> Panels<Self::Value>;
 
     /// All as elements.
     fn all_narrow(values: Vec<f32>) -> Vec<Self>;
@@ -44,8 +46,8 @@ impl Multiplied for f32 {
         widen(matrix, columns)
     }
 
-    fn pack_transposed(kernel: &[f32], sizes: [usize; 3]) -> Vec<f32> {
-        transposed(kernel, sizes)
+    fn pack_transposed(kernel: &[f32], sizes: [usize; 3]) -> Panels<f32> {
+        Panels::transposed(sizes, PANEL, |at, row| row.copy_from_slice(&kernel[at..at + row.len()]))
     }
 
     fn all_narrow(values: Vec<f32>) -> Vec<Self> {
@@ -76,15 +78,15 @@ impl Multiplied for bf16 {
         Cow::Owned(pairs)
     }
 
-    fn pack_transposed(kernel: &[f32], [taps, c, o]: [usize; 3]) -> Vec<Pair> {
+    fn pack_transposed(kernel: &[f32], [taps, c, o]: [usize; 3]) -> Panels<Pair> {
         if o.is_multiple_of(2) {
-            return widen_transposed([taps, c, o / 2], |at, row: &mut [Pair]| {
+            return Panels::transposed([taps, c, o / 2], PANEL, |at, row: &mut [Pair]| {
                 let from = kernel[2 * at..][..2 * row.len()].as_chunks::<2>().0;
                 vectorised(|| row.iter_mut().zip(from).for_each(|(to, pair)| *to = rounded(*pair)));
             });
         }
         let turned = transposed(kernel, [taps, c, o]);
-        Self::pack(&turned, c.next_multiple_of(LANES)).into_owned()
+        Panels::new(&Self::pack(turned.get(), c.next_multiple_of(LANES)), c)
     }
 
     fn all_narrow(values: Vec<f32>) -> Vec<Self> {
@@ -111,14 +113,51 @@ impl Multiplied for bf16 {
 
 /// A packed matrix cut into panels of [`PANEL`] columns, the rows of each of which lie together: however long a whole row is, a panel's
 /// lie in all places of a cache.
-pub(super) struct Panels<V> {
+pub(crate) struct Panels<V> {
     values: Room<V>,
     n_rows: usize,
     /// Columns of all panels, whole vectors.
     width: usize,
 }
 
-impl<V: Value> Panels<V> {
+impl<V: Value + Plain> Panels<V> {
+    /// Of matrices (c, o), one a tap, turned: rows (tap, o) of c values. `read` gives the values of a row of c from one of its places on.
+    fn transposed([taps, c, o]: [usize; 3], panel: usize, read: impl Fn(usize, &mut [V]) + Sync) -> Self {
+        let width = c.next_multiple_of(LANES);
+        let n_rows = taps * o;
+        let mut values = Room::new(n_rows * width);
+        let tasks = values.values().par_chunks_mut((n_rows * panel).max(1)).enumerate();
+        // A task has the next rows of one tap, the last of which may be fewer.
+        let tasks = tasks.flat_map(|(i, out)| {
+            let (first, step) = (i * panel, panel.min(width - i * panel));
+            out.par_chunks_mut((o * step).max(1)).enumerate().flat_map(move |(tap, out)| {
+                let blocks = out.par_chunks_mut(SIDE * step).enumerate();
+                blocks.map(move |(block, out)| ([first, step, tap, block], out))
+            })
+        });
+        tasks.for_each(|([first_column, step, tap, block], out)| {
+            let mut square = [[V::default(); SIDE]; SIDE];
+            let (first, n_rows) = (block * SIDE, out.len() / step);
+            let end = c.min(first_column + step);
+            for c0 in (first_column..end).step_by(SIDE) {
+                let n_columns = SIDE.min(end - c0);
+                for (i, row) in square[..n_columns].iter_mut().enumerate() {
+                    read((tap * c + c0 + i) * o + first, &mut row[..n_rows]);
+                }
+                for (j, out) in out.chunks_exact_mut(step).enumerate() {
+                    let (to, rest) = out[c0 - first_column..].split_at_mut(n_columns);
+                    for (to, row) in to.iter_mut().zip(&square) {
+                        *to = row[j];
+                    }
+                    if end == c && c0 + SIDE >= end {
+                        rest.fill(V::default());
+                    }
+                }
+            }
+        });
+        Self { values, n_rows, width }
+    }
+
     /// Of rows of `columns` values, made whole vectors.
     pub(super) fn new(rows: &[V], columns: usize) -> Self {
         let width = columns.next_multiple_of(LANES);
@@ -186,40 +225,10 @@ pub(super) fn widen(values: &[f32], columns: usize) -> Cow<'_, [f32]> {
     Cow::Owned(wide)
 }
 
-/// [`widen_transposed`] of the numbers themselves.
-pub(super) fn transposed(kernel: &[f32], sizes: [usize; 3]) -> Vec<f32> {
-    widen_transposed(sizes, |at, row| row.copy_from_slice(&kernel[at..at + row.len()]))
-}
-
-/// Matrices (c, o), one a tap, turned: rows of c made whole vectors. `read` gives the values of a row from one of its places on.
-pub(super) fn widen_transposed<V: Value>(
-    [taps, c, o]: [usize; 3],
-    read: impl Fn(usize, &mut [V]) + Sync,
-) -> Vec<V> {
-    /// Side of the square that is transposed at a time: a cache line of values.
-    const SIDE: usize = 16;
-    let step = c.next_multiple_of(LANES);
-    let mut out = vec![V::default(); taps * o * step];
-    // A task has the next rows of one tap, the last of which may be fewer.
-    let tasks = out.par_chunks_mut((o * step).max(1)).enumerate();
-    let tasks =
-        tasks.flat_map(|(tap, out)| out.par_chunks_mut(SIDE * step).enumerate().map(move |t| (tap, t)));
-    tasks.for_each(|(tap, (block, out))| {
-        let mut square = [[V::default(); SIDE]; SIDE];
-        let (first, n_rows) = (block * SIDE, out.len() / step);
-        for c0 in (0..c).step_by(SIDE) {
-            let n_columns = SIDE.min(c - c0);
-            for (i, row) in square[..n_columns].iter_mut().enumerate() {
-                read((tap * c + c0 + i) * o + first, &mut row[..n_rows]);
-            }
-            for (j, out) in out.chunks_exact_mut(step).enumerate() {
-                for (to, row) in out[c0..c0 + n_columns].iter_mut().zip(&square) {
-                    *to = row[j];
-                }
-            }
-        }
-    });
-    out
+/// Matrices (c, o), one a tap, turned: rows of c numbers, made whole vectors.
+pub(super) fn transposed(kernel: &[f32], sizes: [usize; 3]) -> Room<f32> {
+    let width = sizes[1].next_multiple_of(LANES);
+    Panels::transposed(sizes, width, |at, row| row.copy_from_slice(&kernel[at..at + row.len()])).values
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! Places that many threads write.
 
-use std::mem::MaybeUninit;
+use std::{cell::RefCell, marker::PhantomData, mem::MaybeUninit};
 
 use crate::element::Element;
 
@@ -78,29 +78,78 @@ impl<T> Shared<T> {
     }
 }
 
-/// Values that begin where a cache line does.
-pub(super) struct Room<T> {
-    values: Vec<T>,
-    first: usize,
+/// A cache line, in memory as in the cache.
+#[derive(Clone, Copy)]
+#[repr(align(64))]
+struct Line(#[expect(dead_code, reason = "read and written as values of other types")] [u8; 64]);
+
+/// Values that any bits are.
+pub(crate) trait Plain: Copy + Send + Sync {}
+impl Plain for f32 {}
+impl Plain for half::bf16 {}
+impl Plain for crate::lanes::Pair {}
+
+/// Room for values that begins where a cache line does. It holds what was there before: a thread's small rooms are used again.
+pub(crate) struct Room<T> {
+    lines: Vec<Line>,
     len: usize,
+    values: PhantomData<T>,
 }
 
-impl<T: Copy + Default> Room<T> {
-    /// Bytes of a cache line.
-    const LINE: usize = 64;
+thread_local! {
+    static ROOMS: RefCell<Vec<Vec<Line>>> = const { RefCell::new(Vec::new()) };
+}
 
+/// Rooms that a thread keeps, and the most lines of one.
+const ROOMS_KEPT: usize = 4;
+const LINES_KEPT: usize = 1 << 16;
+
+impl<T: Plain> Room<T> {
     pub(super) fn new(len: usize) -> Self {
-        let values = vec![T::default(); len + Self::LINE / size_of::<T>()];
-        let first = values.as_ptr().align_offset(Self::LINE).min(values.len() - len);
-        Self { values, first, len }
+        let n_lines = (len * size_of::<T>()).div_ceil(size_of::<Line>());
+        let fits = |lines: &Vec<Line>| (n_lines..=2 * n_lines).contains(&lines.len());
+        let kept = ROOMS.with_borrow_mut(|rooms| {
+            let position = rooms.iter().position(fits)?;
+            Some(rooms.swap_remove(position))
+        });
+        let mut lines = kept.unwrap_or_else(|| vec![Line([0; 64]); n_lines]);
+        if cfg!(debug_assertions) {
+            // What is read before it is written is seen in the results.
+            lines.fill(Line([0xff; 64]));
+        }
+        Self { lines, len, values: PhantomData }
     }
 
     pub(super) fn get(&self) -> &[T] {
-        &self.values[self.first..][..self.len]
+        // SAFETY: `new` made room for as many values, which any bits are, and lines are aligned for more than them.
+        #[allow(unsafe_code)]
+        unsafe {
+            std::slice::from_raw_parts(self.lines.as_ptr().cast(), self.len)
+        }
     }
 
     pub(super) fn values(&mut self) -> &mut [T] {
-        &mut self.values[self.first..][..self.len]
+        // SAFETY: as above.
+        #[allow(unsafe_code)]
+        unsafe {
+            std::slice::from_raw_parts_mut(self.lines.as_mut_ptr().cast(), self.len)
+        }
+    }
+}
+
+impl<T> Drop for Room<T> {
+    fn drop(&mut self) {
+        let lines = std::mem::take(&mut self.lines);
+        if lines.len() <= LINES_KEPT {
+            // A thread that ends has none any more.
+            let _ = ROOMS.try_with(|rooms| {
+                let mut rooms = rooms.borrow_mut();
+                if rooms.len() == ROOMS_KEPT {
+                    rooms.remove(0);
+                }
+                rooms.push(lines);
+            });
+        }
     }
 }
 
