@@ -124,7 +124,8 @@ fn bits_do_not_depend_on_the_thread_count() {
     let few = (var(&[20, 16, 16, 3]), var(&[5, 5, 3, 8]), 2);
     let many = (var(&[20, 16, 16, 16]), var(&[5, 5, 16, 80]), 2);
     let tiles = (var(&[20, 16, 16, 32]), var(&[3, 3, 32, 32]), 1);
-    for (x, kernel, stride) in [few, many, tiles] {
+    let folded = (var(&[20, 16, 16, 32]), var(&[5, 5, 32, 80]), 2);
+    for (x, kernel, stride) in [few, many, tiles, folded] {
         let run = |threads: usize| {
             let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
             pool.install(|| {
@@ -133,6 +134,23 @@ fn bits_do_not_depend_on_the_thread_count() {
             })
         };
         assert!(run(1) == run(3), "stride {stride}");
+    }
+}
+
+/// A picture's maps are the same bits in whatever company it is run.
+#[test]
+fn bits_do_not_depend_on_the_other_pictures() {
+    for (c, k, stride) in [(3, 5, 2), (32, 5, 2), (32, 4, 2), (32, 3, 1), (32, 3, 2)] {
+        let (x, kernel) = (tensor(&[70, 16, 16, c]), tensor(&[k, k, c, 48]));
+        let [convolution, transposed] =
+            [None, Some(stride - 1)].map(|transposed| Convolution { stride, padding: 1, transposed });
+        let turned = kernel.transpose(2, 3).unwrap().contiguous().unwrap();
+        for (convolution, kernel) in [(convolution, &kernel), (transposed, &turned)] {
+            let together = convolution.forward(&x, kernel).unwrap();
+            let alone = convolution.forward(&x.narrow(0, 68, 1).unwrap(), kernel).unwrap();
+            let what = format!("{c} channels, {k}x{k}, stride {stride}");
+            assert!(flat(&together.narrow(0, 68, 1).unwrap()) == flat(&alone), "{what}");
+        }
     }
 }
 

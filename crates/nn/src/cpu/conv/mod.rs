@@ -1,7 +1,6 @@
 //! The three kernels of a convolution on the CPU, over maps of f32 or of bf16.
 //!
-//! Work is cut by sizes alone, never by the number of threads, and every sum has a fixed order: results do not depend
-//! on how many threads there are.
+//! Every sum has a fixed order: what is summed is cut by sizes alone, never by the number of threads, on which results do not depend.
 
 mod columns;
 mod correlation;
@@ -71,12 +70,11 @@ pub(super) fn forward<E: Multiplied>(g: &Geometry, images: &[E], kernel: &[f32])
 /// a plain correlation of the maps with those.
 pub(super) fn input_gradient<E: Multiplied>(g: &Geometry, maps: &[E], kernel: &[f32]) -> Vec<E> {
     if let Some(winograd) = Winograd::input_gradient(g) {
-        let kernel = packing::transposed(kernel, [g.kh * g.kw, g.c, g.o]);
         // SAFETY: the tiles cover the images.
         #[allow(unsafe_code)]
         return unsafe {
             Shared::fill(g.n * g.image_len(), |images| {
-                winograd.correlate(maps, Kernel::Plain(kernel.get()), None, images)
+                winograd.correlate(maps, Kernel::Plain(kernel), None, images)
             })
         };
     }

@@ -226,7 +226,7 @@ pub(super) fn widen(values: &[f32], columns: usize) -> Cow<'_, [f32]> {
 }
 
 /// Matrices (c, o), one a tap, turned: rows of c numbers, made whole vectors.
-pub(super) fn transposed(kernel: &[f32], sizes: [usize; 3]) -> Room<f32> {
+fn transposed(kernel: &[f32], sizes: [usize; 3]) -> Room<f32> {
     let width = sizes[1].next_multiple_of(LANES);
     Panels::transposed(sizes, width, |at, row| row.copy_from_slice(&kernel[at..at + row.len()])).values
 }

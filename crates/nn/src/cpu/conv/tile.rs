@@ -166,6 +166,11 @@ impl<const N: usize> Window<N> {
         }
     }
 
+    /// All places further on.
+    pub(super) fn shifted(self, by: usize) -> Self {
+        Self { rows: self.rows.map(|place| if place == OUTSIDE { OUTSIDE } else { place + by }), ..self }
+    }
+
     /// Where the last of `channels` values ends.
     fn end(&self, channels: usize) -> usize {
         let last = |places: &[usize; N]| places.iter().copied().filter(|&place| place != OUTSIDE).max();
@@ -175,7 +180,7 @@ impl<const N: usize> Window<N> {
         }
     }
 
-    fn place(&self, i: usize, j: usize) -> Option<usize> {
+    pub(super) fn place(&self, i: usize, j: usize) -> Option<usize> {
         let inside = self.rows[i] != OUTSIDE && self.columns[j] != OUTSIDE;
         inside.then(|| self.rows[i] + self.columns[j])
     }

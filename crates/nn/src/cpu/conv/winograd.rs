@@ -24,8 +24,10 @@ const POINTS: usize = 36;
 const BLOCK: usize = 24;
 /// Channels that are transformed together, and whose products are then summed: with [`BLOCK`] tiles they stay in L2.
 const DEPTH: usize = 64;
-/// Tiles whose products are summed over all channels before they leave their task.
+/// Most tiles whose products are summed over all channels before they leave their task.
 const GROUP: usize = 256;
+/// Tasks for each thread, where there are tiles enough.
+const TASKS: usize = 2;
 /// Tiles, or pairs of them, whose outer products are summed before a kernel gradient's sums leave the registers.
 const GRADIENT_BLOCK: usize = 32;
 
@@ -206,20 +208,25 @@ impl Winograd {
         let n_tiles = self.n_tiles();
         let zeros = vec![E::Value::default(); DEPTH / E::PER];
         let panels = panels(self.target.phases(), o);
-        let groups = n_tiles.div_ceil(GROUP);
-        let group = n_tiles.div_ceil(groups.max(1));
+        // All sums of a tile and a panel are one task's: however tiles are grouped, the results are the same bits.
+        let wanted = (TASKS * rayon::current_num_threads()).div_ceil(panels.len());
+        let groups = wanted.min(n_tiles.div_ceil(BLOCK)).max(n_tiles.div_ceil(GROUP));
+        let group = n_tiles.div_ceil(groups.max(1)).max(1);
+        let groups = n_tiles.div_ceil(group);
         let scratch = || Scratch::<E> {
             values: Room::new(POINTS * apart(BLOCK * DEPTH)),
             products: Room::new(POINTS * apart(group * PANEL)),
             kernel: Room::new(POINTS * apart(DEPTH / E::PER * PANEL)),
+            turned: Room::new(if self.taps.turned { 9 * DEPTH * PANEL } else { 0 }),
             elements: Vec::new(),
         };
         let out_offsets: Vec<u32> = (0..BLOCK).map(|row| (row * PANEL) as u32).collect();
         (0..groups * panels.len()).into_par_iter().for_each_init(scratch, |scratch, task| {
             let tiles = task / panels.len() * group..((task / panels.len() + 1) * group).min(n_tiles);
             let panel = panels[task % panels.len()];
-            let Scratch { values: sources, products, kernel: own, elements } = scratch;
+            let Scratch { values: sources, products, kernel: own, turned, elements } = scratch;
             let (sources, products, own) = (sources.values(), products.values(), own.values());
+            let turned = turned.values();
             let mut k = 0;
             for (phase, channels) in chunks(self.source.phases(), c) {
                 let (len, values) = (channels.len(), channels.len() / E::PER);
@@ -227,11 +234,15 @@ impl Winograd {
                 let (right, first, step) = match kernel {
                     Kernel::Plain(kernel) => {
                         let phase = phase + panel.phase;
-                        let taps = KernelTaps { kernel, taps: self.taps, channels: [c, o], phase };
+                        let taps = match self.taps.turned {
+                            true => {
+                                KernelTaps::turned(kernel, self.taps, [c, o], phase, panel, &channels, turned)
+                            }
+                            false => KernelTaps::new(kernel, self.taps, [c, o], phase, panel, channels.start),
+                        };
                         let (place, step) = (Shared::new(own), apart(DEPTH / E::PER * PANEL));
-                        for row in 0..values {
-                            let (value, at) = (channels.start / E::PER + row, row * panel.columns);
-                            taps.transform::<E>(value, panel, elements, place, at, step);
+                        for value in 0..values {
+                            taps.transform::<E>(value, elements, place, value * panel.columns, step);
                         }
                         (&own[..], 0, step)
                     }
@@ -447,7 +458,7 @@ impl Winograd {
 /// What products multiply transformed sources with.
 #[derive(Clone, Copy)]
 pub(super) enum Kernel<'a, V> {
-    /// (kh, kw, source channels, target channels), transformed as it is needed.
+    /// (kh, kw, source channels, target channels), and the other way round if its taps are turned; transformed as it is needed.
     Plain(&'a [f32]),
     /// As [`transform_kernel`] makes it.
     Transformed(&'a [V]),
@@ -458,34 +469,70 @@ struct Scratch<E: Multiplied> {
     values: Room<E>,
     products: Room<f32>,
     kernel: Room<E::Value>,
+    turned: Room<f32>,
     elements: Vec<E>,
 }
 
-/// The taps of one phase of a kernel (kh, kw, source channels, target channels).
+/// The taps of one phase, of a panel's target channels and of source channels.
 struct KernelTaps<'a> {
     kernel: &'a [f32],
-    taps: Taps,
-    /// Of source and target.
-    channels: [usize; 2],
-    phase: usize,
+    /// Of the first source channel.
+    first: Window<3>,
+    /// From a source channel to the next.
+    step: usize,
+    /// The panel's target channels.
+    columns: usize,
 }
 
-impl KernelTaps<'_> {
-    /// G·g·Gᵀ of a source channel, or of two that are joined in a value, and a panel's target channels: point p at
-    /// `out[at + p·step..]`.
+impl<'a> KernelTaps<'a> {
+    /// Of a kernel (kh, kw, c source channels, o target channels), from a source channel on.
+    fn new(
+        kernel: &'a [f32],
+        taps: Taps,
+        [c, o]: [usize; 2],
+        phase: usize,
+        panel: Panel,
+        channel: usize,
+    ) -> Self {
+        let first = taps.window(phase, channel * o + panel.first, c * o);
+        Self { kernel, first, step: o, columns: panel.columns }
+    }
+
+    /// Of a kernel (kh, kw, o target channels, c source channels), which is turned in `room`.
+    fn turned(
+        kernel: &[f32],
+        taps: Taps,
+        [c, o]: [usize; 2],
+        phase: usize,
+        panel: Panel,
+        channels: &Range<usize>,
+        room: &'a mut [f32],
+    ) -> Self {
+        let (columns, step) = (panel.columns, channels.len() * panel.columns);
+        let from = taps.window(phase, panel.first * c + channels.start, c * o);
+        let inside = |places: [usize; 3], step: usize| {
+            std::array::from_fn(|i| if places[i] == OUTSIDE { OUTSIDE } else { i * step })
+        };
+        let first = Window { rows: inside(from.rows, 3 * step), columns: inside(from.columns, step) };
+        for (i, j) in (0..9).map(|tap| (tap / 3, tap % 3)) {
+            let (Some(from), Some(to)) = (from.place(i, j), first.place(i, j)) else { continue };
+            turn(&kernel[from..], c, &mut room[to..to + step], columns);
+        }
+        Self { kernel: room, first, step: columns, columns }
+    }
+
+    /// G·g·Gᵀ of a source channel, or of two that are joined in a value: point p at `out[at + p·step..]`.
     fn transform<E: Multiplied>(
         &self,
         value: usize,
-        panel: Panel,
         elements: &mut Vec<E>,
         out: Shared<E::Value>,
         at: usize,
         step: usize,
     ) {
-        let ([c, o], columns) = (self.channels, panel.columns);
+        let columns = self.columns;
         let run = |channel: usize, out: Shared<E>, at: usize, step: usize| {
-            let from = self.taps.window(self.phase, channel * o + panel.first, c * o);
-            let to = Window::even(at, step);
+            let (from, to) = (self.first.shifted(channel * self.step), Window::even(at, step));
             let transform = Sandwich::<G<E>, f32, E, 3, 6>::new(self.kernel, from, out, to, columns);
             // SAFETY: a value of a panel is one task's.
             #[allow(unsafe_code)]
@@ -512,6 +559,26 @@ impl KernelTaps<'_> {
     }
 }
 
+/// Rows that are `step` apart → columns of rows of `columns` values, as many as they fill.
+fn turn(from: &[f32], step: usize, to: &mut [f32], columns: usize) {
+    const SIDE: usize = 16;
+    let n_rows = to.len() / columns;
+    for (row, column) in
+        (0..n_rows).step_by(SIDE).flat_map(|row| (0..columns).step_by(SIDE).map(move |column| (row, column)))
+    {
+        let (rows, width) = (SIDE.min(n_rows - row), SIDE.min(columns - column));
+        let mut square = [[0.0; SIDE]; SIDE];
+        for (i, line) in square[..width].iter_mut().enumerate() {
+            line[..rows].copy_from_slice(&from[(column + i) * step + row..][..rows]);
+        }
+        for (j, line) in to.chunks_exact_mut(columns).skip(row).take(rows).enumerate() {
+            for (to, square) in line[column..column + width].iter_mut().zip(&square) {
+                *to = square[j];
+            }
+        }
+    }
+}
+
 /// G·g·Gᵀ for each pair of channels of each phase, of the kernel (kh, kw, c source channels, o target channels), as the right sides of
 /// products: (panel, point, (source phase, source channel), the panel's target channels), source channels joined where they are
 /// multiplied so.
@@ -528,9 +595,9 @@ pub(super) fn transform_kernel<E: Multiplied>(
     (0..panels.len() * depth).into_par_iter().for_each_init(Vec::new, |elements: &mut Vec<E>, row| {
         let (panel, row) = (panels[row / depth], row % depth);
         let (source, value) = (row / (c / E::PER), row % (c / E::PER));
-        let taps = KernelTaps { kernel, taps, channels: [c, o], phase: source + panel.phase };
+        let taps = KernelTaps::new(kernel, taps, [c, o], source + panel.phase, panel, 0);
         let at = POINTS * depth * (panel.phase * o + panel.first) + row * panel.columns;
-        taps.transform::<E>(value, panel, elements, out, at, depth * panel.columns);
+        taps.transform::<E>(value, elements, out, at, depth * panel.columns);
     });
     values
 }
