@@ -9,7 +9,6 @@ mod gradient;
 mod micro;
 mod packing;
 mod shared;
-mod tile;
 mod winograd;
 
 pub(crate) use fixed::{Fixed, Place};

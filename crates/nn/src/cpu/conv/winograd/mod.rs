@@ -8,22 +8,32 @@
 //! A kernel of up to 5×5 with stride 2 is one of 3×3 with stride 1 over a [folded](Raster) picture, some of whose taps are 0: 144 products
 //! a tile and channel where the direct way of a 5×5 kernel takes 400.
 
+mod kernel;
+mod raster;
+mod tile;
+
 use std::ops::Range;
 
 use rayon::prelude::*;
 
+use self::{
+    kernel::KernelTaps,
+    raster::{DEPTH, Panel, chunks, panels},
+    tile::{A, At, Bt, Gt, Sandwich, Window},
+};
+pub(super) use self::{
+    kernel::{Kernel, transform_kernel},
+    raster::{Raster, Taps},
+};
 use super::micro::{Correlate, OuterProducts, PANEL, Run};
 use super::packing::Multiplied;
 use super::shared::{Room, Shared};
-use super::tile::{A, At, Bt, G, Gt, OUTSIDE, Sandwich, Window};
 use crate::geometry::Geometry;
 use crate::lanes::LANES;
 
 const POINTS: usize = 36;
 /// Tiles whose products are made together: a multiple of the rows that the products hold in registers.
 const BLOCK: usize = 24;
-/// Channels that are transformed together, and whose products are then summed: with [`BLOCK`] tiles they stay in L2.
-const DEPTH: usize = 64;
 /// Most tiles whose products are summed over all channels before they leave their task.
 const GROUP: usize = 256;
 /// Tasks for each thread, where there are tiles enough.
@@ -34,109 +44,6 @@ const GRADIENT_BLOCK: usize = 32;
 /// How far apart the matrices of two points are that have `len` values each: neighbouring points' are then not in the same places of a cache.
 const fn apart(len: usize) -> usize {
     len + LANES
-}
-
-/// Rasters of which some neighbouring channels are meant.
-///
-/// Folded by f, each f×f positions are one of f² times the channels: what is f apart becomes neighbours. Each of these f² phases has all
-/// channels that are meant.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Raster {
-    /// Rows, columns and the channels that are meant.
-    pub(super) size: [usize; 3],
-    /// All channels that there are.
-    pub(super) step: usize,
-    /// The first that is meant.
-    pub(super) first: usize,
-    /// Rows, and columns, that are folded into one.
-    pub(super) fold: usize,
-}
-
-impl Raster {
-    /// All channels.
-    pub(super) fn whole(size: [usize; 3], fold: usize) -> Self {
-        Self { size, step: size[2], first: 0, fold }
-    }
-
-    fn phases(&self) -> usize {
-        self.fold * self.fold
-    }
-
-    /// Rows and columns of the folded raster.
-    fn folded(&self) -> [usize; 2] {
-        [self.size[0].div_ceil(self.fold), self.size[1].div_ceil(self.fold)]
-    }
-
-    /// Where the values of a picture's N×N positions of a phase begin, for channels from `channel` on: from the folded position
-    /// (y, x) less `padding` on.
-    fn window<const N: usize>(
-        &self,
-        n: usize,
-        phase: usize,
-        [y, x]: [usize; 2],
-        padding: usize,
-        channel: usize,
-    ) -> Window<N> {
-        let places = |first: usize, phase: usize, size: usize, base: usize, step: usize| {
-            std::array::from_fn(|i| match (first + i).checked_sub(padding).map(|at| at * self.fold + phase) {
-                Some(at) if at < size => base + at * step,
-                _ => OUTSIDE,
-            })
-        };
-        let [h, w, _] = self.size;
-        Window {
-            rows: places(y, phase / self.fold, h, n * h * w * self.step, w * self.step),
-            columns: places(x, phase % self.fold, w, self.first + channel, self.step),
-        }
-    }
-}
-
-/// Which tap of a convolution's kernel each tap of each phase's 3×3 kernel is.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Taps {
-    /// Rows and columns of the kernel.
-    size: usize,
-    fold: usize,
-    /// Positions of the folded raster before the first.
-    padding: usize,
-    /// Rows of the first phase's first tap above the kernel.
-    shift: usize,
-    /// The 3×3 kernels are turned by 180 degrees.
-    turned: bool,
-}
-
-impl Taps {
-    /// Of a kernel whose phases' taps are no more than 3×3.
-    pub(super) fn of([kh, kw]: [usize; 2], fold: usize, padding: usize) -> Option<Self> {
-        let folded = padding.div_ceil(fold);
-        let shift = folded * fold - padding;
-        // The last tap's place in its phase.
-        let last = (kh + shift).saturating_sub(1) / fold;
-        (kh == kw && last < 3 && folded < 3).then_some(Self {
-            size: kh,
-            fold,
-            padding: folded,
-            shift,
-            turned: false,
-        })
-    }
-
-    /// Where the matrices of a phase's taps begin, each of `step` numbers, from `first` in each on.
-    fn window(&self, phase: usize, first: usize, step: usize) -> Window<3> {
-        let places = |phase: usize, base: usize, step: usize| {
-            std::array::from_fn(|i| {
-                let i = if self.turned { 2 - i } else { i };
-                match (i * self.fold + phase).checked_sub(self.shift) {
-                    Some(tap) if tap < self.size => base + tap * step,
-                    _ => OUTSIDE,
-                }
-            })
-        };
-        Window {
-            rows: places(phase / self.fold, first, self.size * step),
-            columns: places(phase % self.fold, 0, step),
-        }
-    }
 }
 
 /// A correlation of stride 1 of folded rasters, by 3×3 kernels: target(y, x) = Σ kernel(ky, kx) · source(y + ky − padding, x + kx − padding).
@@ -161,7 +68,7 @@ impl Winograd {
     /// The images' gradient as tiles, where they pay: the correlation of the maps with the turned kernel.
     pub(super) fn input_gradient(g: &Geometry) -> Option<Self> {
         let Self { n, source, padding, target, taps } = Self::forward(g)?;
-        let taps = Taps { turned: true, ..taps };
+        let taps = taps.turned();
         Some(Self { n, source: target, padding: 2 - padding, target: source, taps })
     }
 
@@ -217,7 +124,7 @@ impl Winograd {
             values: Room::new(POINTS * apart(BLOCK * DEPTH)),
             products: Room::new(POINTS * apart(group * PANEL)),
             kernel: Room::new(POINTS * apart(DEPTH / E::PER * PANEL)),
-            turned: Room::new(if self.taps.turned { 9 * DEPTH * PANEL } else { 0 }),
+            turned: Room::new(if self.taps.is_turned { 9 * DEPTH * PANEL } else { 0 }),
             elements: Vec::new(),
         };
         let out_offsets: Vec<u32> = (0..BLOCK).map(|row| (row * PANEL) as u32).collect();
@@ -234,7 +141,7 @@ impl Winograd {
                 let (right, first, step) = match kernel {
                     Kernel::Plain(kernel) => {
                         let phase = phase + panel.phase;
-                        let taps = match self.taps.turned {
+                        let taps = match self.taps.is_turned {
                             true => {
                                 KernelTaps::turned(kernel, self.taps, [c, o], phase, panel, &channels, turned)
                             }
@@ -455,15 +362,6 @@ impl Winograd {
     }
 }
 
-/// What products multiply transformed sources with.
-#[derive(Clone, Copy)]
-pub(super) enum Kernel<'a, V> {
-    /// (kh, kw, source channels, target channels), and the other way round if its taps are turned; transformed as it is needed.
-    Plain(&'a [f32]),
-    /// As [`transform_kernel`] makes it.
-    Transformed(&'a [V]),
-}
-
 /// What one task fills again and again.
 struct Scratch<E: Multiplied> {
     values: Room<E>,
@@ -471,159 +369,4 @@ struct Scratch<E: Multiplied> {
     kernel: Room<E::Value>,
     turned: Room<f32>,
     elements: Vec<E>,
-}
-
-/// The taps of one phase, of a panel's target channels and of source channels.
-struct KernelTaps<'a> {
-    kernel: &'a [f32],
-    /// Of the first source channel.
-    first: Window<3>,
-    /// From a source channel to the next.
-    step: usize,
-    /// The panel's target channels.
-    columns: usize,
-}
-
-impl<'a> KernelTaps<'a> {
-    /// Of a kernel (kh, kw, c source channels, o target channels), from a source channel on.
-    fn new(
-        kernel: &'a [f32],
-        taps: Taps,
-        [c, o]: [usize; 2],
-        phase: usize,
-        panel: Panel,
-        channel: usize,
-    ) -> Self {
-        let first = taps.window(phase, channel * o + panel.first, c * o);
-        Self { kernel, first, step: o, columns: panel.columns }
-    }
-
-    /// Of a kernel (kh, kw, o target channels, c source channels), which is turned in `room`.
-    fn turned(
-        kernel: &[f32],
-        taps: Taps,
-        [c, o]: [usize; 2],
-        phase: usize,
-        panel: Panel,
-        channels: &Range<usize>,
-        room: &'a mut [f32],
-    ) -> Self {
-        let (columns, step) = (panel.columns, channels.len() * panel.columns);
-        let from = taps.window(phase, panel.first * c + channels.start, c * o);
-        let inside = |places: [usize; 3], step: usize| {
-            std::array::from_fn(|i| if places[i] == OUTSIDE { OUTSIDE } else { i * step })
-        };
-        let first = Window { rows: inside(from.rows, 3 * step), columns: inside(from.columns, step) };
-        for (i, j) in (0..9).map(|tap| (tap / 3, tap % 3)) {
-            let (Some(from), Some(to)) = (from.place(i, j), first.place(i, j)) else { continue };
-            turn(&kernel[from..], c, &mut room[to..to + step], columns);
-        }
-        Self { kernel: room, first, step: columns, columns }
-    }
-
-    /// G·g·Gᵀ of a source channel, or of two that are joined in a value: point p at `out[at + p·step..]`.
-    fn transform<E: Multiplied>(
-        &self,
-        value: usize,
-        elements: &mut Vec<E>,
-        out: Shared<E::Value>,
-        at: usize,
-        step: usize,
-    ) {
-        let columns = self.columns;
-        let run = |channel: usize, out: Shared<E>, at: usize, step: usize| {
-            let (from, to) = (self.first.shifted(channel * self.step), Window::even(at, step));
-            let transform = Sandwich::<G<E>, f32, E, 3, 6>::new(self.kernel, from, out, to, columns);
-            // SAFETY: a value of a panel is one task's.
-            #[allow(unsafe_code)]
-            unsafe {
-                transform.run();
-            }
-        };
-        if let Some(out) = E::as_elements(out) {
-            return run(value, out, at, step);
-        }
-        elements.resize(2 * POINTS * columns, E::default());
-        for i in 0..2 {
-            run(2 * value + i, Shared::new(elements), i * POINTS * columns, columns);
-        }
-        let (first, second) = elements.split_at(POINTS * columns);
-        for (point, (first, second)) in
-            first.chunks_exact(columns).zip(second.chunks_exact(columns)).enumerate()
-        {
-            // SAFETY: a value of a panel is one task's, and all of it was set when it was made.
-            #[allow(unsafe_code)]
-            let to = unsafe { out.slice(at + point * step, columns) };
-            E::join(first, Some(second), to);
-        }
-    }
-}
-
-/// Rows that are `step` apart → columns of rows of `columns` values, as many as they fill.
-fn turn(from: &[f32], step: usize, to: &mut [f32], columns: usize) {
-    const SIDE: usize = 16;
-    let n_rows = to.len() / columns;
-    for (row, column) in
-        (0..n_rows).step_by(SIDE).flat_map(|row| (0..columns).step_by(SIDE).map(move |column| (row, column)))
-    {
-        let (rows, width) = (SIDE.min(n_rows - row), SIDE.min(columns - column));
-        let mut square = [[0.0; SIDE]; SIDE];
-        for (i, line) in square[..width].iter_mut().enumerate() {
-            line[..rows].copy_from_slice(&from[(column + i) * step + row..][..rows]);
-        }
-        for (j, line) in to.chunks_exact_mut(columns).skip(row).take(rows).enumerate() {
-            for (to, square) in line[column..column + width].iter_mut().zip(&square) {
-                *to = square[j];
-            }
-        }
-    }
-}
-
-/// G·g·Gᵀ for each pair of channels of each phase, of the kernel (kh, kw, c source channels, o target channels), as the right sides of
-/// products: (panel, point, (source phase, source channel), the panel's target channels), source channels joined where they are
-/// multiplied so.
-pub(super) fn transform_kernel<E: Multiplied>(
-    kernel: &[f32],
-    taps: Taps,
-    [c, o]: [usize; 2],
-    [sources, targets]: [usize; 2],
-) -> Vec<E::Value> {
-    let depth = sources * c / E::PER;
-    let mut values = vec![E::Value::default(); targets * POINTS * depth * o];
-    let out = Shared::new(&mut values);
-    let panels = panels(targets, o);
-    (0..panels.len() * depth).into_par_iter().for_each_init(Vec::new, |elements: &mut Vec<E>, row| {
-        let (panel, row) = (panels[row / depth], row % depth);
-        let (source, value) = (row / (c / E::PER), row % (c / E::PER));
-        let taps = KernelTaps::new(kernel, taps, [c, o], source + panel.phase, panel, 0);
-        let at = POINTS * depth * (panel.phase * o + panel.first) + row * panel.columns;
-        taps.transform::<E>(value, elements, out, at, depth * panel.columns);
-    });
-    values
-}
-
-/// Some neighbouring target channels of one phase.
-#[derive(Debug, Clone, Copy)]
-struct Panel {
-    phase: usize,
-    first: usize,
-    columns: usize,
-}
-
-/// All of them, no more than [`PANEL`] at a time.
-fn panels(phases: usize, channels: usize) -> Vec<Panel> {
-    let of = |phase| {
-        let firsts = (0..channels).step_by(PANEL);
-        firsts.map(move |first| Panel { phase, first, columns: PANEL.min(channels - first) })
-    };
-    (0..phases).flat_map(of).collect()
-}
-
-/// Source channels of each phase, no more than [`DEPTH`] at a time.
-fn chunks(phases: usize, channels: usize) -> impl Iterator<Item = (usize, Range<usize>)> {
-    let of = move |phase| {
-        let firsts = (0..channels).step_by(DEPTH);
-        firsts.map(move |first| (phase, first..(first + DEPTH).min(channels)))
-    };
-    (0..phases).flat_map(of)
 }

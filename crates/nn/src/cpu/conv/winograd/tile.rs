@@ -5,7 +5,7 @@ use std::{marker::PhantomData, ptr};
 
 use pulp::{Simd, WithSimd};
 
-use super::shared::Shared;
+use super::super::shared::Shared;
 use crate::{element::Element, lanes::LANES};
 use dcgan_vectors as vectors;
 

@@ -1,0 +1,150 @@
+//! Kernels as tiles multiply them.
+
+use std::ops::Range;
+
+use rayon::prelude::*;
+
+use super::super::{packing::Multiplied, shared::Shared};
+use super::{
+    POINTS,
+    raster::{Panel, Taps, panels},
+    tile::{G, OUTSIDE, Sandwich, Window},
+};
+
+/// What products multiply transformed sources with.
+#[derive(Clone, Copy)]
+pub(in super::super) enum Kernel<'a, V> {
+    /// (kh, kw, source channels, target channels), and the other way round if its taps are turned; transformed as it is needed.
+    Plain(&'a [f32]),
+    /// As [`transform_kernel`] makes it.
+    Transformed(&'a [V]),
+}
+
+/// The taps of one phase, of a panel's target channels and of source channels.
+pub(super) struct KernelTaps<'a> {
+    kernel: &'a [f32],
+    /// Of the first source channel.
+    first: Window<3>,
+    /// From a source channel to the next.
+    step: usize,
+    /// The panel's target channels.
+    columns: usize,
+}
+
+impl<'a> KernelTaps<'a> {
+    /// Of a kernel (kh, kw, c source channels, o target channels), from a source channel on.
+    pub(super) fn new(
+        kernel: &'a [f32],
+        taps: Taps,
+        [c, o]: [usize; 2],
+        phase: usize,
+        panel: Panel,
+        channel: usize,
+    ) -> Self {
+        let first = taps.window(phase, channel * o + panel.first, c * o);
+        Self { kernel, first, step: o, columns: panel.columns }
+    }
+
+    /// Of a kernel (kh, kw, o target channels, c source channels), which is turned in `room`.
+    pub(super) fn turned(
+        kernel: &[f32],
+        taps: Taps,
+        [c, o]: [usize; 2],
+        phase: usize,
+        panel: Panel,
+        channels: &Range<usize>,
+        room: &'a mut [f32],
+    ) -> Self {
+        let (columns, step) = (panel.columns, channels.len() * panel.columns);
+        let from = taps.window(phase, panel.first * c + channels.start, c * o);
+        let inside = |places: [usize; 3], step: usize| {
+            std::array::from_fn(|i| if places[i] == OUTSIDE { OUTSIDE } else { i * step })
+        };
+        let first = Window { rows: inside(from.rows, 3 * step), columns: inside(from.columns, step) };
+        for (i, j) in (0..9).map(|tap| (tap / 3, tap % 3)) {
+            let (Some(from), Some(to)) = (from.place(i, j), first.place(i, j)) else { continue };
+            turn(&kernel[from..], c, &mut room[to..to + step], columns);
+        }
+        Self { kernel: room, first, step: columns, columns }
+    }
+
+    /// G·g·Gᵀ of a source channel, or of two that are joined in a value: point p at `out[at + p·step..]`.
+    pub(super) fn transform<E: Multiplied>(
+        &self,
+        value: usize,
+        elements: &mut Vec<E>,
+        out: Shared<E::Value>,
+        at: usize,
+        step: usize,
+    ) {
+        let columns = self.columns;
+        let run = |channel: usize, out: Shared<E>, at: usize, step: usize| {
+            let (from, to) = (self.first.shifted(channel * self.step), Window::even(at, step));
+            let transform = Sandwich::<G<E>, f32, E, 3, 6>::new(self.kernel, from, out, to, columns);
+            // SAFETY: a value of a panel is one task's.
+            #[allow(unsafe_code)]
+            unsafe {
+                transform.run();
+            }
+        };
+        if let Some(out) = E::as_elements(out) {
+            return run(value, out, at, step);
+        }
+        elements.resize(2 * POINTS * columns, E::default());
+        for i in 0..2 {
+            run(2 * value + i, Shared::new(elements), i * POINTS * columns, columns);
+        }
+        let (first, second) = elements.split_at(POINTS * columns);
+        for (point, (first, second)) in
+            first.chunks_exact(columns).zip(second.chunks_exact(columns)).enumerate()
+        {
+            // SAFETY: a value of a panel is one task's, and all of it was set when it was made.
+            #[allow(unsafe_code)]
+            let to = unsafe { out.slice(at + point * step, columns) };
+            E::join(first, Some(second), to);
+        }
+    }
+}
+
+/// Rows that are `step` apart → columns of rows of `columns` values, as many as they fill.
+fn turn(from: &[f32], step: usize, to: &mut [f32], columns: usize) {
+    const SIDE: usize = 16;
+    let n_rows = to.len() / columns;
+    for (row, column) in
+        (0..n_rows).step_by(SIDE).flat_map(|row| (0..columns).step_by(SIDE).map(move |column| (row, column)))
+    {
+        let (rows, width) = (SIDE.min(n_rows - row), SIDE.min(columns - column));
+        let mut square = [[0.0; SIDE]; SIDE];
+        for (i, line) in square[..width].iter_mut().enumerate() {
+            line[..rows].copy_from_slice(&from[(column + i) * step + row..][..rows]);
+        }
+        for (j, line) in to.chunks_exact_mut(columns).skip(row).take(rows).enumerate() {
+            for (to, square) in line[column..column + width].iter_mut().zip(&square) {
+                *to = square[j];
+            }
+        }
+    }
+}
+
+/// G·g·Gᵀ for each pair of channels of each phase, of the kernel (kh, kw, c source channels, o target channels), as the right sides of
+/// products: (panel, point, (source phase, source channel), the panel's target channels), source channels joined where they are
+/// multiplied so.
+pub(in super::super) fn transform_kernel<E: Multiplied>(
+    kernel: &[f32],
+    taps: Taps,
+    [c, o]: [usize; 2],
+    [sources, targets]: [usize; 2],
+) -> Vec<E::Value> {
+    let depth = sources * c / E::PER;
+    let mut values = vec![E::Value::default(); targets * POINTS * depth * o];
+    let out = Shared::new(&mut values);
+    let panels = panels(targets, o);
+    (0..panels.len() * depth).into_par_iter().for_each_init(Vec::new, |elements: &mut Vec<E>, row| {
+        let (panel, row) = (panels[row / depth], row % depth);
+        let (source, value) = (row / (c / E::PER), row % (c / E::PER));
+        let taps = KernelTaps::new(kernel, taps, [c, o], source + panel.phase, panel, 0);
+        let at = POINTS * depth * (panel.phase * o + panel.first) + row * panel.columns;
+        taps.transform::<E>(value, elements, out, at, depth * panel.columns);
+    });
+    values
+}
