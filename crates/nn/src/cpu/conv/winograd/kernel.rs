@@ -4,16 +4,16 @@ use std::ops::Range;
 
 use rayon::prelude::*;
 
-use super::super::{packing::Multiplied, shared::Shared};
+use super::super::packing::Multiplied;
+use super::super::shared::Shared;
 use super::{
-    POINTS,
     raster::{Panel, Taps, panels},
-    tile::{G, OUTSIDE, Sandwich, Window},
+    tile::{G, OUTSIDE, POINTS, Sandwich, Window},
 };
 
 /// What products multiply transformed sources with.
 #[derive(Clone, Copy)]
-pub(in super::super) enum Kernel<'a, V> {
+pub(crate) enum Kernel<'a, V> {
     /// (kh, kw, source channels, target channels), and the other way round if its taps are turned; transformed as it is needed.
     Plain(&'a [f32]),
     /// As [`transform_kernel`] makes it.
@@ -129,7 +129,7 @@ fn turn(from: &[f32], step: usize, to: &mut [f32], columns: usize) {
 /// G·g·Gᵀ for each pair of channels of each phase, of the kernel (kh, kw, c source channels, o target channels), as the right sides of
 /// products: (panel, point, (source phase, source channel), the panel's target channels), source channels joined where they are
 /// multiplied so.
-pub(in super::super) fn transform_kernel<E: Multiplied>(
+pub(crate) fn transform_kernel<E: Multiplied>(
     kernel: &[f32],
     taps: Taps,
     [c, o]: [usize; 2],

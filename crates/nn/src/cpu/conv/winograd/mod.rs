@@ -19,7 +19,7 @@ use rayon::prelude::*;
 use self::{
     kernel::KernelTaps,
     raster::{DEPTH, Panel, chunks, panels},
-    tile::{A, At, Bt, Gt, Sandwich, Window},
+    tile::{A, At, Bt, Gt, POINTS, Sandwich, Window},
 };
 pub(super) use self::{
     kernel::{Kernel, transform_kernel},
@@ -31,7 +31,6 @@ use super::shared::{Room, Shared};
 use crate::geometry::Geometry;
 use crate::lanes::LANES;
 
-const POINTS: usize = 36;
 /// Tiles whose products are made together: a multiple of the rows that the products hold in registers.
 const BLOCK: usize = 24;
 /// Most tiles whose products are summed over all channels before they leave their task.

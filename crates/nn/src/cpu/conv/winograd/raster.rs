@@ -13,15 +13,15 @@ pub(super) const DEPTH: usize = 64;
 /// Folded by f, each f×f positions are one of f² times the channels: what is f apart becomes neighbours. Each of these f² phases has all
 /// channels that are meant.
 #[derive(Debug, Clone, Copy)]
-pub(in super::super) struct Raster {
+pub(crate) struct Raster {
     /// Rows, columns and the channels that are meant.
-    pub(in super::super) size: [usize; 3],
+    pub(crate) size: [usize; 3],
     /// All channels that there are.
-    pub(in super::super) step: usize,
+    pub(crate) step: usize,
     /// The first that is meant.
-    pub(in super::super) first: usize,
+    pub(crate) first: usize,
     /// Rows, and columns, that are folded into one.
-    pub(in super::super) fold: usize,
+    pub(crate) fold: usize,
 }
 
 impl Raster {
@@ -65,7 +65,7 @@ impl Raster {
 
 /// Which tap of a convolution's kernel each tap of each phase's 3×3 kernel is.
 #[derive(Debug, Clone, Copy)]
-pub(in super::super) struct Taps {
+pub(crate) struct Taps {
     /// Rows and columns of the kernel.
     size: usize,
     fold: usize,

@@ -9,6 +9,9 @@ use super::super::shared::Shared;
 use crate::{element::Element, lanes::LANES};
 use dcgan_vectors as vectors;
 
+/// Products of a tile.
+pub(super) const POINTS: usize = 36;
+
 /// One of the matrices, C columns and R rows, times a column of vectors.
 pub(super) trait Matrix<const C: usize, const R: usize> {
     fn apply<S: Simd>(simd: S, x: [S::f32s; C]) -> [S::f32s; R];
