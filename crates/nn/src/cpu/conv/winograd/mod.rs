@@ -134,7 +134,7 @@ impl Winograd {
             let (sources, products, own) = (sources.values(), products.values(), own.values());
             let turned = turned.values();
             let mut k = 0;
-            for (phase, channels) in chunks(self.source.phases(), c) {
+            for (phase, channels) in chunks(self.source.phases(), c, DEPTH) {
                 let (len, values) = (channels.len(), channels.len() / E::PER);
                 // Where a point's rows begin, and how far apart the points are.
                 let (right, first, step) = match kernel {
@@ -213,7 +213,11 @@ impl Winograd {
         let rows = GRADIENT_BLOCK.min(n_rows);
         let out = Shared::new(gradient);
         let panels = panels(1, o);
-        let chunks: Vec<_> = chunks(self.source.phases(), c).collect();
+        // Few channels are cut further, for the threads that there are; each sum is one task's, and the same bits, anyway.
+        let tasks = |depth: usize| self.source.phases() * c.div_ceil(depth) * panels.len();
+        let wanted = TASKS * rayon::current_num_threads();
+        let depth = [DEPTH, DEPTH / 2].into_iter().find(|&depth| tasks(depth) >= wanted).unwrap_or(LANES);
+        let chunks: Vec<_> = chunks(self.source.phases(), c, depth).collect();
         let scratch = || {
             let values = Room::<E::Value>::new(POINTS * apart(rows * DEPTH));
             let slopes = Room::<E::Value>::new(POINTS * apart(rows * PANEL));

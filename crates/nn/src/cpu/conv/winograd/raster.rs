@@ -133,11 +133,15 @@ pub(super) fn panels(phases: usize, channels: usize) -> Vec<Panel> {
     (0..phases).flat_map(of).collect()
 }
 
-/// Source channels of each phase, no more than [`DEPTH`] at a time.
-pub(super) fn chunks(phases: usize, channels: usize) -> impl Iterator<Item = (usize, Range<usize>)> {
+/// Source channels of each phase, no more than `depth` at a time.
+pub(super) fn chunks(
+    phases: usize,
+    channels: usize,
+    depth: usize,
+) -> impl Iterator<Item = (usize, Range<usize>)> {
     let of = move |phase| {
-        let firsts = (0..channels).step_by(DEPTH);
-        firsts.map(move |first| (phase, first..(first + DEPTH).min(channels)))
+        let firsts = (0..channels).step_by(depth);
+        firsts.map(move |first| (phase, first..(first + depth).min(channels)))
     };
     (0..phases).flat_map(of)
 }
