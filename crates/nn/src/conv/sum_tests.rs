@@ -135,7 +135,7 @@ fn sums_are_those_of_the_rounded_numbers() {
 }
 
 /// Whole tiles and parts of them, folded and not, more channels than are transformed at a time. Winograd's transforms are rounded to bf16
-/// again: by the points 0, ±3/4, ±3/2 and ∞ that costs 1.2 % of the values, where the direct way costs 0.2 %.
+/// again: by the points 0, ±3/4, ±3/2 and ∞ that costs up to 1.5 % of the values, where the direct way costs 0.2 %.
 #[test]
 fn tiles_cost_little() {
     for (dtype, most) in [(DType::F32, 3e-6), (DType::BF16, 0.016)] {
@@ -162,7 +162,6 @@ fn tiles_cost_little() {
             for ((ours, expected), part) in ours.iter().zip(&expected).zip(["y", "dx", "dkernel"]) {
                 let error = expected.error(ours);
                 let what = format!("{dtype:?}, {x:?} to {o}, {k}x{k}, stride {stride}, padding {padding}");
-                eprintln!("{what}: {part}: {error:e}");
                 assert!(error < most, "{what}: {part}: {error}");
             }
         }

@@ -119,6 +119,24 @@ fn agree_with_candles_own() {
     assert_close(&flat(&ours), &flat(&candles), 1e-4, "conv_transpose2d");
 }
 
+// Winograd's tiles against candle's direct convolution, whole tiles and parts of them; sums of 9·32 products of values in
+// (-1, 1).
+#[test]
+fn tiles_agree_with_candles_own() {
+    for (h, w, padding) in [(16, 16, 1), (8, 8, 1), (7, 5, 1), (6, 9, 0), (5, 4, 2)] {
+        let (x, kernel) = (var(&[3, h, w, 32]), var(&[48, 32, 3, 3]));
+        let own = Var::from_tensor(&from_pytorch(&kernel).unwrap()).unwrap();
+        let nchw = x.permute((0, 3, 1, 2)).unwrap().contiguous().unwrap();
+        let candles = nchw.conv2d(&kernel, padding, 1, 1, 1).unwrap().permute((0, 2, 3, 1)).unwrap();
+        let [ours, dx, dkernel] = pass(conv2d(1, padding), &x, &own, |y| tensor(y.dims()));
+        assert_close(&flat(&ours), &flat(&candles), 1e-4, "forward");
+        let graph = (&candles * tensor(candles.dims())).unwrap().sum_all().unwrap().backward().unwrap();
+        assert_close(&flat(&dx), &flat(graph.get(&x).unwrap()), 1e-4, "input gradient");
+        let expected = from_pytorch(graph.get(&kernel).unwrap()).unwrap();
+        assert_close(&flat(&dkernel), &flat(&expected), 2e-4, "kernel gradient");
+    }
+}
+
 #[test]
 fn bits_do_not_depend_on_the_thread_count() {
     let few = (var(&[20, 16, 16, 3]), var(&[5, 5, 3, 8]), 2);

@@ -67,7 +67,7 @@ impl Fixed {
         assert!(kernel.len() == kh * kw * c * o && !kernel.is_empty() && stride > 0);
         let taps = Winograd::pays([kh, kw], stride, padding[0], [c, o]);
         let weights = match taps.filter(|_| padding[0] == padding[1] && stride == 1) {
-            Some(taps) => Weights::Tiles(taps, transform_kernel::<f32>(kernel, taps, [c, o], [1, 1])),
+            Some(taps) => Weights::Tiles(taps, transform_kernel(kernel, taps, [c, o])),
             None => Weights::Panels(pack(kernel, o)),
         };
         let bias = bias.map(|bias| {

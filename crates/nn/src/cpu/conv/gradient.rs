@@ -45,7 +45,7 @@ pub(crate) fn kernel_gradient<E: Multiplied>(
     // Taps of one row of the kernel meet much the same of an image.
     let ([tap_rows, row_taps], rows) = if gathers { ([1, 1], g.patch()) } else { ([g.kh, g.kw], g.c) };
     let panels = g.o.div_ceil(PANEL);
-    // By the registers, as sums have always been cut.
+    // By the registers' width: how sums are cut into parts, and with that their bits, depends on it.
     let pieces = tap_rows * g.o.div_ceil(register_panel());
     let parts = PIECES.div_ceil(pieces).min(n_positions.div_ceil(POSITIONS)).max(1);
     let part = n_positions.div_ceil(parts).next_multiple_of(POSITIONS);

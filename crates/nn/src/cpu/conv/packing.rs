@@ -47,7 +47,7 @@ impl Multiplied for f32 {
     }
 
     fn pack_transposed(kernel: &[f32], sizes: [usize; 3]) -> Panels<f32> {
-        Panels::transposed(sizes, PANEL, |at, row| row.copy_from_slice(&kernel[at..at + row.len()]))
+        Panels::transposed(sizes, |at, row| row.copy_from_slice(&kernel[at..at + row.len()]))
     }
 
     fn all_narrow(values: Vec<f32>) -> Vec<Self> {
@@ -80,13 +80,15 @@ impl Multiplied for bf16 {
 
     fn pack_transposed(kernel: &[f32], [taps, c, o]: [usize; 3]) -> Panels<Pair> {
         if o.is_multiple_of(2) {
-            return Panels::transposed([taps, c, o / 2], PANEL, |at, row: &mut [Pair]| {
+            return Panels::transposed([taps, c, o / 2], |at, row: &mut [Pair]| {
                 let from = kernel[2 * at..][..2 * row.len()].as_chunks::<2>().0;
                 vectorised(|| row.iter_mut().zip(from).for_each(|(to, pair)| *to = rounded(*pair)));
             });
         }
-        let turned = transposed(kernel, [taps, c, o]);
-        Panels::new(&Self::pack(turned.get(), c.next_multiple_of(LANES)), c)
+        let mut turned = vec![0.0; taps * o * c];
+        let tasks = turned.par_chunks_exact_mut((o * c).max(1)).zip(kernel.par_chunks_exact((o * c).max(1)));
+        tasks.for_each(|(to, from)| turn(from, o, to, c));
+        Panels::new(&Self::pack(&turned, c), c)
     }
 
     fn all_narrow(values: Vec<f32>) -> Vec<Self> {
@@ -122,14 +124,14 @@ pub(crate) struct Panels<V> {
 
 impl<V: Value + Plain> Panels<V> {
     /// Of matrices (c, o), one a tap, turned: rows (tap, o) of c values. `read` gives the values of a row of c from one of its places on.
-    fn transposed([taps, c, o]: [usize; 3], panel: usize, read: impl Fn(usize, &mut [V]) + Sync) -> Self {
+    fn transposed([taps, c, o]: [usize; 3], read: impl Fn(usize, &mut [V]) + Sync) -> Self {
         let width = c.next_multiple_of(LANES);
         let n_rows = taps * o;
         let mut values = Room::new(n_rows * width);
-        let tasks = values.values().par_chunks_mut((n_rows * panel).max(1)).enumerate();
+        let tasks = values.values().par_chunks_mut((n_rows * PANEL).max(1)).enumerate();
         // A task has the next rows of one tap, the last of which may be fewer.
         let tasks = tasks.flat_map(|(i, out)| {
-            let (first, step) = (i * panel, panel.min(width - i * panel));
+            let (first, step) = (i * PANEL, PANEL.min(width - i * PANEL));
             out.par_chunks_mut((o * step).max(1)).enumerate().flat_map(move |(tap, out)| {
                 let blocks = out.par_chunks_mut(SIDE * step).enumerate();
                 blocks.map(move |(block, out)| ([first, step, tap, block], out))
@@ -225,10 +227,23 @@ pub(super) fn widen(values: &[f32], columns: usize) -> Cow<'_, [f32]> {
     Cow::Owned(wide)
 }
 
-/// Matrices (c, o), one a tap, turned: rows of c numbers, made whole vectors.
-fn transposed(kernel: &[f32], sizes: [usize; 3]) -> Room<f32> {
-    let width = sizes[1].next_multiple_of(LANES);
-    Panels::transposed(sizes, width, |at, row| row.copy_from_slice(&kernel[at..at + row.len()])).values
+/// Rows that are `step` apart → columns of rows of `columns` values, as many as they fill.
+pub(super) fn turn(from: &[f32], step: usize, to: &mut [f32], columns: usize) {
+    let n_rows = to.len() / columns;
+    for (row, column) in
+        (0..n_rows).step_by(SIDE).flat_map(|row| (0..columns).step_by(SIDE).map(move |column| (row, column)))
+    {
+        let (rows, width) = (SIDE.min(n_rows - row), SIDE.min(columns - column));
+        let mut square = [[0.0; SIDE]; SIDE];
+        for (i, line) in square[..width].iter_mut().enumerate() {
+            line[..rows].copy_from_slice(&from[(column + i) * step + row..][..rows]);
+        }
+        for (j, line) in to.chunks_exact_mut(columns).skip(row).take(rows).enumerate() {
+            for (to, square) in line[column..column + width].iter_mut().zip(&square) {
+                *to = square[j];
+            }
+        }
+    }
 }
 
 #[cfg(test)]

@@ -140,7 +140,7 @@ impl<T: Plain> Room<T> {
 impl<T> Drop for Room<T> {
     fn drop(&mut self) {
         let lines = std::mem::take(&mut self.lines);
-        if lines.len() <= LINES_KEPT {
+        if (1..=LINES_KEPT).contains(&lines.len()) {
             // A thread that ends has none any more.
             let _ = ROOMS.try_with(|rooms| {
                 let mut rooms = rooms.borrow_mut();

@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use rayon::prelude::*;
 
-use super::super::packing::Multiplied;
+use super::super::packing::{Multiplied, turn};
 use super::super::shared::Shared;
 use super::{
     raster::{Panel, Taps, panels},
@@ -106,45 +106,17 @@ impl<'a> KernelTaps<'a> {
     }
 }
 
-/// Rows that are `step` apart → columns of rows of `columns` values, as many as they fill.
-fn turn(from: &[f32], step: usize, to: &mut [f32], columns: usize) {
-    const SIDE: usize = 16;
-    let n_rows = to.len() / columns;
-    for (row, column) in
-        (0..n_rows).step_by(SIDE).flat_map(|row| (0..columns).step_by(SIDE).map(move |column| (row, column)))
-    {
-        let (rows, width) = (SIDE.min(n_rows - row), SIDE.min(columns - column));
-        let mut square = [[0.0; SIDE]; SIDE];
-        for (i, line) in square[..width].iter_mut().enumerate() {
-            line[..rows].copy_from_slice(&from[(column + i) * step + row..][..rows]);
-        }
-        for (j, line) in to.chunks_exact_mut(columns).skip(row).take(rows).enumerate() {
-            for (to, square) in line[column..column + width].iter_mut().zip(&square) {
-                *to = square[j];
-            }
-        }
-    }
-}
-
-/// G·g·Gᵀ for each pair of channels of each phase, of the kernel (kh, kw, c source channels, o target channels), as the right sides of
-/// products: (panel, point, (source phase, source channel), the panel's target channels), source channels joined where they are
-/// multiplied so.
-pub(crate) fn transform_kernel<E: Multiplied>(
-    kernel: &[f32],
-    taps: Taps,
-    [c, o]: [usize; 2],
-    [sources, targets]: [usize; 2],
-) -> Vec<E::Value> {
-    let depth = sources * c / E::PER;
-    let mut values = vec![E::Value::default(); targets * POINTS * depth * o];
+/// G·g·Gᵀ for each pair of channels, of a kernel (3, 3, c source channels, o target channels) of stride 1, as the right sides of products:
+/// (panel, point, source channel, the panel's target channels).
+pub(crate) fn transform_kernel(kernel: &[f32], taps: Taps, [c, o]: [usize; 2]) -> Vec<f32> {
+    let mut values = vec![0.0; POINTS * c * o];
     let out = Shared::new(&mut values);
-    let panels = panels(targets, o);
-    (0..panels.len() * depth).into_par_iter().for_each_init(Vec::new, |elements: &mut Vec<E>, row| {
-        let (panel, row) = (panels[row / depth], row % depth);
-        let (source, value) = (row / (c / E::PER), row % (c / E::PER));
-        let taps = KernelTaps::new(kernel, taps, [c, o], source + panel.phase, panel, 0);
-        let at = POINTS * depth * (panel.phase * o + panel.first) + row * panel.columns;
-        taps.transform::<E>(value, elements, out, at, depth * panel.columns);
+    let panels = panels(1, o);
+    (0..panels.len() * c).into_par_iter().for_each(|row| {
+        let (panel, channel) = (panels[row / c], row % c);
+        let at = POINTS * c * panel.first + channel * panel.columns;
+        let taps = KernelTaps::new(kernel, taps, [c, o], panel.phase, panel, 0);
+        taps.transform::<f32>(channel, &mut Vec::new(), out, at, c * panel.columns);
     });
     values
 }

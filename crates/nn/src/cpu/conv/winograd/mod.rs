@@ -71,7 +71,7 @@ impl Winograd {
         Some(Self { n, source: target, padding: 2 - padding, target: source, taps })
     }
 
-    /// Whether it pays: channels fill whole vectors, and there are enough to hide the transforms.
+    /// The taps of tiles, where they pay: channels fill whole vectors, and there are enough to hide the transforms.
     pub(super) fn pays(
         kernel: [usize; 2],
         stride: usize,
