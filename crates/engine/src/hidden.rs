@@ -74,7 +74,7 @@ impl Hidden {
     }
 
     /// Marks a folder in which there is nothing but, at most, the beginning of a mark: whoever made it was killed, or is
-    /// about to write the same.
+    /// about to write the same. Another process may mark it meanwhile and go to work in it: then nothing is left to do.
     fn mark(&self) -> anyhow::Result<()> {
         let refuse = |found: &str| {
             anyhow::anyhow!(
@@ -90,6 +90,9 @@ impl Hidden {
             let entry = entry?;
             let is_begun = entry.file_name() == MARK
                 && first_bytes(&entry.path()).is_some_and(|bytes| TEXT.as_bytes().starts_with(&bytes));
+            if !is_begun && self.is_ours() {
+                return Ok(());
+            }
             if !is_begun {
                 bail!(refuse("another folder"));
             }
@@ -194,6 +197,27 @@ mod tests {
         std::os::unix::fs::symlink(&elsewhere, here.join(NAME)).unwrap();
         assert!(Hidden::open(&here).unwrap_err().to_string().contains("found a link"));
         assert_eq!(fs::read_dir(&elsewhere).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn one_that_another_process_has_marked_and_works_in_is_ours() {
+        let dir = tempfile::tempdir().unwrap();
+        let hidden = Hidden::open(dir.path()).unwrap();
+        fs::create_dir(hidden.root().join("locks")).unwrap();
+        // As who found no mark, and was overtaken by who made it.
+        hidden.mark().unwrap();
+        // And by chance.
+        for i in 0..200 {
+            let folder = dir.path().join(i.to_string());
+            std::thread::scope(|scope| {
+                for _ in 0..4 {
+                    scope.spawn(|| {
+                        let hidden = Hidden::open(&folder).unwrap();
+                        fs::create_dir_all(hidden.root().join("locks")).unwrap();
+                    });
+                }
+            });
+        }
     }
 
     #[test]
