@@ -15,6 +15,7 @@ use crate::search::FoldSearch;
 use crate::selection::{SearchPoint, check_count, check_cs, check_gap};
 use crate::statistics::{mean, std_dev};
 use crate::train::Trainer;
+use crate::training_set::{Storage, TrainingSet};
 
 /// Settings of the CIFAR-10 protocols.
 ///
@@ -41,6 +42,10 @@ pub struct Cifar10Protocol {
     /// Duality gap at which an SVM counts as solved; one that only helps to choose C on more than 8000 rows does at 0.01.
     #[schemars(extend("exclusiveMinimum" = 0.0, "exclusiveMaximum" = 1.0))]
     pub relative_gap: f64,
+    /// f32 reads the mapped file. bf16 rounds the training features to 8 significant bits in memory, half the size of the
+    /// file. The test features stay f32.
+    #[serde(skip_serializing_if = "Storage::is_f32")]
+    pub storage: Storage,
     /// Seed of folds and draws.
     pub seed: u64,
 }
@@ -56,6 +61,7 @@ impl Default for Cifar10Protocol {
             n_per_class: 400,
             n_draws: 10,
             relative_gap: 1e-4,
+            storage: Storage::F32,
             seed: 0,
         }
     }
@@ -206,13 +212,14 @@ pub fn cifar10_protocol(
     let n_few = if draws.is_some() { n_search + u64::from(protocol.n_draws) } else { 0 };
     let n_all = if protocol.all_labels { n_search + 1 } else { 0 };
     let mut progress = Progress::new(observe, n_few + n_all);
+    let held = &TrainingSet::new(train, protocol.storage)?;
 
     let few_labels = match &draws {
-        Some(draws) => Some(few_labels(train, test, draws, protocol, &mut progress)?),
+        Some(draws) => Some(few_labels(held, test, draws, protocol, &mut progress)?),
         None => None,
     };
     let all_labels =
-        if protocol.all_labels { Some(all_labels(train, test, protocol, &mut progress)?) } else { None };
+        if protocol.all_labels { Some(all_labels(held, test, protocol, &mut progress)?) } else { None };
     Ok(Cifar10Result {
         protocol: protocol.clone(),
         all_labels,
@@ -225,23 +232,23 @@ pub fn cifar10_protocol(
 }
 
 fn all_labels(
-    train: &FeatureSet,
+    held: &TrainingSet<'_>,
     test: &FeatureSet,
     protocol: &Cifar10Protocol,
     progress: &mut Progress<'_>,
 ) -> Result<AllLabels> {
-    let start = Instant::now();
+    let (start, train) = (Instant::now(), held.set());
     let rows: Vec<u32> = match protocol.n_search_rows {
         Some(n_rows) if n_rows < train.n_rows() => {
             stratified_share(train.labels(), train.n_classes(), n_rows, protocol.seed)
         }
         _ => (0..train.n_rows() as u32).collect(),
     };
-    let (chosen, search_gap) = protocol.search().choose(train, &rows, progress)?;
+    let (chosen, search_gap) = protocol.search().choose(held, &rows, progress)?;
     let search_seconds = start.elapsed().as_secs_f64();
 
     let start = Instant::now();
-    let measured = measure_all(train, test, &chosen, protocol.relative_gap, progress)?;
+    let measured = measure_all(held, test, &chosen, protocol.relative_gap, progress)?;
     let confusion = measured.confusion;
     Ok(AllLabels {
         c: chosen.c(),
@@ -259,19 +266,19 @@ fn all_labels(
 }
 
 fn few_labels(
-    train: &FeatureSet,
+    held: &TrainingSet<'_>,
     test: &FeatureSet,
     draws: &Draws,
     protocol: &Cifar10Protocol,
     progress: &mut Progress<'_>,
 ) -> Result<FewLabels> {
-    let start = Instant::now();
-    let (chosen, search_gap) = protocol.search().choose(train, &draws.search(0), progress)?;
+    let (start, train) = (Instant::now(), held.set());
+    let (chosen, search_gap) = protocol.search().choose(held, &draws.search(0), progress)?;
     let search_seconds = start.elapsed().as_secs_f64();
 
     let start = Instant::now();
     let fresh = (0..protocol.n_draws).map(|draw_idx| draws.fresh(draw_idx));
-    let trainer = Trainer::new(train, draws, u64::from(protocol.n_draws), protocol.relative_gap, progress)?;
+    let trainer = Trainer::new(held, draws, u64::from(protocol.n_draws), protocol.relative_gap, progress)?;
     let measured = measure(&trainer, test, fresh, &chosen, progress)?;
     let mean_error = mean(&measured.errors);
     Ok(FewLabels {

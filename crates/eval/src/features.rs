@@ -232,9 +232,14 @@ impl FeatureSet {
 
     /// Copies rows into a matrix, (`rows.len()`, D).
     pub(crate) fn gather(&self, rows: &[u32]) -> Result<Array2<f32>> {
-        let mut values = npy::room(&self.path, rows.len() * self.n_columns())?;
+        let mut values = self.room(rows.len())?;
         rows.iter().for_each(|&row| values.extend_from_slice(self.row(row as usize)));
         Ok(Array2::from_shape_vec((rows.len(), self.n_columns()), values)?)
+    }
+
+    /// Room for the values of so many rows.
+    pub(crate) fn room(&self, n_rows: usize) -> Result<Vec<f32>> {
+        npy::room(&self.path, n_rows * self.n_columns())
     }
 
     /// The classes of `rows`.

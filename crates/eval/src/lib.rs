@@ -61,6 +61,7 @@ mod standard;
 pub mod statistics;
 mod svhn;
 mod train;
+mod training_set;
 mod writer;
 
 pub use cifar10::{AllLabels, Cifar10Protocol, Cifar10Result, FewLabels, cifar10_protocol};
@@ -78,4 +79,5 @@ pub use progress::Observe;
 pub use selection::SearchPoint;
 pub use standard::{Moments, Standard};
 pub use svhn::{SvhnProtocol, SvhnResult, svhn_protocol};
+pub use training_set::Storage;
 pub use writer::FeatureWriter;

@@ -7,6 +7,7 @@ use crate::progress::Progress;
 use crate::scorer::{ModelBank, Rows};
 use crate::selection::Chosen;
 use crate::train::{Trainer, fit_all, largest_gap};
+use crate::training_set::TrainingSet;
 
 /// What machines reached on the test set.
 pub(crate) struct Measured {
@@ -48,13 +49,13 @@ pub(crate) fn measure(
 
 /// Trains one machine on all of `train` and predicts the whole test set with it: a unit of progress.
 pub(crate) fn measure_all(
-    train: &FeatureSet,
+    train: &TrainingSet<'_>,
     test: &FeatureSet,
     chosen: &Chosen,
     relative_gap: f64,
     progress: &mut Progress<'_>,
 ) -> Result<Measured> {
-    let n_classes = train.n_classes();
+    let n_classes = train.set().n_classes();
     let mut measured =
         Measured { errors: Vec::new(), confusion: Confusion::new(n_classes), largest_gap: 0.0 };
     let mut bank = ModelBank::default();

@@ -6,11 +6,11 @@ use ndarray::Axis;
 
 use crate::draws::{Draws, stratified_folds};
 use crate::error::Result;
-use crate::features::FeatureSet;
 use crate::progress::Progress;
 use crate::scorer::{ModelBank, Rows};
 use crate::selection::{Chosen, SearchPoint};
 use crate::train::{GRAM_ROWS, Trainer, largest_gap};
+use crate::training_set::TrainingSet;
 
 /// The relative gap to which machines over more than [`GRAM_ROWS`] rows are solved, unless less is asked of all machines.
 ///
@@ -33,26 +33,20 @@ impl FoldSearch<'_> {
     /// Returns it with the largest relative gap left. Each fold counts as a unit of progress.
     pub(crate) fn choose(
         &self,
-        train: &FeatureSet,
+        train: &TrainingSet<'_>,
         rows: &[u32],
         progress: &mut Progress<'_>,
     ) -> Result<(Chosen, f64)> {
-        let labels = train.gather_labels(rows);
-        let folds = stratified_folds(&labels, train.n_classes(), self.n_folds, self.seed);
+        let labels = train.set().gather_labels(rows);
+        let folds = stratified_folds(&labels, train.set().n_classes(), self.n_folds, self.seed);
         // Over a Gram matrix a small gap costs next to nothing.
         let is_large = rows.len() > GRAM_ROWS;
         let relative_gap = if is_large { self.relative_gap.max(SEARCH_GAP) } else { self.relative_gap };
         let params = LinearSvc::params().relative_gap(relative_gap).max_gram_rows(GRAM_ROWS).check()?;
-        let part;
-        let features = if rows.len() == train.n_rows() {
-            train.features()
-        } else {
-            part = train.gather(rows)?;
-            part.view()
-        };
         let n_folds = self.n_folds as u64;
         let mut observe = |fit: &FitProgress| progress.ask_within(n_folds, fit);
-        let found = params.cross_validate(features, &labels, self.cs, &folds, self.patience, &mut observe)?;
+        let rows = (rows, labels.as_slice(), folds.as_slice());
+        let found = train.cross_validate(&params, rows, self.cs, self.patience, &mut observe)?;
         progress.advance(n_folds)?;
         let points = found.cs.iter().zip(found.error_rates.axis_iter(Axis(1)));
         let points = points.map(|(&c, errors)| SearchPoint::new(c, errors.to_vec())).collect();

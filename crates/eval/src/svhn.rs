@@ -15,6 +15,7 @@ use crate::search::DrawSearch;
 use crate::selection::{SearchPoint, check_count, check_cs, check_gap};
 use crate::statistics::{INTERVAL_DEVIATIONS, mean, std_dev};
 use crate::train::Trainer;
+use crate::training_set::{Storage, TrainingSet};
 
 /// Settings of the SVHN protocol; the default is the paper's (section 5.2).
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -35,6 +36,10 @@ pub struct SvhnProtocol {
     /// Duality gap at which an SVM counts as solved.
     #[schemars(extend("exclusiveMinimum" = 0.0, "exclusiveMaximum" = 1.0))]
     pub relative_gap: f64,
+    /// f32 reads the mapped file. bf16 rounds the training features to 8 significant bits in memory, half the size of the
+    /// file; those that are held out, and the test features, stay f32.
+    #[serde(skip_serializing_if = "Storage::is_f32")]
+    pub storage: Storage,
     /// Seed of all draws.
     pub seed: u64,
 }
@@ -48,6 +53,7 @@ impl Default for SvhnProtocol {
             n_search_draws: 10,
             n_final_draws: 100,
             relative_gap: 1e-4,
+            storage: Storage::F32,
             seed: 0,
         }
     }
@@ -145,7 +151,8 @@ pub fn svhn_protocol(
     let mut progress = Progress::new(observe, n_draws);
 
     let start = Instant::now();
-    let trainer = Trainer::new(train, &draws, n_draws, protocol.relative_gap, &mut progress)?;
+    let held = TrainingSet::new(train, protocol.storage)?;
+    let trainer = Trainer::new(&held, &draws, n_draws, protocol.relative_gap, &mut progress)?;
     let search = DrawSearch { cs: &protocol.cs, n_draws: protocol.n_search_draws };
     let (chosen, search_gap) = search.choose(&trainer, &draws, &mut progress)?;
     let search_seconds = start.elapsed().as_secs_f64();

@@ -9,13 +9,14 @@ use crate::draws::Draws;
 use crate::error::Result;
 use crate::features::FeatureSet;
 use crate::progress::Progress;
+use crate::training_set::TrainingSet;
 
 /// Up to this many rows one Gram matrix (8 bytes an entry, 512 MB here) serves all draws or folds.
 pub(crate) const GRAM_ROWS: usize = 8000;
 
 /// Trains machines on draws of rows.
 pub(crate) struct Trainer<'a> {
-    train: &'a FeatureSet,
+    train: &'a TrainingSet<'a>,
     relative_gap: f64,
     /// All rows that can be drawn, ascending, and their inner products.
     shared: Option<(Vec<u32>, SharedGram)>,
@@ -27,7 +28,7 @@ impl<'a> Trainer<'a> {
     /// Where the rows that can be drawn are few, their inner products are computed once for all draws; where they are
     /// many, fits of their own are less work.
     pub(crate) fn new(
-        train: &'a FeatureSet,
+        train: &'a TrainingSet<'a>,
         draws: &Draws,
         n_draws: u64,
         relative_gap: f64,
@@ -47,14 +48,14 @@ impl<'a> Trainer<'a> {
     }
 
     /// The set that the rows are of.
-    pub(crate) fn train(&self) -> &FeatureSet {
-        self.train
+    pub(crate) fn train(&self) -> &'a FeatureSet {
+        self.train.set()
     }
 
     /// One machine a C, trained on `rows` of one draw.
     pub(crate) fn fit(&self, rows: &[u32], cs: &[f64]) -> Result<Vec<LinearSvc>> {
         let features = self.train.gather(rows)?;
-        let labels = self.train.gather_labels(rows);
+        let labels = self.train().gather_labels(rows);
         let Some((drawable, gram)) = &self.shared else {
             let params = LinearSvc::params().relative_gap(self.relative_gap).check()?;
             return Ok(params.fit_path(features.view(), &labels, cs, &mut |_| ControlFlow::Continue(()))?);
@@ -72,11 +73,11 @@ pub(crate) fn largest_gap(certificates: &[Certificate]) -> f64 {
 
 /// One machine a C, trained on all rows.
 pub(crate) fn fit_all(
-    train: &FeatureSet,
+    train: &TrainingSet<'_>,
     cs: &[f64],
     relative_gap: f64,
     progress: &mut Progress<'_>,
 ) -> Result<Vec<LinearSvc>> {
     let params = LinearSvc::params().relative_gap(relative_gap).check()?;
-    Ok(params.fit_path(train.features(), train.labels(), cs, &mut |fit| progress.ask_within(1, fit))?)
+    train.fit(&params, cs, &mut |fit| progress.ask_within(1, fit))
 }

@@ -9,7 +9,8 @@ use std::ops::ControlFlow;
 
 use common::{N_CLASSES, made_up};
 use dcgan_eval::{
-    Cifar10Protocol, Cifar10Result, EvalError, FeatureSet, SearchPoint, cifar10_protocol, stratified_folds,
+    Cifar10Protocol, Cifar10Result, EvalError, FeatureSet, SearchPoint, Storage, cifar10_protocol,
+    stratified_folds,
 };
 use serde_json::Value;
 
@@ -169,4 +170,18 @@ fn it_counts_and_stops_and_refuses() {
     );
     assert!(refused(Cifar10Protocol { n_per_class: 101, ..protocol() }).contains("n_per_class"));
     assert!(refused(Cifar10Protocol { n_draws: 0, all_labels: false, ..protocol() }).contains("n_draws"));
+}
+
+/// All rows, a share of them, and few.
+#[test]
+fn bf16_is_the_protocol_on_rounded_rows() {
+    let (train, test) = (made_up(0, 400, 40), made_up(100_000, 400, 40));
+    for n_search_rows in [None, Some(120)] {
+        let f32s = Cifar10Protocol { n_search_rows, ..protocol() };
+        let held = Cifar10Protocol { storage: Storage::Bf16, ..f32s.clone() };
+        let found = without_times(run(&train, &test, &held));
+        let expected = without_times(run(&common::rounded(&train), &test, &f32s));
+        assert_eq!(Cifar10Result { protocol: f32s.clone(), ..found.clone() }, expected);
+        assert_ne!(found.all_labels, without_times(run(&train, &test, &f32s)).all_labels);
+    }
 }

@@ -8,7 +8,7 @@ mod common;
 use std::ops::ControlFlow;
 
 use common::{N_CLASSES, made_up};
-use dcgan_eval::{EvalError, FeatureSet, SvhnProtocol, SvhnResult, svhn_protocol};
+use dcgan_eval::{EvalError, FeatureSet, Storage, SvhnProtocol, SvhnResult, svhn_protocol};
 use ndarray::Array2;
 use serde_json::Value;
 
@@ -21,6 +21,7 @@ fn protocol() -> SvhnProtocol {
         n_final_draws: 6,
         relative_gap: 1e-10,
         seed: 7,
+        ..SvhnProtocol::default()
     }
 }
 
@@ -224,4 +225,16 @@ fn the_default_is_the_papers_and_unknown_keys_are_refused() {
     }
     assert!(serde_json::from_str::<SvhnProtocol>(r#"{"n_draws": 3}"#).is_err());
     protocol.validate().unwrap();
+}
+
+/// With one C, as which the rows that are held out, and are not rounded, choose nothing.
+#[test]
+fn bf16_is_the_protocol_on_rounded_rows() {
+    let (train, test) = (made_up(0, 600, 40), made_up(100_000, 400, 40));
+    let f32s = SvhnProtocol { cs: vec![1e-2], ..protocol() };
+    let held = SvhnProtocol { storage: Storage::Bf16, ..f32s.clone() };
+    let (found, expected) = (run(&train, &test, &held), run(&common::rounded(&train), &test, &f32s));
+    assert_eq!((&found.errors, &found.confusion), (&expected.errors, &expected.confusion));
+    assert_eq!(serde_json::to_value(&found.protocol).unwrap()["storage"], "bf16");
+    assert!(serde_json::to_value(&f32s).unwrap().get("storage").is_none());
 }

@@ -23,12 +23,13 @@ use dcgan_images::{
 use dcgan_metrics::Statistics;
 use dcgan_nn::checkpoint::Checkpoint;
 use dcgan_stages::KINDS;
+use dcgan_watch::asked_for;
 
 use crate::Target;
 use crate::scratch::with_files;
 
 /// All targets.
-pub const TARGETS: [Target; 26] = [
+pub const TARGETS: [Target; 27] = [
     Target { name: "cifar10", run: cifar10 },
     Target { name: "svhn", run: svhn },
     Target { name: "mnist", run: mnist },
@@ -55,6 +56,7 @@ pub const TARGETS: [Target; 26] = [
     Target { name: "unpack_tar_gz", run: unpack_tar },
     Target { name: "unpack_zip", run: unpack_a_zip },
     Target { name: "fetch_texts", run: fetch_texts },
+    Target { name: "watch_head", run: watch_head },
 ];
 
 /// Pictures of more pixels are refused.
@@ -344,5 +346,12 @@ fn fetch_texts(data: &[u8]) {
     drop(check_ledger(Path::new("ledger"), data));
     if let Ok(text) = std::str::from_utf8(data) {
         let _ = (ContentRange::parse(text), text.parse::<dcgan_fetch::Checksum>());
+    }
+}
+
+/// What is answered is a path of printable text, asked of this machine.
+fn watch_head(data: &[u8]) {
+    if let Some(path) = asked_for(data) {
+        assert!(!path.is_empty() && !path.chars().any(|c| c.is_ascii_control() || c == ' '), "{path:?}");
     }
 }

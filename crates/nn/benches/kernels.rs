@@ -1,6 +1,7 @@
 //! Convolutions and their gradients at the paper's layer shapes, beside `gemm` on 2048³ and candle's own convolution.
 //!
-//! The throughput that Criterion prints as elements a second is floating-point operations a second.
+//! The throughput that Criterion prints as elements a second is floating-point operations a second. `DCGAN_BENCH_BATCH=16` takes other than 32
+//! pictures, `DCGAN_BENCH_BF16=1` maps of bf16, without candle's.
 
 #![allow(clippy::expect_used, reason = "a benchmark that cannot run should say why and stop")]
 
@@ -9,11 +10,11 @@ use std::hint::black_box;
 use criterion::{
     BenchmarkGroup, Criterion, Throughput, criterion_group, criterion_main, measurement::WallTime,
 };
-use dcgan_nn::candle::{Device, Tensor, Var};
+use dcgan_nn::candle::{DType, Device, Tensor, Var};
 use dcgan_nn::conv::Convolution;
 use dcgan_nn::{init, rng};
 
-/// Side, channels in and out, kernel, stride; the batch is 32.
+/// Side, channels in and out, kernel, stride.
 const LAYERS: [[usize; 5]; 13] = [
     [32, 3, 64, 5, 2],
     [16, 64, 128, 5, 2],
@@ -29,7 +30,6 @@ const LAYERS: [[usize; 5]; 13] = [
     [16, 256, 512, 5, 2],
     [8, 512, 1024, 5, 2],
 ];
-const BATCH: usize = 32;
 
 fn noise(shape: &[usize]) -> Tensor {
     let mut rng = rng::stream(0, rng::Purpose::Weights, 0);
@@ -38,16 +38,22 @@ fn noise(shape: &[usize]) -> Tensor {
 
 fn layers(criterion: &mut Criterion) {
     dcgan_engine::memory::keep_freed();
+    let is_bf16 = std::env::var_os("DCGAN_BENCH_BF16").is_some();
+    let batch =
+        std::env::var("DCGAN_BENCH_BATCH").map_or(32, |batch| batch.parse().expect("a number of pictures"));
     for [side, c, o, k, stride] in LAYERS {
         let mut group = criterion.benchmark_group(format!("{c}→{o} @{side} {k}x{k} s{stride}"));
         let maps = side / stride;
-        group.throughput(Throughput::Elements((2 * BATCH * maps * maps * c * k * k * o) as u64));
+        group.throughput(Throughput::Elements((2 * batch * maps * maps * c * k * k * o) as u64));
         group.sample_size(10).warm_up_time(std::time::Duration::from_millis(300));
         group.measurement_time(std::time::Duration::from_secs(1));
         let convolution = Convolution { stride, padding: k / 2, transposed: None };
-        let (x, kernel) = (noise(&[BATCH, side, side, c]), noise(&[k, k, c, o]));
-        let dy = noise(&[BATCH, maps, maps, o]);
+        let (x, kernel) = (noise(&[batch, side, side, c]), noise(&[k, k, c, o]));
+        let dy = noise(&[batch, maps, maps, o]);
         let gradient = kernel.copy().expect("a CPU tensor");
+        let maps_of =
+            |x: &Tensor| if is_bf16 { x.to_dtype(DType::BF16).expect("a CPU tensor") } else { x.clone() };
+        let (x, dy) = (maps_of(&x), maps_of(&dy));
         group.bench_function("forward", |b| {
             b.iter(|| convolution.forward(black_box(&x), &kernel).expect("shapes fit"))
         });
@@ -57,9 +63,11 @@ fn layers(criterion: &mut Criterion) {
         group.bench_function("kernel gradient", |b| {
             b.iter(|| convolution.kernel_gradient(&x, black_box(&dy), &gradient, false).expect("shapes fit"))
         });
-        let x = x.permute((0, 3, 1, 2)).and_then(|x| x.contiguous()).expect("a CPU tensor");
-        let kernel = kernel.permute((3, 2, 0, 1)).and_then(|w| w.contiguous()).expect("a CPU tensor");
-        candles(&mut group, &x, &kernel, stride);
+        if !is_bf16 {
+            let x = x.permute((0, 3, 1, 2)).and_then(|x| x.contiguous()).expect("a CPU tensor");
+            let kernel = kernel.permute((3, 2, 0, 1)).and_then(|w| w.contiguous()).expect("a CPU tensor");
+            candles(&mut group, &x, &kernel, stride);
+        }
         group.finish();
     }
 }

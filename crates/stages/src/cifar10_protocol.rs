@@ -45,7 +45,7 @@ pub(crate) static KIND: Kind = Kind {
 };
 
 /// What the paper says of the keys.
-const PAPER: [Stated; 11] = [
+const PAPER: [Stated; 12] = [
     no_bearing("train"),
     no_bearing("test"),
     unstated("protocol.cs"),
@@ -56,6 +56,7 @@ const PAPER: [Stated; 11] = [
     says("protocol.n_per_class", "400", "section 5.1"),
     unstated("protocol.n_draws"),
     no_bearing("protocol.relative_gap"),
+    says("protocol.storage", "\"f32\"", "released code"),
     no_bearing("protocol.seed"),
 ];
 

@@ -5,7 +5,7 @@ use dcgan_engine::context::Context;
 use dcgan_engine::kind::{ConfigType, Kind, Traits};
 use dcgan_engine::paper::{Comparison, Stated, by_stage, no_bearing, says};
 use dcgan_engine::stage::{Artifact, ConfigProblem, FactsOf, Input, InputRef, Outcome, Stage};
-use dcgan_eval::Confusion;
+use dcgan_eval::{Confusion, Storage};
 use dcgan_nn::candle::{Device, Tensor};
 use dcgan_report::entry::{ByLabels, Cell, Entry, Table};
 use dcgan_svm::{FitProgress, LinearSvc, LinearSvcParams, Loss};
@@ -39,17 +39,6 @@ pub(crate) struct FitSvm {
     /// file. The test features stay f32.
     #[serde(default)]
     storage: Storage,
-}
-
-/// The numbers that features are held as.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub(crate) enum Storage {
-    /// As in the file, which is mapped.
-    #[default]
-    F32,
-    /// Rounded to 8 significant bits, in memory.
-    Bf16,
 }
 
 /// The two losses by name.

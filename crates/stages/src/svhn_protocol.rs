@@ -54,7 +54,7 @@ pub(crate) static KIND: Kind = Kind {
 };
 
 /// What the paper says of the keys.
-const PAPER: [Stated; 9] = [
+const PAPER: [Stated; 10] = [
     no_bearing("train"),
     no_bearing("test"),
     says("protocol.cs", "[0.0001, 0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01]", "released code"),
@@ -63,6 +63,7 @@ const PAPER: [Stated; 9] = [
     says("protocol.n_search_draws", "10", "released code"),
     says("protocol.n_final_draws", "100", "released code"),
     no_bearing("protocol.relative_gap"),
+    says("protocol.storage", "\"f32\"", "released code"),
     no_bearing("protocol.seed"),
 ];
 

@@ -143,7 +143,7 @@ fn read_head(stream: &mut TcpStream) -> std::io::Result<Option<Vec<u8>>> {
 ///
 /// A page of another site can have its own name lead to this machine, and would then read what is served here: only the names
 /// of this machine itself are answered.
-fn path_of(head: &[u8]) -> Result<String, Answer> {
+pub(crate) fn path_of(head: &[u8]) -> Result<String, Answer> {
     let mut headers = [httparse::EMPTY_HEADER; MAX_HEADERS];
     let mut request = httparse::Request::new(&mut headers);
     let is_whole = request.parse(head).is_ok_and(|status| status.is_complete());

@@ -53,6 +53,11 @@ pub enum WatchError {
     Io(#[from] std::io::Error),
 }
 
+/// The path that the head of a request asks for, where it is answered at all.
+pub fn asked_for(head: &[u8]) -> Option<String> {
+    http::path_of(head).ok()
+}
+
 /// What is watched.
 #[derive(Debug, Clone)]
 pub enum Watched {

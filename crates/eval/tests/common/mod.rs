@@ -1,6 +1,7 @@
 //! Made-up features that a script can make up too.
 
 use dcgan_eval::FeatureSet;
+use half::bf16;
 use ndarray::Array2;
 
 /// Number of classes of [`made_up`].
@@ -24,4 +25,10 @@ pub(crate) fn made_up(first: usize, n_rows: usize, n_columns: usize) -> FeatureS
         if column % N_CLASSES == label(row) { noise + 0.25 } else { noise }
     });
     FeatureSet::from_arrays(&features, (first..first + n_rows).map(label).collect()).unwrap()
+}
+
+/// The same with features that bf16 holds exactly.
+pub(crate) fn rounded(set: &FeatureSet) -> FeatureSet {
+    let features = set.features().mapv(|value| bf16::from_f32(value).to_f32());
+    FeatureSet::from_arrays(&features, set.labels().to_vec()).unwrap()
 }

@@ -7,7 +7,7 @@ use pulp::{Simd, WithSimd};
 use rayon::prelude::*;
 
 use super::micro::PANEL;
-use super::shared::{Plain, Room, Shared};
+use super::shared::{Plain, Room, Shared, fetch};
 use crate::{
     element::{Element, narrow_to},
     lanes::{LANES, Pair, Value},
@@ -237,6 +237,7 @@ pub(super) fn turn(from: &[f32], step: usize, to: &mut [f32], columns: usize) {
         let mut square = [[0.0; SIDE]; SIDE];
         for (i, line) in square[..width].iter_mut().enumerate() {
             line[..rows].copy_from_slice(&from[(column + i) * step + row..][..rows]);
+            fetch(from, (column + i + SIDE) * step + row);
         }
         for (j, line) in to.chunks_exact_mut(columns).skip(row).take(rows).enumerate() {
             for (to, square) in line[column..column + width].iter_mut().zip(&square) {

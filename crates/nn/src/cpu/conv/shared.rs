@@ -78,6 +78,21 @@ impl<T> Shared<T> {
     }
 }
 
+/// Has the cache line of a value read, where there is such a value and an instruction for it.
+pub(super) fn fetch(values: &[f32], at: usize) {
+    #[cfg(target_arch = "x86_64")]
+    if let Some(value) = values.get(at) {
+        use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+        // SAFETY: every processor of this architecture has the instruction, which changes nothing that a program sees.
+        #[allow(unsafe_code)]
+        unsafe {
+            _mm_prefetch::<_MM_HINT_T0>(std::ptr::from_ref(value).cast());
+        }
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = (values, at);
+}
+
 /// A cache line, in memory as in the cache.
 #[derive(Clone, Copy)]
 #[repr(align(64))]

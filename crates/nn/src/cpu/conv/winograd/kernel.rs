@@ -5,11 +5,12 @@ use std::ops::Range;
 use rayon::prelude::*;
 
 use super::super::packing::{Multiplied, turn};
-use super::super::shared::Shared;
+use super::super::shared::{Shared, fetch};
 use super::{
     raster::{Panel, Taps, panels},
     tile::{G, OUTSIDE, POINTS, Sandwich, Window},
 };
+use crate::lanes::LANES;
 
 /// What products multiply transformed sources with.
 #[derive(Clone, Copy)]
@@ -19,6 +20,9 @@ pub(crate) enum Kernel<'a, V> {
     /// As [`transform_kernel`] makes it.
     Transformed(&'a [V]),
 }
+
+/// Source channels that are brought near before they are transformed.
+const AHEAD: usize = 1;
 
 /// The taps of one phase, of a panel's target channels and of source channels.
 pub(super) struct KernelTaps<'a> {
@@ -68,6 +72,19 @@ impl<'a> KernelTaps<'a> {
         Self { kernel: room, first, step: columns, columns }
     }
 
+    /// Has the taps of a source channel brought near. They lie in pieces of a few cache lines, pages apart, which no processor foresees.
+    fn fetch(&self, channel: usize) {
+        if self.step == self.columns {
+            return;
+        }
+        let from = self.first.shifted(channel * self.step);
+        for place in (0..9).filter_map(|tap| from.place(tap / 3, tap % 3)) {
+            for line in (0..self.columns).step_by(LANES) {
+                fetch(self.kernel, place + line);
+            }
+        }
+    }
+
     /// G·g·Gᵀ of a source channel, or of two that are joined in a value: point p at `out[at + p·step..]`.
     pub(super) fn transform<E: Multiplied>(
         &self,
@@ -79,6 +96,7 @@ impl<'a> KernelTaps<'a> {
     ) {
         let columns = self.columns;
         let run = |channel: usize, out: Shared<E>, at: usize, step: usize| {
+            self.fetch(channel + AHEAD);
             let (from, to) = (self.first.shifted(channel * self.step), Window::even(at, step));
             let transform = Sandwich::<G<E>, f32, E, 3, 6>::new(self.kernel, from, out, to, columns);
             // SAFETY: a value of a panel is one task's.
