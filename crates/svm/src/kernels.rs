@@ -3,6 +3,8 @@
 //! General matrix products first copy their operands into an order of their own, which for ten columns costs as much as
 //! the multiplication. These read the features where they lie, row by row.
 
+use std::ops::Range;
+
 use ndarray::ArrayView1;
 use pulp::{Simd, WithSimd};
 
@@ -10,9 +12,11 @@ use crate::storage::Feature;
 
 /// Columns of a few rows that all weight vectors meet, or all combinations of a run, before the next columns: they stay in the nearest cache,
 /// while memory is read row by row.
-const COLUMNS: usize = 512;
+const COLUMNS: usize = 1024;
 /// Weight vectors, or combinations, whose sums or factors are held in registers at once.
 const VECTORS: usize = 5;
+/// Neighbouring columns of a vector that lie together: as many as the widest registers hold.
+const CHUNK: usize = 16;
 /// Combinations whose rows without a factor are passed over together.
 const RUN: usize = 2 * VECTORS;
 
@@ -50,16 +54,89 @@ pub(crate) fn widen<T: Feature>(from: ArrayView1<'_, T>, to: &mut [f32]) {
     }
 }
 
-/// Adds the inner products of each row of a panel with each row of `weights`, a panel of the same columns, to `sums`.
+/// How several vectors of `n_columns` numbers lie for those who go through the columns of all of them: [`CHUNK`] columns of a vector, the same of the
+/// next of [`VECTORS`], and so on.
+///
+/// One place is then gone through, not a row for each vector; rows of a matrix that are a multiple of 4 KiB apart would compete for the same
+/// lines of the nearest cache.
+#[derive(Clone, Copy)]
+struct Interleaved {
+    n_columns: usize,
+    n_runs: usize,
+}
+
+impl Interleaved {
+    fn new(n_columns: usize, n_vectors: usize) -> Self {
+        Self { n_columns, n_runs: n_vectors.div_ceil(VECTORS) }
+    }
+
+    fn len(self) -> usize {
+        self.n_columns.next_multiple_of(CHUNK) * self.n_runs * VECTORS
+    }
+
+    /// Where the columns from `start` on, a multiple of [`COLUMNS`], up to the next lie of a run of vectors.
+    #[inline(always)]
+    fn stretch(self, start: usize, run: usize) -> Range<usize> {
+        let width = COLUMNS.min(self.n_columns - start).next_multiple_of(CHUNK);
+        let first = (start * self.n_runs + run * width) * VECTORS;
+        first..first + width * VECTORS
+    }
+
+    /// The columns of a vector in pieces of up to [`CHUNK`]: the first column and where it lies.
+    #[inline(always)]
+    fn pieces(self, vector: usize) -> impl Iterator<Item = (Range<usize>, usize)> {
+        (0..self.n_columns).step_by(COLUMNS).flat_map(move |start| {
+            let first = self.stretch(start, vector / VECTORS).start + vector % VECTORS * CHUNK;
+            let end = self.n_columns.min(start + COLUMNS);
+            (start..end).step_by(CHUNK).enumerate().map(move |(chunk, column)| {
+                (column..end.min(column + CHUNK), first + chunk * VECTORS * CHUNK)
+            })
+        })
+    }
+}
+
+/// Where a column of a stretch lies in it.
+#[inline(always)]
+fn within(vector: usize, column: usize) -> usize {
+    (column / CHUNK * VECTORS + vector) * CHUNK + column % CHUNK
+}
+
+/// Weight vectors as [`add_dots`] reads them.
+pub(crate) struct Weights {
+    lie: Interleaved,
+    n_out: usize,
+    values: Vec<f32>,
+}
+
+impl Weights {
+    /// `n_columns` numbers of each vector, rounded to f32.
+    pub(crate) fn new(vectors: &[&[f64]], n_columns: usize) -> Self {
+        let lie = Interleaved::new(n_columns, vectors.len());
+        let mut values = vec![0.0; lie.len()];
+        for (k, vector) in vectors.iter().enumerate() {
+            for (columns, place) in lie.pieces(k) {
+                let narrow = values[place..].iter_mut().zip(&vector[columns]);
+                narrow.for_each(|(narrow, &weight)| *narrow = weight as f32);
+            }
+        }
+        Self { lie, n_out: vectors.len(), values }
+    }
+}
+
+/// Adds the inner products of each row of a panel with each vector to `sums`; `first`, a multiple of [`COLUMNS`], is the vectors' column that
+/// the panel's first one meets. The panel is as wide as the vectors from there on, or a multiple of [`COLUMNS`] wide.
 ///
 /// `sums` (height, n_out) is row-major. Products are added in f32 over [`COLUMNS`]: in each lane of a vector, then over the lanes.
-pub(crate) fn add_dots(panel: Panel<'_>, weights: Panel<'_>, sums: &mut [f64]) {
-    dcgan_vectors::arch().dispatch(Dots { panel, weights, sums });
+pub(crate) fn add_dots(panel: Panel<'_>, weights: &Weights, first: usize, sums: &mut [f64]) {
+    let left = weights.lie.n_columns - first;
+    assert!(first.is_multiple_of(COLUMNS) && (panel.width == left || panel.width.is_multiple_of(COLUMNS)));
+    dcgan_vectors::arch().dispatch(Dots { panel, weights, first, sums });
 }
 
 struct Dots<'a> {
     panel: Panel<'a>,
-    weights: Panel<'a>,
+    weights: &'a Weights,
+    first: usize,
     sums: &'a mut [f64],
 }
 
@@ -77,22 +154,19 @@ impl Dots<'_> {
     /// `R` rows at a time.
     #[inline(always)]
     fn add<S: Simd, const R: usize>(self, simd: S) {
-        let height = self.panel.height();
-        let n_out = self.sums.len() / height;
+        let (height, n_out, lie) = (self.panel.height(), self.weights.n_out, self.weights.lie);
         for top in (0..height).step_by(R) {
+            // A tile at the edge repeats the last row, and what that gives is left out.
+            let mut rows: [&[f32]; R] = [&[]; R];
+            for (offset, row) in rows.iter_mut().enumerate() {
+                *row = self.panel.row((top + offset).min(height - 1));
+            }
             for start in (0..self.panel.width).step_by(COLUMNS) {
                 let width = COLUMNS.min(self.panel.width - start);
-                // A tile at the edge repeats the last row or vector, and what it gives is left out.
-                let mut rows: [&[f32]; R] = [&[]; R];
-                for (offset, row) in rows.iter_mut().enumerate() {
-                    *row = &self.panel.row((top + offset).min(height - 1))[start..][..width];
-                }
-                for left in (0..n_out).step_by(VECTORS) {
-                    let mut vectors: [&[f32]; VECTORS] = [&[]; VECTORS];
-                    for (offset, vector) in vectors.iter_mut().enumerate() {
-                        *vector = &self.weights.row((left + offset).min(n_out - 1))[start..][..width];
-                    }
-                    let tile = dot_tile(simd, rows, vectors);
+                for run in 0..lie.n_runs {
+                    let vectors = &self.weights.values[lie.stretch(self.first + start, run)];
+                    let tile = dot_tile(simd, rows.map(|row| &row[start..start + width]), vectors);
+                    let left = run * VECTORS;
                     for (row, tile) in (top..height).zip(&tile) {
                         let sums = &mut self.sums[row * n_out..][left..n_out];
                         sums.iter_mut().zip(tile).for_each(|(sum, dot)| *sum += f64::from(*dot));
@@ -104,25 +178,23 @@ impl Dots<'_> {
 }
 
 #[inline(always)]
-fn dot_tile<S: Simd, const R: usize>(
-    simd: S,
-    rows: [&[f32]; R],
-    vectors: [&[f32]; VECTORS],
-) -> [[f32; VECTORS]; R] {
-    let n_whole = rows[0].len() / S::F32_LANES;
-    let tail = n_whole * S::F32_LANES;
-    let xs = rows.map(|row| &S::as_simd_f32s(row).0[..n_whole]);
-    let ws = vectors.map(|vector| &S::as_simd_f32s(vector).0[..n_whole]);
+fn dot_tile<S: Simd, const R: usize>(simd: S, rows: [&[f32]; R], vectors: &[f32]) -> [[f32; VECTORS]; R] {
+    let tail = rows[0].len() - rows[0].len() % CHUNK;
+    let xs = rows.map(|row| &S::as_simd_f32s(&row[..tail]).0[..tail / S::F32_LANES]);
+    let per = CHUNK / S::F32_LANES;
+    let ws = S::as_simd_f32s(&vectors[..tail * VECTORS]).0.chunks_exact(per * VECTORS);
     let mut sums = [[simd.splat_f32s(0.0); VECTORS]; R];
-    for idx in 0..n_whole {
-        let mut x = [simd.splat_f32s(0.0); R];
-        for row in 0..R {
-            x[row] = xs[row][idx];
-        }
-        for vector in 0..VECTORS {
-            let w = ws[vector][idx];
+    for (chunk, ws) in ws.enumerate() {
+        for idx in 0..per {
+            let mut x = [simd.splat_f32s(0.0); R];
             for row in 0..R {
-                sums[row][vector] = simd.mul_add_e_f32s(x[row], w, sums[row][vector]);
+                x[row] = xs[row][chunk * per + idx];
+            }
+            for vector in 0..VECTORS {
+                let w = ws[vector * per + idx];
+                for row in 0..R {
+                    sums[row][vector] = simd.mul_add_e_f32s(x[row], w, sums[row][vector]);
+                }
             }
         }
     }
@@ -130,8 +202,8 @@ fn dot_tile<S: Simd, const R: usize>(
     for row in 0..R {
         for vector in 0..VECTORS {
             out[row][vector] = simd.reduce_sum_f32s(sums[row][vector]);
-            for (x, w) in rows[row][tail..].iter().zip(&vectors[vector][tail..]) {
-                out[row][vector] += x * w;
+            for (column, x) in rows[row].iter().enumerate().skip(tail) {
+                out[row][vector] += x * vectors[within(vector, column)];
             }
         }
     }
@@ -186,65 +258,64 @@ impl WithSimd for Combination<'_> {
 impl Combination<'_> {
     #[inline(always)]
     fn add<S: Simd, const R: usize>(mut self, simd: S) {
-        let n_out = self.sums.len() / self.width;
+        let lie = Interleaved::new(self.width, self.sums.len() / self.width);
         // Rows that are left over go with rows of zeros.
         while !self.rows.len().is_multiple_of(R) {
             self.rows.push((self.rows[0].0, [0.0; RUN]));
         }
-        let mut all = vec![0.0; n_out.next_multiple_of(VECTORS) * self.width];
+        let mut all = vec![0.0; lie.len()];
         for rows in self.rows.as_chunks::<R>().0 {
             for start in (0..self.width).step_by(COLUMNS) {
                 let width = COLUMNS.min(self.width - start);
-                let tail = width - width % S::F32_LANES;
                 let xs = rows.each_ref().map(|(row, _)| &row[start..start + width]);
-                for (run, all) in all.chunks_exact_mut(VECTORS * self.width).enumerate() {
-                    let mut sums: [&mut [f32]; VECTORS] = Default::default();
-                    for (sums, all) in sums.iter_mut().zip(all.chunks_exact_mut(self.width)) {
-                        *sums = &mut all[start..start + width];
-                    }
+                for run in 0..lie.n_runs {
                     let factors = rows.each_ref().map(|(_, factors)| &factors[run * VECTORS..][..VECTORS]);
-                    add_rows::<S, R>(simd, xs, factors, &mut sums);
-                    for (k, sum) in sums.iter_mut().enumerate() {
-                        for (x, factors) in xs.iter().zip(&factors) {
-                            let rest = sum[tail..].iter_mut().zip(&x[tail..]);
-                            rest.for_each(|(sum, x)| *sum += factors[k] * x);
-                        }
-                    }
+                    add_rows::<S, R>(simd, xs, factors, &mut all[lie.stretch(start, run)]);
                 }
             }
         }
-        self.sums.iter_mut().zip(all).for_each(|(sum, value)| *sum += f64::from(value));
+        for (k, sums) in self.sums.chunks_exact_mut(self.width).enumerate() {
+            for (columns, place) in lie.pieces(k) {
+                let values = sums[columns].iter_mut().zip(&all[place..]);
+                values.for_each(|(sum, value)| *sum += f64::from(*value));
+            }
+        }
     }
 }
 
-/// Adds rows times their factors to [`VECTORS`] combinations, the whole vectors of them.
+/// Adds rows times their factors to [`VECTORS`] combinations.
 #[inline(always)]
-fn add_rows<S: Simd, const R: usize>(
-    simd: S,
-    rows: [&[f32]; R],
-    factors: [&[f32]; R],
-    sums: &mut [&mut [f32]; VECTORS],
-) {
-    let n_whole = rows[0].len() / S::F32_LANES;
-    let xs = rows.map(|row| &S::as_simd_f32s(row).0[..n_whole]);
-    let sums = sums.each_mut().map(|sums| &mut S::as_mut_simd_f32s(sums).0[..n_whole]);
+fn add_rows<S: Simd, const R: usize>(simd: S, rows: [&[f32]; R], factors: [&[f32]; R], sums: &mut [f32]) {
+    let tail = rows[0].len() - rows[0].len() % CHUNK;
+    let xs = rows.map(|row| &S::as_simd_f32s(&row[..tail]).0[..tail / S::F32_LANES]);
+    let per = CHUNK / S::F32_LANES;
     let mut splat = [[simd.splat_f32s(0.0); VECTORS]; R];
     for row in 0..R {
         for k in 0..VECTORS {
             splat[row][k] = simd.splat_f32s(factors[row][k]);
         }
     }
-    for idx in 0..n_whole {
-        let mut x = [simd.splat_f32s(0.0); R];
-        for row in 0..R {
-            x[row] = xs[row][idx];
-        }
-        for k in 0..VECTORS {
-            let mut sum = sums[k][idx];
+    let whole = S::as_mut_simd_f32s(&mut sums[..tail * VECTORS]).0.chunks_exact_mut(per * VECTORS);
+    for (chunk, sums) in whole.enumerate() {
+        for idx in 0..per {
+            let mut x = [simd.splat_f32s(0.0); R];
             for row in 0..R {
-                sum = simd.mul_add_e_f32s(splat[row][k], x[row], sum);
+                x[row] = xs[row][chunk * per + idx];
             }
-            sums[k][idx] = sum;
+            for k in 0..VECTORS {
+                let mut sum = sums[k * per + idx];
+                for row in 0..R {
+                    sum = simd.mul_add_e_f32s(splat[row][k], x[row], sum);
+                }
+                sums[k * per + idx] = sum;
+            }
+        }
+    }
+    for (row, factors) in rows.iter().zip(&factors) {
+        for (column, x) in row.iter().enumerate().skip(tail) {
+            for (k, factor) in factors.iter().enumerate() {
+                sums[within(k, column)] += factor * x;
+            }
         }
     }
 }

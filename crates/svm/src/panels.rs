@@ -3,7 +3,7 @@
 use ndarray::{ArrayView2, s};
 use rayon::prelude::*;
 
-use crate::kernels::{self, Panel};
+use crate::kernels::{self, Panel, Weights};
 use crate::storage::Feature;
 use crate::sweep::{PADDING, Part, add_parts};
 use crate::{Result, SvmError};
@@ -67,17 +67,13 @@ impl Panels {
     /// As [`sweep::values`](crate::sweep::values).
     pub(crate) fn values(&self, weights: &[&[f64]]) -> Vec<f64> {
         let (n_columns, n_out) = (self.n_columns, weights.len());
-        let narrow: Vec<f32> = weights
-            .iter()
-            .flat_map(|weights| weights[..n_columns].iter().map(|&weight| weight as f32))
-            .collect();
+        let narrow = Weights::new(weights, n_columns);
         let bias = weights.iter().map(|weights| f64::from(weights[n_columns] as f32));
         let mut values: Vec<f64> = bias.cycle().take(self.n_rows * n_out).collect();
         values.par_chunks_mut(HEIGHT * n_out.max(1)).zip(&self.bands).for_each(|(values, band)| {
             for panel_idx in 0..n_columns.div_ceil(WIDTH) {
-                let (start, width) = columns(panel_idx, n_columns);
-                let weights = Panel { rows: &narrow, n_columns, start, width };
-                kernels::add_dots(self.panel(band, panel_idx), weights, values);
+                let (start, _) = columns(panel_idx, n_columns);
+                kernels::add_dots(self.panel(band, panel_idx), &narrow, start, values);
             }
         });
         values

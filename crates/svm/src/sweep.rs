@@ -3,7 +3,7 @@
 use ndarray::{ArrayView2, s};
 use rayon::prelude::*;
 
-use crate::kernels::{self, Panel};
+use crate::kernels::{self, Panel, Weights};
 use crate::storage::Feature;
 
 /// Rows multiplied at a time, by one task.
@@ -21,8 +21,7 @@ pub(crate) const PADDING: usize = 16;
 pub(crate) fn values<T: Feature>(features: ArrayView2<'_, T>, weights: &[&[f64]]) -> Vec<f64> {
     let (n_rows, n_columns) = features.dim();
     let n_out = weights.len();
-    let narrow: Vec<f32> =
-        weights.iter().flat_map(|weights| weights[..n_columns].iter().map(|&weight| weight as f32)).collect();
+    let narrow = Weights::new(weights, n_columns);
     let bias: Vec<f64> = weights.iter().map(|weights| f64::from(weights[n_columns] as f32)).collect();
     let mut values: Vec<f64> = bias.iter().copied().cycle().take(n_rows * n_out).collect();
     values.par_chunks_mut(BLOCK * n_out.max(1)).enumerate().for_each(|(block, values)| {
@@ -30,15 +29,14 @@ pub(crate) fn values<T: Feature>(features: ArrayView2<'_, T>, weights: &[&[f64]]
         let rows = features.slice(s![start..(start + BLOCK).min(n_rows), ..]);
         match rows.to_slice().and_then(T::as_f32s) {
             Some(rows) => {
-                let weights = Panel { rows: &narrow, n_columns, start: 0, width: n_columns };
-                kernels::add_dots(Panel { rows, ..weights }, weights, values);
+                kernels::add_dots(Panel { rows, n_columns, start: 0, width: n_columns }, &narrow, 0, values);
             }
             None => {
                 let mut copy = Copy::default();
                 for start in (0..n_columns).step_by(SUM_COLUMNS) {
                     let width = SUM_COLUMNS.min(n_columns - start);
                     let panel = copy.panel(rows.slice(s![.., start..start + width]));
-                    kernels::add_dots(panel, Panel { rows: &narrow, n_columns, start, width }, values);
+                    kernels::add_dots(panel, &narrow, start, values);
                 }
             }
         }
