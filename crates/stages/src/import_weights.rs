@@ -8,7 +8,7 @@ use dcgan_engine::kind::{ConfigType, Kind, Traits};
 use dcgan_engine::paper::{Comparison, Stated, no_bearing};
 use dcgan_engine::record::Record;
 use dcgan_engine::stage::{Artifact, ConfigProblem, Facts, FactsOf, Outcome, Stage};
-use dcgan_gan::pytorch::{import_discriminator, import_generator};
+use dcgan_gan::pytorch::{import_discriminator, import_generator, states_generator};
 use dcgan_gan::released::{ReleasedSet, import};
 use dcgan_gan::train::files::{DISCRIMINATOR, GENERATOR};
 use dcgan_gan::{ArchitectureName, GanError, ZDistribution};
@@ -189,8 +189,7 @@ impl ImportWeights {
         let generator =
             self.generator.as_ref().map(|path| import_generator(path, self.generator_entry.as_deref(), z));
         let generator = generator.transpose().map_err(|error| with_key("generator", error))?;
-        let is_silent = |path: &PathBuf| path.extension().is_none_or(|ending| ending != "safetensors");
-        if self.z.is_none() && self.generator.as_ref().is_some_and(is_silent) {
+        if self.z.is_none() && self.generator.as_ref().is_some_and(|path| !states_generator(path)) {
             ctx.progress().warn(format_args!(
                 "z is taken to be normal, which the file does not say; else give `z = \"uniform\"`"
             ));

@@ -33,7 +33,7 @@ use crate::run::Run;
 #[derive(Debug, thiserror::Error)]
 pub enum WatchError {
     /// The address cannot be listened at.
-    #[error("cannot listen at {address}: {source}; `--port 0` takes a free port")]
+    #[error("cannot listen at {address}; `--port 0` takes a free port")]
     Address {
         /// The address.
         address: SocketAddr,

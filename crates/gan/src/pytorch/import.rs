@@ -167,6 +167,11 @@ fn stated<C: DeserializeOwned>(path: &Path, network: &str) -> Result<Option<C>> 
         .map_err(|e| wrong(path, format!("a {network}'s sizes"), e.to_string()))
 }
 
+/// Whether a generator's file states its sizes and what z is drawn from: only those of our own making do.
+pub fn states_generator(path: &Path) -> bool {
+    stated::<GeneratorConfig>(path, "generator").is_ok_and(|config| config.is_some())
+}
+
 fn square(module: &Module, path: &Path) -> Result<[usize; 3]> {
     match *module.weight.dims() {
         [a, b, height, width] if height == width => Ok([a, b, height]),

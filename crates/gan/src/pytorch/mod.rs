@@ -14,7 +14,7 @@ use candle_core::Tensor;
 use crate::Result;
 
 pub use export::{Exported, export_discriminator, export_generator};
-pub use import::{import_discriminator, import_generator};
+pub use import::{import_discriminator, import_generator, states_generator};
 pub use module::{Kernel, Module};
 
 /// The key under which an exported file's metadata hold the network's sizes, as JSON.

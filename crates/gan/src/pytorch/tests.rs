@@ -95,6 +95,7 @@ fn what_is_written_comes_back_to_the_bit() {
         assert_eq!((g_in.config(), d_in.config()), (g.config(), d.config()));
         assert_equal(g.parameters(), g_in.parameters());
         assert_equal(d.parameters(), d_in.parameters());
+        assert!(states_generator(&g_path) && !states_generator(&d_path) && !states_generator(&file("g.pth")));
     }
     let (g, d) = networks.pop().unwrap();
     let (g, d) = exported(&g, &d);
@@ -132,6 +133,7 @@ fn what_does_not_fit_is_refused_by_name() {
         message(&[("main.0.weight", tensor(&[2, 1, 4, 4], 0.1)), ("main.0.bias", tensor(&[2], 0.5))]);
     assert!(biased.contains("`main.0.bias`, behind which there is no batch norm, found 0.5"), "{biased}");
     let alone = message(&[("main.0.weight", tensor(&[2, 1, 4, 4], 0.1))]);
+    assert!(!states_generator(&path), "a file of weights alone states nothing");
     assert!(alone.contains("expected at least one convolution between"), "{alone}");
     let layers = [
         ("0.weight", tensor(&[2, 1, 4, 4], 0.1)),
