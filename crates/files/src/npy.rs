@@ -118,6 +118,10 @@ pub fn split_head(bytes: &[u8]) -> Result<(&[u8], &[u8]), Mismatch> {
         return wrong("a header of at most 65536 bytes", format!("one of {n_header} bytes"));
     }
     match rest.split_at_checked(n_header) {
+        Some((header, _)) if !is_countable(&String::from_utf8_lossy(header)) => {
+            let found = String::from_utf8_lossy(header).trim_end().escape_debug().to_string();
+            wrong("a shape whose sides, but for those of 0, have a product below 2^63", found)
+        }
         Some(parts) => Ok(parts),
         None => wrong("all of its header", format!("one of {n_header} bytes in a file of {}", bytes.len())),
     }
@@ -135,11 +139,21 @@ fn announced_bytes(header: &str) -> Option<u64> {
     let digits = kind.trim_start_matches(|c: char| !c.is_ascii_digit());
     // Items of no bytes would be any number of them, for which `ndarray-npy` takes memory before it looks at their type.
     let n_item_bytes: u64 = if digits.is_empty() { 1 } else { digits.parse::<u64>().ok()?.max(1) };
-    let shape = only("shape")?.split_once('(')?.1.split(')').next()?;
-    let mut sides = shape.split(',').map(str::trim).filter(|side| !side.is_empty());
-    sides.try_fold(n_item_bytes, |product, side| {
-        product.checked_mul(side.trim_end_matches('L').parse::<u64>().ok()?)
-    })
+    sides(only("shape")?)?.into_iter().try_fold(n_item_bytes, u64::checked_mul)
+}
+
+/// The numbers of `: (3, 2), }`.
+fn sides(shape: &str) -> Option<Vec<u64>> {
+    let shape = shape.split_once('(')?.1.split(')').next()?;
+    let sides = shape.split(',').map(str::trim).filter(|side| !side.is_empty());
+    sides.map(|side| side.trim_end_matches('L').parse().ok()).collect()
+}
+
+/// False where `ndarray-npy` panics: an array may be empty and have sides that nothing can be counted by.
+fn is_countable(header: &str) -> bool {
+    let Some(sides) = header.split_once("shape").and_then(|(_, behind)| sides(behind)) else { return true };
+    let product = sides.iter().try_fold(1_u64, |product, &side| product.checked_mul(side.max(1)));
+    product.is_some_and(|product| product <= i64::MAX as u64)
 }
 
 #[cfg(test)]
@@ -205,6 +219,11 @@ mod tests {
         let of_no_bytes = matrix("99999999999,").replace("<f4", "<f0");
         assert_eq!(found(&file(1, &of_no_bytes, 24)), "24 of 99999999999 bytes: the file is truncated");
         assert!(found(b"\x93NUMPY\x02\x00\xff\x00\x00\x00{}").contains("one of 255 bytes in a file of 14"));
+        for empty in ["18446744073709551615, 0", "0, 9223372036854775808", "0, 3, 9223372036854775807, 4"] {
+            let bytes = file(1, &matrix(empty), 0);
+            assert!(found(&bytes).contains(empty) && split_head(&bytes).is_err(), "{empty}");
+        }
+        assert!(split_head(&file(1, &matrix("0, 9223372036854775807"), 0)).is_ok());
         // Also one that is there: a library would read it all before it looks at it.
         let mut huge = b"\x93NUMPY\x02\x00\x00\x00\x00\x01".to_vec();
         huge.resize(huge.len() + (1 << 24), b' ');

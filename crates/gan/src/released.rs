@@ -174,10 +174,16 @@ impl Files<'_> {
         let path = self.path(number);
         let bytes = fs_err::read(&path)?;
         let wrong = |expected: String, found: String| GanError::File { path, expected, found };
-        match check_head(&bytes) {
-            Err(Mismatch { expected, found }) => Err(wrong(expected, found)),
-            Ok(()) => ArrayD::<f32>::read_npy(bytes.as_slice())
-                .map_err(|e| wrong("an array of little-endian f32".into(), e.to_string())),
+        if let Err(Mismatch { expected, found }) = check_head(&bytes) {
+            return Err(wrong(expected, found));
+        }
+        let array = match ArrayD::<f32>::read_npy(bytes.as_slice()) {
+            Ok(array) => array,
+            Err(e) => return Err(wrong("an array of little-endian f32".into(), e.to_string())),
+        };
+        match array.iter().enumerate().find(|(_, value)| !value.is_finite()) {
+            Some((place, value)) => Err(wrong("finite numbers".into(), format!("{value} at place {place}"))),
+            None => Ok(array),
         }
     }
 

@@ -128,6 +128,11 @@ fn modules(path: &Path, within: Option<&str>, layout: Layout) -> Result<Vec<Modu
             return Err(wrong(path, format!("`{name}.weight`"), "no tensor of that name"));
         };
         let bias = parts.remove("bias");
+        let is_known = |part: &&String| !matches!(part.as_str(), "running_mean" | "running_var");
+        if let Some(part) = parts.keys().find(is_known) {
+            let expected = format!("nothing but `weight`, `bias` and running statistics of `{name}`");
+            return Err(wrong(path, expected, format!("`{name}.{part}`")));
+        }
         // A group norm has no running statistics; it would be taken for a batch norm.
         if weight.rank() == 1 && !parts.contains_key("running_mean") {
             return Err(wrong(

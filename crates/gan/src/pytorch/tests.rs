@@ -132,6 +132,9 @@ fn what_does_not_fit_is_refused_by_name() {
     let biased =
         message(&[("main.0.weight", tensor(&[2, 1, 4, 4], 0.1)), ("main.0.bias", tensor(&[2], 0.5))]);
     assert!(biased.contains("`main.0.bias`, behind which there is no batch norm, found 0.5"), "{biased}");
+    let scaled = [("main.0.weight", tensor(&[2, 1, 4, 4], 0.1)), ("main.0.scale", tensor(&[2], 2.0))];
+    let told = message(&scaled);
+    assert!(told.contains("running statistics of `main.0`, found `main.0.scale`"), "{told}");
     let alone = message(&[("main.0.weight", tensor(&[2, 1, 4, 4], 0.1))]);
     assert!(!states_generator(&path), "a file of weights alone states nothing");
     assert!(alone.contains("expected at least one convolution between"), "{alone}");

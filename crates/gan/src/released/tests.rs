@@ -105,6 +105,18 @@ fn the_whole_imagenet_networks_give_what_pytorch_gives() {
 }
 
 #[test]
+fn numbers_that_are_not_finite_are_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    write_imagenet(folder.path());
+    let path = folder.path().join("30_discrim_params.jl_01.npy");
+    let mut kernel = ArrayD::<f32>::read_npy(fs_err::File::open(&path).unwrap()).unwrap();
+    kernel[[1, 2, 0, 1]] = f32::NAN;
+    kernel.write_npy(fs_err::File::create(&path).unwrap()).unwrap();
+    let error = import(ReleasedSet::Imagenet, folder.path(), &Device::CPU).unwrap_err().to_string();
+    assert!(error.contains("jl_01.npy: expected finite numbers, found NaN at place 46"), "{error}");
+}
+
+#[test]
 fn what_is_there_of_the_imagenet_networks_is_imported_and_the_rest_named() {
     let folder = tempfile::tempdir().unwrap();
     write_imagenet(folder.path());

@@ -1,5 +1,6 @@
 //! What is known of a tensor before it is read.
 
+use std::ops::Range;
 use std::path::Path;
 
 use crate::NnError;
@@ -18,12 +19,12 @@ pub(super) struct Entry {
     pub(super) place: Place,
 }
 
-/// Where its numbers begin.
+/// Where its numbers are.
 #[derive(Debug, Clone)]
 pub(super) enum Place {
-    /// Bytes of the file.
-    At(u64),
-    /// Within a member of the zip.
+    /// Bytes of the file, at most up to the end of what they are a part of.
+    At(Range<u64>),
+    /// Within a member of the zip, from so many bytes on.
     Member(String, u64),
 }
 

@@ -119,8 +119,13 @@ impl StateDict {
             wrong(&self.path, format!("the numbers of `{name}`"), format!("a damaged file: {error}"))
         };
         match place {
-            Some(Place::At(offset)) => {
-                self.file.seek(SeekFrom::Start(offset))?;
+            Some(Place::At(storage)) => {
+                let n_there = storage.end.saturating_sub(storage.start);
+                if n_bytes > n_there {
+                    let expected = format!("the {n_bytes} bytes of `{name}` within its storage");
+                    return Err(wrong(&self.path, expected, format!("{n_there} bytes")));
+                }
+                self.file.seek(SeekFrom::Start(storage.start))?;
                 self.file.read_exact(&mut bytes).map_err(cut)?;
             }
             Some(Place::Member(member, skipped)) => {
@@ -161,7 +166,10 @@ pub fn read(path: &Path, within: Option<&str>) -> Result<BTreeMap<String, Tensor
         let shape = file.shape(&name).unwrap_or_default().to_vec();
         let values = file.read(&name, &shape)?;
         let tensor = Tensor::from_vec(values, shape, &Device::Cpu)?;
-        tensors.insert(name.strip_prefix("module.").unwrap_or(&name).to_owned(), tensor);
+        let short = name.strip_prefix("module.").unwrap_or(&name);
+        if tensors.insert(short.to_owned(), tensor).is_some() {
+            return Err(wrong(path, "one network", format!("`{short}` and `module.{short}`")));
+        }
     }
     match tensors.is_empty() {
         true => {

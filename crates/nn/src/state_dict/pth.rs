@@ -73,7 +73,7 @@ pub(super) fn of_legacy(
     };
     let sizes: BTreeMap<String, Option<u64>> =
         storages(&object).map(|storage| (storage.key, bytes_of(&storage.dtype))).collect();
-    let (mut starts, mut at) = (BTreeMap::new(), end);
+    let (mut places, mut at) = (BTreeMap::new(), end);
     for name in names {
         let Some(key) = keys.text(*name).map(str::to_owned) else {
             return Err(wrong(path, "names of storages", "something else"));
@@ -85,9 +85,10 @@ pub(super) fn of_legacy(
         let mut n = [0; 8];
         file.read_exact(&mut n)
             .map_err(|e| wrong(path, format!("storage {key}"), format!("a cut file: {e}")))?;
-        starts.insert(key, at + 8);
+        let first = at + 8;
         let next = u64::from_le_bytes(n).checked_mul(*size).and_then(|n| n.checked_add(at + 8));
         at = next.ok_or_else(|| wrong(path, "storages within the file", "a larger one"))?;
+        places.insert(key, first..at);
     }
     let n_bytes = file.get_ref().metadata()?.len();
     if n_bytes != at {
@@ -95,9 +96,9 @@ pub(super) fn of_legacy(
     }
     for entry in tensors.values_mut() {
         if let Place::Member(key, skipped) = &entry.place {
-            let start = starts.get(key).and_then(|start| start.checked_add(*skipped));
-            entry.place =
-                Place::At(start.ok_or_else(|| wrong(path, format!("storage {key}"), "none of that name"))?);
+            let storage =
+                places.get(key).ok_or_else(|| wrong(path, format!("storage {key}"), "none of that name"))?;
+            entry.place = Place::At(storage.start.saturating_add(*skipped)..storage.end);
         }
     }
     Ok(tensors)

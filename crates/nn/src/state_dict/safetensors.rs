@@ -31,7 +31,7 @@ pub(super) fn of_safetensors(path: &Path, file: &mut BufReader<File>) -> Result<
             Dtype::F32 => "f32".to_owned(),
             other => format!("{other:?}"),
         };
-        let place = Place::At(8 + len + info.data_offsets.0 as u64);
+        let place = Place::At(8 + len + info.data_offsets.0 as u64..8 + len + info.data_offsets.1 as u64);
         (name, Entry { shape: info.shape.clone(), dtype, is_in_rows: true, place })
     };
     Ok(metadata.tensors().into_iter().map(entry).collect())

@@ -38,10 +38,10 @@ pub(super) fn entries(
     let Some(pairs) = pickle.dict(pickle.top()) else {
         return Err(wrong(path, "a state dict", "another object, such as a whole network or TorchScript"));
     };
-    let tensors = of_dict(pickle, pairs, &place)?;
     let inner = inner(pickle, pairs);
     let (names, found) = (listed(inner.iter().map(|(name, _)| *name)), || listed(keys(pickle, pairs)));
-    let of = |(_, pairs): &(&str, &[[Id; 2]])| of_dict(pickle, pairs, &place);
+    let of = |(_, pairs): &(&str, &[[Id; 2]])| of_dict(path, pickle, pairs, &place);
+    let tensors = if within.is_none() { of_dict(path, pickle, pairs, &place)? } else { BTreeMap::new() };
     match (within, &inner[..]) {
         (Some(within), _) => match inner.iter().find(|(name, _)| *name == within) {
             Some(inner) => of(inner),
@@ -71,16 +71,25 @@ fn inner<'a>(pickle: &'a Pickle, pairs: &'a [[Id; 2]]) -> Vec<(&'a str, &'a [[Id
 }
 
 fn of_dict(
+    path: &Path,
     pickle: &Pickle,
     pairs: &[[Id; 2]],
     place: &impl Fn(&Storage, u64) -> Result<Place>,
 ) -> Result<BTreeMap<String, Entry>> {
     let mut tensors = BTreeMap::new();
     for [name, value] in pairs {
-        if let Some(name) = pickle.text(*name)
-            && let Some(entry) = entry(pickle, *value, place).transpose()?
-        {
-            tensors.insert(name.to_owned(), entry);
+        let Some(name) = pickle.text(*name) else { continue };
+        match entry(pickle, *value, place).transpose()? {
+            Some(entry) => {
+                tensors.insert(name.to_owned(), entry);
+            }
+            // Left out, it would make another network, in silence.
+            None if is_tensor(pickle, name, *value) => {
+                let expected =
+                    format!("`{name}` as a plain tensor of numbers, as `torch.save` writes `tensor.clone()`");
+                return Err(wrong(path, expected, "one of another form"));
+            }
+            None => {}
         }
     }
     Ok(tensors)
@@ -100,6 +109,17 @@ fn listed<'a>(names: impl Iterator<Item = &'a str>) -> String {
     }
 }
 
+/// Whether a value that is read as no tensor is, or stands for, one: PyTorch rebuilds it, or it has the name of a layer's.
+fn is_tensor(pickle: &Pickle, name: &str, value: Id) -> bool {
+    let is_rebuilt = match pickle.object(value) {
+        Object::Called([callable, _]) => {
+            pickle.class(*callable).is_some_and(|class| class.starts_with("_rebuild"))
+        }
+        _ => false,
+    };
+    is_rebuilt || [".weight", ".bias"].iter().any(|part| name.ends_with(part))
+}
+
 /// The arguments of `torch._utils._rebuild_tensor_v2(storage, offset, size, stride, …)`, which may have a parameter around it.
 fn called(pickle: &Pickle, mut value: Id) -> Option<&[Id]> {
     for _ in 0..2 {
@@ -107,7 +127,7 @@ fn called(pickle: &Pickle, mut value: Id) -> Option<&[Id]> {
         let args = pickle.tuple(*args)?;
         match pickle.class(*callable)? {
             "_rebuild_tensor_v2" => return Some(args),
-            "_rebuild_parameter" => value = *args.first()?,
+            "_rebuild_parameter" | "_rebuild_parameter_with_state" => value = *args.first()?,
             _ => return None,
         }
     }
@@ -119,13 +139,24 @@ fn entry(
     value: Id,
     place: &impl Fn(&Storage, u64) -> Result<Place>,
 ) -> Option<Result<Entry>> {
-    let [storage, offset, shape, strides, ..] = *called(pickle, value)? else { return None };
+    let [storage, offset, shape, strides, ref rest @ ..] = *called(pickle, value)? else { return None };
+    // Behind what is of no matter here: that it is the negative, or the conjugate, of what is stored.
+    let is_changed = rest.get(2).is_some_and(|id| pickle.dict(*id).is_none_or(|pairs| !pairs.is_empty()));
+    if is_changed || is_view(pickle, pickle.object(storage)) {
+        return None;
+    }
     let offset = u64::try_from(pickle.int(offset)?).ok()?;
     let (shape, strides) = (pickle.sizes(shape)?, pickle.sizes(strides)?);
     let storage = named(pickle, pickle.object(storage))?;
     let skipped = offset.checked_mul(bytes_of(&storage.dtype)?)?;
     let is_in_rows = is_in_rows(&shape, &strides);
     Some(place(&storage, skipped).map(|place| Entry { shape, dtype: storage.dtype, is_in_rows, place }))
+}
+
+/// In the older form a storage may be part of another one.
+fn is_view(pickle: &Pickle, object: &Object) -> bool {
+    let Object::Storage(id) = object else { return false };
+    pickle.tuple(*id).and_then(|parts| parts.get(5)).is_some_and(|id| pickle.tuple(*id).is_some())
 }
 
 /// All storages that a pickle names, in whatever tensor.

@@ -173,3 +173,39 @@ fn a_million_nested_objects_overflow_nothing() {
     fs_err::write(&path, rezipped(FORMS[0].1, &[("data.pkl", &beside)])).unwrap();
     assert_eq!(StateDict::open(&path).unwrap().read("tail", &[2]).unwrap(), [3.0, 4.0]);
 }
+
+/// What is read as something else, or left out, makes another network.
+///
+/// ```python
+/// torch.save({"0.weight": torch._neg_view(torch.ones(2))}, "neg.pth")
+/// torch.save({"a.weight": torch.ones(2), "module.a.weight": torch.zeros(2)}, "doubled.pth")
+/// p = torch.nn.Parameter(torch.ones(2)); p.note = 1; torch.save({"a.weight": p}, "noted.pth")
+/// ```
+#[test]
+fn tensors_of_other_forms_are_refused_by_name() {
+    let data = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/testdata");
+    assert_eq!(read(&data.join("noted.pth"), None).unwrap()["a.weight"].to_vec1::<f32>().unwrap(), [1.0; 2]);
+    let message = |path: &Path| read(path, None).unwrap_err().to_string();
+    let told = message(&data.join("neg.pth"));
+    assert!(told.contains("neg.pth: expected `0.weight` as a plain tensor"), "{told}");
+    let told = message(&data.join("doubled.pth"));
+    assert!(told.ends_with("expected one network, found `a.weight` and `module.a.weight`"), "{told}");
+
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("other.pth");
+    // Another function makes the tensors.
+    let other = |pickle: Vec<u8>| {
+        let at = pickle.windows(18).position(|name| name == b"_rebuild_tensor_v2").unwrap();
+        [&pickle[..at], b"_rebuild_tensor_v9", &pickle[at + 18..]].concat()
+    };
+    fs_err::write(&path, rezipped(FORMS[0].1, &[("data.pkl", &other)])).unwrap();
+    let told = message(&path);
+    assert!(told.contains("expected `a.weight` as a plain tensor"), "{told}");
+    // A value more than the storage has, behind which others lie.
+    let mut bytes = FORMS[1].1.to_vec();
+    let size = bytes.windows(3).rposition(|window| window == b"K\x02\x85").unwrap();
+    bytes[size + 1] = 3;
+    fs_err::write(&path, bytes).unwrap();
+    let told = StateDict::open(&path).unwrap().read("tail", &[3]).unwrap_err().to_string();
+    assert!(told.ends_with("expected the 12 bytes of `tail` within its storage, found 8 bytes"), "{told}");
+}
